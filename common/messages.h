@@ -1,0 +1,269 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "common/frame.h"
+#include "common/ids.h"
+#include "common/view.h"
+
+namespace shardmill {
+
+// The versions of the protocol that this build speaks.
+inline constexpr uint32_t kProtocolVersionMin = 1;
+inline constexpr uint32_t kProtocolVersionMax = 1;
+
+// Stands on every message. A receiver refuses another job, a lower generation or term, and a boot
+// id that is not its own; zero in `to` is allowed in a Hello alone.
+struct Stamp {
+  JobId job;
+  Generation generation;
+  Term term;
+  BootId from;
+  BootId to;
+
+  bool operator==(const Stamp&) const = default;
+};
+
+enum class Role : uint8_t { kCoordinator, kServer, kWorker, kTool };
+
+// Who sends, where the sender acts for a rank.
+struct Sender {
+  WorkerId rank;
+  Incarnation incarnation;
+
+  bool operator==(const Sender&) const = default;
+};
+
+// --- Anyone to anyone who listens.
+
+struct Hello {
+  uint32_t version_min = kProtocolVersionMin;
+  uint32_t version_max = kProtocolVersionMax;
+  Role role = Role::kTool;
+};
+
+// The answer to Hello. Its stamp carries the job and the boot id to use from here on.
+struct Welcome {
+  uint32_t version = kProtocolVersionMax;
+};
+
+enum class Refusal : uint8_t {
+  kVersion,     // No common protocol version.
+  kWrongJob,    // The message is for another job.
+  kWrongBoot,   // The message is for a process that is gone.
+  kOldView,     // A generation, term or membership that the receiver has left behind or not seen.
+  kNotReady,    // No view yet; ask again.
+  kFenced,      // Another process holds the rank.
+  kRankHeld,    // The rank's lease has not ended; ask again.
+  kBadRank,     // No such rank in this job.
+  kBadRequest,  // A table, range, step or size that cannot be.
+  kTooLarge,    // More bytes than the receiver will ever hold for one step.
+  kBusy,        // No room now; ask again.
+  kFailed,      // The job has failed; `words` say why.
+};
+
+// No, and why. `about` is the pull, unit or step of the request, where it had one.
+struct Refused {
+  Refusal code = Refusal::kBadRequest;
+  uint64_t about = 0;
+  std::string words;
+};
+
+// --- Worker and shard.
+
+// The piece of one step's push that goes to one shard in one message. Kept, not applied.
+struct Unit {
+  Sender sender;
+  Step step = 0;
+  uint32_t index = 0;  // Counted from 0 within the step and shard.
+  TableId table;
+  uint64_t begin = 0;  // In floats, in the whole table.
+  Frame gradient;
+};
+
+// The shard keeps the unit.
+struct Held {
+  WorkerId rank;
+  Step step = 0;
+  uint32_t index = 0;
+};
+
+// The step is whole: every shard holds its units of it (or this is the only shard).
+struct End {
+  Sender sender;
+  Step step = 0;
+  uint32_t units = 0;  // To this shard.
+  double samples = 0;  // The weight of the step.
+};
+
+// The step is applied: the ack.
+struct Ended {
+  WorkerId rank;
+  Step step = 0;
+};
+
+// A read for the round of `step`, the step that the worker is about to make.
+struct Pull {
+  Sender sender;
+  Step step = 0;
+  uint64_t pull = 0;  // Numbers a worker's pulls.
+  TableId table;
+  uint64_t begin = 0;
+  uint64_t count = 0;
+  uint64_t closed_min = 0;  // Rounds that must have closed, whatever the policy allows.
+};
+
+// What a pull was served with: rounds closed, entries applied, and how far behind the reader's
+// round.
+struct Pulled {
+  uint64_t pull = 0;
+  uint64_t closed = 0;
+  uint64_t version = 0;
+  uint64_t staleness = 0;
+  std::vector<Frame> values;  // One after the other: the range that was asked for.
+};
+
+// A parked pull or End, asked about again: who is waited for, and which round it has not finished.
+struct Waiting {
+  uint64_t about = 0;  // The pull, or the step of the End.
+  bool is_pull = false;
+  WorkerId rank;
+  uint64_t round = 0;
+};
+
+// --- Worker and coordinator.
+
+struct Join {
+  WorkerId rank;
+};
+
+// The rank is yours; go on after step `ended`.
+struct Granted {
+  WorkerId rank;
+  Incarnation incarnation;
+  Step ended = 0;
+};
+
+struct Renew {
+  Sender sender;
+};
+
+struct Renewed {
+  WorkerId rank;
+};
+
+// Leaves the job. `done`: all steps are made. `acked`: the last step that every shard acked.
+struct Goodbye {
+  Sender sender;
+  bool done = false;
+  Step acked = 0;
+};
+
+struct Farewell {
+  WorkerId rank;
+};
+
+struct Metric {
+  std::string name;
+  double value = 0;
+};
+
+// How far a worker is; for people.
+struct Report {
+  Sender sender;
+  Step step = 0;
+  uint64_t epoch = 0;
+  double samples = 0;  // Since the worker began.
+  double seconds = 0;  // Training alone, since the worker's first step.
+  uint64_t staleness_max = 0;
+  std::vector<Metric> metrics;
+};
+
+// Makes a table, or checks that it is the same. Answered by a ViewIs that has it.
+struct MakeTable {
+  Sender sender;
+  TableSpec spec;
+};
+
+struct GetView {};
+
+struct ViewIs {
+  View view;
+};
+
+// --- Shard and coordinator.
+
+struct Register {
+  ShardId shard;
+  std::string endpoint;
+};
+
+struct Registered {
+  ShardId shard;
+};
+
+// The cut before view `number` begins: take no End from here on.
+struct Freeze {
+  ViewNumber number;
+};
+
+// What a shard knows of a rank at a cut.
+struct RankState {
+  WorkerId rank;
+  Step ended = 0;        // The last step applied here.
+  double samples = 0;    // Its weight.
+  uint64_t applied = 0;  // Steps applied here, counted one by one.
+};
+
+struct Frozen {
+  ViewNumber number;
+  std::vector<RankState> ranks;
+};
+
+// The end of a cut: complete these steps from the units held, drop the fenced, and take the view.
+struct Install {
+  View view;
+  std::vector<RankState> cut;  // Each rank's last step on the shard that is furthest.
+};
+
+struct Installed {
+  ViewNumber number;
+};
+
+// What a shard is doing; for people, and a sign of life.
+struct Beat {
+  ShardId shard;
+  uint64_t closed = 0;
+  uint64_t version = 0;
+  uint64_t units = 0;  // Units taken since the shard began.
+  uint64_t held_bytes = 0;
+  uint64_t parked_pulls = 0;
+  uint64_t staleness_max = 0;
+  uint32_t waiting_for = 0;  // The rank that holds up parked pulls, where there are any.
+};
+
+using Message =
+    std::variant<Hello, Welcome, Refused, Unit, Held, End, Ended, Pull, Pulled, Waiting, Join,
+                 Granted, Renew, Renewed, Goodbye, Farewell, Report, MakeTable, GetView, ViewIs,
+                 Register, Registered, Freeze, Frozen, Install, Installed, Beat>;
+
+// A message that has come in: from which peer, under which stamp.
+struct Envelope {
+  PeerId peer;
+  Stamp stamp;
+  Message message;
+};
+
+// A message on its way out. The sender's agent fills in nothing: the stamp is whole.
+struct Outgoing {
+  PeerId peer;
+  Stamp stamp;
+  Message message;
+};
+
+using Outbox = std::vector<Outgoing>;
+
+}  // namespace shardmill

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <chrono>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "common/frame.h"
+#include "common/ids.h"
+#include "common/result.h"
+
+namespace shardmill {
+
+// What came of a send. A full queue is the caller's to deal with: nothing is kept or dropped
+// unseen.
+enum class Sent : uint8_t {
+  kSent,
+  kFull,     // The queue to this peer is full. Nothing was sent.
+  kUnknown,  // No such peer, or it has gone. Nothing was sent.
+};
+
+// One multipart message that came in.
+struct Received {
+  PeerId peer;
+  std::vector<Frame> frames;
+};
+
+// Moves frames between this agent and its peers: ZeroMQ, or the simulator. Owned by one agent and
+// used on its thread alone. A peer is a number that means something to this transport only: one
+// that Connect gave, or one that a message came from.
+class Transport {
+ public:
+  virtual ~Transport() = default;
+
+  // Listens. Port `*` takes a free one. Returns the endpoint that others can connect to.
+  // A port in use is an error that says so.
+  virtual Result<std::string> Bind(const std::string& endpoint) = 0;
+
+  // Begins to connect, and keeps trying; a peer that is not there yet is no error.
+  virtual Result<PeerId> Connect(const std::string& endpoint) = 0;
+
+  // Lets a connected peer go, with what is still queued for it.
+  virtual void Disconnect(PeerId peer) = 0;
+
+  // Never blocks. The frames are referenced until they have left.
+  virtual Sent Send(PeerId peer, std::span<const Frame> frames) = 0;
+
+  // Waits for messages, `timeout` at most, and appends what has come to `received`.
+  virtual Result<> Poll(std::chrono::milliseconds timeout, std::vector<Received>& received) = 0;
+
+  // What is wrong with the link to a peer, in words for a person ("tcp://… does not speak this
+  // protocol"); empty where nothing is known to be.
+  virtual std::string Trouble(PeerId peer) const = 0;
+};
+
+}  // namespace shardmill
