@@ -1,0 +1,273 @@
+#include "server/coordinator.h"
+
+#include <algorithm>
+#include <type_traits>
+#include <utility>
+
+#include "common/assert.h"
+#include "common/mutation.h"
+
+namespace shardmill {
+
+Coordinator::Coordinator(const CoordinatorOptions& options, TimePoint now)
+    : options_(options), started_(now), ranks_(options.workers), shards_(options.shards) {
+  view_.policy = options.policy;
+  view_.generation = Generation{1};
+  words_ = MissingWords();
+}
+
+void Coordinator::Handle(TimePoint now, const Envelope& envelope, Outbox& outbox) {
+  std::visit(
+      [&](const auto& message) {
+        using Kind = std::decay_t<decltype(message)>;
+        if constexpr (requires { On(message, now, envelope, outbox); }) {
+          if (std::is_same_v<Kind, Hello> || PassStamp(envelope, outbox)) {
+            On(message, now, envelope, outbox);
+          }
+        } else {
+          Refuse(Refusal::kBadRequest, 0, "a coordinator does not take this kind of message",
+                 envelope, outbox);
+        }
+      },
+      envelope.message);
+}
+
+void Coordinator::Tick(TimePoint now, Outbox& outbox) {
+  if (state_ == JobState::kFailed) return;
+  CheckStart(now);
+  CheckLeases(now);
+  if (phase_ == Phase::kIdle && ChangeWanted()) {
+    BeginCut(now, outbox);
+  } else if (phase_ != Phase::kIdle && now - asked_at_ >= options_.retry_after) {
+    SendCut(now, outbox);
+  }
+}
+
+void Coordinator::On(const Hello& hello, TimePoint /*now*/, const Envelope& from, Outbox& outbox) {
+  if (hello.version_min > kProtocolVersionMax || hello.version_max < kProtocolVersionMin) {
+    Refuse(Refusal::kVersion, 0, "no protocol version in common", from, outbox);
+    return;
+  }
+  Send(from.peer, from.stamp.from, Welcome{std::min(hello.version_max, kProtocolVersionMax)},
+       outbox);
+}
+
+void Coordinator::On(const Register& request, TimePoint now, const Envelope& from, Outbox& outbox) {
+  if (request.shard.value >= options_.shards) {
+    Refuse(Refusal::kBadRank, request.shard.value,
+           "there is no shard " + std::to_string(request.shard.value) + "; the job has " +
+               std::to_string(options_.shards),
+           from, outbox);
+    return;
+  }
+  ShardStatus& shard = shards_[request.shard.value];
+  if (shard.registered && shard.boot != from.stamp.from) {
+    if (state_ == JobState::kStarting && phase_ == Phase::kIdle) {
+      shard.registered = false;
+    } else {
+      const std::string words = "shard " + std::to_string(request.shard.value) +
+                                " was started again; its part of the tables is lost";
+      Fail(words);
+      Refuse(Refusal::kFailed, request.shard.value, words, from, outbox);
+      return;
+    }
+  }
+  shard.registered = true;
+  shard.peer = from.peer;
+  shard.boot = from.stamp.from;
+  shard.endpoint = request.endpoint;
+  shard.heard_at = now;
+  Send(from.peer, shard.boot, Registered{request.shard}, outbox);
+}
+
+void Coordinator::On(const Beat& beat, TimePoint now, const Envelope& from, Outbox& /*outbox*/) {
+  ShardId id;
+  ShardStatus* shard = FindShard(from, &id);
+  if (shard == nullptr || beat.shard != id) return;
+  shard->heard_at = now;
+  shard->beat = beat;
+}
+
+void Coordinator::On(const Frozen& frozen, TimePoint now, const Envelope& from, Outbox& outbox) {
+  ShardId id;
+  if (FindShard(from, &id) == nullptr) return;
+  if (phase_ != Phase::kFreezing || frozen.number != next_.number) return;
+  frozen_.emplace(id, frozen.ranks);
+  if (frozen_.size() == shards_.size()) FinishFreeze(now, outbox);
+}
+
+void Coordinator::On(const Installed& installed, TimePoint now, const Envelope& from,
+                     Outbox& outbox) {
+  ShardId id;
+  if (FindShard(from, &id) == nullptr) return;
+  if (phase_ != Phase::kInstalling || installed.number != next_.number) return;
+  installed_[id] = installed.number;
+  if (installed_.size() == shards_.size()) FinishInstall(now, outbox);
+}
+
+void Coordinator::On(const Refused& refused, TimePoint /*now*/, const Envelope& from,
+                     Outbox& /*outbox*/) {
+  ShardId id;
+  if (FindShard(from, &id) == nullptr || refused.code != Refusal::kFailed) return;
+  Fail("shard " + std::to_string(id.value) + ": " + refused.words);
+}
+
+void Coordinator::On(const Join& join, TimePoint now, const Envelope& from, Outbox& outbox) {
+  if (join.rank.value >= options_.workers) {
+    Refuse(Refusal::kBadRank, join.rank.value,
+           "there is no rank " + std::to_string(join.rank.value) + "; the job has " +
+               std::to_string(options_.workers) + " workers, counted from 0",
+           from, outbox);
+    return;
+  }
+  if (state_ == JobState::kFailed || state_ == JobState::kDone) {
+    Refuse(Refusal::kFailed, join.rank.value,
+           state_ == JobState::kDone ? "the job is done" : "the job has failed: " + words_, from,
+           outbox);
+    return;
+  }
+  RankStatus& rank = ranks_[join.rank.value];
+  if (rank.state == RankStatus::State::kDone) {
+    Refuse(Refusal::kFailed, join.rank.value, "this rank has made all its steps", from, outbox);
+    return;
+  }
+  const bool same = rank.boot == from.stamp.from;
+  const bool held =
+      rank.state == RankStatus::State::kWaiting || rank.state == RankStatus::State::kTraining;
+  if (!same && held) {
+    Refuse(Refusal::kRankHeld, join.rank.value,
+           "another process holds rank " + std::to_string(join.rank.value) +
+               "; it is free when that one says goodbye or its lease ends",
+           from, outbox);
+    return;
+  }
+  rank.peer = from.peer;
+  rank.lease_until = now + options_.lease;
+  if (same && rank.state == RankStatus::State::kTraining) {
+    Grant(rank, join.rank, outbox);
+    return;
+  }
+  rank.boot = from.stamp.from;
+  rank.state = RankStatus::State::kWaiting;
+}
+
+void Coordinator::On(const Renew& renew, TimePoint now, const Envelope& from, Outbox& outbox) {
+  RankStatus* rank = PassSender(renew.sender, from, outbox);
+  if (rank == nullptr) return;
+  rank->lease_until = now + options_.lease;
+  if (rank->state == RankStatus::State::kSilent) rank->state = RankStatus::State::kTraining;
+  Send(from.peer, from.stamp.from, Renewed{renew.sender.rank}, outbox);
+}
+
+void Coordinator::On(const Goodbye& goodbye, TimePoint /*now*/, const Envelope& from,
+                     Outbox& outbox) {
+  RankStatus* rank = PassSender(goodbye.sender, from, outbox);
+  if (rank == nullptr) return;
+  if (rank->state != RankStatus::State::kDone) {
+    rank->state = goodbye.done ? RankStatus::State::kDone : RankStatus::State::kAbsent;
+    rank->acked = goodbye.acked;
+  }
+  Send(from.peer, from.stamp.from, Farewell{goodbye.sender.rank}, outbox);
+}
+
+void Coordinator::On(const Report& report, TimePoint /*now*/, const Envelope& from,
+                     Outbox& outbox) {
+  RankStatus* rank = PassSender(report.sender, from, outbox);
+  if (rank != nullptr && report.step >= rank->report.step) rank->report = report;
+}
+
+void Coordinator::On(const MakeTable& request, TimePoint /*now*/, const Envelope& from,
+                     Outbox& outbox) {
+  if (PassSender(request.sender, from, outbox) == nullptr) return;
+  const TableSpec& spec = request.spec;
+  const TablePlace* place = view_.FindTable(spec.name);
+  if (place != nullptr && place->spec == spec) {
+    Send(from.peer, from.stamp.from, ViewIs{view_}, outbox);
+    return;
+  }
+  const auto wanted = wanted_tables_.find(spec.name);
+  const TableSpec* other = place != nullptr                 ? &place->spec
+                           : wanted != wanted_tables_.end() ? &wanted->second
+                                                            : nullptr;
+  std::string problem;
+  if (spec.name.empty() || spec.size == 0 || spec.size > kTableFloatsMax) {
+    problem = "a table has a name and 1 to 2^46 floats";
+  } else if (other != nullptr && !(*other == spec)) {
+    problem = "there is a table \"" + spec.name + "\" of " + std::to_string(other->size) +
+              " floats already, or with another optimizer; this asks for " +
+              std::to_string(spec.size);
+  } else if (view_.tables.size() + wanted_tables_.size() >= kTablesMax) {
+    problem = "a job has at most " + std::to_string(kTablesMax) + " tables";
+  }
+  if (!problem.empty()) {
+    Refuse(Refusal::kBadRequest, 0, problem, from, outbox);
+    return;
+  }
+  wanted_tables_.emplace(spec.name, spec);
+}
+
+void Coordinator::On(const GetView& /*request*/, TimePoint /*now*/, const Envelope& from,
+                     Outbox& outbox) {
+  Send(from.peer, from.stamp.from, ViewIs{view_}, outbox);
+}
+
+bool Coordinator::PassStamp(const Envelope& from, Outbox& outbox) {
+  if (from.stamp.job != options_.job) {
+    Refuse(Refusal::kWrongJob, 0, "this coordinator runs another job", from, outbox);
+    return false;
+  }
+  if (from.stamp.to != options_.boot) {
+    Refuse(Refusal::kWrongBoot, 0, "the process that this was meant for is gone", from, outbox);
+    return false;
+  }
+  return true;
+}
+
+RankStatus* Coordinator::PassSender(const Sender& sender, const Envelope& from, Outbox& outbox) {
+  if (sender.rank.value >= options_.workers) {
+    Refuse(Refusal::kBadRank, sender.rank.value, "no such rank", from, outbox);
+    return nullptr;
+  }
+  RankStatus& rank = ranks_[sender.rank.value];
+  if (sender.incarnation != rank.incarnation || from.stamp.from != rank.boot) {
+    Refuse(Refusal::kFenced, sender.rank.value,
+           "another process holds rank " + std::to_string(sender.rank.value), from, outbox);
+    return nullptr;
+  }
+  if (state_ == JobState::kFailed) {
+    Refuse(Refusal::kFailed, sender.rank.value, words_, from, outbox);
+    return nullptr;
+  }
+  return &rank;
+}
+
+ShardStatus* Coordinator::FindShard(const Envelope& from, ShardId* id) {
+  for (uint32_t i = 0; i < shards_.size(); ++i) {
+    if (shards_[i].registered && shards_[i].boot == from.stamp.from) {
+      *id = ShardId{i};
+      return &shards_[i];
+    }
+  }
+  return nullptr;
+}
+
+void Coordinator::Grant(const RankStatus& rank, WorkerId id, Outbox& outbox) const {
+  Granted granted{id, rank.incarnation, 0};
+  for (const RankState& state : cut_) {
+    if (state.rank == id) granted.ended = state.ended;
+  }
+  Send(rank.peer, rank.boot, granted, outbox);
+  Send(rank.peer, rank.boot, ViewIs{view_}, outbox);
+}
+
+void Coordinator::Send(PeerId peer, BootId boot, Message message, Outbox& outbox) const {
+  const Stamp stamp{options_.job, view_.generation, Term{}, options_.boot, boot};
+  outbox.push_back({peer, stamp, std::move(message)});
+}
+
+void Coordinator::Refuse(Refusal code, uint64_t about, std::string words, const Envelope& from,
+                         Outbox& outbox) const {
+  Send(from.peer, from.stamp.from, Refused{code, about, std::move(words)}, outbox);
+}
+
+}  // namespace shardmill

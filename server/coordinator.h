@@ -1,0 +1,136 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/clock.h"
+#include "common/messages.h"
+
+namespace shardmill {
+
+struct CoordinatorOptions {
+  JobId job;
+  BootId boot;
+  Policy policy;
+  uint32_t workers = 1;
+  uint32_t shards = 1;
+  Duration lease = std::chrono::seconds(5);
+  Duration retry_after = std::chrono::milliseconds(500);
+  Duration start_timeout = std::chrono::seconds(60);
+};
+
+enum class JobState : uint8_t { kStarting, kTraining, kDone, kFailed };
+
+// One rank as the coordinator sees it.
+struct RankStatus {
+  enum class State : uint8_t { kAbsent, kWaiting, kTraining, kSilent, kDone };
+
+  State state = State::kAbsent;
+  PeerId peer;
+  BootId boot;              // The process that holds the rank, or waits for it.
+  Incarnation incarnation;  // The last one granted.
+  TimePoint lease_until{};
+  Step acked = 0;  // As its goodbye says.
+  Report report;
+};
+
+struct ShardStatus {
+  bool registered = false;
+  PeerId peer;
+  BootId boot;
+  std::string endpoint;
+  TimePoint heard_at{};
+  Beat beat;
+};
+
+// What the job's end counts: steps acked but missing on a shard, and steps applied more than once.
+struct Audit {
+  uint64_t lost = 0;
+  uint64_t duplicated = 0;
+};
+
+inline constexpr uint64_t kTableFloatsMax = uint64_t{1} << 46;
+inline constexpr size_t kTablesMax = 4096;
+
+// Membership, views, the shard map and cuts: the one writer of what the job is. A pure state
+// machine: messages and `now` in, messages out. Owned by one agent, on its thread. Every change of
+// membership or tables goes through one cut, so that all shards agree on every worker's last step.
+class Coordinator final {
+ public:
+  Coordinator(const CoordinatorOptions& options, TimePoint now);
+
+  void Handle(TimePoint now, const Envelope& envelope, Outbox& outbox);
+  void Tick(TimePoint now, Outbox& outbox);
+
+  JobState state() const { return state_; }
+  const std::string& words() const { return words_; }  // Why it failed, or whom it waits for.
+  bool timed_out() const { return timed_out_; }        // Failed because somebody never came.
+  const View& view() const { return view_; }
+  const std::vector<RankStatus>& ranks() const { return ranks_; }
+  const std::vector<ShardStatus>& shards() const { return shards_; }
+  const Audit& audit() const { return audit_; }
+  // Each rank's last step at the last cut.
+  const std::vector<RankState>& last_cut() const { return cut_; }
+
+ private:
+  enum class Phase : uint8_t { kIdle, kFreezing, kInstalling };
+
+  void On(const Hello& hello, TimePoint now, const Envelope& from, Outbox& outbox);
+  void On(const Register& request, TimePoint now, const Envelope& from, Outbox& outbox);
+  void On(const Beat& beat, TimePoint now, const Envelope& from, Outbox& outbox);
+  void On(const Frozen& frozen, TimePoint now, const Envelope& from, Outbox& outbox);
+  void On(const Installed& installed, TimePoint now, const Envelope& from, Outbox& outbox);
+  void On(const Refused& refused, TimePoint now, const Envelope& from, Outbox& outbox);
+  void On(const Join& join, TimePoint now, const Envelope& from, Outbox& outbox);
+  void On(const Renew& renew, TimePoint now, const Envelope& from, Outbox& outbox);
+  void On(const Goodbye& goodbye, TimePoint now, const Envelope& from, Outbox& outbox);
+  void On(const Report& report, TimePoint now, const Envelope& from, Outbox& outbox);
+  void On(const MakeTable& request, TimePoint now, const Envelope& from, Outbox& outbox);
+  void On(const GetView& request, TimePoint now, const Envelope& from, Outbox& outbox);
+
+  bool PassStamp(const Envelope& from, Outbox& outbox);
+  RankStatus* PassSender(const Sender& sender, const Envelope& from, Outbox& outbox);
+  ShardStatus* FindShard(const Envelope& from, ShardId* id);
+
+  bool ChangeWanted() const;
+  void BeginCut(TimePoint now, Outbox& outbox);
+  void FinishFreeze(TimePoint now, Outbox& outbox);
+  void FinishInstall(TimePoint now, Outbox& outbox);
+  void SendCut(TimePoint now, Outbox& outbox);
+  void CountAudit();
+  View NextView() const;
+  std::string MissingWords() const;
+  void CheckStart(TimePoint now);
+  void CheckLeases(TimePoint now);
+  void Fail(std::string words);
+
+  void Grant(const RankStatus& rank, WorkerId id, Outbox& outbox) const;
+  void Send(PeerId peer, BootId boot, Message message, Outbox& outbox) const;
+  void Refuse(Refusal code, uint64_t about, std::string words, const Envelope& from,
+              Outbox& outbox) const;
+
+  CoordinatorOptions options_;
+  TimePoint started_;
+  JobState state_ = JobState::kStarting;
+  std::string words_;
+  bool timed_out_ = false;
+
+  View view_;
+  View next_;  // The view of the cut under way.
+  Phase phase_ = Phase::kIdle;
+  TimePoint asked_at_{};
+  bool final_cut_ = false;
+  std::map<ShardId, std::vector<RankState>> frozen_;  // Answers of the cut under way.
+  std::map<ShardId, ViewNumber> installed_;
+  std::vector<RankState> cut_;
+  std::map<std::string, TableSpec> wanted_tables_;
+
+  std::vector<RankStatus> ranks_;
+  std::vector<ShardStatus> shards_;
+  Audit audit_;
+};
+
+}  // namespace shardmill

@@ -1,0 +1,185 @@
+// The half of Coordinator that changes the view: one cut at a time, and what is noticed by time.
+
+#include <algorithm>
+#include <utility>
+
+#include "server/coordinator.h"
+
+namespace shardmill {
+namespace {
+
+// A shard's range of a table: near-equal bytes, whole cache lines.
+std::vector<uint64_t> CutTable(uint64_t size, uint32_t shards) {
+  constexpr uint64_t kLineFloats = 16;
+  std::vector<uint64_t> cuts;
+  const uint64_t lines = (size + kLineFloats - 1) / kLineFloats;
+  for (uint64_t i = 0; i <= shards; ++i) {
+    const uint64_t line = lines / shards * i + std::min(i, lines % shards);
+    cuts.push_back(std::min(line * kLineFloats, size));
+  }
+  return cuts;
+}
+
+}  // namespace
+
+bool Coordinator::ChangeWanted() const {
+  using State = RankStatus::State;
+  const auto waits = [](const RankStatus& rank) { return rank.state == State::kWaiting; };
+  const auto done = [](const RankStatus& rank) { return rank.state == State::kDone; };
+  if (state_ == JobState::kDone) return false;
+  if (view_.number.value == 0) {
+    // The first view has everybody, so that a job's membership history begins the same every time.
+    return std::ranges::all_of(ranks_, waits) &&
+           std::ranges::all_of(shards_, [](const ShardStatus& s) { return s.registered; });
+  }
+  return std::ranges::any_of(ranks_, waits) || !wanted_tables_.empty() ||
+         std::ranges::all_of(ranks_, done);
+}
+
+void Coordinator::BeginCut(TimePoint now, Outbox& outbox) {
+  phase_ = Phase::kFreezing;
+  frozen_.clear();
+  installed_.clear();
+  next_ = View{};
+  next_.number = view_.number.Next();
+  SendCut(now, outbox);
+}
+
+void Coordinator::SendCut(TimePoint now, Outbox& outbox) {
+  asked_at_ = now;
+  for (uint32_t i = 0; i < shards_.size(); ++i) {
+    const ShardId id{i};
+    if (phase_ == Phase::kFreezing && !frozen_.contains(id)) {
+      Send(shards_[i].peer, shards_[i].boot, Freeze{next_.number}, outbox);
+    }
+    if (phase_ == Phase::kInstalling && !installed_.contains(id)) {
+      Send(shards_[i].peer, shards_[i].boot, Install{next_, cut_}, outbox);
+    }
+  }
+}
+
+// All shards stand still: the cut is each rank's last step on the shard that is furthest.
+void Coordinator::FinishFreeze(TimePoint now, Outbox& outbox) {
+  std::map<WorkerId, RankState> furthest;
+  for (const auto& [shard, ranks] : frozen_) {
+    for (const RankState& state : ranks) {
+      RankState& most = furthest.try_emplace(state.rank, state).first->second;
+      if (state.ended > most.ended) most = state;
+    }
+  }
+  cut_.clear();
+  for (const auto& [rank, state] : furthest) cut_.push_back(state);
+  using State = RankStatus::State;
+  final_cut_ = std::ranges::all_of(
+      ranks_, [](const RankStatus& rank) { return rank.state == State::kDone; });
+  if (final_cut_) CountAudit();
+
+  next_ = NextView();
+  for (uint32_t i = 0; i < ranks_.size(); ++i) {
+    const Member* member = next_.FindMember(WorkerId{i});
+    if (member == nullptr || member->incarnation == ranks_[i].incarnation) continue;
+    ranks_[i].incarnation = member->incarnation;
+    ranks_[i].state = State::kTraining;
+    ranks_[i].lease_until = now + options_.lease;
+  }
+  wanted_tables_.clear();
+  phase_ = Phase::kInstalling;
+  SendCut(now, outbox);
+}
+
+View Coordinator::NextView() const {
+  View next = view_;
+  next.number = view_.number.Next();
+  if (next.shards.empty()) {
+    for (uint32_t i = 0; i < shards_.size(); ++i) {
+      next.shards.push_back({ShardId{i}, Term{1}, shards_[i].boot, shards_[i].endpoint});
+    }
+  }
+  std::map<WorkerId, Member> members;
+  for (const Member& member : view_.members) members[member.rank] = member;
+  for (uint32_t i = 0; i < ranks_.size(); ++i) {
+    if (ranks_[i].state != RankStatus::State::kWaiting) continue;
+    const WorkerId id{i};
+    Member& member = members[id];
+    member.rank = id;
+    member.incarnation = ranks_[i].incarnation.Next();
+  }
+  next.members.clear();
+  for (const auto& [id, member] : members) next.members.push_back(member);
+  for (const auto& [name, spec] : wanted_tables_) {
+    const TableId id{static_cast<uint32_t>(next.tables.size() + 1)};
+    next.tables.push_back({id, spec, CutTable(spec.size, options_.shards)});
+  }
+  return next;
+}
+
+void Coordinator::FinishInstall(TimePoint /*now*/, Outbox& outbox) {
+  std::vector<bool> granted(ranks_.size());
+  for (const Member& member : next_.members) {
+    const Member* before = view_.FindMember(member.rank);
+    granted[member.rank.value] = before == nullptr || before->incarnation != member.incarnation;
+  }
+  view_ = next_;
+  phase_ = Phase::kIdle;
+  state_ = final_cut_ ? JobState::kDone : JobState::kTraining;
+  words_.clear();
+  for (uint32_t i = 0; i < ranks_.size(); ++i) {
+    if (ranks_[i].state == RankStatus::State::kAbsent) continue;
+    if (granted[i]) {
+      Grant(ranks_[i], WorkerId{i}, outbox);
+    } else if (ranks_[i].state != RankStatus::State::kDone) {
+      Send(ranks_[i].peer, ranks_[i].boot, ViewIs{view_}, outbox);
+    }
+  }
+}
+
+void Coordinator::CountAudit() {
+  for (const auto& [shard, states] : frozen_) {
+    for (const RankState& state : states) {
+      const Step acked = ranks_[state.rank.value].acked;
+      audit_.lost += acked > state.applied ? acked - state.applied : 0;
+      audit_.duplicated += state.applied > state.ended ? state.applied - state.ended : 0;
+    }
+  }
+}
+
+std::string Coordinator::MissingWords() const {
+  std::string names;
+  for (uint32_t i = 0; i < shards_.size(); ++i) {
+    if (!shards_[i].registered)
+      names += (names.empty() ? "shard " : ", shard ") + std::to_string(i);
+  }
+  for (uint32_t i = 0; i < ranks_.size(); ++i) {
+    if (ranks_[i].state == RankStatus::State::kWaiting) continue;
+    names += (names.empty() ? "worker " : ", worker ") + std::to_string(i);
+  }
+  return "waiting for " + names;
+}
+
+void Coordinator::CheckStart(TimePoint now) {
+  if (view_.number.value != 0) return;
+  if (phase_ == Phase::kIdle) words_ = MissingWords();
+  if (now - started_ < options_.start_timeout) return;
+  const auto limit = std::chrono::duration_cast<std::chrono::seconds>(options_.start_timeout);
+  Fail("the job did not begin within " + std::to_string(limit.count()) +
+       " s (cluster.start_timeout): " + words_);
+  timed_out_ = true;
+}
+
+void Coordinator::CheckLeases(TimePoint now) {
+  using State = RankStatus::State;
+  for (RankStatus& rank : ranks_) {
+    if (now < rank.lease_until) continue;
+    // One that only waits may be forgotten; one that trains is awaited: its place stays.
+    if (rank.state == State::kWaiting) rank.state = State::kAbsent;
+    if (rank.state == State::kTraining) rank.state = State::kSilent;
+  }
+}
+
+void Coordinator::Fail(std::string words) {
+  if (state_ == JobState::kFailed) return;
+  state_ = JobState::kFailed;
+  words_ = std::move(words);
+}
+
+}  // namespace shardmill

@@ -1,0 +1,57 @@
+#include "server/held_units.h"
+
+#include <utility>
+
+namespace shardmill {
+
+HeldUnits::HeldUnits(uint64_t rank_bytes_max, uint32_t units_max)
+    : rank_bytes_max_(rank_bytes_max), units_max_(units_max) {}
+
+HeldUnits::Kept HeldUnits::Keep(const Unit& unit) {
+  const WorkerId who = unit.sender.rank;
+  if (ranks_[who].step != unit.step) Drop(who);
+  Rank& rank = ranks_[who];
+  rank.step = unit.step;
+  if (rank.units.contains(unit.index)) return Kept::kAlready;
+  const uint64_t size = unit.gradient.size();
+  if (unit.index >= units_max_ || size > rank_bytes_max_ || rank.bytes > rank_bytes_max_ - size) {
+    return Kept::kTooLarge;
+  }
+  rank.units.emplace(unit.index, unit);
+  rank.bytes += size;
+  bytes_ += size;
+  return Kept::kYes;
+}
+
+uint32_t HeldUnits::Count(WorkerId rank, Step step) const {
+  const Rank* found = Find(rank, step);
+  return found == nullptr ? 0 : static_cast<uint32_t>(found->units.size());
+}
+
+bool HeldUnits::Whole(WorkerId rank, Step step, uint32_t units) const {
+  if (Count(rank, step) != units) return false;
+  const Rank* found = Find(rank, step);
+  return units == 0 || found->units.rbegin()->first == units - 1;
+}
+
+std::vector<Unit> HeldUnits::Take(WorkerId rank, Step step) {
+  std::vector<Unit> units;
+  if (Find(rank, step) == nullptr) return units;
+  for (auto& [index, unit] : ranks_[rank].units) units.push_back(std::move(unit));
+  Drop(rank);
+  return units;
+}
+
+void HeldUnits::Drop(WorkerId rank) {
+  const auto found = ranks_.find(rank);
+  if (found == ranks_.end()) return;
+  bytes_ -= found->second.bytes;
+  ranks_.erase(found);
+}
+
+const HeldUnits::Rank* HeldUnits::Find(WorkerId rank, Step step) const {
+  const auto found = ranks_.find(rank);
+  return found == ranks_.end() || found->second.step != step ? nullptr : &found->second;
+}
+
+}  // namespace shardmill

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "common/messages.h"
+
+namespace shardmill {
+
+// The units of steps that have not been applied, by rank: at most one step a rank, since a rank's
+// next step begins when this one is applied. Memory is bounded by a share for each rank, so that no
+// rank can take the room that another needs to finish its round. Owned by a Shard, on its thread.
+class HeldUnits final {
+ public:
+  enum class Kept : uint8_t { kYes, kAlready, kTooLarge };
+
+  // `rank_bytes_max` bounds the gradient held for one rank; `units_max` the number of its units.
+  HeldUnits(uint64_t rank_bytes_max, uint32_t units_max);
+
+  // The share changes with the number of members; what is held stays.
+  void SetShare(uint64_t rank_bytes_max) { rank_bytes_max_ = rank_bytes_max; }
+
+  // Keeps a unit of the rank's next step.
+  Kept Keep(const Unit& unit);
+
+  // Units held of the rank's step.
+  uint32_t Count(WorkerId rank, Step step) const;
+
+  // Whether exactly the units 0 .. units - 1 of the step are held.
+  bool Whole(WorkerId rank, Step step, uint32_t units) const;
+
+  // Takes the step's units out, in the order of their indexes.
+  std::vector<Unit> Take(WorkerId rank, Step step);
+
+  // Forgets what the rank has sent.
+  void Drop(WorkerId rank);
+
+  uint64_t bytes() const { return bytes_; }
+
+ private:
+  struct Rank {
+    Step step = 0;
+    uint64_t bytes = 0;
+    std::map<uint32_t, Unit> units;
+  };
+
+  const Rank* Find(WorkerId rank, Step step) const;
+
+  uint64_t rank_bytes_max_;
+  uint32_t units_max_;
+  uint64_t bytes_ = 0;
+  std::map<WorkerId, Rank> ranks_;
+};
+
+}  // namespace shardmill

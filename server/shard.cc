@@ -1,0 +1,253 @@
+#include "server/shard.h"
+
+#include <algorithm>
+#include <type_traits>
+#include <utility>
+
+#include "common/assert.h"
+#include "common/mutation.h"
+
+namespace shardmill {
+
+Result<std::unique_ptr<Shard>> Shard::Make(const ShardOptions& options) {
+  std::unique_ptr<Shard> shard(new Shard(options));
+  shard->optimizer_ = SM_TRY(MakeOptimizer(options.optimizer.name));
+  return shard;
+}
+
+Shard::Shard(const ShardOptions& options)
+    : options_(options), held_(options.held_bytes_max, options.units_max) {}
+
+void Shard::Handle(TimePoint /*now*/, const Envelope& envelope, Outbox& outbox) {
+  std::visit(
+      [&](const auto& message) {
+        using Kind = std::decay_t<decltype(message)>;
+        if constexpr (std::is_same_v<Kind, Welcome>) {
+          if (envelope.peer != options_.coordinator || coordinator_boot_.value != 0) return;
+          coordinator_boot_ = envelope.stamp.from;
+          job_ = envelope.stamp.job;
+          asked_at_.reset();
+        } else if constexpr (std::is_same_v<Kind, Refused>) {
+          ++counters_.refused;
+        } else if constexpr (requires { On(message, envelope, outbox); }) {
+          if (std::is_same_v<Kind, Hello> || PassStamp(envelope, outbox)) {
+            On(message, envelope, outbox);
+          }
+        } else {
+          Refuse(Refusal::kBadRequest, 0, "a shard does not take this kind of message", envelope,
+                 outbox);
+        }
+      },
+      envelope.message);
+}
+
+void Shard::Tick(TimePoint now, Outbox& outbox) {
+  if (!registered_ && (!asked_at_ || now - *asked_at_ >= options_.retry_after)) {
+    asked_at_ = now;
+    if (coordinator_boot_.value == 0) {
+      Hello hello;
+      hello.role = Role::kServer;
+      Send(Coordinator(), hello, outbox);
+    } else {
+      Send(Coordinator(), Register{options_.id, options_.endpoint}, outbox);
+    }
+  }
+  if (registered_ && (!beat_at_ || now - *beat_at_ >= options_.beat_every)) {
+    beat_at_ = now;
+    Send(Coordinator(), Status(), outbox);
+  }
+}
+
+Beat Shard::Status() const {
+  Beat beat;
+  beat.shard = options_.id;
+  beat.closed = tracker_.Closed();
+  beat.version = version_;
+  beat.units = counters_.units;
+  beat.held_bytes = held_.bytes();
+  for (const auto& [rank, pulls] : parked_) beat.parked_pulls += pulls.size();
+  beat.staleness_max = counters_.staleness_max;
+  beat.waiting_for = tracker_.Slowest().value_or(WorkerId{}).value;
+  return beat;
+}
+
+std::vector<float> Shard::Snapshot(TableId table) const {
+  std::vector<float> floats;
+  const auto found = tables_.find(table);
+  if (found == tables_.end()) return floats;
+  const DenseTable& values = found->second.values;
+  for (const Frame& frame : values.Read(values.begin(), values.end() - values.begin())) {
+    floats.insert(floats.end(), frame.floats().begin(), frame.floats().end());
+  }
+  return floats;
+}
+
+void Shard::On(const Hello& hello, const Envelope& from, Outbox& outbox) {
+  if (hello.version_min > kProtocolVersionMax || hello.version_max < kProtocolVersionMin) {
+    Refuse(Refusal::kVersion, 0, "no protocol version in common", from, outbox);
+    return;
+  }
+  Send({from.peer, from.stamp.from}, Welcome{std::min(hello.version_max, kProtocolVersionMax)},
+       outbox);
+}
+
+void Shard::On(const Unit& unit, const Envelope& from, Outbox& outbox) {
+  if (!PassSender(unit.sender, unit.step, from, outbox)) return;
+  const Held held{unit.sender.rank, unit.step, unit.index};
+  const Step ended = tracker_.Ended(unit.sender.rank);
+  if (unit.step <= ended) {
+    Send({from.peer, from.stamp.from}, held, outbox);
+    return;
+  }
+  if (unit.step > ended + 1) {
+    Refuse(Refusal::kBadRequest, unit.step,
+           "a unit of step " + std::to_string(unit.step) + ", but step " +
+               std::to_string(ended + 1) + " is next",
+           from, outbox);
+    return;
+  }
+  const std::string problem =
+      RangeProblem(unit.table, unit.begin, unit.gradient.size() / sizeof(float));
+  if (!problem.empty()) {
+    Refuse(Refusal::kBadRequest, unit.step, problem, from, outbox);
+    return;
+  }
+  switch (held_.Keep(unit)) {
+    case HeldUnits::Kept::kTooLarge:
+      Refuse(Refusal::kTooLarge, unit.step,
+             "the units of one step are more than a shard holds for one worker; raise "
+             "network.held_bytes or network.unit_bytes, or use more shards",
+             from, outbox);
+      return;
+    case HeldUnits::Kept::kYes:
+      ++counters_.units;
+      break;
+    case HeldUnits::Kept::kAlready:
+      break;
+  }
+  Send({from.peer, from.stamp.from}, held, outbox);
+}
+
+void Shard::On(const End& end, const Envelope& from, Outbox& outbox) {
+  if (!PassSender(end.sender, end.step, from, outbox)) return;
+  const WorkerId rank = end.sender.rank;
+  const Client client{from.peer, from.stamp.from};
+  const Step ended = tracker_.Ended(rank);
+  if (end.step <= ended && !Mutated(Mutation::kApplyRepeatedEnd)) {
+    Send(client, Ended{rank, end.step}, outbox);
+    return;
+  }
+  if (end.step > ended + 1) {
+    Refuse(Refusal::kBadRequest, end.step, "the end of a step that is not the next", from, outbox);
+    return;
+  }
+  // A cut is under way, or units are still on their way: the client asks again.
+  if (freezing_ && !Mutated(Mutation::kEndWhileFrozen)) return;
+  if (end.step > ended && !held_.Whole(rank, end.step, end.units)) return;
+  const bool repeated = pending_.contains(rank);
+  pending_.insert_or_assign(rank, PendingEnd{end, client});
+  if (view_.policy.apply == ApplyRule::kOnArrival) {
+    const std::vector<PendingEnd> one{pending_.at(rank)};
+    ApplySteps(one, outbox);
+  } else {
+    CloseRoundIfWhole(outbox);
+    if (repeated && pending_.contains(rank)) SendWaiting(end.step, false, client, outbox);
+  }
+}
+
+void Shard::On(const Pull& pull, const Envelope& from, Outbox& outbox) {
+  if (!PassSender(pull.sender, pull.pull, from, outbox)) return;
+  const std::string problem = RangeProblem(pull.table, pull.begin, pull.count);
+  if (!problem.empty()) {
+    Refuse(Refusal::kBadRequest, pull.pull, problem, from, outbox);
+    return;
+  }
+  const Client client{from.peer, from.stamp.from};
+  if (tracker_.MayRead(pull.sender.rank, pull.step, pull.closed_min)) {
+    Serve(pull, client, outbox);
+    return;
+  }
+  auto& parked = parked_[pull.sender.rank];
+  if (!parked.contains(pull.pull) && parked.size() >= options_.parked_pulls_max) {
+    Refuse(Refusal::kBusy, pull.pull, "too many pulls wait already", from, outbox);
+    return;
+  }
+  if (!parked.insert_or_assign(pull.pull, ParkedPull{pull, client}).second) {
+    SendWaiting(pull.pull, true, client, outbox);
+  }
+}
+
+void Shard::On(const Registered& /*registered*/, const Envelope& /*from*/, Outbox& /*outbox*/) {
+  registered_ = true;
+}
+
+void Shard::On(const Freeze& freeze, const Envelope& /*from*/, Outbox& outbox) {
+  if (freeze.number <= view_.number) {
+    Send(Coordinator(), Installed{view_.number}, outbox);
+    return;
+  }
+  freezing_ = freeze.number;
+  Send(Coordinator(), Frozen{freeze.number, tracker_.States()}, outbox);
+}
+
+void Shard::On(const Install& install, const Envelope& from, Outbox& outbox) {
+  if (install.view.number <= view_.number) {
+    Send(Coordinator(), Installed{view_.number}, outbox);
+    return;
+  }
+  if (freezing_ != install.view.number) return;
+  const std::string problem = CompleteCut(install.cut, outbox);
+  if (!problem.empty()) {
+    Refuse(Refusal::kFailed, install.view.number.value, problem, from, outbox);
+    return;
+  }
+  DropReplaced(install.view);
+  TakeView(install.view);
+  freezing_.reset();
+  Send(Coordinator(), Installed{view_.number}, outbox);
+  if (view_.policy.apply == ApplyRule::kPerStep) CloseRoundIfWhole(outbox);
+  ReleaseParked(outbox);
+}
+
+bool Shard::PassStamp(const Envelope& from, Outbox& outbox) {
+  const Stamp& stamp = from.stamp;
+  if (job_.value == 0 || stamp.job != job_) {
+    Refuse(Refusal::kWrongJob, 0, "this shard serves another job", from, outbox);
+    return false;
+  }
+  if (stamp.to != options_.boot && !Mutated(Mutation::kIgnoreBootId)) {
+    Refuse(Refusal::kWrongBoot, 0, "the process that this was meant for is gone", from, outbox);
+    return false;
+  }
+  if (from.peer == options_.coordinator) return stamp.from == coordinator_boot_;
+  if (stamp.generation < view_.generation || stamp.term < term_) {
+    Refuse(Refusal::kOldView, 0, "the view has moved on", from, outbox);
+    return false;
+  }
+  return true;
+}
+
+bool Shard::PassSender(const Sender& sender, uint64_t about, const Envelope& from, Outbox& outbox) {
+  const Member* member = view_.FindMember(sender.rank);
+  if (member == nullptr || sender.incarnation > member->incarnation) {
+    Refuse(Refusal::kNotReady, about, "this shard has no view with this worker yet", from, outbox);
+    return false;
+  }
+  if (sender.incarnation < member->incarnation && !Mutated(Mutation::kUnfencedIncarnation)) {
+    Refuse(Refusal::kFenced, about,
+           "another process holds rank " + std::to_string(sender.rank.value), from, outbox);
+    return false;
+  }
+  return true;
+}
+
+std::string Shard::RangeProblem(TableId table, uint64_t begin, uint64_t count) const {
+  const auto found = tables_.find(table);
+  if (found == tables_.end()) return "there is no table " + std::to_string(table.value);
+  if (count == 0) return "an empty range";
+  if (found->second.values.Contains(begin, count)) return "";
+  return "the floats " + std::to_string(begin) + " + " + std::to_string(count) + " of table \"" +
+         found->second.place.spec.name + "\" are not on shard " + std::to_string(options_.id.value);
+}
+
+}  // namespace shardmill

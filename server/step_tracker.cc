@@ -1,0 +1,82 @@
+#include "server/step_tracker.h"
+
+#include <algorithm>
+
+#include "common/assert.h"
+#include "common/mutation.h"
+
+namespace shardmill {
+namespace {
+
+uint64_t RoundsOf(Step step, int64_t base) {
+  const int64_t rounds = static_cast<int64_t>(step) - base;
+  return rounds > 0 ? static_cast<uint64_t>(rounds) : 0;
+}
+
+}  // namespace
+
+void StepTracker::Install(const View& view) {
+  policy_ = view.policy;
+  for (auto& [rank, state] : ranks_) state.member = false;
+  for (const Member& member : view.members) {
+    Rank& state = ranks_[member.rank];
+    state.base = member.base;
+    state.member = true;
+  }
+  Recount();
+}
+
+void StepTracker::Finish(WorkerId rank, Step step, double samples) {
+  Rank& state = ranks_.at(rank);
+  SM_ASSERT(step == state.ended + 1 || Mutated(Mutation::kApplyRepeatedEnd));
+  state.ended = step;
+  state.samples = samples;
+  ++state.applied;
+  Recount();
+}
+
+uint64_t StepTracker::ReadRound(WorkerId rank, Step step) const {
+  return step == 0 ? 0 : RoundsOf(step - 1, At(rank).base);
+}
+
+bool StepTracker::MayRead(WorkerId rank, Step step, uint64_t closed_min) const {
+  if (closed_ < closed_min) return false;
+  // A worker reads its own pushes: they have come in by the order of its steps.
+  if (policy_.apply == ApplyRule::kOnArrival && At(rank).ended + 1 < step) return false;
+  if (!policy_.bounded) return true;
+  const uint64_t ahead = Mutated(Mutation::kStalenessOffByOne) ? 1 : 0;
+  return ReadRound(rank, step) <= closed_ + policy_.staleness + ahead;
+}
+
+std::optional<WorkerId> StepTracker::Slowest() const {
+  for (const auto& [rank, state] : ranks_) {
+    if (state.member && RoundsOf(state.ended, state.base) == closed_) return rank;
+  }
+  return std::nullopt;
+}
+
+std::vector<RankState> StepTracker::States() const {
+  std::vector<RankState> states;
+  for (const auto& [rank, state] : ranks_) {
+    states.push_back({rank, state.ended, state.samples, state.applied});
+  }
+  return states;
+}
+
+const StepTracker::Rank& StepTracker::At(WorkerId rank) const {
+  const auto found = ranks_.find(rank);
+  SM_ASSERT(found != ranks_.end());
+  return found->second;
+}
+
+void StepTracker::Recount() {
+  std::optional<uint64_t> fewest;
+  for (const auto& [rank, state] : ranks_) {
+    if (!state.member) continue;
+    const uint64_t rounds = RoundsOf(state.ended, state.base);
+    fewest = std::min(fewest.value_or(rounds), rounds);
+  }
+  closed_ = fewest.value_or(0);
+}
+
+}  // namespace shardmill

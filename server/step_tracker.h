@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "common/ids.h"
+#include "common/messages.h"
+#include "common/view.h"
+
+namespace shardmill {
+
+// Who has finished what on one shard, and so: may this read go now? Owned by a Shard, on its
+// thread. Every call that takes a rank wants a member of the view; anything else is our own bug.
+class StepTracker final {
+ public:
+  // Takes the members and the policy of a view. What a rank has ended stays, also for ranks that
+  // have left: they may come back.
+  void Install(const View& view);
+
+  Step Ended(WorkerId rank) const { return At(rank).ended; }
+
+  // The rank's step is applied here. It must be the one after Ended(rank).
+  void Finish(WorkerId rank, Step step, double samples);
+
+  // Rounds that every member has finished.
+  uint64_t Closed() const { return closed_; }
+
+  // Rounds that the rank has finished when it is about to make `step`: the round that it reads for.
+  uint64_t ReadRound(WorkerId rank, Step step) const;
+
+  // The read rule. `closed_min` is a floor of the reader's own.
+  bool MayRead(WorkerId rank, Step step, uint64_t closed_min) const;
+
+  // The member that has finished the fewest rounds; the lowest rank of several. None: no members.
+  std::optional<WorkerId> Slowest() const;
+
+  std::vector<RankState> States() const;
+
+ private:
+  struct Rank {
+    Step ended = 0;
+    double samples = 0;
+    uint64_t applied = 0;
+    int64_t base = 0;
+    bool member = false;
+  };
+
+  const Rank& At(WorkerId rank) const;
+  void Recount();
+
+  Policy policy_;
+  std::map<WorkerId, Rank> ranks_;
+  uint64_t closed_ = 0;
+};
+
+}  // namespace shardmill
