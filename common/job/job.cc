@@ -1,0 +1,284 @@
+#include "common/job/job.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "common/config/print.h"
+#include "common/config/text.h"
+#include "common/job/address.h"
+
+namespace shardmill {
+namespace {
+
+using config::Named;
+using config::Section;
+using std::chrono::hours;
+using std::chrono::milliseconds;
+
+constexpr uint64_t kKiB = uint64_t{1} << 10;
+constexpr uint64_t kMiB = uint64_t{1} << 20;
+constexpr uint64_t kGiB = uint64_t{1} << 30;
+
+constexpr std::array<Named<PolicyMode>, 3> kPolicyModes = {{
+    {PolicyMode::kSync, "sync"},
+    {PolicyMode::kStale, "stale"},
+    {PolicyMode::kAsync, "async"},
+}};
+constexpr std::array<Named<OptimizerName>, 1> kOptimizers = {{{OptimizerName::kSgd, "sgd"}}};
+constexpr std::array<Named<DataFormat>, 1> kFormats = {{{DataFormat::kIdx, "idx"}}};
+constexpr std::array<Named<LayerType>, 2> kLayerTypes = {{
+    {LayerType::kFlatten, "flatten"},
+    {LayerType::kAffine, "affine"},
+}};
+constexpr std::array<Named<LossName>, 1> kLosses = {{
+    {LossName::kSoftmaxCrossEntropy, "softmax_cross_entropy"},
+}};
+
+template <class E, size_t kCount>
+std::string_view Lookup(const std::array<Named<E>, kCount>& names, E value) {
+  for (const Named<E>& named : names) {
+    if (named.value == value) return named.name;
+  }
+  SM_ASSERT(false);
+}
+
+bool IsJobName(std::string_view name) {
+  constexpr size_t kLengthMax = 64;  // It becomes part of a folder's name.
+  return !name.empty() && name.size() <= kLengthMax &&
+         std::all_of(name.begin(), name.end(), [](char c) {
+           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                  c == '-' || c == '_';
+         });
+}
+
+bool IsPath(std::string_view path) {
+  return !path.empty() && path.size() < 4096 && path.find('\0') == std::string_view::npos;
+}
+
+bool IsAddress(std::string_view text) { return ParseAddress(text).has_value(); }
+
+constexpr std::string_view kPathForm = "a path";
+constexpr std::string_view kHostForm = "a host name or number, without a port";
+
+constexpr std::string_view kReferenceIntroduction = R"(# The job file
+
+One TOML file describes a job for every role. This page is printed from the declarations in
+`common/job/job.cc` (`bazel run //common/job:reference`); a test compares the two.
+
+A value is looked for in four places, and the first that has it wins:
+
+1. a flag, `--set policy.mode=stale`, as often as wanted;
+2. the environment, `SHARDMILL__POLICY__MODE=stale`: the prefix, the section and the key, each
+   followed by two underscores;
+3. the file, `mode = "stale"` under `[policy]`;
+4. the default.
+
+`shardmill config print FILE --origin` shows every value and which place it came from. A key that
+does not exist, a value of the wrong kind and a value out of range are errors in each of the places.
+Durations are text such as `"250ms"`, `"10m"` or `"1h30m"` (`d`, `h`, `m`, `s`, `ms`). Sizes are
+text such as `"64MiB"` (`B`, `KiB`, `MiB`, `GiB`, `TiB`).
+)";
+
+}  // namespace
+
+std::string_view NameOf(PolicyMode mode) { return Lookup(kPolicyModes, mode); }
+std::string_view NameOf(OptimizerName name) { return Lookup(kOptimizers, name); }
+std::string_view NameOf(LayerType type) { return Lookup(kLayerTypes, type); }
+
+Policy PolicyOptions::ToPolicy() const {
+  switch (mode) {
+    case PolicyMode::kSync:
+      return {.apply = ApplyRule::kPerStep, .bounded = true, .staleness = 0};
+    case PolicyMode::kStale:
+      return {.apply = ApplyRule::kOnArrival, .bounded = true, .staleness = staleness};
+    case PolicyMode::kAsync:
+      return {.apply = ApplyRule::kOnArrival, .bounded = false, .staleness = 0};
+  }
+  SM_ASSERT(false);
+}
+
+void GeneralOptions::Declare(Section& section) {
+  section.Text("name", &name, {.form = "1 to 64 letters, digits, - and _", .accepts = IsJobName},
+               "What the job is called; results go to a folder of this name and the time.");
+  section.Number("seed", &seed, {},
+                 "Start of all chance in the job: first weights and the order of samples.");
+  section.Text("runs", &runs, {.form = kPathForm, .accepts = IsPath},
+               "Folder in which each run of a job makes its own folder.");
+}
+
+void ClusterOptions::Declare(Section& section) {
+  section.Number("servers", &servers, {.at_least = 1, .at_most = 1024}, "Server processes.");
+  section.Number("shards_per_server", &shards_per_server, {.at_least = 1, .at_most = 64},
+                 "Shards in each server process, a thread each.");
+  section.Number("workers", &workers, {.at_least = 1, .at_most = 4096},
+                 "Worker processes; ranks go from 0 to one less.");
+  section.Text("coordinator", &coordinator,
+               {.form = "HOST:PORT or tcp://HOST:PORT", .accepts = IsAddress},
+               "Where the coordinator listens and all others find it.");
+  section.Text("host", &host, {.form = kHostForm, .accepts = IsHost},
+               "The address that servers and the coordinator listen at.");
+  section.Flag("insecure", &insecure,
+               "Allows a host other than loopback, although nothing on the wire is encrypted.");
+  section.Number("server_port", &server_port, {.at_most = 65535},
+                 "Shard i of a server listens at this port plus i; 0 takes any free port.");
+  section.Duration("start_timeout", &start_timeout,
+                   {.at_least = milliseconds(100), .at_most = hours(24)},
+                   "How long a process waits for the others before it gives up with exit code 4.");
+  section.Duration("lease", &lease, {.at_least = milliseconds(100), .at_most = hours(1)},
+                   "How long a silent worker keeps its rank.");
+  section.Require({"host", "insecure"}, [this]() -> std::string {
+    if (insecure || IsLoopback(host)) return "";
+    return "\"cluster.host\" is " + config::QuoteForMessage(host) +
+           ", which others can reach, and nothing on the wire is encrypted; keep to loopback "
+           "(\"127.0.0.1\") or set cluster.insecure = true on a network that you trust";
+  });
+  section.Require({"server_port", "shards_per_server"}, [this]() -> std::string {
+    if (server_port + shards_per_server <= 65536) return "";
+    return "\"cluster.server_port\" is " + std::to_string(server_port) + " and a server has " +
+           std::to_string(shards_per_server) + " shards; the last one's port is above 65535";
+  });
+}
+
+void PolicyOptions::Declare(Section& section) {
+  section.Choice("mode", &mode, kPolicyModes,
+                 "How far workers may run apart: not at all, by some steps, or freely.");
+  section.Number("staleness", &staleness, {.at_most = 1000, .unit = "steps"},
+                 "How many steps a worker may be ahead of the slowest.");
+  section.OnlyWith("staleness", "mode", "\"stale\"", [this] { return mode == PolicyMode::kStale; });
+}
+
+void OptimizerOptions::Declare(Section& section) {
+  section.Choice("name", &name, kOptimizers, "The rule by which gradients change parameters.");
+  section.Number("learning_rate", &learning_rate, {.above = 0, .at_most = 1e6},
+                 "What a gradient is multiplied with before it is taken off.");
+}
+
+void DataOptions::Declare(Section& section) {
+  section.Choice("format", &format, kFormats,
+                 "How the files are written: \"idx\" is that of MNIST, gzip or not.");
+  section.Text("folder", &folder, {.form = kPathForm, .accepts = IsPath},
+               "The folder that holds the data set's files.");
+  section.Demand("folder");
+  section.Number("batch_size", &batch_size,
+                 {.at_least = 1, .at_most = uint64_t{1} << 20, .unit = "samples"},
+                 "Samples of one worker in one step.");
+}
+
+void LayerOptions::Declare(Section& section) {
+  section.Choice("type", &type, kLayerTypes,
+                 "\"flatten\" makes a sample one row; \"affine\" is weights and a bias.");
+  section.Demand("type");
+  section.Number("units", &units, {.at_least = 1, .at_most = uint64_t{1} << 24},
+                 "How many outputs; the inputs are inferred.");
+  section.Demand("units");
+  section.OnlyWith("units", "type", "\"affine\"", [this] { return type == LayerType::kAffine; });
+}
+
+void ModelOptions::Declare(Section& section) {
+  section.Choice("loss", &loss, kLosses, "What training makes small.");
+  section.Choices("metrics", &metrics, {"accuracy", "loss"},
+                  "What is measured on the test set at the end.");
+  section.Tables("layers", &layers, "The network, from the input to the loss.");
+  section.Demand("layers");
+}
+
+void TrainOptions::Declare(Section& section) {
+  section.Number("epochs", &epochs, {.at_least = 1, .at_most = 1'000'000},
+                 "How often training goes through the data.");
+  section.Number("report_every", &report_every,
+                 {.at_least = 1, .at_most = 1'000'000, .unit = "steps"},
+                 "Steps of a worker between two reports of its progress.");
+}
+
+void NetworkOptions::Declare(Section& section) {
+  constexpr milliseconds kShortest{10};
+  section.Number("io_threads", &io_threads, {.at_least = 1, .at_most = 16},
+                 "Threads of a process that only move bytes.");
+  section.Size("unit_bytes", &unit_bytes,
+               {.at_least = 4 * kKiB, .at_most = 256 * kMiB, .multiple_of = 4},
+               "Largest payload of one message; longer vectors are cut.");
+  section.Size("window_bytes", &window_bytes, {.at_least = 4 * kKiB, .at_most = 64 * kGiB},
+               "What a worker may have sent to a shard without an answer yet.");
+  section.Size("held_bytes", &held_bytes, {.at_least = 4 * kKiB, .at_most = 1024 * kGiB},
+               "Gradient that a shard holds for steps that have not ended, shared by the ranks.");
+  section.Duration("retry_after", &retry_after, {.at_least = kShortest, .at_most = hours(1)},
+                   "A request without an answer for so long is sent again.");
+  section.Duration("step_timeout", &step_timeout, {.at_least = kShortest, .at_most = hours(24)},
+                   "A step that has not ended by then fails and names whom it waited for.");
+  section.Size("message_bytes", &message_bytes, {.at_least = 64 * kKiB, .at_most = 16 * kGiB},
+               "A larger message from a peer is refused.");
+  // One unit must fit wherever units go, or no step would ever end.
+  const auto fits = [this](std::string key, const uint64_t* limit) {
+    return [this, key = std::move(key), limit]() -> std::string {
+      if (unit_bytes <= *limit) return "";
+      return "\"network.unit_bytes\" is " + config::FormatSize(unit_bytes) + " and \"network." +
+             key + "\" " + config::FormatSize(*limit) +
+             "; one unit must fit, so make the first smaller or the second larger";
+    };
+  };
+  section.Require({"unit_bytes", "window_bytes"}, fits("window_bytes", &window_bytes));
+  section.Require({"unit_bytes", "held_bytes"}, fits("held_bytes", &held_bytes));
+  section.Require({"unit_bytes", "message_bytes"}, fits("message_bytes", &message_bytes));
+  section.Require({"retry_after", "step_timeout"}, [this]() -> std::string {
+    if (retry_after <= step_timeout) return "";
+    return "\"network.retry_after\" is " + config::FormatDuration(retry_after) +
+           " and \"network.step_timeout\" " + config::FormatDuration(step_timeout) +
+           "; nothing would ever be sent again";
+  });
+}
+
+void HttpOptions::Declare(Section& section) {
+  section.Flag("enabled", &enabled, "Whether a daemon serves /livez, /readyz and /metrics.");
+  section.Number("port", &port, {.at_most = 65535}, "Its port; 0 takes any free port.");
+  section.Text("bind", &bind, {.form = kHostForm, .accepts = IsHost},
+               "The address it listens at; nobody is asked who they are.");
+}
+
+void LogOptions::Declare(Section& section) {
+  section.Choice("level", &level, {"trace", "debug", "info", "warn", "error"},
+                 "The least important lines that are still written.");
+}
+
+void JobOptions::Declare(config::Schema& schema) {
+  job.Declare(schema.Add("job", "The job as a whole."));
+  cluster.Declare(schema.Add("cluster", "Which processes there are and how they meet."));
+  policy.Declare(schema.Add("policy", "How workers keep together."));
+  optimizer.Declare(schema.Add("optimizer", "How the servers change parameters."));
+  data.Declare(schema.Add("data", "What is learnt from."));
+  model.Declare(schema.Add("model", "What is trained."));
+  train.Declare(schema.Add("train", "How long, and how much is said about it."));
+  network.Declare(schema.Add("network", "Limits and waits of everything that is sent."));
+  http.Declare(schema.Add("http", "The page of each daemon for monitors."));
+  log.Declare(schema.Add("log", "What daemons write to stderr."));
+}
+
+Result<Job> ParseJob(const std::string& name, std::string_view text,
+                     const config::Overrides& overrides) {
+  Job job;
+  config::Schema schema;
+  job.options.Declare(schema);
+  job.listing = SM_TRY(config::Load(schema, name, text, overrides));
+  return job;
+}
+
+Result<Job> LoadJob(const std::string& path, const config::Overrides& overrides) {
+  const std::string text = SM_TRY(config::ReadFile(path));
+  return ParseJob(path, text, overrides);
+}
+
+std::vector<std::string> JobKeys() {
+  JobOptions options;
+  config::Schema schema;
+  options.Declare(schema);
+  return schema.Keys();
+}
+
+std::string JobReference() {
+  JobOptions options;
+  config::Schema schema;
+  options.Declare(schema);
+  return config::PrintReference(schema, kReferenceIntroduction);
+}
+
+}  // namespace shardmill

@@ -1,0 +1,161 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/config/load.h"
+#include "common/config/schema.h"
+#include "common/result.h"
+#include "common/view.h"
+
+// The job file: one struct a section, one declaration a key (in job.cc). A struct's initializers
+// are the defaults. Values that anybody may copy and read.
+namespace shardmill {
+
+struct GeneralOptions {
+  std::string name = "job";
+  uint64_t seed = 1;
+  std::string runs = "runs";
+
+  void Declare(config::Section& section);
+};
+
+struct ClusterOptions {
+  uint32_t servers = 1;
+  uint32_t shards_per_server = 1;
+  uint32_t workers = 1;
+  std::string coordinator = "127.0.0.1:7700";  // See ParseAddress.
+  std::string host = "127.0.0.1";
+  bool insecure = false;
+  uint32_t server_port = 0;
+  std::chrono::milliseconds start_timeout = std::chrono::seconds(60);
+  std::chrono::milliseconds lease = std::chrono::seconds(5);
+
+  uint32_t Shards() const { return servers * shards_per_server; }
+  void Declare(config::Section& section);
+};
+
+enum class PolicyMode : uint8_t { kSync, kStale, kAsync };
+std::string_view NameOf(PolicyMode mode);
+
+struct PolicyOptions {
+  PolicyMode mode = PolicyMode::kSync;
+  uint32_t staleness = 1;  // Read with kStale alone.
+
+  Policy ToPolicy() const;
+  void Declare(config::Section& section);
+};
+
+enum class OptimizerName : uint8_t { kSgd };
+std::string_view NameOf(OptimizerName name);
+
+struct OptimizerOptions {
+  OptimizerName name = OptimizerName::kSgd;
+  double learning_rate = 0.1;
+
+  void Declare(config::Section& section);
+};
+
+enum class DataFormat : uint8_t { kIdx };
+
+struct DataOptions {
+  DataFormat format = DataFormat::kIdx;
+  std::string folder;
+  uint32_t batch_size = 64;
+
+  void Declare(config::Section& section);
+};
+
+enum class LayerType : uint8_t { kFlatten, kAffine };
+std::string_view NameOf(LayerType type);
+
+struct LayerOptions {
+  LayerType type = LayerType::kFlatten;
+  uint64_t units = 0;  // Read with kAffine alone.
+
+  void Declare(config::Section& section);
+};
+
+enum class LossName : uint8_t { kSoftmaxCrossEntropy };
+
+struct ModelOptions {
+  LossName loss = LossName::kSoftmaxCrossEntropy;
+  std::vector<std::string> metrics = {"accuracy"};  // "accuracy", "loss".
+  std::vector<LayerOptions> layers;
+
+  void Declare(config::Section& section);
+};
+
+struct TrainOptions {
+  uint32_t epochs = 1;
+  uint32_t report_every = 20;
+
+  void Declare(config::Section& section);
+};
+
+struct NetworkOptions {
+  uint32_t io_threads = 1;
+  uint64_t unit_bytes = uint64_t{1} << 20;
+  uint64_t window_bytes = uint64_t{64} << 20;
+  uint64_t held_bytes = uint64_t{1} << 30;
+  std::chrono::milliseconds retry_after{500};
+  std::chrono::milliseconds step_timeout = std::chrono::minutes(5);
+  uint64_t message_bytes = uint64_t{512} << 20;
+
+  void Declare(config::Section& section);
+};
+
+struct HttpOptions {
+  bool enabled = true;
+  uint32_t port = 0;
+  std::string bind = "127.0.0.1";
+
+  void Declare(config::Section& section);
+};
+
+struct LogOptions {
+  std::string level = "info";  // "trace", "debug", "info", "warn", "error".
+
+  void Declare(config::Section& section);
+};
+
+struct JobOptions {
+  GeneralOptions job;
+  ClusterOptions cluster;
+  PolicyOptions policy;
+  OptimizerOptions optimizer;
+  DataOptions data;
+  ModelOptions model;
+  TrainOptions train;
+  NetworkOptions network;
+  HttpOptions http;
+  LogOptions log;
+
+  // The fields must stay where they are for as long as the schema is used.
+  void Declare(config::Schema& schema);
+};
+
+// The options of a job and, for people, each with where it came from.
+struct Job {
+  JobOptions options;
+  config::Listing listing;
+};
+
+// Reads the job file at `path` under the overrides. An error has the code kBadUsage and names all
+// that is wrong, a line each.
+Result<Job> LoadJob(const std::string& path, const config::Overrides& overrides);
+
+// The same for text that is here already; `name` stands for the path in messages and origins.
+Result<Job> ParseJob(const std::string& name, std::string_view text,
+                     const config::Overrides& overrides);
+
+// Every key of the job file, "section.key" and "section.key[].key".
+std::vector<std::string> JobKeys();
+
+// docs/config.md.
+std::string JobReference();
+
+}  // namespace shardmill
