@@ -1,0 +1,229 @@
+#include "common/job/job.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/config/print.h"
+
+namespace shardmill {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr std::string_view kSmallest =
+    "[data]\nfolder = \"/data\"\n[model]\nlayers = [{ type = \"affine\", units = 3 }]\n";
+
+Result<Job> Parse(const std::vector<std::string>& sets) {
+  return ParseJob("j.toml", kSmallest, {.sets = sets});
+}
+
+std::string ErrorOf(const std::vector<std::string>& sets) {
+  const Result<Job> job = Parse(sets);
+  if (job.ok()) return "";
+  EXPECT_EQ(job.error().code, ErrorCode::kBadUsage);
+  return job.error().message;
+}
+
+JobOptions Options(const std::vector<std::string>& sets) {
+  const Result<Job> job = Parse(sets);
+  EXPECT_TRUE(job.ok()) << job.error().message;
+  return job.ok() ? job.value().options : JobOptions{};
+}
+
+TEST(JobTest, HasDefaultsForAllButDataAndLayers) {
+  const JobOptions options = Options({});
+  EXPECT_EQ(options.job.name, "job");
+  EXPECT_EQ(options.job.seed, 1U);
+  EXPECT_EQ(options.cluster.Shards(), 1U);
+  EXPECT_EQ(options.cluster.start_timeout, seconds(60));
+  EXPECT_EQ(options.policy.mode, PolicyMode::kSync);
+  EXPECT_EQ(options.network.unit_bytes, uint64_t{1} << 20);
+  EXPECT_EQ(options.network.step_timeout, std::chrono::minutes(5));
+  EXPECT_EQ(options.model.metrics, std::vector<std::string>{"accuracy"});
+  EXPECT_TRUE(options.http.enabled);
+}
+
+TEST(JobTest, NamesWhatMustBeGiven) {
+  const Result<Job> job = ParseJob("j.toml", "", {});
+  ASSERT_FALSE(job.ok());
+  EXPECT_EQ(job.error().message,
+            "j.toml: \"data.folder\" is missing: The folder that holds the data set's files.\n"
+            "j.toml: \"model.layers\" is missing: The network, from the input to the loss.");
+}
+
+TEST(JobTest, ReadsEachKeyIntoItsOwnField) {
+  const JobOptions options = Options(
+      {"job.name=a", "job.seed=2", "job.runs=b", "cluster.servers=3", "cluster.shards_per_server=4",
+       "cluster.workers=5", "cluster.coordinator=localhost:6", "cluster.host=127.0.0.7",
+       "cluster.insecure=true", "cluster.server_port=8", "cluster.start_timeout=9s",
+       "cluster.lease=10s", "optimizer.learning_rate=0.25", "data.folder=c", "data.batch_size=11",
+       "model.metrics=[\"loss\"]", "train.epochs=12", "train.report_every=13"});
+  EXPECT_EQ(options.job.name, "a");
+  EXPECT_EQ(options.job.seed, 2U);
+  EXPECT_EQ(options.job.runs, "b");
+  EXPECT_EQ(options.cluster.servers, 3U);
+  EXPECT_EQ(options.cluster.shards_per_server, 4U);
+  EXPECT_EQ(options.cluster.Shards(), 12U);
+  EXPECT_EQ(options.cluster.workers, 5U);
+  EXPECT_EQ(options.cluster.coordinator, "localhost:6");
+  EXPECT_EQ(options.cluster.host, "127.0.0.7");
+  EXPECT_TRUE(options.cluster.insecure);
+  EXPECT_EQ(options.cluster.server_port, 8U);
+  EXPECT_EQ(options.cluster.start_timeout, seconds(9));
+  EXPECT_EQ(options.cluster.lease, seconds(10));
+  EXPECT_EQ(options.optimizer.learning_rate, 0.25);
+  EXPECT_EQ(options.data.folder, "c");
+  EXPECT_EQ(options.data.batch_size, 11U);
+  EXPECT_EQ(options.model.metrics, std::vector<std::string>{"loss"});
+  EXPECT_EQ(options.train.epochs, 12U);
+  EXPECT_EQ(options.train.report_every, 13U);
+}
+
+TEST(JobTest, ReadsLimitsAndWaitsIntoTheirOwnFields) {
+  const JobOptions options =
+      Options({"network.io_threads=2", "network.unit_bytes=8KiB", "network.window_bytes=16KiB",
+               "network.held_bytes=32KiB", "network.retry_after=20ms", "network.step_timeout=30ms",
+               "network.message_bytes=64KiB", "http.enabled=false", "http.port=81",
+               "http.bind=0.0.0.0", "log.level=debug"});
+  EXPECT_EQ(options.network.io_threads, 2U);
+  EXPECT_EQ(options.network.unit_bytes, 8192U);
+  EXPECT_EQ(options.network.window_bytes, 16384U);
+  EXPECT_EQ(options.network.held_bytes, 32768U);
+  EXPECT_EQ(options.network.retry_after, milliseconds(20));
+  EXPECT_EQ(options.network.step_timeout, milliseconds(30));
+  EXPECT_EQ(options.network.message_bytes, 65536U);
+  EXPECT_FALSE(options.http.enabled);
+  EXPECT_EQ(options.http.port, 81U);
+  EXPECT_EQ(options.http.bind, "0.0.0.0");
+  EXPECT_EQ(options.log.level, "debug");
+}
+
+TEST(JobTest, TurnsTheModeIntoAPolicy) {
+  EXPECT_EQ(Options({}).policy.ToPolicy(),
+            (Policy{.apply = ApplyRule::kPerStep, .bounded = true, .staleness = 0}));
+  EXPECT_EQ(Options({"policy.mode=stale"}).policy.ToPolicy(),
+            (Policy{.apply = ApplyRule::kOnArrival, .bounded = true, .staleness = 1}));
+  EXPECT_EQ(Options({"policy.mode=stale", "policy.staleness=3"}).policy.ToPolicy().staleness, 3U);
+  EXPECT_FALSE(Options({"policy.mode=async"}).policy.ToPolicy().bounded);
+  EXPECT_EQ(NameOf(PolicyMode::kStale), "stale");
+  EXPECT_EQ(NameOf(OptimizerName::kSgd), "sgd");
+}
+
+TEST(JobTest, RefusesStalenessWithAnotherMode) {
+  EXPECT_EQ(ErrorOf({"policy.staleness=3"}),
+            "--set: \"policy.staleness\" means nothing with policy.mode = \"sync\"; remove it or "
+            "set policy.mode = \"stale\"");
+  EXPECT_EQ(ErrorOf({"policy.staleness=3", "policy.mode=async"}),
+            "--set: \"policy.staleness\" means nothing with policy.mode = \"async\"; remove it or "
+            "set policy.mode = \"stale\"");
+}
+
+TEST(JobTest, RefusesMisspeltKeysWithFileLineAndColumn) {
+  const std::string text = std::string(kSmallest) + "[polcy]\n  mode = \"stale\"\n";
+  const Result<Job> job = ParseJob("configs/x.toml", text, {});
+  ASSERT_FALSE(job.ok());
+  EXPECT_EQ(job.error().message,
+            "configs/x.toml:6:3: unknown key \"polcy.mode\"; did you mean \"policy.mode\"?");
+}
+
+TEST(JobTest, RefusesLayersThatCannotBe) {
+  EXPECT_EQ(ErrorOf({"model.layers=[{type=\"afine\"}]"}),
+            "--set: \"model.layers[0].type\" is \"afine\"; it must be one of \"flatten\", "
+            "\"affine\"; did you mean \"affine\"?");
+  EXPECT_EQ(ErrorOf({"model.layers=[{type=\"affine\"}]"}),
+            "--set: \"model.layers[0].units\" is missing: How many outputs; the inputs are "
+            "inferred.");
+  EXPECT_EQ(ErrorOf({"model.layers=[{type=\"flatten\", units=1}]"}),
+            "--set: \"model.layers[0].units\" means nothing with model.layers[0].type = "
+            "\"flatten\"; remove it or set model.layers[0].type = \"affine\"");
+  EXPECT_EQ(ErrorOf({"model.layers=[{type=\"affine\", unit=1, units=2}]"}),
+            "--set: unknown key \"model.layers[0].unit\"; did you mean \"model.layers[0].units\"?");
+}
+
+TEST(JobTest, RefusesAHostThatOthersReachUnlessToldTo) {
+  EXPECT_EQ(ErrorOf({"cluster.host=0.0.0.0"}),
+            "--set: \"cluster.host\" is \"0.0.0.0\", which others can reach, and nothing on the "
+            "wire is encrypted; keep to loopback (\"127.0.0.1\") or set cluster.insecure = true on "
+            "a network that you trust");
+  EXPECT_EQ(Options({"cluster.host=0.0.0.0", "cluster.insecure=true"}).cluster.host, "0.0.0.0");
+}
+
+TEST(JobTest, RefusesLimitsThatNoUnitFits) {
+  EXPECT_EQ(ErrorOf({"network.window_bytes=512KiB"}),
+            "--set: \"network.unit_bytes\" is 1MiB and \"network.window_bytes\" 512KiB; one unit "
+            "must fit, so make the first smaller or the second larger");
+  EXPECT_EQ(ErrorOf({"network.held_bytes=512KiB"}),
+            "--set: \"network.unit_bytes\" is 1MiB and \"network.held_bytes\" 512KiB; one unit "
+            "must fit, so make the first smaller or the second larger");
+  EXPECT_EQ(ErrorOf({"network.message_bytes=512KiB"}),
+            "--set: \"network.unit_bytes\" is 1MiB and \"network.message_bytes\" 512KiB; one unit "
+            "must fit, so make the first smaller or the second larger");
+  EXPECT_EQ(ErrorOf({"network.unit_bytes=4097B"}),
+            "--set: \"network.unit_bytes\" is \"4097B\"; it must be from 4KiB to 256MiB, a "
+            "multiple of 4B");
+  EXPECT_EQ(ErrorOf({"network.retry_after=1m", "network.step_timeout=1s"}),
+            "--set: \"network.retry_after\" is 1m and \"network.step_timeout\" 1s; nothing would "
+            "ever be sent again");
+}
+
+TEST(JobTest, RefusesPortsAboveTheLast) {
+  EXPECT_EQ(ErrorOf({"cluster.server_port=65535", "cluster.shards_per_server=2"}),
+            "--set: \"cluster.server_port\" is 65535 and a server has 2 shards; the last one's "
+            "port is above 65535");
+  EXPECT_EQ(ErrorOf({"cluster.server_port=65535"}), "");
+}
+
+TEST(JobTest, RefusesNamesAndAddressesThatCannotBe) {
+  EXPECT_EQ(ErrorOf({"job.name=../up"}),
+            "--set: \"job.name\" is \"../up\"; it must be 1 to 64 letters, digits, - and _");
+  EXPECT_EQ(ErrorOf({"job.name="}),
+            "--set: \"job.name\" is \"\"; it must be 1 to 64 letters, digits, - and _");
+  EXPECT_EQ(ErrorOf({"cluster.coordinator=nowhere"}),
+            "--set: \"cluster.coordinator\" is \"nowhere\"; it must be HOST:PORT or "
+            "tcp://HOST:PORT");
+  EXPECT_EQ(ErrorOf({"http.bind=a b"}),
+            "--set: \"http.bind\" is \"a b\"; it must be a host name or number, without a port");
+  EXPECT_EQ(ErrorOf({"data.folder="}), "--set: \"data.folder\" is \"\"; it must be a path");
+  EXPECT_EQ(ErrorOf({"optimizer.name=adma"}),
+            "--set: \"optimizer.name\" is \"adma\"; it must be \"sgd\"");
+}
+
+TEST(JobTest, SaysThatAFileIsNotThere) {
+  const Result<Job> job = LoadJob("no/such.toml", {});
+  ASSERT_FALSE(job.ok());
+  EXPECT_EQ(job.error().code, ErrorCode::kBadUsage);
+  EXPECT_EQ(job.error().message, "no/such.toml: cannot be read: No such file or directory");
+}
+
+TEST(JobTest, LoadsTheQuickstart) {
+  const Result<Job> job = LoadJob("configs/quickstart.toml", {});
+  ASSERT_TRUE(job.ok()) << job.error().message;
+  const JobOptions& options = job.value().options;
+  EXPECT_EQ(options.job.name, "quickstart");
+  EXPECT_EQ(options.job.seed, 7U);
+  EXPECT_EQ(options.cluster.Shards(), 2U);
+  EXPECT_EQ(options.cluster.workers, 2U);
+  ASSERT_EQ(options.model.layers.size(), 2U);
+  EXPECT_EQ(options.model.layers[1].units, 10U);
+  EXPECT_EQ(options.train.epochs, 10U);
+}
+
+TEST(JobTest, PrintsEveryModeAsAFileThatLoadsToTheSame) {
+  for (const char* mode : {"sync", "stale", "async"}) {
+    const Result<Job> before = Parse({std::string("policy.mode=") + mode});
+    ASSERT_TRUE(before.ok());
+    const std::string text = config::PrintToml(before.value().listing, true);
+    const Result<Job> after = ParseJob("printed.toml", text, {});
+    ASSERT_TRUE(after.ok()) << after.error().message;
+    EXPECT_EQ(config::PrintToml(after.value().listing, false),
+              config::PrintToml(before.value().listing, false));
+  }
+}
+
+}  // namespace
+}  // namespace shardmill
