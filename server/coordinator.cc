@@ -131,6 +131,12 @@ void Coordinator::On(const Join& join, TimePoint now, const Envelope& from, Outb
     Refuse(Refusal::kFailed, join.rank.value, "this rank has made all its steps", from, outbox);
     return;
   }
+  if (std::ranges::find(rank.fenced, from.stamp.from) != rank.fenced.end()) {
+    // A late message of a process that lost the rank must not take it from the one that has it.
+    Refuse(Refusal::kFenced, join.rank.value,
+           "another process holds rank " + std::to_string(join.rank.value), from, outbox);
+    return;
+  }
   const bool same = rank.boot == from.stamp.from;
   const bool held =
       rank.state == RankStatus::State::kWaiting || rank.state == RankStatus::State::kTraining;
@@ -141,13 +147,24 @@ void Coordinator::On(const Join& join, TimePoint now, const Envelope& from, Outb
            from, outbox);
     return;
   }
-  rank.peer = from.peer;
-  rank.lease_until = now + options_.lease;
-  if (same && rank.state == RankStatus::State::kTraining) {
-    Grant(rank, join.rank, outbox);
+  if (same && rank.granted) {
+    // Its answer was lost, or this is a repeat of a Join from before; after a goodbye, surely that.
+    if (rank.state == RankStatus::State::kAbsent) return;
+    rank.state = RankStatus::State::kTraining;
+    rank.lease_until = now + options_.lease;
+    const Member* member = view_.FindMember(join.rank);
+    const bool installed = member != nullptr && member->incarnation == rank.incarnation;
+    if (installed) Grant(rank, join.rank, outbox);
     return;
   }
+  if (!same && rank.granted) {
+    rank.fenced.push_back(rank.boot);
+    if (rank.fenced.size() > kFencedBootsMax) rank.fenced.pop_front();
+    rank.granted = false;
+  }
+  rank.peer = from.peer;
   rank.boot = from.stamp.from;
+  rank.lease_until = now + options_.lease;
   rank.state = RankStatus::State::kWaiting;
 }
 

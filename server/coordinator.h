@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <optional>
 #include <string>
@@ -30,8 +31,10 @@ struct RankStatus {
 
   State state = State::kAbsent;
   PeerId peer;
-  BootId boot;              // The process that holds the rank, or waits for it.
-  Incarnation incarnation;  // The last one granted.
+  BootId boot;                // The process that holds the rank, or waits for it.
+  Incarnation incarnation;    // The last one granted.
+  bool granted = false;       // To the process `boot`.
+  std::deque<BootId> fenced;  // Processes that held the rank and lost it, the latest last.
   TimePoint lease_until{};
   Step acked = 0;  // As its goodbye says.
   Report report;
@@ -54,6 +57,7 @@ struct Audit {
 
 inline constexpr uint64_t kTableFloatsMax = uint64_t{1} << 46;
 inline constexpr size_t kTablesMax = 4096;
+inline constexpr size_t kFencedBootsMax = 64;  // Remembered of each rank.
 
 // Membership, views, the shard map and cuts: the one writer of what the job is. A pure state
 // machine: messages and `now` in, messages out. Owned by one agent, on its thread. Every change of

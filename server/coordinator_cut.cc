@@ -79,6 +79,7 @@ void Coordinator::FinishFreeze(TimePoint now, Outbox& outbox) {
     const Member* member = next_.FindMember(WorkerId{i});
     if (member == nullptr || member->incarnation == ranks_[i].incarnation) continue;
     ranks_[i].incarnation = member->incarnation;
+    ranks_[i].granted = true;
     ranks_[i].state = State::kTraining;
     ranks_[i].lease_until = now + options_.lease;
   }
@@ -114,6 +115,7 @@ View Coordinator::NextView() const {
 }
 
 void Coordinator::FinishInstall(TimePoint /*now*/, Outbox& outbox) {
+  if (state_ == JobState::kFailed) return;
   std::vector<bool> granted(ranks_.size());
   for (const Member& member : next_.members) {
     const Member* before = view_.FindMember(member.rank);
@@ -125,7 +127,7 @@ void Coordinator::FinishInstall(TimePoint /*now*/, Outbox& outbox) {
   words_.clear();
   for (uint32_t i = 0; i < ranks_.size(); ++i) {
     if (ranks_[i].state == RankStatus::State::kAbsent) continue;
-    if (granted[i]) {
+    if (granted[i] && ranks_[i].granted) {
       Grant(ranks_[i], WorkerId{i}, outbox);
     } else if (ranks_[i].state != RankStatus::State::kDone) {
       Send(ranks_[i].peer, ranks_[i].boot, ViewIs{view_}, outbox);

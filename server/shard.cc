@@ -27,10 +27,9 @@ void Shard::Handle(TimePoint /*now*/, const Envelope& envelope, Outbox& outbox) 
           coordinator_boot_ = envelope.stamp.from;
           job_ = envelope.stamp.job;
           asked_at_.reset();
-        } else if constexpr (std::is_same_v<Kind, Refused>) {
-          ++counters_.refused;
         } else if constexpr (requires { On(message, envelope, outbox); }) {
-          if (std::is_same_v<Kind, Hello> || PassStamp(envelope, outbox)) {
+          constexpr bool kAnyStamp = std::is_same_v<Kind, Hello> || std::is_same_v<Kind, Refused>;
+          if (kAnyStamp || PassStamp(envelope, outbox)) {
             On(message, envelope, outbox);
           }
         } else {
@@ -89,6 +88,16 @@ void Shard::On(const Hello& hello, const Envelope& from, Outbox& outbox) {
   }
   Send({from.peer, from.stamp.from}, Welcome{std::min(hello.version_max, kProtocolVersionMax)},
        outbox);
+}
+
+void Shard::On(const Refused& refused, const Envelope& from, Outbox& /*outbox*/) {
+  const bool final = refused.code == Refusal::kVersion || refused.code == Refusal::kWrongJob ||
+                     refused.code == Refusal::kBadRank || refused.code == Refusal::kFailed;
+  if (from.peer != options_.coordinator || from.stamp.to != options_.boot || !final) return;
+  const ErrorCode code = refused.code == Refusal::kVersion || refused.code == Refusal::kBadRank
+                             ? ErrorCode::kBadUsage
+                             : ErrorCode::kFailed;
+  failure_ = Error{code, "the coordinator: " + refused.words};
 }
 
 void Shard::On(const Unit& unit, const Envelope& from, Outbox& outbox) {

@@ -54,6 +54,8 @@ class Shard final {
 
   bool ready() const { return view_.number.value > 0; }
   const View& view() const { return view_; }
+  // Set for good when the coordinator says that this shard has no place in the job.
+  const std::optional<Error>& failure() const { return failure_; }
   const ShardCounters& counters() const { return counters_; }
   Beat Status() const;
 
@@ -84,6 +86,7 @@ class Shard final {
   explicit Shard(const ShardOptions& options);
 
   void On(const Hello& hello, const Envelope& from, Outbox& outbox);
+  void On(const Refused& refused, const Envelope& from, Outbox& outbox);
   void On(const Unit& unit, const Envelope& from, Outbox& outbox);
   void On(const End& end, const Envelope& from, Outbox& outbox);
   void On(const Pull& pull, const Envelope& from, Outbox& outbox);
@@ -115,6 +118,7 @@ class Shard final {
   JobId job_;
   BootId coordinator_boot_;
   bool registered_ = false;
+  std::optional<Error> failure_;
   std::optional<TimePoint> asked_at_;
   std::optional<TimePoint> beat_at_;
 

@@ -1,0 +1,172 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "common/clock.h"
+#include "common/messages.h"
+#include "common/result.h"
+
+namespace shardmill {
+
+struct PsClientOptions {
+  WorkerId rank;
+  BootId boot;
+  PeerId coordinator;
+  Duration retry_after = std::chrono::milliseconds(500);
+  uint64_t unit_bytes = uint64_t{1} << 20;     // Largest payload of one message.
+  uint64_t window_bytes = uint64_t{64} << 20;  // Units to one shard that are not yet held.
+};
+
+// An operation under way: a number that owns nothing.
+struct Ticket {
+  uint64_t id = 0;
+};
+
+// What a pull was answered at: rounds closed, entries applied (the fewest of the shards asked), and
+// how many rounds behind the reader's own it was at most.
+struct Served {
+  uint64_t closed = 0;
+  uint64_t version = 0;
+  uint64_t staleness = 0;
+};
+
+// A worker's side of the protocol without IO: joins, cuts pushes and pulls by the shard map, keeps
+// the window, sends again what is not answered, and ends steps on all shards or none. Messages and
+// `now` in, messages out. Owned by a Session or a simulated worker, on one thread. A failure is one
+// error that stays: ask failure() after every call.
+class PsClient final {
+ public:
+  explicit PsClient(const PsClientOptions& options);
+
+  void Handle(TimePoint now, const Envelope& envelope, Outbox& outbox);
+  void Tick(TimePoint now, Outbox& outbox);
+
+  // Shards of the view that have no peer yet; whoever moves the IO connects and attaches them.
+  std::vector<ShardPlace> Unattached() const;
+  void Attach(ShardId shard, PeerId peer);
+
+  // The rank is granted, and every shard has said welcome.
+  bool Ready() const;
+  // The rank is granted: from here on its lease wants to be renewed.
+  bool granted() const { return granted_; }
+  const std::optional<Error>& failure() const { return failure_; }
+  bool fenced() const { return failure_ && failure_->code == ErrorCode::kFenced; }
+
+  // Makes a table or checks that it is the same; there once FindTable gives it.
+  void MakeTable(TimePoint now, const TableSpec& spec, Outbox& outbox);
+  const TablePlace* FindTable(const std::string& name) const { return view_.FindTable(name); }
+
+  // The step under way, or the next one to make.
+  Step step() const { return step_; }
+
+  // Reads [begin, begin + into.size()) for the step. `into` is written until the ticket is done.
+  Result<Ticket> Pull(TimePoint now, const TablePlace& table, uint64_t begin, std::span<float> into,
+                      uint64_t closed_min, Outbox& outbox);
+  // Pushes a gradient for the step. It is copied; done when every shard holds it.
+  Result<Ticket> Push(TimePoint now, const TablePlace& table, uint64_t begin,
+                      std::span<const float> gradient, Outbox& outbox);
+  // No more pushes in this step. It is made when Ended().
+  void EndStep(TimePoint now, double samples, Outbox& outbox);
+  bool Ended() const { return ending_ && ends_open_ == 0 && ends_sent_; }
+  // Goes to the next step. Only when Ended().
+  void NextStep();
+
+  bool Done(Ticket ticket) const;
+  // What a finished pull was served at. Forgets the ticket.
+  Served Take(Ticket ticket);
+
+  void SendReport(Report report, Outbox& outbox) const;
+  void SayGoodbye(TimePoint now, bool done, Outbox& outbox);
+  bool left() const { return left_; }
+
+  Sender sender() const { return {options_.rank, incarnation_}; }
+  Stamp CoordinatorStamp() const;
+  uint64_t staleness_max() const { return staleness_max_; }
+  const View& view() const { return view_; }
+  // Who is waited for now, in words; empty where nobody is.
+  std::string WaitsFor() const;
+
+ private:
+  struct Shard {
+    std::optional<PeerId> peer;
+    bool welcomed = false;
+    std::optional<TimePoint> hello_at;
+    uint32_t units = 0;         // Of this step, queued or sent.
+    uint64_t flying_bytes = 0;  // Of units sent and not held.
+    bool ended = false;
+    std::optional<TimePoint> end_at;
+    std::string waiting;  // What the shard last said it waits for.
+  };
+  struct FlyingUnit {
+    ShardId shard;
+    Unit unit;
+    uint64_t ticket = 0;
+    std::optional<TimePoint> sent_at;  // None: waits for room in the window.
+  };
+  struct FlyingPull {
+    ShardId shard;
+    shardmill::Pull pull;
+    std::span<float> into;
+    uint64_t ticket = 0;
+    TimePoint sent_at{};
+  };
+  struct Operation {
+    uint32_t open = 0;  // Parts not answered.
+    std::optional<Served> served;
+  };
+
+  void On(const Welcome& welcome, TimePoint now, const Envelope& from, Outbox& outbox);
+  void On(const Refused& refused, TimePoint now, const Envelope& from, Outbox& outbox);
+  void On(const Granted& granted, TimePoint now, const Envelope& from, Outbox& outbox);
+  void On(const ViewIs& news, TimePoint now, const Envelope& from, Outbox& outbox);
+  void On(const Held& held, TimePoint now, const Envelope& from, Outbox& outbox);
+  void On(const shardmill::Ended& ended, TimePoint now, const Envelope& from, Outbox& outbox);
+  void On(const Pulled& pulled, TimePoint now, const Envelope& from, Outbox& outbox);
+  void On(const Waiting& waiting, TimePoint now, const Envelope& from, Outbox& outbox);
+  void On(const Farewell& farewell, TimePoint now, const Envelope& from, Outbox& outbox);
+
+  bool PassStamp(const Envelope& from) const;
+  Shard* FindShard(const Envelope& from, ShardId* id);
+  Result<> CheckRange(const TablePlace& table, uint64_t begin, uint64_t count) const;
+  bool Due(const std::optional<TimePoint>& at, TimePoint now) const;
+  void TickCoordinator(TimePoint now, Outbox& outbox);
+  void SendUnits(TimePoint now, Outbox& outbox);
+  void SendEnds(TimePoint now, Outbox& outbox);
+  void SendTo(ShardId shard, Message message, Outbox& outbox) const;
+  void SendToCoordinator(Message message, Outbox& outbox) const;
+  void FinishPart(uint64_t ticket);
+  void Fail(ErrorCode code, std::string words);
+
+  PsClientOptions options_;
+  JobId job_;
+  BootId coordinator_boot_;
+  Incarnation incarnation_;
+  bool granted_ = false;
+  bool leaving_ = false;
+  bool leaving_done_ = false;
+  bool left_ = false;
+  std::optional<TimePoint> asked_at_;
+  std::string coordinator_words_;  // What the coordinator last said of our wait.
+  std::map<std::string, TableSpec> wanted_tables_;
+  View view_;
+  std::map<ShardId, Shard> shards_;
+  std::optional<Error> failure_;
+
+  Step step_ = 1;
+  bool ending_ = false;
+  bool ends_sent_ = false;
+  uint32_t ends_open_ = 0;
+  double samples_ = 0;
+  std::map<std::pair<ShardId, uint32_t>, FlyingUnit> units_;  // Not held yet.
+  std::map<uint64_t, FlyingPull> pulls_;
+  std::map<uint64_t, Operation> operations_;
+  uint64_t next_id_ = 1;
+  uint64_t staleness_max_ = 0;
+};
+
+}  // namespace shardmill

@@ -1,0 +1,204 @@
+// The half of PsClient that takes answers.
+
+#include <algorithm>
+#include <cstring>
+#include <type_traits>
+#include <utility>
+
+#include "client/ps_client.h"
+#include "common/assert.h"
+#include "common/mutation.h"
+
+namespace shardmill {
+
+void PsClient::Handle(TimePoint now, const Envelope& envelope, Outbox& outbox) {
+  if (failure_ || !PassStamp(envelope)) return;
+  std::visit(
+      [&](const auto& message) {
+        if constexpr (requires { On(message, now, envelope, outbox); }) {
+          On(message, now, envelope, outbox);
+        }
+      },
+      envelope.message);
+}
+
+bool PsClient::PassStamp(const Envelope& from) const {
+  const Stamp& stamp = from.stamp;
+  if (stamp.to != options_.boot) return false;
+  const bool refused = std::holds_alternative<Refused>(from.message);
+  if (from.peer == options_.coordinator) {
+    return coordinator_boot_.value == 0 || stamp.from == coordinator_boot_ || refused;
+  }
+  return stamp.job == job_ || refused;
+}
+
+PsClient::Shard* PsClient::FindShard(const Envelope& from, ShardId* id) {
+  for (auto& [shard_id, shard] : shards_) {
+    if (shard.peer == from.peer && view_.shards.at(shard_id.value).boot == from.stamp.from) {
+      *id = shard_id;
+      return &shard;
+    }
+  }
+  return nullptr;
+}
+
+void PsClient::On(const Welcome& /*welcome*/, TimePoint now, const Envelope& from, Outbox& outbox) {
+  if (from.peer == options_.coordinator) {
+    if (coordinator_boot_.value != 0) return;
+    coordinator_boot_ = from.stamp.from;
+    job_ = from.stamp.job;
+    asked_at_ = now;
+    SendToCoordinator(Join{options_.rank}, outbox);
+    return;
+  }
+  ShardId id;
+  Shard* shard = FindShard(from, &id);
+  if (shard != nullptr) shard->welcomed = true;
+}
+
+void PsClient::On(const Refused& refused, TimePoint now, const Envelope& from, Outbox& outbox) {
+  const bool by_coordinator = from.peer == options_.coordinator;
+  if (by_coordinator && coordinator_boot_.value != 0 && from.stamp.from != coordinator_boot_) {
+    Fail(ErrorCode::kFailed, "the coordinator was started again and has forgotten this job");
+    return;
+  }
+  ShardId id;
+  Shard* shard = FindShard(from, &id);
+  const std::string who = by_coordinator ? "the coordinator" : "shard " + std::to_string(id.value);
+  switch (refused.code) {
+    case Refusal::kFenced:
+      // A shard that was fenced at an earlier incarnation of ours cannot know this one; the boot id
+      // in the stamp says that this answer is for this process.
+      Fail(ErrorCode::kFenced, who + ": " + refused.words);
+      return;
+    case Refusal::kVersion:
+    case Refusal::kBadRank:
+      Fail(ErrorCode::kBadUsage, who + ": " + refused.words);
+      return;
+    case Refusal::kBadRequest:
+    case Refusal::kTooLarge:
+    case Refusal::kFailed:
+    case Refusal::kWrongJob:
+      Fail(ErrorCode::kFailed, who + ": " + refused.words);
+      return;
+    case Refusal::kRankHeld:
+      coordinator_words_ = "the coordinator: " + refused.words;
+      return;
+    case Refusal::kWrongBoot:
+      SendToCoordinator(GetView{}, outbox);
+      return;
+    case Refusal::kNotReady:
+    case Refusal::kOldView:
+    case Refusal::kBusy:
+      // Asked again when the retry is due.
+      if (shard != nullptr) shard->waiting = refused.words;
+      if (Due(asked_at_, now) && granted_) {
+        asked_at_ = now;
+        SendToCoordinator(GetView{}, outbox);
+      }
+      return;
+  }
+}
+
+void PsClient::On(const Granted& granted, TimePoint now, const Envelope& from, Outbox& /*outbox*/) {
+  if (from.peer != options_.coordinator || granted_ || granted.rank != options_.rank) return;
+  granted_ = true;
+  asked_at_ = now;
+  incarnation_ = granted.incarnation;
+  step_ = granted.ended + 1;
+}
+
+void PsClient::On(const ViewIs& news, TimePoint now, const Envelope& from, Outbox& outbox) {
+  if (from.peer != options_.coordinator || news.view.number <= view_.number) return;
+  view_ = news.view;
+  for (const ShardPlace& place : view_.shards) shards_.try_emplace(place.id);
+  std::erase_if(wanted_tables_,
+                [this](const auto& entry) { return FindTable(entry.first) != nullptr; });
+  SendEnds(now, outbox);
+}
+
+void PsClient::On(const Held& held, TimePoint now, const Envelope& from, Outbox& outbox) {
+  ShardId id;
+  Shard* shard = FindShard(from, &id);
+  if (shard == nullptr || held.step != step_) return;
+  const auto found = units_.find({id, held.index});
+  if (found == units_.end()) return;
+  shard->flying_bytes -= found->second.unit.gradient.size();
+  FinishPart(found->second.ticket);
+  units_.erase(found);
+  SendUnits(now, outbox);
+  SendEnds(now, outbox);
+}
+
+void PsClient::On(const shardmill::Ended& ended, TimePoint /*now*/, const Envelope& from,
+                  Outbox& /*outbox*/) {
+  ShardId id;
+  Shard* shard = FindShard(from, &id);
+  if (shard == nullptr || ended.step != step_ || !ends_sent_ || shard->ended) return;
+  shard->ended = true;
+  SM_ASSERT(ends_open_ > 0);
+  --ends_open_;
+  if (ends_open_ != 0 || units_.empty()) return;
+  // Every shard has applied the step, so what is still unanswered was held.
+  for (auto& [key, flying] : units_) FinishPart(flying.ticket);
+  units_.clear();
+  for (auto& [shard_id, any] : shards_) any.flying_bytes = 0;
+}
+
+void PsClient::On(const Pulled& pulled, TimePoint /*now*/, const Envelope& from,
+                  Outbox& /*outbox*/) {
+  ShardId id;
+  if (FindShard(from, &id) == nullptr) return;
+  const auto found = pulls_.find(pulled.pull);
+  if (found == pulls_.end() || found->second.shard != id) return;
+  FlyingPull& flying = found->second;
+  uint64_t size = 0;
+  for (const Frame& frame : pulled.values) size += frame.size();
+  if (size != flying.into.size_bytes()) {
+    Fail(ErrorCode::kBadInput, "shard " + std::to_string(id.value) + " answered a pull of " +
+                                   std::to_string(flying.into.size_bytes()) + " bytes with " +
+                                   std::to_string(size));
+    return;
+  }
+  auto* to = reinterpret_cast<std::byte*>(flying.into.data());
+  for (const Frame& frame : pulled.values) {
+    if (frame.size() > 0) std::memcpy(to, frame.bytes().data(), frame.size());
+    to += frame.size();
+  }
+  staleness_max_ = std::max(staleness_max_, pulled.staleness);
+  Operation& operation = operations_[flying.ticket];
+  if (!operation.served) operation.served = {pulled.closed, pulled.version, pulled.staleness};
+  Served& served = *operation.served;
+  served.closed = std::min(served.closed, pulled.closed);
+  served.version = std::min(served.version, pulled.version);
+  served.staleness = std::max(served.staleness, pulled.staleness);
+  FinishPart(flying.ticket);
+  pulls_.erase(found);
+}
+
+void PsClient::On(const Waiting& waiting, TimePoint /*now*/, const Envelope& from,
+                  Outbox& /*outbox*/) {
+  ShardId id;
+  Shard* shard = FindShard(from, &id);
+  if (shard == nullptr) return;
+  shard->waiting = "worker " + std::to_string(waiting.rank.value) + " to finish round " +
+                   std::to_string(waiting.round);
+}
+
+void PsClient::On(const Farewell& farewell, TimePoint /*now*/, const Envelope& from,
+                  Outbox& /*outbox*/) {
+  if (from.peer == options_.coordinator && leaving_ && farewell.rank == options_.rank) left_ = true;
+}
+
+void PsClient::FinishPart(uint64_t ticket) {
+  const auto found = operations_.find(ticket);
+  if (found == operations_.end()) return;
+  SM_ASSERT(found->second.open > 0);
+  --found->second.open;
+}
+
+void PsClient::Fail(ErrorCode code, std::string words) {
+  if (!failure_) failure_ = Error{code, std::move(words)};
+}
+
+}  // namespace shardmill

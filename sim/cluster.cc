@@ -1,0 +1,219 @@
+#include "sim/cluster.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "common/assert.h"
+
+namespace shardmill::sim {
+namespace {
+
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+
+constexpr PeerId kCoordinator{1};
+constexpr uint64_t kFirstShard = 2;
+constexpr Duration kTick = milliseconds(1);
+constexpr Duration kLease = milliseconds(100);
+
+BootId ShardBoot(uint32_t index) { return BootId{500 + index}; }
+
+std::unique_ptr<Shard> MakeShard(const Scenario& scenario, uint32_t index) {
+  ShardOptions options;
+  options.id = ShardId{index};
+  options.boot = ShardBoot(index);
+  options.endpoint = std::to_string(kFirstShard + index);
+  options.coordinator = kCoordinator;
+  options.optimizer.learning_rate = 1;
+  options.held_bytes_max = uint64_t{1} << 16;
+  options.retry_after = milliseconds(20);
+  options.beat_every = milliseconds(50);
+  auto shard = Shard::Make(options);
+  SM_ASSERT(shard.ok() && scenario.shards > index);
+  return std::move(shard).value();
+}
+
+}  // namespace
+
+Scenario Scenario::FromSeed(uint64_t seed) {
+  Rng rng(Mix(seed));
+  Scenario scenario;
+  scenario.seed = seed;
+  scenario.workers = 1 + static_cast<uint32_t>(rng.Below(4));
+  scenario.shards = 1 + static_cast<uint32_t>(rng.Below(3));
+  scenario.steps = 4 + rng.Below(16);
+  switch (rng.Below(3)) {
+    case 0:
+      scenario.policy = {ApplyRule::kPerStep, true, 0};
+      break;
+    case 1:
+      scenario.policy = {ApplyRule::kOnArrival, true, rng.Below(4)};
+      break;
+    default:
+      scenario.policy = {ApplyRule::kOnArrival, false, 0};
+      break;
+  }
+  if (rng.Chance(0.8)) {
+    scenario.faults.loss = rng.Uniform() * 0.3;
+    scenario.faults.duplicate = rng.Uniform() * 0.5;
+    scenario.faults.delay_max = microseconds(100 + rng.Below(20000));
+  }
+  if (rng.Chance(0.7)) scenario.crash = rng.Uniform() * 0.02;
+  if (rng.Chance(0.4)) scenario.pause = rng.Uniform() * 0.01;
+  return scenario;
+}
+
+Cluster::Cluster(const Scenario& scenario)
+    : scenario_(scenario),
+      rng_(Mix(scenario.seed ^ 0xc1057e7)),
+      network_(Mix(scenario.seed ^ 0x9e7)),
+      ledger_(scenario.workers, scenario.shards, scenario.policy),
+      next_peer_(kFirstShard + scenario.shards) {
+  network_.SetFaults(scenario.faults);
+  CoordinatorOptions options;
+  options.job = JobId{77};
+  options.boot = BootId{400};
+  options.policy = scenario.policy;
+  options.workers = scenario.workers;
+  options.shards = scenario.shards;
+  options.lease = kLease;
+  options.retry_after = milliseconds(20);
+  coordinator_ = std::make_unique<Coordinator>(options, now_);
+  for (uint32_t i = 0; i < scenario.shards; ++i) shards_.push_back(MakeShard(scenario, i));
+  for (uint32_t i = 0; i < scenario.workers; ++i) StartWorker(WorkerId{i});
+}
+
+void Cluster::StartWorker(WorkerId rank) {
+  ProbeWorker::Options options;
+  options.rank = rank;
+  options.boot = BootId{next_boot_++};
+  options.workers = scenario_.workers;
+  options.shards = scenario_.shards;
+  options.steps = scenario_.steps;
+  options.lease = kLease;
+  options.seed = rng_.Next();
+  Process process;
+  process.peer = PeerId{next_peer_++};
+  process.rank = rank;
+  process.worker = std::make_unique<ProbeWorker>(options, kCoordinator, ledger_);
+  processes_.push_back(std::move(process));
+}
+
+Outcome Cluster::Run() {
+  TimePoint next_tick = now_;
+  const TimePoint limit = start_ + scenario_.faults_last + scenario_.heal_limit;
+  while (!Finished() && ledger_.violations().empty()) {
+    if (now_ > limit) {
+      ledger_.Violation("no progress: " + StuckWords());
+      break;
+    }
+    if (!healed_ && now_ >= start_ + scenario_.faults_last) {
+      healed_ = true;
+      network_.SetFaults({});
+    }
+    const auto message = network_.Next();
+    if (message && *message <= next_tick) {
+      now_ = std::max(now_, *message);
+      Deliver(network_.Take());
+    } else {
+      now_ = next_tick;
+      next_tick += kTick;
+      if (!healed_) InjectFaults();
+      TickAll();
+    }
+    ++outcome_.events;
+  }
+  if (ledger_.violations().empty()) CheckAtRest();
+  outcome_.violations = ledger_.violations();
+  for (const auto& shard : shards_) {
+    outcome_.stale_shards += shard->counters().staleness_max > 0 ? 1 : 0;
+  }
+  return outcome_;
+}
+
+void Cluster::Deliver(const Delivery& delivery) {
+  Outbox outbox;
+  if (delivery.to == kCoordinator) {
+    coordinator_->Handle(now_, delivery.envelope, outbox);
+  } else if (delivery.to.value < kFirstShard + scenario_.shards) {
+    DeliverToShard(static_cast<uint32_t>(delivery.to.value - kFirstShard), delivery.envelope,
+                   outbox);
+  } else {
+    for (Process& process : processes_) {
+      if (process.peer == delivery.to && now_ >= process.paused_until) {
+        process.worker->Handle(now_, delivery.envelope, outbox);
+      }
+    }
+  }
+  network_.Send(now_, delivery.to, outbox);
+}
+
+void Cluster::DeliverToShard(uint32_t index, const Envelope& envelope, Outbox& outbox) {
+  Shard& shard = *shards_[index];
+  const ViewNumber before = shard.view().number;
+  shard.Handle(now_, envelope, outbox);
+  const auto* install = std::get_if<Install>(&envelope.message);
+  if (install == nullptr || shard.view().number == before) return;
+  ledger_.SawCut(ShardId{index}, install->cut, shard.States());
+}
+
+void Cluster::TickAll() {
+  const auto tick = [this](PeerId peer, auto& node) {
+    Outbox outbox;
+    node.Tick(now_, outbox);
+    network_.Send(now_, peer, outbox);
+  };
+  tick(kCoordinator, *coordinator_);
+  for (uint32_t i = 0; i < shards_.size(); ++i) tick(PeerId{kFirstShard + i}, *shards_[i]);
+  for (Process& process : processes_) {
+    if (now_ >= process.paused_until) tick(process.peer, *process.worker);
+  }
+}
+
+void Cluster::InjectFaults() {
+  std::vector<WorkerId> start;
+  for (size_t i = 0; i < processes_.size(); ++i) {
+    Process& process = processes_[i];
+    if (process.zombie || process.worker->left()) continue;
+    if (rng_.Chance(scenario_.crash)) {
+      // The process is gone; another takes the rank when the lease has ended.
+      ++outcome_.crashes;
+      start.push_back(process.rank);
+      processes_.erase(processes_.begin() + static_cast<std::ptrdiff_t>(i--));
+    } else if (rng_.Chance(scenario_.pause)) {
+      ++outcome_.replaced;
+      process.paused_until = now_ + kLease + microseconds(rng_.Below(200'000));
+      process.zombie = true;
+      start.push_back(process.rank);
+    }
+  }
+  for (const WorkerId rank : start) StartWorker(rank);
+}
+
+bool Cluster::Finished() const { return coordinator_->state() == JobState::kDone; }
+
+void Cluster::CheckAtRest() {
+  for (uint32_t i = 0; i < shards_.size(); ++i) {
+    ledger_.SawEnd(ShardId{i}, shards_[i]->Snapshot(TableId{1}), scenario_.steps,
+                   shards_[i]->States());
+  }
+  const Audit& audit = coordinator_->audit();
+  if (audit.lost + audit.duplicated > 0) ledger_.Violation("the audit counts losses");
+}
+
+std::string Cluster::StuckWords() const {
+  std::string words = "the coordinator says \"" + coordinator_->words() + "\"";
+  for (const Process& process : processes_) {
+    const PsClient& client = process.worker->client();
+    words += "; worker " + std::to_string(process.rank.value) +
+             (process.zombie ? " (replaced)" : "") + " at step " + std::to_string(client.step());
+    if (client.failure()) {
+      words += " failed: " + client.failure()->message;
+    } else {
+      words += " waits for " + client.WaitsFor();
+    }
+  }
+  return words;
+}
+
+}  // namespace shardmill::sim

@@ -1,0 +1,31 @@
+#include "sim/network.h"
+
+#include "common/assert.h"
+
+namespace shardmill::sim {
+
+void Network::Send(TimePoint now, PeerId from, const Outbox& outbox) {
+  for (const Outgoing& out : outbox) {
+    if (rng_.Chance(faults_.loss)) continue;
+    const int copies = rng_.Chance(faults_.duplicate) ? 2 : 1;
+    for (int i = 0; i < copies; ++i) {
+      const auto spread = static_cast<uint64_t>((faults_.delay_max - faults_.delay_min).count());
+      const Duration delay = faults_.delay_min + Duration(rng_.Below(spread + 1));
+      flying_.emplace(std::pair(now + delay, sequence_++),
+                      Delivery{out.peer, {from, out.stamp, out.message}});
+    }
+  }
+}
+
+std::optional<TimePoint> Network::Next() const {
+  if (flying_.empty()) return std::nullopt;
+  return flying_.begin()->first.first;
+}
+
+Delivery Network::Take() {
+  SM_ASSERT(!flying_.empty());
+  ++delivered_;
+  return std::move(flying_.extract(flying_.begin()).mapped());
+}
+
+}  // namespace shardmill::sim

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <utility>
+
+#include "common/clock.h"
+#include "common/ids.h"
+#include "common/messages.h"
+#include "common/rng.h"
+
+namespace shardmill::sim {
+
+// What the network does to messages while it is bad. All of it stops when the cluster heals.
+struct NetworkFaults {
+  double loss = 0;
+  double duplicate = 0;
+  Duration delay_min = std::chrono::microseconds(50);
+  Duration delay_max = std::chrono::milliseconds(5);  // Wider than a step: messages overtake.
+};
+
+// A message on its way to a node. A node is named by the PeerId that others know it by.
+struct Delivery {
+  PeerId to;
+  Envelope envelope;
+};
+
+// Carries messages between nodes of one simulated cluster, in seeded disorder. Owned by a Cluster;
+// one thread.
+class Network final {
+ public:
+  explicit Network(uint64_t seed) : rng_(seed) {}
+
+  void SetFaults(const NetworkFaults& faults) { faults_ = faults; }
+  void Send(TimePoint now, PeerId from, const Outbox& outbox);
+
+  std::optional<TimePoint> Next() const;
+  // The earliest message, which must be there.
+  Delivery Take();
+  uint64_t delivered() const { return delivered_; }
+
+ private:
+  Rng rng_;
+  NetworkFaults faults_;
+  uint64_t sequence_ = 0;
+  uint64_t delivered_ = 0;
+  std::map<std::pair<TimePoint, uint64_t>, Delivery> flying_;
+};
+
+}  // namespace shardmill::sim

@@ -1,0 +1,11 @@
+// What the sanitizers must know of the distribution's libraries, which are not instrumented: TSan
+// cannot see how libzmq, libgomp and oneDNN synchronise, and would report races that are none.
+
+extern "C" const char* __tsan_default_suppressions();
+
+extern "C" const char* __tsan_default_suppressions() {
+  return "called_from_lib:libzmq.so\n"
+         "called_from_lib:libgomp.so\n"
+         "called_from_lib:libdnnl.so\n"
+         "race:libzmq.so\n";
+}
