@@ -67,6 +67,52 @@ Error BadSyntax(Position at, std::string words) {
   return BadText(std::to_string(at.line) + ":" + std::to_string(at.column) + ": " + words);
 }
 
+// Walks over TOML as far as is needed to know what is text and what is not.
+class Walker final {
+ public:
+  // The first byte beyond ASCII that is neither in a string nor in a comment, or npos.
+  static size_t FindForeign(std::string_view text) {
+    Walker walker;
+    for (size_t i = text.starts_with("\xEF\xBB\xBF") ? 3 : 0; i < text.size();) {
+      if (walker.quote_ == 0 && static_cast<unsigned char>(text[i]) >= 0x80) return i;
+      i += walker.Advance(text.substr(i));
+    }
+    return std::string_view::npos;
+  }
+
+ private:
+  // How many bytes belong together at the front of `text`.
+  size_t Advance(std::string_view text) {
+    const char c = text[0];
+    const bool basic = quote_ == '"';
+    if (quote_ == 0) {
+      if (c != '"' && c != '\'' && c != '#') return 1;
+      quote_ = c;
+      long_ = c != '#' && text.size() > 2 && text[1] == c && text[2] == c;
+      return long_ ? 3 : 1;
+    }
+    if (basic && c == '\\') return 2;
+    if (c == '\n' && !long_) quote_ = 0;  // A comment's end, or an error that the parser names.
+    if (c != quote_ || c == '#') return 1;
+    const size_t run = std::min(text.find_first_not_of(c), text.size());
+    if (long_ && run < 3) return run;
+    quote_ = 0;
+    return long_ ? std::min<size_t>(run, 5) : 1;  // Two of the quotes may belong to the text.
+  }
+
+  char quote_ = 0;     // What the text that we are in began with; '#' for a comment.
+  bool long_ = false;  // It began with three of them.
+};
+
+Position PositionOf(std::string_view text, size_t offset) {
+  Position at{1, 1};
+  for (const char c : text.substr(0, offset)) {
+    const bool continues = (static_cast<unsigned char>(c) & 0xC0) == 0x80;
+    at = c == '\n' ? Position{at.line + 1, 1} : Position{at.line, at.column + !continues};
+  }
+  return at;
+}
+
 // Exceptions of the parser end here. Empty words: it gave up without saying where.
 Result<Node> Parse(std::string_view text) {
   try {
@@ -127,6 +173,12 @@ Result<Node> ParseDocument(std::string_view text) {
       return BadText(std::to_string(line) + ":1: more than " + std::to_string(kLineDotsMax) +
                      " dots in one line, which no job file needs");
     }
+  }
+  // Outside of strings and comments TOML is ASCII; the parser has undefined behaviour on some of
+  // the rest.
+  const size_t foreign = Walker::FindForeign(text);
+  if (foreign != std::string_view::npos) {
+    return BadSyntax(PositionOf(text, foreign), "a character beyond ASCII must stand in quotes");
   }
   Result<Node> document = Parse(text);
   if (document.ok() || !document.error().message.empty()) return document;

@@ -56,6 +56,25 @@ TEST(DocumentTest, SaysWhichLineMakesTheParserGiveUp) {
   EXPECT_EQ(ErrorOf("a = \"\"\"\n[[=\n\"\"\"\n[[]\n").substr(0, 2), "4:");
 }
 
+// The parser's tests for blanks run off their end on some of these.
+TEST(DocumentTest, RefusesCharactersBeyondAsciiOutsideOfQuotes) {
+  EXPECT_EQ(ErrorOf("a = 1ü"), "1:6: a character beyond ASCII must stand in quotes");
+  EXPECT_EQ(ErrorOf("# ü\na = \"ü\" é"), "2:9: a character beyond ASCII must stand in quotes");
+  EXPECT_EQ(ErrorOf("ключ = 1"), "1:1: a character beyond ASCII must stand in quotes");
+  EXPECT_EQ(ErrorOf("a = \"open\nü = 1"), "2:1: a character beyond ASCII must stand in quotes");
+}
+
+TEST(DocumentTest, KnowsWhereTextBeginsAndEnds) {
+  for (const char* text :
+       {"a = \"ü\"", "a = 'ü'", "a = '\\' # ü", "a = \"\\\"ü\"", "a = \"\" # ü", "a = '' # ü",
+        "a = \"\"\"\nü\"ü\"\"ü\\\"\"\"\" # ü", "a = '''\nü'ü''ü'''", "a = \"\"\"ü\"\"\"\"\" # ü",
+        "a = \"\"\"ü\"\"\"\"\nb = 'ü'", "\xEF\xBB\xBFq = 1", "\"ü\" = 1", "# \"\na = 1 # '\n"}) {
+    EXPECT_EQ(ErrorOf(text), "") << text;
+  }
+  EXPECT_EQ(ErrorOf("a = \"\"\"x\"\"\"\"\"ü").substr(0, 5), "1:14:");
+  EXPECT_EQ(ErrorOf("a = '\\'ü").substr(0, 4), "1:8:");
+}
+
 TEST(DocumentTest, NamesEveryKindInWords) {
   const Result<Node> document = ParseDocument("a = 2026-01-01\nb = {}\nc = []\n");
   ASSERT_TRUE(document.ok());
