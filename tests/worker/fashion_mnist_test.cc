@@ -1,0 +1,76 @@
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <iostream>
+#include <vector>
+
+#include "worker/data/batches.h"
+#include "worker/data/idx_reader.h"
+#include "worker/network_model.h"
+
+namespace shardmill {
+namespace {
+
+struct Weights {
+  explicit Weights(const Model& model) {
+    for (size_t index = 0; index < model.Parameters().size(); ++index) {
+      values.emplace_back(model.Parameters()[index].size);
+      gradients.emplace_back(model.Parameters()[index].size);
+      model.InitialParameters(7, index, values.back());
+    }
+    for (size_t index = 0; index < values.size(); ++index) {
+      lent_values.emplace_back(values[index]);
+      lent_gradients.emplace_back(gradients[index]);
+    }
+  }
+
+  void Descend(float learning_rate) {
+    for (size_t index = 0; index < values.size(); ++index) {
+      for (size_t i = 0; i < values[index].size(); ++i) {
+        values[index][i] -= learning_rate * gradients[index][i];
+      }
+    }
+  }
+
+  std::vector<std::vector<float>> values, gradients;
+  std::vector<std::span<const float>> lent_values;
+  std::vector<std::span<float>> lent_gradients;
+};
+
+double Accuracy(const DataSet& data, Model& model, const Weights& weights) {
+  Evaluation sums;
+  for (uint32_t begin = 0; begin < data.rows; begin += 1000) {
+    sums.Add(model.Evaluate(data.Slice(begin, 1000), weights.lent_values).value());
+  }
+  return static_cast<double>(sums.correct) / static_cast<double>(sums.rows);
+}
+
+TEST(FashionMnistTest, IsLearntBySoftmaxRegressionInAFewEpochs) {
+  if (!std::filesystem::exists(kFashionMnistFolder)) {
+    GTEST_SKIP() << "the data set is not there: apt-get install dataset-fashion-mnist";
+  }
+  const DataSet train = ReadIdxFolder(kFashionMnistFolder, DataPart::kTrain).value();
+  const DataSet test = ReadIdxFolder(kFashionMnistFolder, DataPart::kTest).value();
+  ASSERT_EQ(train.rows, 60000U);
+  ASSERT_EQ(test.rows, 10000U);
+  ASSERT_EQ(train.row_shape, (std::vector<uint64_t>{28, 28}));
+  const nn::NetworkSpec spec{.input = nn::Shape::Make(train.row_shape).value(),
+                             .layers = {{"flatten"}, {"affine", 10}},
+                             .loss = "softmax_cross_entropy"};
+  const std::unique_ptr<NetworkModel> model = NetworkModel::Make(spec, train.classes).value();
+  Weights weights(*model);
+  Batches batches(train, {.seed = 7, .rank = 0, .workers = 1, .batch_rows = 128});
+  for (uint64_t epoch = 0; epoch < 3; ++epoch) {
+    for (uint64_t step = 0; step < batches.steps_per_epoch(); ++step) {
+      const Batch batch = batches.At(epoch, step);
+      ASSERT_TRUE(model->Train(batch, weights.lent_values, weights.lent_gradients).ok());
+      weights.Descend(0.1F);
+    }
+  }
+  const double accuracy = Accuracy(test, *model, weights);
+  std::cout << "accuracy " << accuracy << " on the test set after 3 epochs\n";
+  EXPECT_GE(accuracy, 0.80);
+}
+
+}  // namespace
+}  // namespace shardmill

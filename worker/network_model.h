@@ -1,0 +1,32 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "client/model.h"
+#include "nn/network.h"
+
+namespace shardmill {
+
+// A network of nn/ as a Model. Owned by the trainer and used on its thread. Fails as Model says.
+class NetworkModel final : public Model {
+ public:
+  // Refuses a network that does not fit itself, or cannot tell the data's classes apart.
+  static Result<std::unique_ptr<NetworkModel>> Make(const nn::NetworkSpec& spec, uint32_t classes);
+
+  explicit NetworkModel(std::unique_ptr<nn::Network> network);
+
+  std::span<const ParameterSpec> Parameters() const override { return parameters_; }
+  void InitialParameters(uint64_t seed, size_t index, std::span<float> values) const override;
+  Result<double> Train(const Batch& batch, std::span<const std::span<const float>> parameters,
+                       std::span<const std::span<float>> gradients) override;
+  Result<Evaluation> Evaluate(const Batch& batch,
+                              std::span<const std::span<const float>> parameters) override;
+
+ private:
+  const std::unique_ptr<nn::Network> network_;
+  std::vector<ParameterSpec> parameters_;
+};
+
+}  // namespace shardmill
