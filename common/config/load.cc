@@ -107,7 +107,7 @@ void Loader::ReadVariable(const Variable& variable) {
   if (!variable.name.starts_with(kEnvironmentPrefix)) return;
   std::string key = variable.name.substr(kEnvironmentPrefix.size());
   const size_t split = key.find("__");
-  if (split != std::string::npos) key.replace(split, 2, ".");
+  if (split != std::string::npos) key = key.substr(0, split) + "." + key.substr(split + 2);
   for (char& c : key) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   const Reading reading = At(key, {Layer::kEnvironment, variable.name, {}});
   if (Option* option = schema_.FindOption(key)) {
@@ -183,7 +183,8 @@ std::string Loader::Describe(std::vector<Problem> problems) {
     if (i == kProblemsShownMax) {
       return lines + "\nand " + std::to_string(problems.size() - i) + " more";
     }
-    lines += (i == 0 ? "" : "\n") + PlaceWords(problems[i].origin) + ": " + problems[i].words;
+    if (i > 0) lines += '\n';
+    lines += PlaceWords(problems[i].origin) + ": " + problems[i].words;
   }
   return lines;
 }

@@ -11,11 +11,14 @@ constexpr size_t kCommentColumnMax = 48;  // A longer value does not push all co
 std::string SectionOf(const std::string& key) { return key.substr(0, key.find('.')); }
 std::string NameOf(const std::string& key) { return key.substr(key.find('.') + 1); }
 
-std::string Cell(std::string text) {
-  for (size_t at = 0; (at = text.find('|', at)) != std::string::npos; at += 2) {
-    text.insert(at, "\\");
+// A bar would end the cell of a Markdown table.
+std::string Cell(const std::string& text) {
+  std::string cell;
+  for (const char c : text) {
+    if (c == '|') cell += '\\';
+    cell += c;
   }
-  return text;
+  return cell;
 }
 
 std::string ReferenceRow(const Option& option, const std::string& prefix) {
