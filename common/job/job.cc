@@ -84,7 +84,6 @@ text such as `"64MiB"` (`B`, `KiB`, `MiB`, `GiB`, `TiB`).
 
 std::string_view NameOf(PolicyMode mode) { return Lookup(kPolicyModes, mode); }
 std::string_view NameOf(OptimizerName name) { return Lookup(kOptimizers, name); }
-std::string_view NameOf(LayerType type) { return Lookup(kLayerTypes, type); }
 
 Policy PolicyOptions::ToPolicy() const {
   switch (mode) {

@@ -70,7 +70,6 @@ struct DataOptions {
 };
 
 enum class LayerType : uint8_t { kFlatten, kAffine };
-std::string_view NameOf(LayerType type);
 
 struct LayerOptions {
   LayerType type = LayerType::kFlatten;
