@@ -90,8 +90,13 @@ Result<Ticket> PsClient::Push(TimePoint now, const TablePlace& table, uint64_t b
                [&](ShardId shard, uint64_t at, uint64_t size) {
                  FlyingUnit flying;
                  flying.shard = shard;
-                 flying.unit = {sender(), step_, shards_[shard].units++,
-                                table.id, at,    Frame::CopyOf(gradient.subspan(at - begin, size))};
+                 flying.unit = {sender(),
+                                step_,
+                                attempt_,
+                                shards_[shard].units++,
+                                table.id,
+                                at,
+                                Frame::CopyOf(gradient.subspan(at - begin, size))};
                  flying.ticket = ticket.id;
                  ++operation.open;
                  units_.emplace(std::pair(shard, flying.unit.index), std::move(flying));
@@ -111,16 +116,31 @@ void PsClient::EndStep(TimePoint now, double samples, Outbox& outbox) {
 void PsClient::NextStep() {
   SM_ASSERT(Ended());
   ++step_;
+  attempt_ = 0;
+  ResetStep();
+  std::erase_if(operations_,
+                [](const auto& entry) { return entry.second.open == 0 && !entry.second.served; });
+}
+
+void PsClient::AbandonStep() {
+  SM_ASSERT(!ending_);
+  ++attempt_;
+  units_.clear();
+  pulls_.clear();
+  operations_.clear();
+  ResetStep();
+}
+
+void PsClient::ResetStep() {
   ending_ = false;
   ends_sent_ = false;
   for (auto& [id, shard] : shards_) {
     shard.units = 0;
+    shard.flying_bytes = 0;
     shard.ended = false;
     shard.end_at.reset();
     shard.waiting.clear();
   }
-  std::erase_if(operations_,
-                [](const auto& entry) { return entry.second.open == 0 && !entry.second.served; });
 }
 
 bool PsClient::Done(Ticket ticket) const {
@@ -248,7 +268,7 @@ void PsClient::SendEnds(TimePoint now, Outbox& outbox) {
   for (auto& [id, shard] : shards_) {
     if (shard.ended || !Due(shard.end_at, now)) continue;
     shard.end_at = now;
-    SendTo(id, End{sender(), step_, shard.units, samples_}, outbox);
+    SendTo(id, End{sender(), step_, attempt_, shard.units, samples_}, outbox);
   }
 }
 

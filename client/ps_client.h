@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "client/session.h"
 #include "common/clock.h"
 #include "common/messages.h"
 #include "common/result.h"
@@ -20,19 +21,6 @@ struct PsClientOptions {
   Duration retry_after = std::chrono::milliseconds(500);
   uint64_t unit_bytes = uint64_t{1} << 20;     // Largest payload of one message.
   uint64_t window_bytes = uint64_t{64} << 20;  // Units to one shard that are not yet held.
-};
-
-// An operation under way: a number that owns nothing.
-struct Ticket {
-  uint64_t id = 0;
-};
-
-// What a pull was answered at: rounds closed, entries applied (the fewest of the shards asked), and
-// how many rounds behind the reader's own it was at most.
-struct Served {
-  uint64_t closed = 0;
-  uint64_t version = 0;
-  uint64_t staleness = 0;
 };
 
 // A worker's side of the protocol without IO: joins, cuts pushes and pulls by the shard map, keeps
@@ -75,6 +63,8 @@ class PsClient final {
   bool Ended() const { return ending_ && ends_open_ == 0 && ends_sent_; }
   // Goes to the next step. Only when Ended().
   void NextStep();
+  // Forgets what was pulled and pushed in the step under way, which has not ended: it begins anew.
+  void AbandonStep();
 
   bool Done(Ticket ticket) const;
   // What a finished pull was served at. Forgets the ticket.
@@ -139,6 +129,7 @@ class PsClient final {
   void SendEnds(TimePoint now, Outbox& outbox);
   void SendTo(ShardId shard, Message message, Outbox& outbox) const;
   void SendToCoordinator(Message message, Outbox& outbox) const;
+  void ResetStep();
   void FinishPart(uint64_t ticket);
   void Fail(ErrorCode code, std::string words);
 
@@ -158,6 +149,7 @@ class PsClient final {
   std::optional<Error> failure_;
 
   Step step_ = 1;
+  uint32_t attempt_ = 0;
   bool ending_ = false;
   bool ends_sent_ = false;
   uint32_t ends_open_ = 0;

@@ -120,7 +120,7 @@ void PsClient::On(const ViewIs& news, TimePoint now, const Envelope& from, Outbo
 void PsClient::On(const Held& held, TimePoint now, const Envelope& from, Outbox& outbox) {
   ShardId id;
   Shard* shard = FindShard(from, &id);
-  if (shard == nullptr || held.step != step_) return;
+  if (shard == nullptr || held.step != step_ || held.attempt != attempt_) return;
   const auto found = units_.find({id, held.index});
   if (found == units_.end()) return;
   shard->flying_bytes -= found->second.unit.gradient.size();

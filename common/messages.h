@@ -78,7 +78,8 @@ struct Refused {
 struct Unit {
   Sender sender;
   Step step = 0;
-  uint32_t index = 0;  // Counted from 0 within the step and shard.
+  uint32_t attempt = 0;  // Grows when the worker begins the step anew: what came before is dropped.
+  uint32_t index = 0;    // Counted from 0 within the attempt and shard.
   TableId table;
   uint64_t begin = 0;  // In floats, in the whole table.
   Frame gradient;
@@ -88,6 +89,7 @@ struct Unit {
 struct Held {
   WorkerId rank;
   Step step = 0;
+  uint32_t attempt = 0;
   uint32_t index = 0;
 };
 
@@ -95,6 +97,7 @@ struct Held {
 struct End {
   Sender sender;
   Step step = 0;
+  uint32_t attempt = 0;
   uint32_t units = 0;  // To this shard.
   double samples = 0;  // The weight of the step.
 };

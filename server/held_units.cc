@@ -9,9 +9,12 @@ HeldUnits::HeldUnits(uint64_t rank_bytes_max, uint32_t units_max)
 
 HeldUnits::Kept HeldUnits::Keep(const Unit& unit) {
   const WorkerId who = unit.sender.rank;
-  if (ranks_[who].step != unit.step) Drop(who);
+  const Rank* before = Find(who, unit.step);
+  if (before != nullptr && unit.attempt < before->attempt) return Kept::kAlready;
+  if (before == nullptr || unit.attempt > before->attempt) Drop(who);
   Rank& rank = ranks_[who];
   rank.step = unit.step;
+  rank.attempt = unit.attempt;
   if (rank.units.contains(unit.index)) return Kept::kAlready;
   const uint64_t size = unit.gradient.size();
   if (unit.index >= units_max_ || size > rank_bytes_max_ || rank.bytes > rank_bytes_max_ - size) {
@@ -23,15 +26,21 @@ HeldUnits::Kept HeldUnits::Keep(const Unit& unit) {
   return Kept::kYes;
 }
 
+uint32_t HeldUnits::Attempt(WorkerId rank, Step step) const {
+  const Rank* found = Find(rank, step);
+  return found == nullptr ? 0 : found->attempt;
+}
+
 uint32_t HeldUnits::Count(WorkerId rank, Step step) const {
   const Rank* found = Find(rank, step);
   return found == nullptr ? 0 : static_cast<uint32_t>(found->units.size());
 }
 
-bool HeldUnits::Whole(WorkerId rank, Step step, uint32_t units) const {
-  if (Count(rank, step) != units) return false;
+bool HeldUnits::Whole(WorkerId rank, Step step, uint32_t attempt, uint32_t units) const {
+  if (units == 0) return true;
   const Rank* found = Find(rank, step);
-  return units == 0 || found->units.rbegin()->first == units - 1;
+  return found != nullptr && found->attempt == attempt && found->units.size() == units &&
+         found->units.rbegin()->first == units - 1;
 }
 
 std::vector<Unit> HeldUnits::Take(WorkerId rank, Step step) {

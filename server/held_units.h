@@ -22,14 +22,16 @@ class HeldUnits final {
   // The share changes with the number of members; what is held stays.
   void SetShare(uint64_t rank_bytes_max) { rank_bytes_max_ = rank_bytes_max; }
 
-  // Keeps a unit of the rank's next step.
+  // Keeps a unit of the rank's next step. A later attempt at the step drops the earlier one; a unit
+  // of an earlier one counts as kept already, since nobody waits for it.
   Kept Keep(const Unit& unit);
 
-  // Units held of the rank's step.
+  // The attempt that is held of the rank's step, and its units.
+  uint32_t Attempt(WorkerId rank, Step step) const;
   uint32_t Count(WorkerId rank, Step step) const;
 
-  // Whether exactly the units 0 .. units - 1 of the step are held.
-  bool Whole(WorkerId rank, Step step, uint32_t units) const;
+  // Whether exactly the units 0 .. units - 1 of this attempt at the step are held.
+  bool Whole(WorkerId rank, Step step, uint32_t attempt, uint32_t units) const;
 
   // Takes the step's units out, in the order of their indexes.
   std::vector<Unit> Take(WorkerId rank, Step step);
@@ -42,6 +44,7 @@ class HeldUnits final {
  private:
   struct Rank {
     Step step = 0;
+    uint32_t attempt = 0;
     uint64_t bytes = 0;
     std::map<uint32_t, Unit> units;
   };

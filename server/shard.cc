@@ -102,7 +102,7 @@ void Shard::On(const Refused& refused, const Envelope& from, Outbox& /*outbox*/)
 
 void Shard::On(const Unit& unit, const Envelope& from, Outbox& outbox) {
   if (!PassSender(unit.sender, unit.step, from, outbox)) return;
-  const Held held{unit.sender.rank, unit.step, unit.index};
+  const Held held{unit.sender.rank, unit.step, unit.attempt, unit.index};
   const Step ended = tracker_.Ended(unit.sender.rank);
   if (unit.step <= ended) {
     Send({from.peer, from.stamp.from}, held, outbox);
@@ -152,7 +152,7 @@ void Shard::On(const End& end, const Envelope& from, Outbox& outbox) {
   }
   // A cut is under way, or units are still on their way: the client asks again.
   if (freezing_ && !Mutated(Mutation::kEndWhileFrozen)) return;
-  if (end.step > ended && !held_.Whole(rank, end.step, end.units)) return;
+  if (end.step > ended && !held_.Whole(rank, end.step, end.attempt, end.units)) return;
   const bool repeated = pending_.contains(rank);
   pending_.insert_or_assign(rank, PendingEnd{end, client});
   if (view_.policy.apply == ApplyRule::kOnArrival) {

@@ -66,12 +66,14 @@ std::string Shard::CompleteCut(const std::vector<RankState>& cut, Outbox& outbox
   for (const RankState& rank : cut) {
     if (view_.FindMember(rank.rank) == nullptr || rank.ended <= tracker_.Ended(rank.rank)) continue;
     const uint32_t units = held_.Count(rank.rank, rank.ended);
-    if (rank.ended != tracker_.Ended(rank.rank) + 1 || !held_.Whole(rank.rank, rank.ended, units)) {
+    const uint32_t attempt = held_.Attempt(rank.rank, rank.ended);
+    if (rank.ended != tracker_.Ended(rank.rank) + 1 ||
+        !held_.Whole(rank.rank, rank.ended, attempt, units)) {
       return "step " + std::to_string(rank.ended) + " of worker " +
              std::to_string(rank.rank.value) + " is applied on another shard and not whole here";
     }
     PendingEnd step;
-    step.end = {{rank.rank, {}}, rank.ended, units, rank.samples};
+    step.end = {{rank.rank, {}}, rank.ended, attempt, units, rank.samples};
     const auto pending = pending_.find(rank.rank);
     if (pending != pending_.end()) step.client = pending->second.client;
     missing.push_back(step);

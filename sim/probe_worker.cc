@@ -106,6 +106,12 @@ void ProbeWorker::PushAndEnd(TimePoint now, Outbox& outbox) {
         rounds ? -static_cast<float>(options_.workers) : -1.0F;
   }
   ledger_.Attempt(options_.rank, client_.step());
+  if (rng_.Chance(0.2)) {
+    // Begun, thought better of, and begun anew: what was pushed first must leave no trace.
+    const std::vector<float> other(probe_.size() - rng_.Below(Ledger::kLine), 1000.0F);
+    SM_ASSERT(client_.Push(now, *client_.FindTable(kTable), 0, other, outbox).ok());
+    client_.AbandonStep();
+  }
   const auto push = client_.Push(now, *client_.FindTable(kTable), 0, gradient, outbox);
   SM_ASSERT(push.ok());
   client_.EndStep(now, 1, outbox);

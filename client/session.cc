@@ -1,0 +1,297 @@
+#include "client/session.h"
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <random>
+#include <utility>
+#include <vector>
+
+#include "client/lease_thread.h"
+#include "client/ps_client.h"
+#include "common/assert.h"
+#include "common/clock.h"
+#include "common/net/messenger.h"
+#include "common/net/zmq_transport.h"
+
+namespace shardmill {
+namespace {
+
+// Boot ids must differ between processes, and nothing more; a session is where chance comes in.
+BootId FreshBootId() {
+  std::random_device device;
+  const uint64_t id = (uint64_t{device()} << 32) | device();
+  return BootId{id == 0 ? 1 : id};
+}
+
+WireLimits Limits(const SessionOptions& options) {
+  WireLimits limits;
+  limits.message_bytes_max = options.message_bytes;
+  return limits;
+}
+
+ZmqOptions TransportOptions(const SessionOptions& options) {
+  ZmqOptions zmq;
+  zmq.message_bytes_max = options.message_bytes;
+  return zmq;
+}
+
+}  // namespace
+
+// All that a session is: the client core, the transport under it, and the loop that moves both.
+class Session::Impl final {
+ public:
+  explicit Impl(const SessionOptions& options)
+      : options_(options),
+        context_(options.io_threads),
+        transport_(context_, TransportOptions(options)),
+        messenger_(transport_, Limits(options)) {}
+
+  Result<> Open();
+  Result<DenseTable> Dense(const std::string& name, uint64_t size);
+  Result<> Close(bool done);
+
+  // Moves IO until `done()`, a failure, or the deadline.
+  template <class DoneFn>
+  Result<> MoveUntil(TimePoint deadline, DoneFn done);
+  // Moves what is there, without waiting.
+  Result<> Move() { return MoveOnce(std::chrono::milliseconds(0)); }
+  void Flush() { messenger_.Send(outbox_); }
+
+  PsClient& client() { return *client_; }
+  const TablePlace& Place(DenseTable table) const;
+  const SessionOptions& options() const { return options_; }
+  TimePoint Now() const { return clock_.Now(); }
+  Outbox& outbox() { return outbox_; }
+
+  // Of the step under way.
+  TimePoint deadline{};
+  bool in_step = false;
+  bool left_unfinished = false;
+  SessionCounters counters;
+
+ private:
+  Result<> MoveOnce(std::chrono::milliseconds timeout);
+  Result<> AttachShards();
+  Error Late() const;
+
+  SessionOptions options_;
+  SteadyClock clock_;
+  ZmqContext context_;
+  ZmqTransport transport_;
+  Messenger messenger_;
+  std::optional<PsClient> client_;
+  std::unique_ptr<LeaseThread> lease_;
+  PeerId coordinator_;
+  std::map<ShardId, PeerId> shard_peers_;
+  Outbox outbox_;
+  std::vector<Envelope> messages_;
+  std::vector<BadPacket> bad_;
+};
+
+Result<> Session::Impl::Open() {
+  const std::string endpoint = "tcp://" + options_.coordinator;
+  coordinator_ = SM_TRY(transport_.Connect(endpoint));
+  PsClientOptions client;
+  client.rank = WorkerId{options_.rank};
+  client.boot = FreshBootId();
+  client.coordinator = coordinator_;
+  client.retry_after = options_.retry_after;
+  client.unit_bytes = options_.unit_bytes;
+  client.window_bytes = options_.window_bytes;
+  client_.emplace(client);
+  const TimePoint end = clock_.Now() + options_.open_timeout;
+  SM_TRY(MoveUntil(end, [this] { return client_->granted(); }));
+  auto transport = std::make_unique<ZmqTransport>(context_, TransportOptions(options_));
+  lease_ =
+      SM_TRY(LeaseThread::Start(std::move(transport), endpoint, client_->sender(),
+                                client_->CoordinatorStamp(), options_.lease / 4, Limits(options_)));
+  return MoveUntil(end, [this] { return client_->Ready(); });
+}
+
+Result<DenseTable> Session::Impl::Dense(const std::string& name, uint64_t size) {
+  const TimePoint end = clock_.Now() + options_.open_timeout;
+  client_->MakeTable(clock_.Now(), {name, "", size}, outbox_);
+  SM_TRY(MoveUntil(end, [&] { return client_->FindTable(name) != nullptr; }));
+  const TablePlace* place = client_->FindTable(name);
+  if (place->spec.size != size) {
+    return Error{ErrorCode::kBadUsage,
+                 "table \"" + name + "\" has " + std::to_string(place->spec.size) +
+                     " floats, and this worker wants " + std::to_string(size)};
+  }
+  return DenseTable{place->id.value, size};
+}
+
+Result<> Session::Impl::Close(bool done) {
+  client_->SayGoodbye(clock_.Now(), done, outbox_);
+  const TimePoint end = clock_.Now() + options_.open_timeout;
+  const Result<> left = MoveUntil(end, [this] { return client_->left(); });
+  lease_.reset();
+  return left;
+}
+
+const TablePlace& Session::Impl::Place(DenseTable table) const {
+  for (const TablePlace& place : client_->view().tables) {
+    if (place.id.value == table.id) return place;
+  }
+  SM_ASSERT(!"a table of another session");
+  std::abort();
+}
+
+template <class DoneFn>
+Result<> Session::Impl::MoveUntil(TimePoint deadline_at, DoneFn done) {
+  constexpr std::chrono::milliseconds kPollMax{20};
+  while (true) {
+    SM_TRY(MoveOnce(std::chrono::milliseconds(0)));
+    if (done()) return {};
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline_at - clock_.Now());
+    if (left.count() <= 0) return Late();
+    SM_TRY(MoveOnce(std::min(left, kPollMax)));
+    if (done()) return {};
+  }
+}
+
+Result<> Session::Impl::MoveOnce(std::chrono::milliseconds timeout) {
+  client_->Tick(clock_.Now(), outbox_);
+  messenger_.Send(outbox_);
+  messages_.clear();
+  bad_.clear();
+  SM_TRY(messenger_.Poll(timeout, messages_, bad_));
+  for (const Envelope& envelope : messages_) client_->Handle(clock_.Now(), envelope, outbox_);
+  SM_TRY(AttachShards());
+  messenger_.Send(outbox_);
+  if (client_->failure()) return *client_->failure();
+  for (const BadPacket& packet : bad_) {
+    if (packet.peer == coordinator_ && !client_->granted()) {
+      return Error{ErrorCode::kBadUsage,
+                   "what answers at " + options_.coordinator +
+                       " is no coordinator of this version: " + packet.why.message};
+    }
+  }
+  if (lease_) {
+    const std::optional<Error> lost = lease_->failure();
+    if (lost) return *lost;
+  }
+  return {};
+}
+
+Result<> Session::Impl::AttachShards() {
+  for (const ShardPlace& place : client_->Unattached()) {
+    const PeerId peer = SM_TRY(transport_.Connect(place.endpoint));
+    shard_peers_[place.id] = peer;
+    client_->Attach(place.id, peer);
+  }
+  return {};
+}
+
+Error Session::Impl::Late() const {
+  std::string words = "gave up waiting for " + client_->WaitsFor();
+  std::string trouble = transport_.Trouble(coordinator_);
+  for (const auto& [shard, peer] : shard_peers_) {
+    if (trouble.empty()) trouble = transport_.Trouble(peer);
+  }
+  if (!trouble.empty()) words += " (" + trouble + ")";
+  if (!client_->granted()) words += "; the coordinator is expected at " + options_.coordinator;
+  return Error{ErrorCode::kUnavailable, words};
+}
+
+Session::Session(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Session::~Session() = default;
+
+Result<std::unique_ptr<Session>> Session::Open(const SessionOptions& options) {
+  auto impl = std::make_unique<Impl>(options);
+  SM_TRY(impl->Open());
+  return std::unique_ptr<Session>(new Session(std::move(impl)));
+}
+
+Result<DenseTable> Session::Dense(const std::string& name, uint64_t size) {
+  return impl_->Dense(name, size);
+}
+
+Result<TrainingStep> Session::Begin(std::chrono::milliseconds deadline) {
+  if (impl_->in_step) {
+    return Error{ErrorCode::kBadUsage, "a step is under way: finish it before the next"};
+  }
+  if (impl_->left_unfinished) {
+    impl_->client().AbandonStep();
+    impl_->left_unfinished = false;
+  }
+  SM_TRY(impl_->Move());
+  impl_->deadline = impl_->Now() + deadline;
+  impl_->in_step = true;
+  return TrainingStep(this);
+}
+
+uint64_t Session::next_step() const { return impl_->client().step(); }
+
+void Session::Report(const Progress& progress) {
+  shardmill::Report report;
+  report.step = impl_->client().step() - 1;
+  report.epoch = progress.epoch;
+  report.samples = progress.samples;
+  report.seconds = progress.seconds;
+  for (const auto& [name, value] : progress.metrics) report.metrics.push_back({name, value});
+  impl_->client().SendReport(std::move(report), impl_->outbox());
+  impl_->Flush();
+}
+
+Result<> Session::Close(bool done) { return impl_->Close(done); }
+
+const SessionCounters& Session::counters() const {
+  impl_->counters.staleness_max = impl_->client().staleness_max();
+  return impl_->counters;
+}
+
+TrainingStep::TrainingStep(TrainingStep&& other) noexcept
+    : session_(std::exchange(other.session_, nullptr)) {}
+
+TrainingStep::~TrainingStep() {
+  if (session_ == nullptr || !session_->impl_->in_step) return;
+  session_->impl_->in_step = false;
+  session_->impl_->left_unfinished = true;
+}
+
+uint64_t TrainingStep::number() const { return session_->impl_->client().step(); }
+
+Result<Ticket> TrainingStep::Pull(DenseTable table, uint64_t begin, std::span<float> into,
+                                  uint64_t closed_min) {
+  Session::Impl& impl = *session_->impl_;
+  const Ticket ticket = SM_TRY(
+      impl.client().Pull(impl.Now(), impl.Place(table), begin, into, closed_min, impl.outbox()));
+  impl.Flush();
+  return ticket;
+}
+
+Result<Ticket> TrainingStep::Push(DenseTable table, uint64_t begin,
+                                  std::span<const float> gradient) {
+  Session::Impl& impl = *session_->impl_;
+  const Ticket ticket =
+      SM_TRY(impl.client().Push(impl.Now(), impl.Place(table), begin, gradient, impl.outbox()));
+  impl.Flush();
+  return ticket;
+}
+
+bool TrainingStep::Done(Ticket ticket) {
+  Session::Impl& impl = *session_->impl_;
+  // A failure stays and is told by the Wait that follows.
+  return impl.Move().ok() && impl.client().Done(ticket);
+}
+
+Result<Served> TrainingStep::Wait(Ticket ticket) {
+  Session::Impl& impl = *session_->impl_;
+  SM_TRY(impl.MoveUntil(impl.deadline, [&] { return impl.client().Done(ticket); }));
+  return impl.client().Take(ticket);
+}
+
+Result<> TrainingStep::Finish(double samples) {
+  Session::Impl& impl = *session_->impl_;
+  impl.client().EndStep(impl.Now(), samples, impl.outbox());
+  impl.Flush();
+  SM_TRY(impl.MoveUntil(impl.deadline, [&] { return impl.client().Ended(); }));
+  impl.client().NextStep();
+  impl.in_step = false;
+  ++impl.counters.steps;
+  return {};
+}
+
+}  // namespace shardmill

@@ -1,0 +1,141 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "common/result.h"
+
+namespace shardmill {
+
+// Who this worker is and where its job is. Every wait has a limit.
+struct SessionOptions {
+  std::string coordinator;                         // HOST:PORT, as the job file has it.
+  uint32_t rank = 0;                               // This worker's place, counted from 0.
+  std::chrono::milliseconds open_timeout{60'000};  // For Open, Dense and Close.
+  std::chrono::milliseconds lease{5'000};        // As the coordinator's: renewed four times in it.
+  std::chrono::milliseconds retry_after{500};    // An unanswered request is sent again.
+  uint64_t unit_bytes = uint64_t{1} << 20;       // Largest payload of one message.
+  uint64_t window_bytes = uint64_t{64} << 20;    // Gradient in flight to a shard.
+  uint64_t message_bytes = uint64_t{512} << 20;  // A larger message from a peer is refused.
+  int io_threads = 1;
+};
+
+// A table of the job, as both ends know it. A value; good for the session that gave it.
+struct DenseTable {
+  uint32_t id = 0;
+  uint64_t size = 0;  // In floats.
+};
+
+// An operation under way: a number that owns nothing.
+struct Ticket {
+  uint64_t id = 0;
+};
+
+// What a pull was answered at: rounds that every worker has finished, changes applied (the fewest
+// of the shards asked), and how many rounds behind the reader's own that was (the most).
+struct Served {
+  uint64_t closed = 0;
+  uint64_t version = 0;
+  uint64_t staleness = 0;
+};
+
+// What a session has seen so far.
+struct SessionCounters {
+  uint64_t steps = 0;          // Finished by this process.
+  uint64_t staleness_max = 0;  // The largest that any pull was served with.
+};
+
+class Session;
+
+// One iteration of this worker: pull what you need, push what you found, finish. Made by
+// Session::Begin, used on the session's thread, and gone before the next. A step that is destroyed
+// unfinished leaves nothing applied; the next Begin makes the same step again.
+class TrainingStep final {
+ public:
+  TrainingStep(TrainingStep&& other) noexcept;
+  TrainingStep& operator=(TrainingStep&&) = delete;
+  ~TrainingStep();
+
+  // Counted from 1, over all lives of this rank.
+  uint64_t number() const;
+
+  // Reads floats [begin, begin + into.size()). `into` is borrowed until Wait(ticket) returns. A
+  // pull with `closed_min` waits until every worker has finished so many rounds, whatever the
+  // policy allows: with the number of all steps it reads the end of the training.
+  Result<Ticket> Pull(DenseTable table, uint64_t begin, std::span<float> into,
+                      uint64_t closed_min = 0);
+
+  // Adds to the step's gradient. The values are copied before Push returns.
+  Result<Ticket> Push(DenseTable table, uint64_t begin, std::span<const float> gradient);
+
+  // Moves what has come in, without blocking.
+  bool Done(Ticket ticket);
+
+  // Blocks until the operation is done: a pull's values are there, a push's are on the shards. The
+  // error at the step's deadline names whom it waited for.
+  Result<Served> Wait(Ticket ticket);
+
+  // Ends the step and blocks until every shard has applied it. `samples` weighs this worker's
+  // gradient against the others' where rounds are closed together; 0 counts for nothing.
+  Result<> Finish(double samples);
+
+ private:
+  friend class Session;
+  explicit TrainingStep(Session* session) : session_(session) {}
+
+  Session* session_;
+};
+
+// A worker's place in a job. Used by one thread, which also moves the IO, in the calls below and in
+// those of the step; a thread of the session's own renews the rank's lease and does nothing else,
+// so a long computation between two calls costs nothing.
+//
+// Every error is final: ErrorCode::kFenced means that another process holds the rank and that this
+// one must end (exit code 3) and not be restarted; kUnavailable that somebody did not answer in
+// time.
+class Session final {
+ public:
+  // Joins the job and blocks until it has begun: all its servers and workers are there.
+  static Result<std::unique_ptr<Session>> Open(const SessionOptions& options);
+
+  // Leaves without a goodbye, unless Close was called: the rank's lease then has to end first.
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  // Makes a table of zeros, or checks that it is there with this size.
+  Result<DenseTable> Dense(const std::string& name, uint64_t size);
+
+  // Begins the next step, or again the one that was left unfinished. All waits of the step end at
+  // the deadline.
+  Result<TrainingStep> Begin(std::chrono::milliseconds deadline);
+
+  // The step that Begin would begin.
+  uint64_t next_step() const;
+
+  // Tells people how far this worker is; sent and forgotten.
+  struct Progress {
+    uint64_t epoch = 0;
+    double samples = 0;  // Since this process began.
+    double seconds = 0;
+    std::span<const std::pair<std::string, double>> metrics;
+  };
+  void Report(const Progress& progress);
+
+  // Says goodbye. `done`: all steps are made, and the job may end without this rank.
+  Result<> Close(bool done);
+
+  const SessionCounters& counters() const;
+
+ private:
+  friend class TrainingStep;
+  class Impl;
+  explicit Session(std::unique_ptr<Impl> impl);
+
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace shardmill

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "common/messages.h"
+#include "common/net/transport.h"
+#include "common/result.h"
+#include "common/wire/wire.h"
+
+namespace shardmill {
+
+// Bytes from a peer that are no messages, and why.
+struct BadPacket {
+  PeerId peer;
+  Error why;
+};
+
+// Messages over a transport: groups what goes to one peer, encodes, sends; receives and decodes.
+// Owned by one agent, on its thread. A message that finds a full queue is dropped and counted:
+// every request of the protocol is asked again when its answer does not come.
+class Messenger final {
+ public:
+  struct Counters {
+    uint64_t sent = 0;
+    uint64_t received = 0;
+    uint64_t dropped_full = 0;
+    uint64_t dropped_unknown = 0;
+    uint64_t bad_packets = 0;
+  };
+
+  Messenger(Transport& transport, const WireLimits& limits)
+      : transport_(transport), limits_(limits) {}
+
+  // Sends and empties the outbox.
+  void Send(Outbox& outbox);
+
+  // Waits for messages, `timeout` at most, and appends them. What cannot be read goes to `bad`.
+  Result<> Poll(std::chrono::milliseconds timeout, std::vector<Envelope>& messages,
+                std::vector<BadPacket>& bad);
+
+  const Counters& counters() const { return counters_; }
+
+ private:
+  Transport& transport_;
+  WireLimits limits_;
+  Counters counters_;
+  Packet packet_;
+  std::vector<Received> received_;
+};
+
+}  // namespace shardmill
