@@ -1,7 +1,5 @@
 #include "worker/data/gzip.h"
 
-// Lets zlib read from const memory.
-#define ZLIB_CONST
 #include <zlib.h>
 
 #include <algorithm>
@@ -22,9 +20,10 @@ Error Bad(const std::string& path, const std::string& what) {
 Result<std::vector<uint8_t>> ReadFile(const std::string& path) {
   std::error_code error;
   const std::filesystem::file_status status = std::filesystem::status(path, error);
-  if (!std::filesystem::exists(status)) {
+  if (status.type() == std::filesystem::file_type::not_found) {
     return Error{ErrorCode::kUnavailable, path + ": there is no such file"};
   }
+  if (error) return Error{ErrorCode::kUnavailable, path + ": " + error.message()};
   if (!std::filesystem::is_regular_file(status)) return Bad(path, "this is not a file");
   std::ifstream file(path, std::ios::binary);
   std::vector<uint8_t> bytes;
@@ -56,7 +55,8 @@ class Inflater final {
   int Run(std::span<const uint8_t>& in, std::span<uint8_t>& out) {
     const uInt in_bytes = static_cast<uInt>(std::min<uint64_t>(in.size(), kChunkBytes));
     const uInt out_bytes = static_cast<uInt>(std::min<uint64_t>(out.size(), kChunkBytes));
-    stream_.next_in = in.data();
+    // zlib reads only, though its type does not say so.
+    stream_.next_in = const_cast<Bytef*>(in.data());
     stream_.avail_in = in_bytes;
     stream_.next_out = out.data();
     stream_.avail_out = out_bytes;

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <vector>
 
 namespace shardmill {
@@ -93,16 +94,6 @@ TEST(BatchesTest, AreTheSameForTheSameArgumentsWhateverCameBefore) {
   EXPECT_EQ(Epoch(two, 4), want);
   const Batch batch = two.At(4, 2);
   EXPECT_TRUE(std::equal(batch.labels.begin(), batch.labels.end(), want.begin() + 16));
-}
-
-TEST(DataSetTest, GivesPartsInTheOrderOfTheFile) {
-  const DataSet data = CountedRows(10);
-  const Batch batch = data.Slice(8, 4);
-  EXPECT_EQ(batch.rows, 2U);
-  EXPECT_EQ(batch.row_size, 2U);
-  EXPECT_EQ(batch.labels[0], 8U);
-  EXPECT_EQ(batch.inputs.data(), data.inputs.data() + 16);
-  EXPECT_EQ(data.Slice(10, 4).rows, 0U);
 }
 
 }  // namespace
