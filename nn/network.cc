@@ -46,7 +46,7 @@ Network::Network(const Shape& input, std::vector<std::unique_ptr<Layer>> layers,
     : input_(input), loss_(std::move(loss)) {
   SM_ASSERT(!layers.empty());
   Shape shape = input;
-  row_floats_max_ = shape.size();
+  uint64_t row_floats_max = shape.size();
   trained_begin_ = layers.size();
   for (std::unique_ptr<Layer>& layer : layers) {
     const std::string prefix =
@@ -57,7 +57,11 @@ Network::Network(const Shape& input, std::vector<std::unique_ptr<Layer>> layers,
       trained_begin_ = std::min(trained_begin_, places_.size());
     }
     if (!layer->IsView()) tensor_floats_.push_back(layer->output().size());
-    row_floats_max_ = std::max(row_floats_max_, layer->output().size());
+    row_floats_max = std::max(row_floats_max, layer->output().size());
+    // Gradients go back as far as the input of the layer after the first with parameters.
+    if (trained_begin_ < places_.size()) {
+      gradient_floats_ = std::max(gradient_floats_, shape.size());
+    }
     const Shape output = layer->output();
     places_.push_back({std::move(layer), shape, parameters_begin, {}});
     shape = output;
@@ -65,9 +69,9 @@ Network::Network(const Shape& input, std::vector<std::unique_ptr<Layer>> layers,
   SM_ASSERT(trained_begin_ < places_.size());
   // The gradients by the output and by two tensors within; a layer reads one and fills the other.
   tensor_floats_.push_back(shape.size());
-  tensor_floats_.push_back(row_floats_max_);
-  tensor_floats_.push_back(row_floats_max_);
-  rows_max_ = Shape::kSizeMax / row_floats_max_;
+  tensor_floats_.push_back(gradient_floats_);
+  tensor_floats_.push_back(gradient_floats_);
+  rows_max_ = Shape::kSizeMax / row_floats_max;
   lent_parameters_.resize(parameters_.size());
   lent_gradients_.resize(parameters_.size());
 }
@@ -155,8 +159,8 @@ ConstTensor Network::Forward(std::span<const float> inputs, uint64_t rows) {
 
 void Network::Backward(Tensor output_gradient) {
   const uint64_t rows = output_gradient.rows();
-  std::span<float> next = arena_.Take(rows * row_floats_max_);
-  std::span<float> other = arena_.Take(rows * row_floats_max_);
+  std::span<float> next = arena_.Take(rows * gradient_floats_);
+  std::span<float> other = arena_.Take(rows * gradient_floats_);
   Tensor gradient = output_gradient;
   for (size_t index = places_.size(); index-- > trained_begin_;) {
     const Place& place = places_[index];

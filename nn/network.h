@@ -67,7 +67,7 @@ class Network final {
   const std::unique_ptr<Loss> loss_;
   std::vector<ParameterInfo> parameters_;
   size_t trained_begin_ = 0;             // The first layer with parameters; backward ends there.
-  uint64_t row_floats_max_ = 0;          // A row of the widest tensor between two layers.
+  uint64_t gradient_floats_ = 0;         // A row of the widest gradient between two layers.
   std::vector<uint64_t> tensor_floats_;  // A row of each tensor that a step takes from the arena.
   uint64_t rows_max_ = 0;
   Arena arena_;
