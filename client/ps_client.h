@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "client/session.h"
+#include "client/types.h"
 #include "common/clock.h"
 #include "common/messages.h"
 #include "common/result.h"

@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 
+#include "client/types.h"
 #include "common/result.h"
 
 namespace shardmill {
@@ -21,25 +22,6 @@ struct SessionOptions {
   uint64_t window_bytes = uint64_t{64} << 20;    // Gradient in flight to a shard.
   uint64_t message_bytes = uint64_t{512} << 20;  // A larger message from a peer is refused.
   int io_threads = 1;
-};
-
-// A table of the job, as both ends know it. A value; good for the session that gave it.
-struct DenseTable {
-  uint32_t id = 0;
-  uint64_t size = 0;  // In floats.
-};
-
-// An operation under way: a number that owns nothing.
-struct Ticket {
-  uint64_t id = 0;
-};
-
-// What a pull was answered at: rounds that every worker has finished, changes applied (the fewest
-// of the shards asked), and how many rounds behind the reader's own that was (the most).
-struct Served {
-  uint64_t closed = 0;
-  uint64_t version = 0;
-  uint64_t staleness = 0;
 };
 
 // What a session has seen so far.

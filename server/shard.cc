@@ -74,7 +74,7 @@ std::vector<float> Shard::Snapshot(TableId table) const {
   std::vector<float> floats;
   const auto found = tables_.find(table);
   if (found == tables_.end()) return floats;
-  const DenseTable& values = found->second.values;
+  const DenseSlice& values = found->second.values;
   for (const Frame& frame : values.Read(values.begin(), values.end() - values.begin())) {
     floats.insert(floats.end(), frame.floats().begin(), frame.floats().end());
   }

@@ -10,7 +10,7 @@
 #include "common/clock.h"
 #include "common/messages.h"
 #include "common/result.h"
-#include "server/dense_table.h"
+#include "server/dense_slice.h"
 #include "server/held_units.h"
 #include "server/log_entry.h"
 #include "server/optimizer.h"
@@ -79,7 +79,7 @@ class Shard final {
   };
   struct Table {
     TablePlace place;
-    DenseTable values;
+    DenseSlice values;
     const Optimizer* optimizer = nullptr;
   };
 

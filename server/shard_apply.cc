@@ -107,7 +107,7 @@ void Shard::TakeView(const View& view) {
     if (tables_.contains(place.id)) continue;
     const uint64_t begin = place.cuts.at(options_.id.value);
     const uint64_t end = place.cuts.at(options_.id.value + 1);
-    tables_.emplace(place.id, Table{place, DenseTable(begin, end), optimizer_.get()});
+    tables_.emplace(place.id, Table{place, DenseSlice(begin, end), optimizer_.get()});
   }
 }
 

@@ -1,4 +1,4 @@
-#include "server/dense_table.h"
+#include "server/dense_slice.h"
 
 #include <algorithm>
 #include <cstring>
@@ -7,7 +7,7 @@
 
 namespace shardmill {
 
-DenseTable::DenseTable(uint64_t begin, uint64_t end) : begin_(begin), end_(end) {
+DenseSlice::DenseSlice(uint64_t begin, uint64_t end) : begin_(begin), end_(end) {
   SM_ASSERT(begin <= end);
   for (uint64_t at = begin; at < end; at += kChunkFloats) {
     Buffer chunk = Buffer::OfFloats(std::min(kChunkFloats, end - at));
@@ -16,7 +16,7 @@ DenseTable::DenseTable(uint64_t begin, uint64_t end) : begin_(begin), end_(end) 
   }
 }
 
-std::vector<Frame> DenseTable::Read(uint64_t begin, uint64_t count) const {
+std::vector<Frame> DenseSlice::Read(uint64_t begin, uint64_t count) const {
   SM_ASSERT(Contains(begin, count));
   std::vector<Frame> frames;
   uint64_t at = begin - begin_;
@@ -31,7 +31,7 @@ std::vector<Frame> DenseTable::Read(uint64_t begin, uint64_t count) const {
   return frames;
 }
 
-void DenseTable::Apply(std::span<const ChangePart* const> parts, float learning_rate,
+void DenseSlice::Apply(std::span<const ChangePart* const> parts, float learning_rate,
                        const Optimizer& optimizer) {
   // Between two neighbouring edges the same parts cover every element.
   std::vector<uint64_t> edges;
@@ -57,7 +57,7 @@ void DenseTable::Apply(std::span<const ChangePart* const> parts, float learning_
   }
 }
 
-void DenseTable::ApplySegment(uint64_t begin, uint64_t end,
+void DenseSlice::ApplySegment(uint64_t begin, uint64_t end,
                               std::span<const ChangePart* const> parts, float learning_rate,
                               const Optimizer& optimizer) {
   std::vector<WeightedGradient> gradients(parts.size());
@@ -74,7 +74,7 @@ void DenseTable::ApplySegment(uint64_t begin, uint64_t end,
   }
 }
 
-std::span<float> DenseTable::Writable(size_t chunk) {
+std::span<float> DenseSlice::Writable(size_t chunk) {
   if (!chunks_[chunk].Unique()) chunks_[chunk] = Frame::CopyOf(chunks_[chunk].bytes());
   Buffer buffer = Buffer::Reopen(std::move(chunks_[chunk]));
   const std::span<float> floats = buffer.floats();

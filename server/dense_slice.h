@@ -13,10 +13,10 @@ namespace shardmill {
 // One shard's slice of a dense table: floats in chunks, each an immutable frame. A chunk that a
 // reader still references is replaced, not written. Owned by a Shard, on its thread. Ranges are
 // checked by the caller; a bad one is our own bug.
-class DenseTable final {
+class DenseSlice final {
  public:
   // The slice [begin, end) of the whole table, zeros.
-  DenseTable(uint64_t begin, uint64_t end);
+  DenseSlice(uint64_t begin, uint64_t end);
 
   uint64_t begin() const { return begin_; }
   uint64_t end() const { return end_; }
