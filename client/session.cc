@@ -48,7 +48,7 @@ class Session::Impl final {
         messenger_(transport_, Limits(options)) {}
 
   Result<> Open();
-  Result<DenseTable> Dense(const std::string& name, uint64_t size);
+  Result<DenseTable> Dense(const std::string& name, uint64_t size, const Initial& initial);
   Result<> Close(bool done);
 
   // Moves IO until `done()`, a failure, or the deadline.
@@ -109,9 +109,10 @@ Result<> Session::Impl::Open() {
   return MoveUntil(end, [this] { return client_->Ready(); });
 }
 
-Result<DenseTable> Session::Impl::Dense(const std::string& name, uint64_t size) {
+Result<DenseTable> Session::Impl::Dense(const std::string& name, uint64_t size,
+                                        const Initial& initial) {
   const TimePoint end = clock_.Now() + options_.open_timeout;
-  client_->MakeTable(clock_.Now(), {name, "", size}, outbox_);
+  client_->MakeTable(clock_.Now(), {name, "", size, initial}, outbox_);
   SM_TRY(MoveUntil(end, [&] { return client_->FindTable(name) != nullptr; }));
   const TablePlace* place = client_->FindTable(name);
   if (place->spec.size != size) {
@@ -204,8 +205,8 @@ Result<std::unique_ptr<Session>> Session::Open(const SessionOptions& options) {
   return std::unique_ptr<Session>(new Session(std::move(impl)));
 }
 
-Result<DenseTable> Session::Dense(const std::string& name, uint64_t size) {
-  return impl_->Dense(name, size);
+Result<DenseTable> Session::Dense(const std::string& name, uint64_t size, const Initial& initial) {
+  return impl_->Dense(name, size, initial);
 }
 
 Result<TrainingStep> Session::Begin(std::chrono::milliseconds deadline) {

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "client/types.h"
+#include "common/initial.h"
 #include "common/result.h"
 
 namespace shardmill {
@@ -88,8 +89,8 @@ class Session final {
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
-  // Makes a table of zeros, or checks that it is there with this size.
-  Result<DenseTable> Dense(const std::string& name, uint64_t size);
+  // Makes a table, or checks that it is there with this size and these first values.
+  Result<DenseTable> Dense(const std::string& name, uint64_t size, const Initial& initial = {});
 
   // Begins the next step, or again the one that was left unfinished. All waits of the step end at
   // the deadline.

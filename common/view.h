@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "common/ids.h"
+#include "common/initial.h"
 
 namespace shardmill {
 
@@ -28,6 +29,7 @@ struct TableSpec {
   std::string name;
   std::string optimizer;  // Empty: the job's own.
   uint64_t size = 0;      // In floats.
+  Initial initial;
 
   bool operator==(const TableSpec&) const = default;
 };

@@ -7,11 +7,12 @@
 
 namespace shardmill {
 
-DenseSlice::DenseSlice(uint64_t begin, uint64_t end) : begin_(begin), end_(end) {
+DenseSlice::DenseSlice(uint64_t begin, uint64_t end, const Initial& initial)
+    : begin_(begin), end_(end) {
   SM_ASSERT(begin <= end);
   for (uint64_t at = begin; at < end; at += kChunkFloats) {
     Buffer chunk = Buffer::OfFloats(std::min(kChunkFloats, end - at));
-    std::ranges::fill(chunk.floats(), 0.0F);
+    FillInitial(initial, at, chunk.floats());
     chunks_.push_back(std::move(chunk).Close());
   }
 }

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "common/frame.h"
+#include "common/initial.h"
 #include "server/log_entry.h"
 #include "server/optimizer.h"
 
@@ -15,8 +16,8 @@ namespace shardmill {
 // checked by the caller; a bad one is our own bug.
 class DenseSlice final {
  public:
-  // The slice [begin, end) of the whole table, zeros.
-  DenseSlice(uint64_t begin, uint64_t end);
+  // The slice [begin, end) of the whole table.
+  DenseSlice(uint64_t begin, uint64_t end, const Initial& initial);
 
   uint64_t begin() const { return begin_; }
   uint64_t end() const { return end_; }

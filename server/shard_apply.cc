@@ -107,7 +107,8 @@ void Shard::TakeView(const View& view) {
     if (tables_.contains(place.id)) continue;
     const uint64_t begin = place.cuts.at(options_.id.value);
     const uint64_t end = place.cuts.at(options_.id.value + 1);
-    tables_.emplace(place.id, Table{place, DenseSlice(begin, end), optimizer_.get()});
+    tables_.emplace(place.id,
+                    Table{place, DenseSlice(begin, end, place.spec.initial), optimizer_.get()});
   }
 }
 

@@ -58,7 +58,7 @@ void ProbeWorker::Advance(TimePoint now, Outbox& outbox) {
       ledger_.Begin(client_.sender(), client_.step());
       phase_ = Phase::kTable;
       if (client_.FindTable(kTable) == nullptr) {
-        client_.MakeTable(now, {kTable, "", probe_.size()}, outbox);
+        client_.MakeTable(now, {kTable, "", probe_.size(), {}}, outbox);
       }
       [[fallthrough]];
     case Phase::kTable:
