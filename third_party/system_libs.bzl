@@ -25,7 +25,7 @@ _LIBS = {
     "benchmark": struct(hdr = "benchmark/benchmark.h", pkg = "benchmark", libs = ["-lbenchmark"], deps = [], defines = [], deb = "libbenchmark-dev"),
     "benchmark_main": struct(hdr = "benchmark/benchmark.h", pkg = "benchmark", libs = ["-lbenchmark_main"], deps = ["benchmark"], defines = [], deb = "libbenchmark-dev"),
     "tomlplusplus": struct(hdr = "toml++/toml.h", pkg = "", libs = [], deps = [], defines = [], deb = "libtomlplusplus-dev"),
-    "httplib": struct(hdr = "httplib.h", pkg = "", libs = ["-lcpp-httplib"], deps = [], defines = [], deb = "libcpp-httplib-dev"),
+    "httplib": struct(hdr = "httplib.h", pkg = "", libs = ["-lcpp-httplib"], deps = [], defines = ["CPPHTTPLIB_OPENSSL_SUPPORT", "CPPHTTPLIB_ZLIB_SUPPORT", "CPPHTTPLIB_BROTLI_SUPPORT"], deb = "libcpp-httplib-dev"),
     "zlib": struct(hdr = "zlib.h", pkg = "", libs = ["-lz"], deps = [], defines = [], deb = "zlib1g-dev"),
     "openblas": struct(hdr = "cblas.h", pkg = "openblas", libs = ["-lopenblas"], deps = [], defines = [], deb = "libopenblas-dev"),
 }

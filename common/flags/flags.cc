@@ -1,0 +1,170 @@
+// The one file that sees the flag parser: it takes long to compile.
+#include "common/flags/flags.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <sstream>
+#include <utility>
+
+#include "common/job/address.h"
+#include "common/process/exit_code.h"
+#include "common/process/version.h"
+
+namespace shardmill {
+namespace {
+
+constexpr uint32_t kIndexMax = 1U << 20;
+
+constexpr const char* kExitCodes =
+    "Exit codes: 0 done, 1 failed, 2 bad usage or configuration, 3 fenced (another process holds\n"
+    "this rank), 4 a peer or a file was not there in time, 130 stopped by the user.";
+
+void Describe(CLI::App* app, const char* program) {
+  app->name(program);
+  app->set_version_flag("--version", VersionText(program), "Print the version and exit");
+  app->footer(kExitCodes);
+  // A mistake shows its own line alone; the page of help is for those who ask.
+  app->failure_message([](const CLI::App* from, const CLI::Error& error) {
+    return from->get_name() + ": " + error.what() + "\nsee " + from->get_name() + " --help\n";
+  });
+}
+
+void AddJob(CLI::App* app, JobFlags* job) {
+  app->add_option("FILE", job->file, "The job file")->required();
+  app->add_option("--set", job->sets, "Override a key of the job file, as often as wanted")
+      ->type_name("SECTION.KEY=VALUE")
+      ->allow_extra_args(false);
+}
+
+void AddAnnounce(CLI::App* app, int* fd) {
+  app->add_option("--announce-fd", *fd,
+                  "Write where this process listens, as a line of JSON, to this open descriptor")
+      ->type_name("N")
+      ->check(CLI::Range(3, 1 << 20));
+}
+
+// Runs the parser over the arguments. What it throws ends here.
+template <class T>
+FlagsOr<T> Parse(CLI::App* app, std::vector<std::string> arguments, T* flags) try {
+  std::reverse(arguments.begin(), arguments.end());  // The library takes them from the back.
+  app->parse(std::move(arguments));
+  return std::move(*flags);
+} catch (const CLI::ParseError& end) {
+  std::ostringstream out;
+  std::ostringstream err;
+  const int code = app->exit(end, out, err);
+  if (code == 0) return FlagsEnd{0, out.str()};
+  return FlagsEnd{static_cast<int>(ExitCode::kBadUsage), out.str() + err.str()};
+}
+
+std::string CheckListen(std::string& text) {
+  const std::optional<std::string> endpoint = ParseListen(text);
+  if (!endpoint) return "must be HOST:PORT; port 0 takes any free one";
+  text = *endpoint;
+  return "";
+}
+
+}  // namespace
+
+std::optional<std::string> ParseListen(const std::string& text) {
+  if (const std::optional<Address> address = ParseAddress(text)) return address->Endpoint();
+  const std::string scheme = "tcp://";
+  const std::string bare = text.starts_with(scheme) ? text.substr(scheme.size()) : text;
+  if (!bare.ends_with(":0")) return {};
+  const std::string host = bare.substr(0, bare.size() - 2);
+  if (host.empty() || !IsHost(host)) return {};
+  return scheme + host + ":*";
+}
+
+FlagsOr<CoordinatorFlags> ParseCoordinatorFlags(const std::vector<std::string>& arguments) {
+  CoordinatorFlags flags;
+  CLI::App app(
+      "Runs a job's coordinator: who takes part, where the parameters are, and when it ends.");
+  Describe(&app, "shardmill-coordinator");
+  AddJob(&app, &flags.job);
+  app.add_option("--listen", flags.listen, "Where to listen, instead of cluster.coordinator")
+      ->type_name("HOST:PORT")
+      ->transform(CLI::Validator(CheckListen, ""));
+  AddAnnounce(&app, &flags.announce_fd);
+  return Parse(&app, arguments, &flags);
+}
+
+FlagsOr<ServerFlags> ParseServerFlags(const std::vector<std::string>& arguments) {
+  ServerFlags flags;
+  CLI::App app("Runs one of a job's servers, which hold the parameters.");
+  Describe(&app, "shardmill-ps");
+  AddJob(&app, &flags.job);
+  app.add_option("--index", flags.index, "Which of the job's servers this is, counted from 0")
+      ->type_name("I")
+      ->required()
+      ->check(CLI::Range(0U, kIndexMax));
+  AddAnnounce(&app, &flags.announce_fd);
+  return Parse(&app, arguments, &flags);
+}
+
+FlagsOr<WorkerFlags> ParseWorkerFlags(const std::vector<std::string>& arguments) {
+  WorkerFlags flags;
+  CLI::App app("Runs one of a job's workers, which compute gradients.");
+  Describe(&app, "shardmill-worker");
+  AddJob(&app, &flags.job);
+  app.add_option("--rank", flags.rank, "Which of the job's workers this is, counted from 0")
+      ->type_name("R")
+      ->required()
+      ->check(CLI::Range(0U, kIndexMax));
+  AddAnnounce(&app, &flags.announce_fd);
+  return Parse(&app, arguments, &flags);
+}
+
+FlagsOr<CommandFlags> ParseCommandFlags(const std::vector<std::string>& arguments) {
+  TrainFlags train;
+  StatusFlags status;
+  ConfigCheckFlags check;
+  ConfigPrintFlags print;
+  CommandFlags flags;
+  CLI::App app("Trains models over several processes that share their parameters.");
+  Describe(&app, "shardmill");
+  app.require_subcommand(1);
+
+  CLI::App* train_app = app.add_subcommand("train", "Run a whole job on this machine");
+  AddJob(train_app, &train.job);
+  train_app->add_flag("--json", train.json, "End stdout with one line of JSON, the result");
+  train_app->add_flag("--quiet", train.quiet, "Show no progress");
+  train_app->callback([&] { flags = train; });
+
+  CLI::App* status_app = app.add_subcommand("status", "Say what a running job is doing");
+  CLI::Option* http =
+      status_app->add_option("--http", status.http, "The coordinator's page for monitors")
+          ->type_name("HOST:PORT");
+  status_app->add_option("--runs", status.runs, "Where to look for the newest run")
+      ->type_name("FOLDER")
+      ->capture_default_str()
+      ->excludes(http);
+  status_app->add_flag("--json", status.json, "Print what the coordinator says, as JSON");
+  status_app->callback([&] { flags = status; });
+
+  CLI::App* config_app = app.add_subcommand("config", "Check or print a job file");
+  config_app->require_subcommand(1);
+  CLI::App* check_app =
+      config_app->add_subcommand("check", "Say all that is wrong with a job file");
+  AddJob(check_app, &check.job);
+  check_app->callback([&] { flags = check; });
+  CLI::App* print_app = config_app->add_subcommand("print", "Print every key and its value");
+  AddJob(print_app, &print.job);
+  print_app->add_flag("--origin", print.origin, "Say for each value where it came from");
+  print_app->callback([&] { flags = print; });
+
+  app.add_subcommand("version", "Print the version")->callback([&] { flags = VersionFlags{}; });
+  return Parse(&app, arguments, &flags);
+}
+
+std::vector<std::string> ArgumentsOf(int argc, char** argv) {
+  return argc > 1 ? std::vector<std::string>(argv + 1, argv + argc) : std::vector<std::string>();
+}
+
+int PrintFlagsEnd(const FlagsEnd& end) {
+  std::fputs(end.text.c_str(), end.code == 0 ? stdout : stderr);
+  return end.code;
+}
+
+}  // namespace shardmill

@@ -1,0 +1,87 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+// What the command lines of the four programs say, as plain values.
+namespace shardmill {
+
+// The job file and what overrides it.
+struct JobFlags {
+  std::string file;
+  std::vector<std::string> sets;  // Each "section.key=value".
+};
+
+struct CoordinatorFlags {
+  JobFlags job;
+  std::string listen;  // An endpoint that a transport binds; empty: what the job file says.
+  int announce_fd = -1;
+};
+
+struct ServerFlags {
+  JobFlags job;
+  uint32_t index = 0;
+  int announce_fd = -1;
+};
+
+struct WorkerFlags {
+  JobFlags job;
+  uint32_t rank = 0;
+  int announce_fd = -1;
+};
+
+struct TrainFlags {
+  JobFlags job;
+  bool json = false;
+  bool quiet = false;
+};
+
+struct StatusFlags {
+  std::string http;  // Empty: the newest run under `runs` whose coordinator answers.
+  std::string runs = "runs";
+  bool json = false;
+};
+
+struct ConfigCheckFlags {
+  JobFlags job;
+};
+
+struct ConfigPrintFlags {
+  JobFlags job;
+  bool origin = false;
+};
+
+struct VersionFlags {};
+
+using CommandFlags =
+    std::variant<TrainFlags, StatusFlags, ConfigCheckFlags, ConfigPrintFlags, VersionFlags>;
+
+// There is nothing to run: --help, --version (code 0, for stdout) or a mistake (code 2, for
+// stderr).
+struct FlagsEnd {
+  int code = 0;
+  std::string text;
+};
+
+template <class T>
+using FlagsOr = std::variant<T, FlagsEnd>;
+
+// `arguments` are those of main without the program's name.
+FlagsOr<CoordinatorFlags> ParseCoordinatorFlags(const std::vector<std::string>& arguments);
+FlagsOr<ServerFlags> ParseServerFlags(const std::vector<std::string>& arguments);
+FlagsOr<WorkerFlags> ParseWorkerFlags(const std::vector<std::string>& arguments);
+FlagsOr<CommandFlags> ParseCommandFlags(const std::vector<std::string>& arguments);
+
+std::vector<std::string> ArgumentsOf(int argc, char** argv);
+
+// Writes the text where it belongs. Returns the exit code.
+int PrintFlagsEnd(const FlagsEnd& end);
+
+// "HOST:PORT" or "tcp://HOST:PORT" as an endpoint to bind; port 0 takes a free one. Nothing where
+// it is neither.
+std::optional<std::string> ParseListen(const std::string& text);
+
+}  // namespace shardmill

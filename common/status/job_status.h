@@ -1,0 +1,68 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "common/result.h"
+
+namespace shardmill {
+
+// What a job is doing, as the coordinator's GET /status tells it and `shardmill status` and
+// `shardmill train` read it. A value; docs/operations.md names the JSON keys, which are those of
+// the fields.
+struct JobStatus {
+  enum class State : uint8_t { kStarting, kTraining, kDone, kFailed };
+
+  struct Worker {
+    enum class State : uint8_t { kAbsent, kWaiting, kTraining, kSilent, kDone };
+
+    uint32_t rank = 0;
+    State state = State::kAbsent;
+    uint64_t incarnation = 0;
+    uint64_t step = 0;   // As it last reported.
+    uint64_t acked = 0;  // As its goodbye said.
+    uint64_t epoch = 0;
+    double samples = 0;         // Since it began.
+    double seconds = 0;         // Of training alone, since its first step.
+    double silent_seconds = 0;  // Since it was last heard of.
+    uint64_t staleness_max = 0;
+    std::vector<std::pair<std::string, double>> metrics;
+  };
+
+  struct Shard {
+    uint32_t id = 0;
+    std::string endpoint;  // Empty while it has not registered.
+    uint64_t closed = 0;
+    uint64_t version = 0;
+    uint64_t units = 0;
+    uint64_t held_bytes = 0;
+    uint64_t parked_pulls = 0;
+    uint64_t staleness_max = 0;
+    uint32_t waiting_for = 0;  // A rank; it holds up the parked pulls, where there are any.
+  };
+
+  State state = State::kStarting;
+  std::string words;            // Whom it waits for, or why it failed.
+  uint64_t exit_code = 0;       // Of the coordinator, once it failed.
+  std::string policy = "sync";  // The mode's name.
+  uint64_t staleness = 0;       // Where the mode is "stale".
+  uint64_t view = 0;
+  std::vector<Worker> workers;
+  std::vector<Shard> shards;
+  uint64_t lost = 0;        // Acked steps that a shard lacks; counted when the job is done.
+  uint64_t duplicated = 0;  // Steps that a shard applied more than once; likewise.
+};
+
+std::string_view NameOf(JobStatus::State state);
+std::string_view NameOf(JobStatus::Worker::State state);
+
+std::string ToJson(const JobStatus& status);
+
+// Reads what ToJson wrote, from outside: a key that is not there has its default, a value that
+// cannot be is an error with the code kBadInput.
+Result<JobStatus> ParseJobStatus(std::string_view json);
+
+}  // namespace shardmill

@@ -1,0 +1,75 @@
+#include "common/status/job_status.h"
+
+#include <gtest/gtest.h>
+
+namespace shardmill {
+namespace {
+
+JobStatus Example() {
+  JobStatus status;
+  status.state = JobStatus::State::kDone;
+  status.policy = "stale";
+  status.staleness = 3;
+  status.view = 4;
+  status.workers.push_back({.rank = 1,
+                            .state = JobStatus::Worker::State::kSilent,
+                            .incarnation = 2,
+                            .step = 30,
+                            .acked = 29,
+                            .epoch = 1,
+                            .samples = 1920,
+                            .seconds = 0.5,
+                            .silent_seconds = 1.25,
+                            .staleness_max = 3,
+                            .metrics = {{"accuracy", 0.83}, {"loss", 0.5}}});
+  status.shards.push_back({.id = 1,
+                           .endpoint = "tcp://127.0.0.1:1",
+                           .closed = 28,
+                           .version = 57,
+                           .units = 60,
+                           .held_bytes = 4096,
+                           .parked_pulls = 1,
+                           .staleness_max = 2,
+                           .waiting_for = 1});
+  status.lost = 1;
+  status.duplicated = 2;
+  return status;
+}
+
+TEST(JobStatusTest, WritesTheKeysThatOperatorsRead) {
+  EXPECT_EQ(ToJson(Example()),
+            R"({"state":"done","words":"","exit_code":0,"policy":{"mode":"stale","staleness":3},)"
+            R"("view":4,"workers":[{"rank":1,"state":"silent","incarnation":2,"step":30,)"
+            R"("acked":29,"epoch":1,"samples":1920,"seconds":0.5,"silent_seconds":1.25,)"
+            R"("staleness_max":3,"metrics":{"accuracy":0.83,"loss":0.5}}],"shards":[{"id":1,)"
+            R"("endpoint":"tcp://127.0.0.1:1","closed":28,"version":57,"units":60,)"
+            R"("held_bytes":4096,"parked_pulls":1,"staleness_max":2,"waiting_for":1}],)"
+            R"("audit":{"lost":1,"duplicated":2}})");
+}
+
+TEST(JobStatusTest, ReadsWhatItWrote) {
+  const Result<JobStatus> read = ParseJobStatus(ToJson(Example()));
+  ASSERT_TRUE(read.ok()) << read.error().message;
+  EXPECT_EQ(ToJson(read.value()), ToJson(Example()));
+}
+
+TEST(JobStatusTest, TakesDefaultsForWhatIsNotThere) {
+  const Result<JobStatus> read = ParseJobStatus(R"({"state":"failed","workers":[{}]})");
+  ASSERT_TRUE(read.ok()) << read.error().message;
+  EXPECT_EQ(read.value().state, JobStatus::State::kFailed);
+  EXPECT_EQ(read.value().workers.at(0).state, JobStatus::Worker::State::kAbsent);
+}
+
+TEST(JobStatusTest, NamesTheFirstValueThatCannotBe) {
+  for (const char* text : {R"({"state":"odd"})", R"({"state":1})", R"({"state":[]})"}) {
+    const Result<JobStatus> read = ParseJobStatus(text);
+    ASSERT_FALSE(read.ok());
+    EXPECT_EQ(read.error().message, "no status of a job: \"state\" cannot be what it is");
+  }
+  EXPECT_FALSE(ParseJobStatus("[]").ok());
+  EXPECT_FALSE(ParseJobStatus(R"({"workers":[{"rank":4294967296}]})").ok());
+  EXPECT_FALSE(ParseJobStatus(R"({"workers":[{"step":-1}]})").ok());
+}
+
+}  // namespace
+}  // namespace shardmill
