@@ -60,6 +60,7 @@ class PsClient final {
                       std::span<const float> gradient, Outbox& outbox);
   // No more pushes in this step. It is made when Ended().
   void EndStep(TimePoint now, double samples, Outbox& outbox);
+  bool ending() const { return ending_; }
   bool Ended() const { return ending_ && ends_open_ == 0 && ends_sent_; }
   // Goes to the next step. Only when Ended().
   void NextStep();

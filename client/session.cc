@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <map>
 #include <optional>
-#include <random>
 #include <utility>
 #include <vector>
 
@@ -11,18 +10,12 @@
 #include "client/ps_client.h"
 #include "common/assert.h"
 #include "common/clock.h"
+#include "common/fresh_id.h"
 #include "common/net/messenger.h"
 #include "common/net/zmq_transport.h"
 
 namespace shardmill {
 namespace {
-
-// Boot ids must differ between processes, and nothing more; a session is where chance comes in.
-BootId FreshBootId() {
-  std::random_device device;
-  const uint64_t id = (uint64_t{device()} << 32) | device();
-  return BootId{id == 0 ? 1 : id};
-}
 
 WireLimits Limits(const SessionOptions& options) {
   WireLimits limits;
@@ -94,7 +87,7 @@ Result<> Session::Impl::Open() {
   coordinator_ = SM_TRY(transport_.Connect(endpoint));
   PsClientOptions client;
   client.rank = WorkerId{options_.rank};
-  client.boot = FreshBootId();
+  client.boot = BootId{FreshId()};
   client.coordinator = coordinator_;
   client.retry_after = options_.retry_after;
   client.unit_bytes = options_.unit_bytes;
@@ -124,8 +117,12 @@ Result<DenseTable> Session::Impl::Dense(const std::string& name, uint64_t size,
 }
 
 Result<> Session::Impl::Close(bool done) {
+  // Who was stopped still says goodbye, but does not wait long for the answer.
+  constexpr std::chrono::milliseconds kStoppedWait{1000};
+  const auto limit = done ? options_.open_timeout : kStoppedWait;
+  options_.stopped = nullptr;
   client_->SayGoodbye(clock_.Now(), done, outbox_);
-  const TimePoint end = clock_.Now() + options_.open_timeout;
+  const TimePoint end = clock_.Now() + limit;
   const Result<> left = MoveUntil(end, [this] { return client_->left(); });
   lease_.reset();
   return left;
@@ -147,6 +144,9 @@ Result<> Session::Impl::MoveUntil(TimePoint deadline_at, DoneFn done) {
     if (done()) return {};
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline_at - clock_.Now());
     if (left.count() <= 0) return Late();
+    if (options_.stopped && options_.stopped()) {
+      return Error{ErrorCode::kStopped, "stopped while waiting for " + client_->WaitsFor()};
+    }
     SM_TRY(MoveOnce(std::min(left, kPollMax)));
     if (done()) return {};
   }
@@ -212,6 +212,10 @@ Result<DenseTable> Session::Dense(const std::string& name, uint64_t size, const 
 Result<TrainingStep> Session::Begin(std::chrono::milliseconds deadline) {
   if (impl_->in_step) {
     return Error{ErrorCode::kBadUsage, "a step is under way: finish it before the next"};
+  }
+  if (impl_->left_unfinished && impl_->client().ending()) {
+    return Error{ErrorCode::kFailed,
+                 "the end of the last step is not known: close this session and open another"};
   }
   if (impl_->left_unfinished) {
     impl_->client().AbandonStep();

@@ -2,9 +2,11 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 
 #include "client/types.h"
 #include "common/initial.h"
@@ -23,6 +25,7 @@ struct SessionOptions {
   uint64_t window_bytes = uint64_t{64} << 20;    // Gradient in flight to a shard.
   uint64_t message_bytes = uint64_t{512} << 20;  // A larger message from a peer is refused.
   int io_threads = 1;
+  std::function<bool()> stopped;  // Asked while waiting; true ends the wait with kStopped.
 };
 
 // What a session has seen so far.

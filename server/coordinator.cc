@@ -165,6 +165,7 @@ void Coordinator::On(const Join& join, TimePoint now, const Envelope& from, Outb
   rank.peer = from.peer;
   rank.boot = from.stamp.from;
   rank.lease_until = now + options_.lease;
+  rank.heard_at = now;
   rank.state = RankStatus::State::kWaiting;
 }
 
@@ -172,6 +173,7 @@ void Coordinator::On(const Renew& renew, TimePoint now, const Envelope& from, Ou
   RankStatus* rank = PassSender(renew.sender, from, outbox);
   if (rank == nullptr) return;
   rank->lease_until = now + options_.lease;
+  rank->heard_at = now;
   if (rank->state == RankStatus::State::kSilent) rank->state = RankStatus::State::kTraining;
   Send(from.peer, from.stamp.from, Renewed{renew.sender.rank}, outbox);
 }

@@ -36,6 +36,7 @@ struct RankStatus {
   bool granted = false;       // To the process `boot`.
   std::deque<BootId> fenced;  // Processes that held the rank and lost it, the latest last.
   TimePoint lease_until{};
+  TimePoint heard_at{};
   Step acked = 0;  // As its goodbye says.
   Report report;
 };

@@ -1,0 +1,77 @@
+#include "common/daemon/daemon.h"
+
+#include <cstdio>
+#include <utility>
+
+#include "common/config/environment.h"
+#include "common/config/print.h"
+#include "common/process/exit_code.h"
+
+namespace shardmill {
+namespace {
+
+int Tell(std::string_view name, const Error& error) {
+  std::fprintf(stderr, "%.*s: %s\n", static_cast<int>(name.size()), name.data(),
+               error.message.c_str());
+  return static_cast<int>(ExitCodeOf(error.code));
+}
+
+}  // namespace
+
+int RunDaemon(const JobFlags& flags, std::string_view name,
+              const std::function<Result<>(const DaemonContext&)>& serve) {
+  StopSource stop;
+  const auto signals = SignalWatcher::Start(&stop);
+  if (!signals.ok()) return Tell(name, signals.error());
+  const auto job = LoadJob(flags.file, {flags.sets, config::ProcessEnvironment()});
+  if (!job.ok()) return Tell(name, job.error());
+  std::fprintf(stderr, "%s", config::PrintToml(job.value().listing, true).c_str());
+  const JobOptions& options = job.value().options;
+  const Log log(name, LogLevelNamed(options.log.level));
+  const Result<> served = serve({options, stop, log});
+  if (!served.ok()) return Tell(name, served.error());
+  const bool interrupted = stop.reason() == StopReason::kInterrupt;
+  return static_cast<int>(interrupted ? ExitCode::kStopped : ExitCode::kDone);
+}
+
+ZmqOptions TransportOptionsOf(const JobOptions& job) {
+  ZmqOptions options;
+  options.message_bytes_max = job.network.message_bytes;
+  return options;
+}
+
+WireLimits WireLimitsOf(const JobOptions& job) {
+  WireLimits limits;
+  limits.message_bytes_max = job.network.message_bytes;
+  return limits;
+}
+
+std::vector<HttpRoute> DaemonRoutes(const Registry& registry,
+                                    std::function<std::string()> unready) {
+  std::vector<HttpRoute> routes;
+  routes.push_back({"/livez", [](const HttpRequest&) { return HttpResponse{.body = "ok\n"}; }});
+  routes.push_back({"/readyz", [unready = std::move(unready)](const HttpRequest& request) {
+                      const std::string words = unready();
+                      HttpResponse response;
+                      response.status = words.empty() ? 200 : 503;
+                      response.body = words.empty() ? "ok\n" : "not ready\n";
+                      if (!words.empty() && request.Has("verbose")) response.body = words + "\n";
+                      return response;
+                    }});
+  routes.push_back({"/metrics", [&registry](const HttpRequest&) {
+                      HttpResponse response;
+                      response.content_type = kMetricsContentType;
+                      response.body = registry.Render();
+                      return response;
+                    }});
+  return routes;
+}
+
+Result<std::unique_ptr<HttpServer>> StartHttp(const JobOptions& job,
+                                              std::vector<HttpRoute> routes) {
+  if (!job.http.enabled) return std::unique_ptr<HttpServer>();
+  return HttpServer::Start({job.http.bind, static_cast<uint16_t>(job.http.port)},
+                           std::move(routes));
+}
+
+}  // namespace shardmill

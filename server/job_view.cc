@@ -1,0 +1,102 @@
+#include "server/job_view.h"
+
+#include <algorithm>
+#include <string>
+
+#include "common/process/exit_code.h"
+
+namespace shardmill {
+namespace {
+
+JobStatus::State StateOf(JobState state) {
+  switch (state) {
+    case JobState::kStarting:
+      return JobStatus::State::kStarting;
+    case JobState::kTraining:
+      return JobStatus::State::kTraining;
+    case JobState::kDone:
+      return JobStatus::State::kDone;
+    case JobState::kFailed:
+      return JobStatus::State::kFailed;
+  }
+  return JobStatus::State::kFailed;
+}
+
+JobStatus::Worker::State StateOf(RankStatus::State state) {
+  switch (state) {
+    case RankStatus::State::kAbsent:
+      return JobStatus::Worker::State::kAbsent;
+    case RankStatus::State::kWaiting:
+      return JobStatus::Worker::State::kWaiting;
+    case RankStatus::State::kTraining:
+      return JobStatus::Worker::State::kTraining;
+    case RankStatus::State::kSilent:
+      return JobStatus::Worker::State::kSilent;
+    case RankStatus::State::kDone:
+      return JobStatus::Worker::State::kDone;
+  }
+  return JobStatus::Worker::State::kAbsent;
+}
+
+JobStatus::Worker WorkerOf(uint32_t rank, const RankStatus& status, TimePoint now) {
+  JobStatus::Worker worker;
+  worker.rank = rank;
+  worker.state = StateOf(status.state);
+  worker.incarnation = status.incarnation.value;
+  worker.step = status.report.step;
+  worker.acked = status.acked;
+  worker.epoch = status.report.epoch;
+  worker.samples = status.report.samples;
+  worker.seconds = status.report.seconds;
+  if (status.incarnation.value > 0) {
+    worker.silent_seconds = std::chrono::duration<double>(now - status.heard_at).count();
+  }
+  worker.staleness_max = status.report.staleness_max;
+  for (const Metric& metric : status.report.metrics) {
+    worker.metrics.emplace_back(metric.name, metric.value);
+  }
+  return worker;
+}
+
+JobStatus::Shard ShardOf(uint32_t id, const ShardStatus& status) {
+  JobStatus::Shard shard;
+  shard.id = id;
+  shard.endpoint = status.endpoint;
+  shard.closed = status.beat.closed;
+  shard.version = status.beat.version;
+  shard.units = status.beat.units;
+  shard.held_bytes = status.beat.held_bytes;
+  shard.parked_pulls = status.beat.parked_pulls;
+  shard.staleness_max = status.beat.staleness_max;
+  shard.waiting_for = status.beat.waiting_for;
+  return shard;
+}
+
+}  // namespace
+
+JobStatus StatusOf(const Coordinator& coordinator, TimePoint now) {
+  JobStatus status;
+  status.state = StateOf(coordinator.state());
+  status.words = coordinator.words();
+  if (coordinator.state() == JobState::kFailed) {
+    status.exit_code =
+        static_cast<uint64_t>(coordinator.timed_out() ? ExitCode::kUnavailable : ExitCode::kFailed);
+  }
+  const Policy& policy = coordinator.view().policy;
+  if (policy.apply == ApplyRule::kOnArrival) {
+    status.policy = policy.bounded ? "stale" : "async";
+    status.staleness = policy.bounded ? policy.staleness : 0;
+  }
+  status.view = coordinator.view().number.value;
+  for (uint32_t i = 0; i < coordinator.ranks().size(); ++i) {
+    status.workers.push_back(WorkerOf(i, coordinator.ranks()[i], now));
+  }
+  for (uint32_t i = 0; i < coordinator.shards().size(); ++i) {
+    status.shards.push_back(ShardOf(i, coordinator.shards()[i]));
+  }
+  status.lost = coordinator.audit().lost;
+  status.duplicated = coordinator.audit().duplicated;
+  return status;
+}
+
+}  // namespace shardmill

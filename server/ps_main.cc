@@ -1,0 +1,100 @@
+// shardmill-ps: one server process with its shards, a thread each.
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "common/clock.h"
+#include "common/daemon/daemon.h"
+#include "common/flags/flags.h"
+#include "common/fresh_id.h"
+#include "common/http/http_server.h"
+#include "common/job/address.h"
+#include "common/job/job.h"
+#include "common/metrics/metrics.h"
+#include "common/net/zmq_transport.h"
+#include "common/process/announce.h"
+#include "common/process/signals.h"
+#include "common/published.h"
+#include "server/shard_agent.h"
+
+namespace shardmill {
+namespace {
+
+using Agents = std::vector<std::unique_ptr<ShardAgent>>;
+
+Result<Agents> MakeAgents(uint32_t index, const DaemonContext& daemon, ZmqContext& context,
+                          const Clock& clock, Registry& registry) {
+  const JobOptions& job = daemon.job;
+  Agents agents;
+  for (uint32_t i = 0; i < job.cluster.shards_per_server; ++i) {
+    ShardAgent::Options options;
+    options.shard.id = ShardId{index * job.cluster.shards_per_server + i};
+    options.shard.boot = BootId{FreshId()};
+    options.shard.optimizer = {std::string(NameOf(job.optimizer.name)),
+                               job.optimizer.learning_rate};
+    options.shard.held_bytes_max = job.network.held_bytes;
+    options.shard.retry_after = job.network.retry_after;
+    const uint32_t port = job.cluster.server_port;
+    options.bind = "tcp://" + job.cluster.host + ":" + (port == 0 ? "*" : std::to_string(port + i));
+    options.coordinator = ParseAddress(job.cluster.coordinator)->Endpoint();
+    options.limits = WireLimitsOf(job);
+    agents.push_back(SM_TRY(
+        ShardAgent::Make(options, std::make_unique<ZmqTransport>(context, TransportOptionsOf(job)),
+                         clock, registry, daemon.log)));
+  }
+  return agents;
+}
+
+std::string UnreadyWords(const Agents& agents) {
+  std::string words;
+  for (const auto& agent : agents) {
+    if (agent->ready()) continue;
+    words += (words.empty() ? "shard " : ", shard ") + std::to_string(agent->id().value);
+  }
+  return words.empty() ? "" : words + " has no view yet";
+}
+
+Result<> Serve(const ServerFlags& flags, const DaemonContext& daemon) {
+  const JobOptions& job = daemon.job;
+  if (flags.index >= job.cluster.servers) {
+    return Error{ErrorCode::kBadUsage, "--index " + std::to_string(flags.index) +
+                                           " is out of range: cluster.servers is " +
+                                           std::to_string(job.cluster.servers) +
+                                           ", and servers are counted from 0"};
+  }
+  const SteadyClock clock;
+  Registry registry;
+  ZmqContext context(static_cast<int>(job.network.io_threads));
+  const Agents agents = SM_TRY(MakeAgents(flags.index, daemon, context, clock, registry));
+  const std::unique_ptr<HttpServer> http =
+      SM_TRY(StartHttp(job, DaemonRoutes(registry, [&agents] { return UnreadyWords(agents); })));
+  SM_TRY(Announce(flags.announce_fd, {agents.front()->endpoint(), http ? http->address() : ""}));
+
+  // The first shard that cannot go on takes the process with it, and says why.
+  Published<std::optional<Error>> failure;
+  std::vector<std::thread> threads;
+  for (const auto& agent : agents) {
+    threads.emplace_back([&agent, &daemon, &failure] {
+      const Result<> ran = agent->Run(daemon.stop);
+      if (ran.ok()) return;
+      failure.Set(ran.error());
+      daemon.stop.Request(StopReason::kFailed);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  const std::optional<Error> error = failure.Get();
+  if (error) return *error;
+  daemon.log.Info("server_stops");
+  return {};
+}
+
+}  // namespace
+}  // namespace shardmill
+
+int main(int argc, char** argv) {
+  return shardmill::RunDaemon(shardmill::ParseServerFlags(shardmill::ArgumentsOf(argc, argv)),
+                              "shardmill-ps", &shardmill::Serve);
+}

@@ -1,0 +1,60 @@
+#pragma once
+
+#include <chrono>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "common/clock.h"
+#include "common/log/log.h"
+#include "common/messages.h"
+#include "common/net/messenger.h"
+#include "common/result.h"
+
+namespace shardmill {
+
+// The duty cycle of a server-side agent: polls, hands each message to a core (a Shard, a
+// Coordinator), gives it its tick, and sends what it says. Owned by the agent, on its thread. Bytes
+// that are no message are counted, answered with words and logged once a peer.
+template <class Core>
+class Pump final {
+ public:
+  Pump(Core& core, BootId boot, Messenger& messenger, const Clock& clock, const Log& log)
+      : core_(core), boot_(boot), messenger_(messenger), clock_(clock), log_(log) {}
+
+  // One turn; waits for messages, `timeout` at most. An error means that the transport is broken.
+  Result<> Turn(std::chrono::milliseconds timeout) {
+    messages_.clear();
+    bad_.clear();
+    SM_TRY(messenger_.Poll(timeout, messages_, bad_));
+    for (const BadPacket& packet : bad_) Answer(packet);
+    for (const Envelope& envelope : messages_) core_.Handle(clock_.Now(), envelope, outbox_);
+    messages_.clear();  // The frames go as soon as the core is done with them.
+    core_.Tick(clock_.Now(), outbox_);
+    messenger_.Send(outbox_);
+    return {};
+  }
+
+ private:
+  static constexpr size_t kLoggedPeersMax = 1024;
+
+  void Answer(const BadPacket& packet) {
+    outbox_.push_back({packet.peer,
+                       {{}, {}, {}, boot_, {}},
+                       Refused{Refusal::kBadRequest, 0, packet.why.message}});
+    if (logged_.size() >= kLoggedPeersMax || !logged_.insert(packet.peer).second) return;
+    log_.Warn("bad_packet", {{"peer", packet.peer.value}, {"why", packet.why.message}});
+  }
+
+  Core& core_;
+  BootId boot_;
+  Messenger& messenger_;
+  const Clock& clock_;
+  const Log& log_;
+  Outbox outbox_;
+  std::vector<Envelope> messages_;
+  std::vector<BadPacket> bad_;
+  std::set<PeerId> logged_;
+};
+
+}  // namespace shardmill

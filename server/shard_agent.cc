@@ -1,0 +1,85 @@
+#include "server/shard_agent.h"
+
+#include <utility>
+
+namespace shardmill {
+
+Result<std::unique_ptr<ShardAgent>> ShardAgent::Make(const Options& options,
+                                                     std::unique_ptr<Transport> transport,
+                                                     const Clock& clock, Registry& registry,
+                                                     const Log& log) {
+  ShardOptions shard_options = options.shard;
+  shard_options.endpoint = SM_TRY(transport->Bind(options.bind));
+  shard_options.coordinator = SM_TRY(transport->Connect(options.coordinator));
+  std::unique_ptr<Shard> shard = SM_TRY(Shard::Make(shard_options));
+  return std::unique_ptr<ShardAgent>(new ShardAgent(
+      shard_options.id, shard_options.endpoint, std::move(transport), options.limits,
+      std::move(shard), shard_options.boot, clock, MakeMetrics(shard_options.id, registry), log));
+}
+
+ShardAgent::ShardAgent(ShardId id, std::string endpoint, std::unique_ptr<Transport> transport,
+                       const WireLimits& limits, std::unique_ptr<Shard> shard, BootId boot,
+                       const Clock& clock, const Metrics& metrics, const Log& log)
+    : id_(id),
+      endpoint_(std::move(endpoint)),
+      transport_(std::move(transport)),
+      messenger_(*transport_, limits),
+      shard_(std::move(shard)),
+      pump_(*shard_, boot, messenger_, clock, log),
+      log_(log),
+      metrics_(metrics) {}
+
+ShardAgent::Metrics ShardAgent::MakeMetrics(ShardId id, Registry& registry) {
+  const Labels labels{{"shard", std::to_string(id.value)}};
+  return {
+      registry.AddCounter("shardmill_units_total", "Units of gradient taken.", labels),
+      registry.AddCounter("shardmill_pulls_total", "Pulls served.", labels),
+      registry.AddCounter("shardmill_entries_total", "Changes applied to the tables.", labels),
+      registry.AddCounter("shardmill_refused_total", "Requests refused.", labels),
+      registry.AddCounter("shardmill_bad_packets_total", "Packets that were no message.", labels),
+      registry.AddGauge("shardmill_rounds_closed", "Rounds that every worker has finished.",
+                        labels),
+      registry.AddGauge("shardmill_held_bytes", "Gradient held for steps that have not ended.",
+                        labels),
+      registry.AddGauge("shardmill_parked_pulls", "Pulls that wait for slower workers.", labels),
+      registry.AddGauge("shardmill_staleness_rounds_max", "Largest staleness served.", labels),
+  };
+}
+
+Result<> ShardAgent::Run(const StopSource& stop) {
+  constexpr std::chrono::milliseconds kPoll{20};
+  log_.Info("shard_listens", {{"shard", id_.value}, {"endpoint", endpoint_}});
+  Result<> result;
+  while (!stop.requested()) {
+    result = pump_.Turn(kPoll);
+    Publish();
+    if (!result.ok()) break;
+    if (shard_->failure()) {
+      result = *shard_->failure();
+      break;
+    }
+  }
+  return result;
+}
+
+void ShardAgent::Publish() {
+  if (shard_->ready() && !ready()) {
+    log_.Info("shard_ready", {{"shard", id_.value}, {"view", shard_->view().number.value}});
+    ready_.store(true, std::memory_order_relaxed);
+  }
+  const ShardCounters& now = shard_->counters();
+  metrics_.units.Add(now.units - counted_.units);
+  metrics_.pulls.Add(now.pulls - counted_.pulls);
+  metrics_.entries.Add(now.entries - counted_.entries);
+  metrics_.refused.Add(now.refused - counted_.refused);
+  metrics_.bad_packets.Add(messenger_.counters().bad_packets - counted_bad_);
+  counted_ = now;
+  counted_bad_ = messenger_.counters().bad_packets;
+  const Beat beat = shard_->Status();
+  metrics_.closed.Set(static_cast<double>(beat.closed));
+  metrics_.held_bytes.Set(static_cast<double>(beat.held_bytes));
+  metrics_.parked_pulls.Set(static_cast<double>(beat.parked_pulls));
+  metrics_.staleness_max.Set(static_cast<double>(beat.staleness_max));
+}
+
+}  // namespace shardmill

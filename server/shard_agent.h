@@ -1,0 +1,78 @@
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "common/clock.h"
+#include "common/log/log.h"
+#include "common/metrics/metrics.h"
+#include "common/net/messenger.h"
+#include "common/net/transport.h"
+#include "common/process/signals.h"
+#include "common/result.h"
+#include "server/pump.h"
+#include "server/shard.h"
+
+namespace shardmill {
+
+// One shard with its thread's worth of machinery: transport, core, metrics. Made on the main
+// thread, then run on one of its own. Ends when asked, or by itself with an error that main passes
+// on.
+class ShardAgent final {
+ public:
+  struct Options {
+    ShardOptions shard;       // Without endpoint and coordinator, which the agent fills in.
+    std::string bind;         // tcp://HOST:PORT
+    std::string coordinator;  // tcp://HOST:PORT
+    WireLimits limits;
+  };
+
+  static Result<std::unique_ptr<ShardAgent>> Make(const Options& options,
+                                                  std::unique_ptr<Transport> transport,
+                                                  const Clock& clock, Registry& registry,
+                                                  const Log& log);
+
+  // Returns when a stop is requested, or with what went wrong.
+  Result<> Run(const StopSource& stop);
+
+  const std::string& endpoint() const { return endpoint_; }
+  ShardId id() const { return id_; }
+  // Whether the shard has a view. Any thread.
+  bool ready() const { return ready_.load(std::memory_order_relaxed); }
+
+ private:
+  struct Metrics {
+    Counter& units;
+    Counter& pulls;
+    Counter& entries;
+    Counter& refused;
+    Counter& bad_packets;
+    Gauge& closed;
+    Gauge& held_bytes;
+    Gauge& parked_pulls;
+    Gauge& staleness_max;
+  };
+
+  ShardAgent(ShardId id, std::string endpoint, std::unique_ptr<Transport> transport,
+             const WireLimits& limits, std::unique_ptr<Shard> shard, BootId boot,
+             const Clock& clock, const Metrics& metrics, const Log& log);
+
+  static Metrics MakeMetrics(ShardId id, Registry& registry);
+  void Publish();
+
+  ShardId id_;
+  std::string endpoint_;
+  std::unique_ptr<Transport> transport_;
+  Messenger messenger_;
+  std::unique_ptr<Shard> shard_;
+  Pump<Shard> pump_;
+  const Log& log_;
+  Metrics metrics_;
+  std::atomic<bool> ready_{false};  // Written by the agent, read by HTTP threads.
+  ShardCounters counted_;           // As last published.
+  uint64_t counted_bad_ = 0;
+};
+
+}  // namespace shardmill

@@ -1,0 +1,133 @@
+#include "worker/trainer.h"
+
+#include <zlib.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace shardmill {
+namespace {
+
+constexpr uint32_t kTestRows = 1000;  // Measured at a time.
+
+double Seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
+
+}  // namespace
+
+Trainer::Trainer(const TrainerOptions& options, Session& session, Model& model, Batches& batches,
+                 const DataSet& test, const Clock& clock, const Log& log)
+    : options_(options),
+      session_(session),
+      model_(model),
+      batches_(batches),
+      test_(test),
+      clock_(clock),
+      log_(log) {}
+
+Result<> Trainer::Run(const std::function<void(const TrainerProgress&)>& watch) {
+  SM_TRY(MakeTables());
+  const uint64_t steps = options_.epochs * batches_.steps_per_epoch();
+  log_.Info("training", {{"from_step", session_.next_step()}, {"to_step", steps}});
+  while (session_.next_step() <= steps) {
+    const uint64_t step = session_.next_step();
+    const TimePoint begin = clock_.Now();
+    SM_TRY(MakeStep(step));
+    seconds_ += Seconds(clock_.Now() - begin);
+    watch(progress_);
+    const bool epoch_ends = step % batches_.steps_per_epoch() == 0;
+    if (epoch_ends && step < steps) SM_TRY(Measure(0, false));
+    if (epoch_ends || step % options_.report_every == 0) Report();
+  }
+  SM_TRY(Measure(steps, true));
+  Report();
+  return {};
+}
+
+Result<> Trainer::MakeTables() {
+  for (const ParameterSpec& spec : model_.Parameters()) {
+    Tensor tensor;
+    tensor.table = SM_TRY(session_.Dense(spec.name, spec.size, spec.initial));
+    tensor.values.resize(spec.size);
+    tensor.gradient.resize(spec.size);
+    tensors_.push_back(std::move(tensor));
+  }
+  for (Tensor& tensor : tensors_) {
+    values_.emplace_back(tensor.values);
+    gradients_.emplace_back(tensor.gradient);
+  }
+  return {};
+}
+
+Result<> Trainer::MakeStep(uint64_t number) {
+  const TimePoint begin = clock_.Now();
+  TrainingStep step = SM_TRY(session_.Begin(options_.step_timeout));
+  SM_TRY(PullAll(step, 0));
+  const TimePoint pulled = clock_.Now();
+  const Batch batch = batches_.At(EpochOf(number), (number - 1) % batches_.steps_per_epoch());
+  if (batch.rows > 0) {
+    progress_.loss = SM_TRY(model_.Train(batch, values_, gradients_));
+    for (Tensor& tensor : tensors_) SM_TRY(step.Push(tensor.table, 0, tensor.gradient));
+  }
+  const TimePoint computed = clock_.Now();
+  SM_TRY(step.Finish(batch.rows));
+  ++progress_.steps;
+  progress_.samples += batch.rows;
+  progress_.compute_seconds += Seconds(computed - pulled);
+  progress_.wait_seconds += Seconds((pulled - begin) + (clock_.Now() - computed));
+  return {};
+}
+
+Result<> Trainer::PullAll(TrainingStep& step, uint64_t closed_min) {
+  std::vector<Ticket> tickets;
+  for (Tensor& tensor : tensors_) {
+    tickets.push_back(SM_TRY(step.Pull(tensor.table, 0, tensor.values, closed_min)));
+  }
+  for (const Ticket ticket : tickets) SM_TRY(step.Wait(ticket));
+  return {};
+}
+
+Result<> Trainer::Measure(uint64_t closed_min, bool last) {
+  if (options_.rank != 0) return {};
+  {
+    // A step that is only read, and left unfinished: the next Begin makes it.
+    TrainingStep step = SM_TRY(session_.Begin(options_.step_timeout));
+    SM_TRY(PullAll(step, closed_min));
+  }
+  SM_TRY(Test());
+  if (!last) return {};
+  uLong checksum = crc32(0, nullptr, 0);
+  for (const Tensor& tensor : tensors_) {
+    const auto bytes = std::as_bytes(std::span(tensor.values));
+    checksum = crc32_z(checksum, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size());
+  }
+  // Equal weights, bit for bit, have equal checksums: how a repeated run is compared.
+  metrics_.emplace_back("weights_crc32", static_cast<double>(checksum));
+  return {};
+}
+
+Result<> Trainer::Test() {
+  Evaluation sum;
+  for (uint32_t begin = 0; begin < test_.rows; begin += kTestRows) {
+    sum.Add(SM_TRY(model_.Evaluate(test_.Slice(begin, kTestRows), values_)));
+  }
+  const double rows = std::max<double>(1, static_cast<double>(sum.rows));
+  metrics_.clear();
+  for (const std::string& name : options_.metrics) {
+    const double value = name == "accuracy" ? static_cast<double>(sum.correct) : sum.loss;
+    metrics_.emplace_back(name, value / rows);
+  }
+  return {};
+}
+
+void Trainer::Report() {
+  std::vector<std::pair<std::string, double>> metrics = metrics_;
+  metrics.emplace_back("train_loss", progress_.loss);
+  Session::Progress progress;
+  progress.epoch = (session_.next_step() - 1) / batches_.steps_per_epoch();
+  progress.samples = static_cast<double>(progress_.samples);
+  progress.seconds = seconds_;
+  progress.metrics = metrics;
+  session_.Report(progress);
+}
+
+}  // namespace shardmill

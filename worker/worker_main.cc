@@ -1,0 +1,137 @@
+// shardmill-worker: one rank; computes gradients, pushes and pulls.
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "client/session.h"
+#include "common/clock.h"
+#include "common/daemon/daemon.h"
+#include "common/flags/flags.h"
+#include "common/http/http_server.h"
+#include "common/job/address.h"
+#include "common/job/job.h"
+#include "common/metrics/metrics.h"
+#include "common/process/announce.h"
+#include "nn/network_spec.h"
+#include "worker/data/batches.h"
+#include "worker/data/idx_reader.h"
+#include "worker/network_model.h"
+#include "worker/trainer.h"
+
+namespace shardmill {
+namespace {
+
+SessionOptions SessionOptionsOf(const WorkerFlags& flags, const DaemonContext& daemon) {
+  const JobOptions& job = daemon.job;
+  const Address coordinator = *ParseAddress(job.cluster.coordinator);
+  SessionOptions options;
+  options.coordinator = coordinator.host + ":" + std::to_string(coordinator.port);
+  options.rank = flags.rank;
+  options.open_timeout = job.cluster.start_timeout;
+  options.lease = job.cluster.lease;
+  options.retry_after = job.network.retry_after;
+  options.unit_bytes = job.network.unit_bytes;
+  options.window_bytes = job.network.window_bytes;
+  options.message_bytes = job.network.message_bytes;
+  options.io_threads = static_cast<int>(job.network.io_threads);
+  options.stopped = [&daemon] { return daemon.stop.requested(); };
+  return options;
+}
+
+Result<std::unique_ptr<NetworkModel>> MakeModel(const JobOptions& job, const DataSet& data) {
+  nn::NetworkSpec spec;
+  spec.input = SM_TRY(nn::Shape::Make(data.row_shape));
+  spec.loss = std::string(NameOf(job.model.loss));
+  for (const LayerOptions& layer : job.model.layers) {
+    spec.layers.push_back({std::string(NameOf(layer.type)), layer.units});
+  }
+  return NetworkModel::Make(spec, data.classes, job.job.seed);
+}
+
+// What an operator sees of this worker.
+struct WorkerMetrics {
+  explicit WorkerMetrics(Registry& registry)
+      : steps(registry.AddCounter("shardmill_worker_steps_total", "Steps finished.")),
+        samples(registry.AddCounter("shardmill_worker_samples_total", "Samples trained on.")),
+        wait(registry.AddGauge("shardmill_worker_wait_seconds",
+                               "Time spent waiting for pulls and pushes.")),
+        compute(registry.AddGauge("shardmill_worker_compute_seconds",
+                                  "Time spent computing gradients.")),
+        loss(registry.AddGauge("shardmill_worker_loss", "Mean loss of the last batch.")) {}
+
+  void Publish(const TrainerProgress& progress) {
+    steps.Add(progress.steps - steps.value());
+    samples.Add(progress.samples - samples.value());
+    wait.Set(progress.wait_seconds);
+    compute.Set(progress.compute_seconds);
+    loss.Set(progress.loss);
+  }
+
+  Counter& steps;
+  Counter& samples;
+  Gauge& wait;
+  Gauge& compute;
+  Gauge& loss;
+};
+
+Result<> Train(const WorkerFlags& flags, const DaemonContext& daemon, WorkerMetrics& metrics,
+               std::atomic<bool>& joined) {
+  const JobOptions& job = daemon.job;
+  const DataSet train = SM_TRY(ReadIdxFolder(job.data.folder, DataPart::kTrain));
+  const DataSet test = SM_TRY(ReadIdxFolder(job.data.folder, DataPart::kTest));
+  const std::unique_ptr<NetworkModel> model = SM_TRY(MakeModel(job, train));
+  Batches batches(train, {job.job.seed, flags.rank, job.cluster.workers, job.data.batch_size});
+
+  const std::unique_ptr<Session> session = SM_TRY(Session::Open(SessionOptionsOf(flags, daemon)));
+  joined.store(true, std::memory_order_relaxed);
+  daemon.log.Info("joined", {{"rank", flags.rank}, {"step", session->next_step()}});
+
+  const SteadyClock clock;
+  TrainerOptions options;
+  options.rank = flags.rank;
+  options.epochs = job.train.epochs;
+  options.report_every = job.train.report_every;
+  options.step_timeout = job.network.step_timeout;
+  options.metrics = job.model.metrics;
+  Trainer trainer(options, *session, *model, batches, test, clock, daemon.log);
+  const Result<> trained =
+      trainer.Run([&](const TrainerProgress& progress) { metrics.Publish(progress); });
+  if (!trained.ok()) {
+    // Frees the rank at once, where somebody is there to hear it; the first error is the one to
+    // tell.
+    if (trained.error().code == ErrorCode::kStopped) static_cast<void>(session->Close(false).ok());
+    return trained.error();
+  }
+  SM_TRY(session->Close(true));
+  daemon.log.Info("done", {{"staleness_max", session->counters().staleness_max}});
+  return {};
+}
+
+Result<> Serve(const WorkerFlags& flags, const DaemonContext& daemon) {
+  const JobOptions& job = daemon.job;
+  if (flags.rank >= job.cluster.workers) {
+    return Error{ErrorCode::kBadUsage,
+                 "--rank " + std::to_string(flags.rank) + " is out of range: cluster.workers is " +
+                     std::to_string(job.cluster.workers) + ", and ranks are counted from 0"};
+  }
+  Registry registry;
+  WorkerMetrics metrics(registry);
+  // Written by the training thread, read by HTTP threads.
+  std::atomic<bool> joined{false};
+  const std::unique_ptr<HttpServer> http = SM_TRY(StartHttp(
+      job, DaemonRoutes(registry, [&joined] {
+        return joined.load(std::memory_order_relaxed) ? "" : "the job has not let this rank in";
+      })));
+  SM_TRY(Announce(flags.announce_fd, {"", http ? http->address() : ""}));
+  return Train(flags, daemon, metrics, joined);
+}
+
+}  // namespace
+}  // namespace shardmill
+
+int main(int argc, char** argv) {
+  return shardmill::RunDaemon(shardmill::ParseWorkerFlags(shardmill::ArgumentsOf(argc, argv)),
+                              "shardmill-worker", &shardmill::Serve);
+}
