@@ -1,0 +1,250 @@
+#include "common/net/zmq_transport.h"
+
+#include <cerrno>
+#include <cstring>
+#include <deque>
+#include <map>
+#include <optional>
+#include <utility>
+#include <vector>
+#include <zmq.hpp>
+
+#include "common/net/zmq_link_watch.h"
+
+namespace shardmill {
+namespace {
+
+// Below this a copy costs less than the bookkeeping of a shared frame.
+constexpr size_t kCopyBytesMax = 1024;
+// Messages taken from one socket before the others have their turn.
+constexpr int kDrainMax = 256;
+
+// A message that came in: its bytes live for as long as a frame points into them.
+class ZmqStorage final : public FrameStorage {
+ public:
+  explicit ZmqStorage(zmq::message_t&& message) : message_(std::move(message)) {}
+  std::span<const std::byte> bytes() const {
+    return {static_cast<const std::byte*>(message_.data()), message_.size()};
+  }
+
+ private:
+  zmq::message_t message_;
+};
+
+Frame FrameOf(zmq::message_t&& message) {
+  auto storage = std::make_unique<ZmqStorage>(std::move(message));
+  const std::span<const std::byte> bytes = storage->bytes();
+  return Frame(std::move(storage), bytes);
+}
+
+// ZeroMQ calls this on its IO thread when the bytes have left.
+void ReleaseFrame(void* /*data*/, void* hint) { delete static_cast<Frame*>(hint); }
+
+zmq::message_t MessageOf(const Frame& frame) {
+  if (frame.size() < kCopyBytesMax) return zmq::message_t(frame.bytes().data(), frame.size());
+  auto held = std::make_unique<Frame>(frame);
+  // ZeroMQ wants a pointer to mutable bytes and only reads them.
+  auto* data = const_cast<std::byte*>(held->bytes().data());
+  const size_t size = held->size();
+  return zmq::message_t(data, size, &ReleaseFrame, held.release());
+}
+
+void SetCommon(zmq::socket_t& socket, const ZmqOptions& options) {
+  socket.set(zmq::sockopt::linger, options.linger_ms);
+  socket.set(zmq::sockopt::sndhwm, options.queue_messages_max);
+  socket.set(zmq::sockopt::rcvhwm, options.queue_messages_max);
+  socket.set(zmq::sockopt::maxmsgsize, static_cast<int64_t>(options.message_bytes_max));
+  socket.set(zmq::sockopt::reconnect_ivl, 50);
+  socket.set(zmq::sockopt::reconnect_ivl_max, 1000);
+  socket.set(zmq::sockopt::tcp_keepalive, 1);
+  socket.set(zmq::sockopt::tcp_keepalive_idle, 30);
+}
+
+Error NetError(const std::string& doing, const zmq::error_t& error) {
+  return {ErrorCode::kBadUsage, doing + ": " + error.what()};
+}
+
+struct Dealer {
+  std::string endpoint;
+  zmq::socket_t socket;
+  LinkWatch watch;
+};
+
+}  // namespace
+
+struct ZmqContext::Impl {
+  zmq::context_t context;
+};
+
+ZmqContext::ZmqContext(int io_threads)
+    : impl_(std::make_unique<Impl>(Impl{zmq::context_t(io_threads)})) {}
+ZmqContext::~ZmqContext() = default;
+
+struct ZmqTransport::Impl {
+  Impl(zmq::context_t& zmq_context, const ZmqOptions& zmq_options)
+      : context(zmq_context), options(zmq_options) {}
+
+  Sent SendOn(zmq::socket_t& socket, const std::string* routing_id, std::span<const Frame> frames);
+  void Drain(zmq::socket_t& socket, std::optional<PeerId> peer, std::vector<Received>& received);
+  // The frames of one message; nothing where there is none, or where it is over the limits.
+  bool ReceiveOne(zmq::socket_t& socket, std::vector<zmq::message_t>& parts, bool& over);
+  PeerId PeerOf(const zmq::message_t& routing_id);
+
+  zmq::context_t& context;
+  ZmqOptions options;
+  uint64_t next_peer = 1;
+  std::optional<zmq::socket_t> router;
+  std::map<std::string, PeerId> peer_of;  // By routing id.
+  std::map<PeerId, std::string> routing_id_of;
+  std::deque<PeerId> peers;  // The oldest first.
+  std::map<PeerId, Dealer> dealers;
+};
+
+ZmqTransport::ZmqTransport(ZmqContext& context, const ZmqOptions& options)
+    : impl_(std::make_unique<Impl>(context.impl_->context, options)) {}
+ZmqTransport::~ZmqTransport() = default;
+
+Result<std::string> ZmqTransport::Bind(const std::string& endpoint) {
+  try {
+    zmq::socket_t socket(impl_->context, zmq::socket_type::router);
+    SetCommon(socket, impl_->options);
+    socket.set(zmq::sockopt::router_mandatory, 1);
+    socket.bind(endpoint);
+    std::string bound = socket.get(zmq::sockopt::last_endpoint);
+    impl_->router.emplace(std::move(socket));
+    return bound;
+  } catch (const zmq::error_t& error) {
+    if (error.num() == EADDRINUSE) {
+      return Error{ErrorCode::kBadUsage,
+                   "cannot listen at " + endpoint +
+                       ": the port is in use; end the program that has it or choose another port"};
+    }
+    return NetError("cannot listen at " + endpoint, error);
+  }
+}
+
+Result<PeerId> ZmqTransport::Connect(const std::string& endpoint) {
+  try {
+    zmq::socket_t socket(impl_->context, zmq::socket_type::dealer);
+    SetCommon(socket, impl_->options);
+    LinkWatch watch(impl_->context, socket);
+    socket.connect(endpoint);
+    const PeerId peer{impl_->next_peer++};
+    impl_->dealers.emplace(peer, Dealer{endpoint, std::move(socket), std::move(watch)});
+    return peer;
+  } catch (const zmq::error_t& error) {
+    return NetError("cannot connect to " + endpoint, error);
+  }
+}
+
+void ZmqTransport::Disconnect(PeerId peer) { impl_->dealers.erase(peer); }
+
+Sent ZmqTransport::Send(PeerId peer, std::span<const Frame> frames) {
+  if (frames.empty()) return Sent::kSent;
+  const auto dealer = impl_->dealers.find(peer);
+  if (dealer != impl_->dealers.end()) {
+    return impl_->SendOn(dealer->second.socket, nullptr, frames);
+  }
+  const auto routing_id = impl_->routing_id_of.find(peer);
+  if (routing_id == impl_->routing_id_of.end() || !impl_->router) return Sent::kUnknown;
+  return impl_->SendOn(*impl_->router, &routing_id->second, frames);
+}
+
+// The first part decides: once ZeroMQ has taken it, it takes the rest.
+Sent ZmqTransport::Impl::SendOn(zmq::socket_t& socket, const std::string* routing_id,
+                                std::span<const Frame> frames) {
+  try {
+    const auto flags = [](bool more) {
+      return more ? zmq::send_flags::dontwait | zmq::send_flags::sndmore
+                  : zmq::send_flags::dontwait;
+    };
+    if (routing_id != nullptr && !socket.send(zmq::buffer(*routing_id), flags(true))) {
+      return Sent::kFull;
+    }
+    for (size_t i = 0; i < frames.size(); ++i) {
+      if (!socket.send(MessageOf(frames[i]), flags(i + 1 < frames.size()))) return Sent::kFull;
+    }
+    return Sent::kSent;
+  } catch (const zmq::error_t&) {
+    return Sent::kUnknown;  // EHOSTUNREACH: the peer has gone.
+  }
+}
+
+Result<> ZmqTransport::Poll(std::chrono::milliseconds timeout, std::vector<Received>& received) {
+  Impl& impl = *impl_;
+  try {
+    std::vector<zmq::pollitem_t> items;
+    if (impl.router) items.push_back({impl.router->handle(), 0, ZMQ_POLLIN, 0});
+    for (auto& [peer, dealer] : impl.dealers) {
+      items.push_back({dealer.socket.handle(), 0, ZMQ_POLLIN, 0});
+    }
+    zmq::poll(items, timeout);
+    size_t i = 0;
+    if (impl.router && (items[i++].revents & ZMQ_POLLIN) != 0) {
+      impl.Drain(*impl.router, std::nullopt, received);
+    }
+    for (auto& [peer, dealer] : impl.dealers) {
+      dealer.watch.Drain();
+      if ((items[i++].revents & ZMQ_POLLIN) != 0) impl.Drain(dealer.socket, peer, received);
+    }
+    return {};
+  } catch (const zmq::error_t& error) {
+    if (error.num() == EINTR) return {};
+    return Error{ErrorCode::kFailed, std::string("polling the network failed: ") + error.what()};
+  }
+}
+
+std::string ZmqTransport::Trouble(PeerId peer) const {
+  const auto found = impl_->dealers.find(peer);
+  return found == impl_->dealers.end() ? "" : found->second.watch.Words(found->second.endpoint);
+}
+
+void ZmqTransport::Impl::Drain(zmq::socket_t& socket, std::optional<PeerId> peer,
+                               std::vector<Received>& received) {
+  std::vector<zmq::message_t> parts;
+  bool over = false;
+  for (int i = 0; i < kDrainMax && ReceiveOne(socket, parts, over); ++i) {
+    const size_t first = peer ? 0 : 1;  // A ROUTER puts the routing id in front.
+    if (over || parts.size() <= first) continue;
+    Received message;
+    message.peer = peer ? *peer : PeerOf(parts[0]);
+    message.frames.reserve(parts.size() - first);
+    for (size_t part = first; part < parts.size(); ++part) {
+      message.frames.push_back(FrameOf(std::move(parts[part])));
+    }
+    received.push_back(std::move(message));
+  }
+}
+
+bool ZmqTransport::Impl::ReceiveOne(zmq::socket_t& socket, std::vector<zmq::message_t>& parts,
+                                    bool& over) {
+  parts.clear();
+  over = false;
+  bool more = true;
+  while (more) {
+    zmq::message_t part;
+    if (!socket.recv(part, zmq::recv_flags::dontwait)) return false;
+    more = part.more();
+    over = over || parts.size() > options.frames_max;
+    if (!over) parts.push_back(std::move(part));
+  }
+  return true;
+}
+
+PeerId ZmqTransport::Impl::PeerOf(const zmq::message_t& routing_id) {
+  const auto [entry, is_new] = peer_of.try_emplace(routing_id.to_string());
+  if (!is_new) return entry->second;
+  entry->second = PeerId{next_peer++};
+  routing_id_of[entry->second] = entry->first;
+  peers.push_back(entry->second);
+  const PeerId peer = entry->second;
+  if (peers.size() > options.peers_max) {
+    const auto oldest = routing_id_of.find(peers.front());
+    peer_of.erase(oldest->second);
+    routing_id_of.erase(oldest);
+    peers.pop_front();
+  }
+  return peer;
+}
+
+}  // namespace shardmill

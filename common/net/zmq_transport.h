@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "common/net/transport.h"
+
+namespace shardmill {
+
+// ZeroMQ's IO threads. Made in main (or by a session), outlives every transport made with it; any
+// thread. ZeroMQ stays out of this header.
+class ZmqContext final {
+ public:
+  explicit ZmqContext(int io_threads);
+  ~ZmqContext();
+  ZmqContext(const ZmqContext&) = delete;
+  ZmqContext& operator=(const ZmqContext&) = delete;
+
+ private:
+  friend class ZmqTransport;
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+struct ZmqOptions {
+  uint64_t message_bytes_max = uint64_t{512} << 20;  // A larger frame ends its connection.
+  uint32_t frames_max = 4096;                        // Of one multipart message; more are dropped.
+  uint32_t peers_max = 65536;                        // Remembered of those who connect to us.
+  int queue_messages_max = 10000;                    // Each way, a peer.
+  int linger_ms = 500;                               // For what is queued when a socket closes.
+};
+
+// Frames over ZeroMQ: one ROUTER where the agent listens, one DEALER a peer that it connects to.
+// Owned by one agent, on its thread. Large frames leave and arrive without a copy.
+class ZmqTransport final : public Transport {
+ public:
+  ZmqTransport(ZmqContext& context, const ZmqOptions& options);
+  ~ZmqTransport() override;
+
+  Result<std::string> Bind(const std::string& endpoint) override;
+  Result<PeerId> Connect(const std::string& endpoint) override;
+  void Disconnect(PeerId peer) override;
+  Sent Send(PeerId peer, std::span<const Frame> frames) override;
+  Result<> Poll(std::chrono::milliseconds timeout, std::vector<Received>& received) override;
+  std::string Trouble(PeerId peer) const override;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace shardmill
