@@ -1,0 +1,19 @@
+#pragma once
+
+#include <span>
+
+#include "common/messages.h"
+#include "common/result.h"
+#include "common/wire/wire.h"
+#include "proto/wire.pb.h"
+
+namespace shardmill {
+
+Stamp FromProto(const wire::Stamp& stamp);
+
+// The message and its payload frames, which have been cut to size already. Everything that a core
+// relies on is checked here.
+Result<Message> FromProto(const wire::Message& message, std::span<const Frame> payload,
+                          const WireLimits& limits);
+
+}  // namespace shardmill

@@ -1,0 +1,260 @@
+#include "common/wire/to_proto.h"
+
+#include <variant>
+
+namespace shardmill {
+namespace {
+
+// Where a message's body and payload go.
+struct Out {
+  wire::Message& message;
+  std::vector<Frame>& payload;
+
+  void Attach(const Frame& frame) {
+    message.add_payload(frame.size());
+    payload.push_back(frame);
+  }
+};
+
+void Put(const Sender& sender, wire::Sender& out) {
+  out.set_rank(sender.rank.value);
+  out.set_incarnation(sender.incarnation.value);
+}
+
+void Put(const TableSpec& spec, wire::TableSpec& out) {
+  out.set_name(spec.name);
+  out.set_optimizer(spec.optimizer);
+  out.set_size(spec.size);
+  out.set_initial_scale(spec.initial.scale);
+  out.set_initial_seed(spec.initial.seed);
+}
+
+void Put(const View& view, wire::View& out) {
+  out.set_generation(view.generation.value);
+  out.set_number(view.number.value);
+  wire::Policy& policy = *out.mutable_policy();
+  policy.set_apply(view.policy.apply == ApplyRule::kPerStep ? wire::APPLY_RULE_PER_STEP
+                                                            : wire::APPLY_RULE_ON_ARRIVAL);
+  policy.set_bounded(view.policy.bounded);
+  policy.set_staleness(view.policy.staleness);
+  for (const Member& member : view.members) {
+    wire::Member& to = *out.add_members();
+    to.set_rank(member.rank.value);
+    to.set_incarnation(member.incarnation.value);
+    to.set_base(member.base);
+  }
+  for (const ShardPlace& shard : view.shards) {
+    wire::ShardPlace& to = *out.add_shards();
+    to.set_id(shard.id.value);
+    to.set_term(shard.term.value);
+    to.set_boot(shard.boot.value);
+    to.set_endpoint(shard.endpoint);
+  }
+  for (const TablePlace& table : view.tables) {
+    wire::TablePlace& to = *out.add_tables();
+    to.set_id(table.id.value);
+    Put(table.spec, *to.mutable_spec());
+    for (const uint64_t cut : table.cuts) to.add_cuts(cut);
+  }
+}
+
+void Put(const RankState& state, wire::RankState& out) {
+  out.set_rank(state.rank.value);
+  out.set_ended(state.ended);
+  out.set_samples(state.samples);
+  out.set_applied(state.applied);
+}
+
+void Write(const Hello& hello, Out& out) {
+  wire::Hello& to = *out.message.mutable_hello();
+  to.set_version_min(hello.version_min);
+  to.set_version_max(hello.version_max);
+  to.set_role(static_cast<wire::Role>(static_cast<int>(hello.role) + 1));
+}
+
+void Write(const Welcome& welcome, Out& out) {
+  out.message.mutable_welcome()->set_version(welcome.version);
+}
+
+void Write(const Refused& refused, Out& out) {
+  wire::Refused& to = *out.message.mutable_refused();
+  to.set_code(static_cast<wire::RefusalCode>(static_cast<int>(refused.code) + 1));
+  to.set_about(refused.about);
+  to.set_words(refused.words);
+}
+
+void Write(const Unit& unit, Out& out) {
+  wire::Unit& to = *out.message.mutable_unit();
+  Put(unit.sender, *to.mutable_sender());
+  to.set_step(unit.step);
+  to.set_attempt(unit.attempt);
+  to.set_index(unit.index);
+  to.set_table(unit.table.value);
+  to.set_begin(unit.begin);
+  out.Attach(unit.gradient);
+}
+
+void Write(const Held& held, Out& out) {
+  wire::Held& to = *out.message.mutable_held();
+  to.set_rank(held.rank.value);
+  to.set_step(held.step);
+  to.set_attempt(held.attempt);
+  to.set_index(held.index);
+}
+
+void Write(const End& end, Out& out) {
+  wire::End& to = *out.message.mutable_end();
+  Put(end.sender, *to.mutable_sender());
+  to.set_step(end.step);
+  to.set_attempt(end.attempt);
+  to.set_units(end.units);
+  to.set_samples(end.samples);
+}
+
+void Write(const Ended& ended, Out& out) {
+  wire::Ended& to = *out.message.mutable_ended();
+  to.set_rank(ended.rank.value);
+  to.set_step(ended.step);
+}
+
+void Write(const Pull& pull, Out& out) {
+  wire::Pull& to = *out.message.mutable_pull();
+  Put(pull.sender, *to.mutable_sender());
+  to.set_step(pull.step);
+  to.set_pull(pull.pull);
+  to.set_table(pull.table.value);
+  to.set_begin(pull.begin);
+  to.set_count(pull.count);
+  to.set_closed_min(pull.closed_min);
+}
+
+void Write(const Pulled& pulled, Out& out) {
+  wire::Pulled& to = *out.message.mutable_pulled();
+  to.set_pull(pulled.pull);
+  to.set_closed(pulled.closed);
+  to.set_version(pulled.version);
+  to.set_staleness(pulled.staleness);
+  for (const Frame& frame : pulled.values) out.Attach(frame);
+}
+
+void Write(const Waiting& waiting, Out& out) {
+  wire::Waiting& to = *out.message.mutable_waiting();
+  to.set_about(waiting.about);
+  to.set_is_pull(waiting.is_pull);
+  to.set_rank(waiting.rank.value);
+  to.set_round(waiting.round);
+}
+
+void Write(const Join& join, Out& out) { out.message.mutable_join()->set_rank(join.rank.value); }
+
+void Write(const Granted& granted, Out& out) {
+  wire::Granted& to = *out.message.mutable_granted();
+  to.set_rank(granted.rank.value);
+  to.set_incarnation(granted.incarnation.value);
+  to.set_ended(granted.ended);
+}
+
+void Write(const Renew& renew, Out& out) {
+  Put(renew.sender, *out.message.mutable_renew()->mutable_sender());
+}
+
+void Write(const Renewed& renewed, Out& out) {
+  out.message.mutable_renewed()->set_rank(renewed.rank.value);
+}
+
+void Write(const Goodbye& goodbye, Out& out) {
+  wire::Goodbye& to = *out.message.mutable_goodbye();
+  Put(goodbye.sender, *to.mutable_sender());
+  to.set_done(goodbye.done);
+  to.set_acked(goodbye.acked);
+}
+
+void Write(const Farewell& farewell, Out& out) {
+  out.message.mutable_farewell()->set_rank(farewell.rank.value);
+}
+
+void Write(const Report& report, Out& out) {
+  wire::Report& to = *out.message.mutable_report();
+  Put(report.sender, *to.mutable_sender());
+  to.set_step(report.step);
+  to.set_epoch(report.epoch);
+  to.set_samples(report.samples);
+  to.set_seconds(report.seconds);
+  to.set_staleness_max(report.staleness_max);
+  for (const Metric& metric : report.metrics) {
+    wire::Metric& entry = *to.add_metrics();
+    entry.set_name(metric.name);
+    entry.set_value(metric.value);
+  }
+}
+
+void Write(const MakeTable& request, Out& out) {
+  wire::MakeTable& to = *out.message.mutable_make_table();
+  Put(request.sender, *to.mutable_sender());
+  Put(request.spec, *to.mutable_spec());
+}
+
+void Write(const GetView& /*request*/, Out& out) { out.message.mutable_get_view(); }
+
+void Write(const ViewIs& news, Out& out) {
+  Put(news.view, *out.message.mutable_view_is()->mutable_view());
+}
+
+void Write(const Register& request, Out& out) {
+  wire::Register& to = *out.message.mutable_register_();
+  to.set_shard(request.shard.value);
+  to.set_endpoint(request.endpoint);
+}
+
+void Write(const Registered& registered, Out& out) {
+  out.message.mutable_registered()->set_shard(registered.shard.value);
+}
+
+void Write(const Freeze& freeze, Out& out) {
+  out.message.mutable_freeze()->set_number(freeze.number.value);
+}
+
+void Write(const Frozen& frozen, Out& out) {
+  wire::Frozen& to = *out.message.mutable_frozen();
+  to.set_number(frozen.number.value);
+  for (const RankState& state : frozen.ranks) Put(state, *to.add_ranks());
+}
+
+void Write(const Install& install, Out& out) {
+  wire::Install& to = *out.message.mutable_install();
+  Put(install.view, *to.mutable_view());
+  for (const RankState& state : install.cut) Put(state, *to.add_cut());
+}
+
+void Write(const Installed& installed, Out& out) {
+  out.message.mutable_installed()->set_number(installed.number.value);
+}
+
+void Write(const Beat& beat, Out& out) {
+  wire::Beat& to = *out.message.mutable_beat();
+  to.set_shard(beat.shard.value);
+  to.set_closed(beat.closed);
+  to.set_version(beat.version);
+  to.set_units(beat.units);
+  to.set_held_bytes(beat.held_bytes);
+  to.set_parked_pulls(beat.parked_pulls);
+  to.set_staleness_max(beat.staleness_max);
+  to.set_waiting_for(beat.waiting_for);
+}
+
+}  // namespace
+
+void ToProto(const Stamp& stamp, wire::Stamp& out) {
+  out.set_job(stamp.job.value);
+  out.set_generation(stamp.generation.value);
+  out.set_term(stamp.term.value);
+  out.set_from_boot(stamp.from.value);
+  out.set_to_boot(stamp.to.value);
+}
+
+void ToProto(const Message& message, wire::Message& out, std::vector<Frame>& payload) {
+  Out to{out, payload};
+  std::visit([&to](const auto& kind) { Write(kind, to); }, message);
+}
+
+}  // namespace shardmill

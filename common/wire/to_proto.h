@@ -1,0 +1,15 @@
+#pragma once
+
+#include <vector>
+
+#include "common/messages.h"
+#include "proto/wire.pb.h"
+
+namespace shardmill {
+
+void ToProto(const Stamp& stamp, wire::Stamp& out);
+
+// Fills `out` but for its stamp, and appends the message's payload, which stays referenced.
+void ToProto(const Message& message, wire::Message& out, std::vector<Frame>& payload);
+
+}  // namespace shardmill

@@ -1,0 +1,124 @@
+#include "common/wire/wire.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <utility>
+
+#include "common/assert.h"
+#include "common/wire/from_proto.h"
+#include "common/wire/to_proto.h"
+
+namespace shardmill {
+namespace {
+
+// The header frame begins with these four bytes and the version, little-endian: enough to tell a
+// stranger, or another version, before anything of theirs is parsed.
+constexpr std::array<unsigned char, 4> kMagic = {0xab, 'S', 'M', 'L'};
+constexpr size_t kPrefixBytes = kMagic.size() + sizeof(uint32_t);
+constexpr uint64_t kHeaderBytesMax = uint64_t{64} << 20;
+
+Error Bad(const std::string& what) { return {ErrorCode::kBadInput, what}; }
+
+void WritePrefix(std::span<std::byte> header) {
+  std::memcpy(header.data(), kMagic.data(), kMagic.size());
+  for (size_t i = 0; i < sizeof(uint32_t); ++i) {
+    header[kMagic.size() + i] = static_cast<std::byte>(kProtocolVersionMax >> (8 * i));
+  }
+}
+
+// The protobuf part of the header frame.
+Result<std::span<const std::byte>> CheckPrefix(std::span<const std::byte> header) {
+  if (header.size() < kPrefixBytes ||
+      std::memcmp(header.data(), kMagic.data(), kMagic.size()) != 0) {
+    return Bad("these bytes are no shardmill message");
+  }
+  uint32_t version = 0;
+  for (size_t i = 0; i < sizeof(uint32_t); ++i) {
+    version |= std::to_integer<uint32_t>(header[kMagic.size() + i]) << (8 * i);
+  }
+  if (version < kProtocolVersionMin || version > kProtocolVersionMax) {
+    return Bad("the peer speaks protocol version " + std::to_string(version) +
+               "; this build speaks " + std::to_string(kProtocolVersionMin) + " to " +
+               std::to_string(kProtocolVersionMax));
+  }
+  return header.subspan(kPrefixBytes);
+}
+
+Result<> CheckSizes(std::span<const Frame> frames, const WireLimits& limits) {
+  if (frames.empty()) return Bad("a message without a header");
+  if (frames.front().size() > kHeaderBytesMax) return Bad("a header that is too large");
+  uint64_t bytes = 0;
+  for (const Frame& frame : frames) bytes += frame.size();
+  if (bytes > limits.message_bytes_max) {
+    return Bad("a message of " + std::to_string(bytes) + " bytes");
+  }
+  return {};
+}
+
+// The next payload frames, as the message names their sizes.
+Result<std::span<const Frame>> TakePayload(const wire::Message& message,
+                                           std::span<const Frame>& rest) {
+  const auto count = static_cast<size_t>(message.payload_size());
+  if (count > rest.size()) return Bad("fewer payload frames than the header names");
+  const std::span<const Frame> payload = rest.first(count);
+  for (size_t i = 0; i < count; ++i) {
+    if (payload[i].size() != message.payload(static_cast<int>(i))) {
+      return Bad("a payload frame of another size than the header names");
+    }
+  }
+  rest = rest.subspan(count);
+  return payload;
+}
+
+}  // namespace
+
+std::vector<Frame> Encode(const Packet& packet) {
+  std::vector<Frame> frames(1);
+  wire::Packet header;
+  std::vector<Stamp> stamps;
+  for (const auto& [stamp, message] : packet.messages) {
+    const auto known = std::ranges::find(stamps, stamp);
+    wire::Message& to = *header.add_messages();
+    to.set_stamp(static_cast<uint32_t>(known - stamps.begin()));
+    if (known == stamps.end()) {
+      stamps.push_back(stamp);
+      ToProto(stamp, *header.add_stamps());
+    }
+    ToProto(message, to, frames);
+  }
+  const size_t size = header.ByteSizeLong();
+  Buffer buffer = Buffer::OfBytes(kPrefixBytes + size);
+  WritePrefix(buffer.bytes());
+  header.SerializeWithCachedSizesToArray(
+      reinterpret_cast<uint8_t*>(buffer.bytes().data() + kPrefixBytes));
+  frames.front() = std::move(buffer).Close();
+  return frames;
+}
+
+Result<Packet> Decode(std::span<const Frame> frames, const WireLimits& limits) {
+  SM_TRY(CheckSizes(frames, limits));
+  const auto body = SM_TRY(CheckPrefix(frames.front().bytes()));
+  wire::Packet header;
+  if (!header.ParseFromArray(body.data(), static_cast<int>(body.size()))) {
+    return Bad("a header that cannot be read");
+  }
+  if (static_cast<uint32_t>(header.messages_size()) > limits.messages_max ||
+      header.stamps_size() > header.messages_size()) {
+    return Bad("a packet of " + std::to_string(header.messages_size()) + " messages");
+  }
+  Packet packet;
+  std::span<const Frame> rest = frames.subspan(1);
+  for (const wire::Message& message : header.messages()) {
+    if (message.stamp() >= static_cast<uint32_t>(header.stamps_size())) {
+      return Bad("a message without a stamp");
+    }
+    const auto payload = SM_TRY(TakePayload(message, rest));
+    packet.messages.emplace_back(FromProto(header.stamps(static_cast<int>(message.stamp()))),
+                                 SM_TRY(FromProto(message, payload, limits)));
+  }
+  if (!rest.empty()) return Bad("more payload frames than the header names");
+  return packet;
+}
+
+}  // namespace shardmill
