@@ -71,7 +71,7 @@ std::optional<std::string> ParseListen(const std::string& text) {
   if (const std::optional<Address> address = ParseAddress(text)) return address->Endpoint();
   const std::string scheme = "tcp://";
   const std::string bare = text.starts_with(scheme) ? text.substr(scheme.size()) : text;
-  if (!bare.ends_with(":0")) return {};
+  if (!bare.ends_with(":0") && !bare.ends_with(":*")) return {};
   const std::string host = bare.substr(0, bare.size() - 2);
   if (host.empty() || !IsHost(host)) return {};
   return scheme + host + ":*";

@@ -11,46 +11,46 @@ namespace shardmill {
 
 // The job file and what overrides it.
 struct JobFlags {
-  std::string file;
-  std::vector<std::string> sets;  // Each "section.key=value".
+  std::string file = {};
+  std::vector<std::string> sets = {};  // Each "section.key=value".
 };
 
 struct CoordinatorFlags {
-  JobFlags job;
-  std::string listen;  // An endpoint that a transport binds; empty: what the job file says.
+  JobFlags job = {};
+  std::string listen = {};  // An endpoint that a transport binds; empty: what the job file says.
   int announce_fd = -1;
 };
 
 struct ServerFlags {
-  JobFlags job;
+  JobFlags job = {};
   uint32_t index = 0;
   int announce_fd = -1;
 };
 
 struct WorkerFlags {
-  JobFlags job;
+  JobFlags job = {};
   uint32_t rank = 0;
   int announce_fd = -1;
 };
 
 struct TrainFlags {
-  JobFlags job;
+  JobFlags job = {};
   bool json = false;
   bool quiet = false;
 };
 
 struct StatusFlags {
-  std::string http;  // Empty: the newest run under `runs` whose coordinator answers.
+  std::string http = {};  // Empty: the newest run under `runs` whose coordinator answers.
   std::string runs = "runs";
   bool json = false;
 };
 
 struct ConfigCheckFlags {
-  JobFlags job;
+  JobFlags job = {};
 };
 
 struct ConfigPrintFlags {
-  JobFlags job;
+  JobFlags job = {};
   bool origin = false;
 };
 
@@ -80,8 +80,8 @@ std::vector<std::string> ArgumentsOf(int argc, char** argv);
 // Writes the text where it belongs. Returns the exit code.
 int PrintFlagsEnd(const FlagsEnd& end);
 
-// "HOST:PORT" or "tcp://HOST:PORT" as an endpoint to bind; port 0 takes a free one. Nothing where
-// it is neither.
+// "HOST:PORT" or "tcp://HOST:PORT" as an endpoint to bind; port 0 or * takes a free one. Nothing
+// where it is neither.
 std::optional<std::string> ParseListen(const std::string& text);
 
 }  // namespace shardmill

@@ -22,7 +22,7 @@ struct HttpRequest {
 struct HttpResponse {
   int status = 200;
   std::string content_type = "text/plain; charset=utf-8";
-  std::string body;
+  std::string body = {};
 };
 
 // Called on a thread of the server's, two at a time at most. Must not wait for anything long.

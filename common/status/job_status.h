@@ -29,12 +29,12 @@ struct JobStatus {
     double seconds = 0;         // Of training alone, since its first step.
     double silent_seconds = 0;  // Since it was last heard of.
     uint64_t staleness_max = 0;
-    std::vector<std::pair<std::string, double>> metrics;
+    std::vector<std::pair<std::string, double>> metrics = {};
   };
 
   struct Shard {
     uint32_t id = 0;
-    std::string endpoint;  // Empty while it has not registered.
+    std::string endpoint = {};  // Empty while it has not registered.
     uint64_t closed = 0;
     uint64_t version = 0;
     uint64_t units = 0;

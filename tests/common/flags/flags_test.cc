@@ -86,6 +86,7 @@ TEST(FlagsTest, TellsTheCommandsApart) {
 TEST(FlagsTest, TurnsAnAddressIntoAnEndpointToBind) {
   EXPECT_EQ(ParseListen("tcp://0.0.0.0:77"), "tcp://0.0.0.0:77");
   EXPECT_EQ(ParseListen("[::1]:0"), "tcp://[::1]:*");
+  EXPECT_EQ(ParseListen("tcp://127.0.0.1:*"), "tcp://127.0.0.1:*");
   EXPECT_EQ(ParseListen("127.0.0.1"), std::nullopt);
   EXPECT_EQ(ParseListen(":0"), std::nullopt);
   EXPECT_EQ(ParseListen("a b:0"), std::nullopt);

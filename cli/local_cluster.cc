@@ -1,0 +1,165 @@
+#include "cli/local_cluster.h"
+
+#include <utility>
+
+#include "cli/run_folder.h"
+#include "common/process/exit_code.h"
+
+namespace shardmill {
+namespace {
+
+using std::chrono::milliseconds;
+using Children = std::vector<std::unique_ptr<Child>>;
+
+constexpr milliseconds kAnnounceTimeout{30'000};
+constexpr milliseconds kSlice{50};
+constexpr size_t kLogLinesShown = 8;
+
+ErrorCode CodeOf(const ExitStatus& status) {
+  switch (static_cast<ExitCode>(status.code)) {
+    case ExitCode::kBadUsage:
+      return ErrorCode::kBadUsage;
+    case ExitCode::kFenced:
+      return ErrorCode::kFenced;
+    case ExitCode::kUnavailable:
+      return ErrorCode::kUnavailable;
+    default:
+      return ErrorCode::kFailed;
+  }
+}
+
+}  // namespace
+
+std::string LocalCluster::LogOf(const Child& child) const {
+  return options_.folder + "/" + child.name() + ".log";
+}
+
+Error LocalCluster::Culprit(const Child& child, const ExitStatus& status) const {
+  const std::string end = LastLines(LogOf(child), kLogLinesShown);
+  std::string words = child.name() + " ended with " + ExitWords(status);
+  words += end.empty() ? "; it said nothing" : "; the end of " + LogOf(child) + ":\n" + end;
+  if (words.back() == '\n') words.pop_back();
+  return {CodeOf(status), std::move(words)};
+}
+
+Result<> LocalCluster::Spawn(const std::string& name, const std::string& program,
+                             std::vector<std::string> arguments, Children* into) {
+  ChildOptions child;
+  child.name = name;
+  child.argv = {program, options_.job.file};
+  child.argv.insert(child.argv.end(), arguments.begin(), arguments.end());
+  child.log_path = options_.folder + "/" + name + ".log";
+  child.announces = into == &coordinators_;
+  into->push_back(SM_TRY(Child::Spawn(child)));
+  return {};
+}
+
+Result<> LocalCluster::AwaitCoordinator(const StopSource& stop) {
+  Child& child = *coordinators_.front();
+  AnnouncementReader reader(child.announce_fd());
+  for (milliseconds waited{0}; waited < kAnnounceTimeout; waited += kSlice) {
+    if (stop.requested()) return Error{ErrorCode::kStopped, "stopped"};
+    Result<std::optional<Announcement>> read = reader.Read(kSlice);
+    if (!read.ok()) {
+      // It closed the pipe, so it has ended or is about to; its log says more than the pipe.
+      const std::optional<ExitStatus> status = child.Wait(std::chrono::seconds(2));
+      return status ? Culprit(child, *status)
+                    : Error{read.error().code, child.name() + ": " + read.error().message};
+    }
+    if (read.value()) {
+      announcement_ = std::move(*read.value());
+      return {};
+    }
+  }
+  return Error{ErrorCode::kUnavailable,
+               "the coordinator did not say within " +
+                   std::to_string(kAnnounceTimeout / std::chrono::seconds(1)) +
+                   " s where it listens; see " + LogOf(child)};
+}
+
+Result<> LocalCluster::Start(const StopSource& stop) {
+  std::vector<std::string> sets;
+  const auto set = [](std::vector<std::string>* arguments, const std::string& value) {
+    arguments->insert(arguments->end(), {"--set", value});
+  };
+  for (const std::string& one : options_.job.sets) set(&sets, one);
+  // Later ones win. All processes share this machine, so none may insist on a port of its own, and
+  // the coordinator's page is where this command learns how the job goes.
+  std::vector<std::string> arguments = sets;
+  set(&arguments, "http.enabled=true");
+  set(&arguments, "cluster.host=127.0.0.1");
+  arguments.insert(arguments.end(), {"--listen", "127.0.0.1:0"});
+  SM_TRY(Spawn("coordinator", options_.programs.coordinator, arguments, &coordinators_));
+  SM_TRY(AwaitCoordinator(stop));
+
+  arguments = sets;
+  set(&arguments, "http.port=0");
+  set(&arguments, "cluster.host=127.0.0.1");
+  set(&arguments, "cluster.server_port=0");
+  set(&arguments, "cluster.coordinator=" + announcement_.address);
+  const auto with = [&](const char* flag, uint32_t number) {
+    std::vector<std::string> all = arguments;
+    all.insert(all.end(), {flag, std::to_string(number)});
+    return all;
+  };
+  for (uint32_t i = 0; i < options_.servers; ++i) {
+    SM_TRY(Spawn("server-" + std::to_string(i), options_.programs.server, with("--index", i),
+                 &servers_));
+  }
+  for (uint32_t i = 0; i < options_.workers; ++i) {
+    SM_TRY(Spawn("worker-" + std::to_string(i), options_.programs.worker, with("--rank", i),
+                 &workers_));
+  }
+  return {};
+}
+
+Result<> LocalCluster::Check() {
+  // Workers first: where several have ended, the others are more likely to have followed.
+  for (const auto& worker : workers_) {
+    const std::optional<ExitStatus> status = worker->Poll();
+    if (status && !status->ok()) return Culprit(*worker, *status);
+  }
+  for (const Children* children : {&servers_, &coordinators_}) {
+    for (const auto& child : *children) {
+      if (const std::optional<ExitStatus> status = child->Poll()) return Culprit(*child, *status);
+    }
+  }
+  return {};
+}
+
+Result<> LocalCluster::AwaitWorkers(milliseconds timeout, const StopSource& stop) {
+  const auto end = std::chrono::steady_clock::now() + timeout;
+  for (const auto& worker : workers_) {
+    while (!worker->Wait(kSlice)) {
+      if (stop.requested()) return Error{ErrorCode::kStopped, "stopped"};
+      if (std::chrono::steady_clock::now() < end) continue;
+      return Error{
+          ErrorCode::kUnavailable,
+          worker->name() + " does not end although the job is done; see " + LogOf(*worker)};
+    }
+  }
+  return Check();
+}
+
+Result<> LocalCluster::Stop(milliseconds grace) {
+  const auto end = std::chrono::steady_clock::now() + grace;
+  std::optional<Error> wrong;
+  // Workers leave while there is still somebody to say goodbye to.
+  for (const Children* children : {&workers_, &servers_, &coordinators_}) {
+    for (const auto& child : *children) child->Terminate();
+    for (const auto& child : *children) {
+      const auto left =
+          std::chrono::duration_cast<milliseconds>(end - std::chrono::steady_clock::now());
+      std::optional<ExitStatus> status = child->Wait(left);
+      if (!status) {
+        child->Kill();
+        status = child->Wait(std::chrono::seconds(1));
+      }
+      if (!wrong && status && !status->ok()) wrong = Culprit(*child, *status);
+    }
+  }
+  if (wrong) return *wrong;
+  return {};
+}
+
+}  // namespace shardmill

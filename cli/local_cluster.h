@@ -1,0 +1,62 @@
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/programs.h"
+#include "common/flags/flags.h"
+#include "common/process/announce.h"
+#include "common/process/child.h"
+#include "common/process/signals.h"
+#include "common/result.h"
+
+namespace shardmill {
+
+struct LocalClusterOptions {
+  Programs programs;
+  JobFlags job;
+  uint32_t servers = 1;
+  uint32_t workers = 1;
+  std::string folder;  // Takes a log a process.
+};
+
+// All processes of a job on this machine, as children of this one. Owned by the train command, on
+// one thread; when it goes, whatever still runs is killed. What can fail is said with the name of
+// the process that did, the end of its log, and an error code that gives its exit code.
+class LocalCluster final {
+ public:
+  explicit LocalCluster(LocalClusterOptions options) : options_(std::move(options)) {}
+
+  // Starts the coordinator and waits until it listens; then all others. kStopped where `stop` says
+  // so.
+  Result<> Start(const StopSource& stop);
+  const Announcement& coordinator() const { return announcement_; }
+
+  // An error where a process ended that should not have. A worker that is done is none.
+  Result<> Check();
+
+  // Waits until all workers have ended by themselves, `timeout` at most.
+  Result<> AwaitWorkers(std::chrono::milliseconds timeout, const StopSource& stop);
+
+  // Asks every process to end, waits for `grace`, kills what is left. With an error where one did
+  // not end well.
+  Result<> Stop(std::chrono::milliseconds grace);
+
+ private:
+  Result<> Spawn(const std::string& name, const std::string& program,
+                 std::vector<std::string> arguments, std::vector<std::unique_ptr<Child>>* into);
+  Result<> AwaitCoordinator(const StopSource& stop);
+  std::string LogOf(const Child& child) const;
+  Error Culprit(const Child& child, const ExitStatus& status) const;
+
+  LocalClusterOptions options_;
+  Announcement announcement_;
+  std::vector<std::unique_ptr<Child>> coordinators_;  // One, once it is started.
+  std::vector<std::unique_ptr<Child>> servers_;
+  std::vector<std::unique_ptr<Child>> workers_;
+};
+
+}  // namespace shardmill

@@ -1,0 +1,69 @@
+// shardmill: the command for people.
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <iostream>
+#include <variant>
+
+#include "cli/config_command.h"
+#include "cli/console.h"
+#include "cli/status_command.h"
+#include "cli/train_command.h"
+#include "common/flags/flags.h"
+#include "common/process/exit_code.h"
+#include "common/process/signals.h"
+#include "common/process/version.h"
+
+namespace shardmill {
+namespace {
+
+Console MakeConsole() {
+  Console console{.out = std::cout, .err = std::cerr, .environment = config::ProcessEnvironment()};
+  console.animate =
+      isatty(STDERR_FILENO) == 1 && config::ValueOf(console.environment, "TERM") != "dumb";
+  console.color = console.animate && config::ValueOf(console.environment, "NO_COLOR").empty();
+  winsize size{};
+  if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) {
+    console.columns = size.ws_col;
+  }
+  return console;
+}
+
+Result<> Train(const TrainFlags& flags, const Console& console) {
+  StopSource stop;
+  const std::unique_ptr<SignalWatcher> signals = SM_TRY(SignalWatcher::Start(&stop));
+  return RunTrain(flags, console, stop);
+}
+
+// One overload a command.
+struct Runner {
+  const Console& console;
+
+  Result<> operator()(const TrainFlags& flags) const { return Train(flags, console); }
+  Result<> operator()(const StatusFlags& flags) const { return RunStatus(flags, console); }
+  Result<> operator()(const ConfigCheckFlags& flags) const {
+    return RunConfigCheck(flags, console);
+  }
+  Result<> operator()(const ConfigPrintFlags& flags) const {
+    return RunConfigPrint(flags, console);
+  }
+  Result<> operator()(const VersionFlags&) const {
+    console.out << VersionText("shardmill") << std::flush;
+    return {};
+  }
+};
+
+int Main(int argc, char** argv) {
+  const FlagsOr<CommandFlags> parsed = ParseCommandFlags(ArgumentsOf(argc, argv));
+  if (const auto* end = std::get_if<FlagsEnd>(&parsed)) return PrintFlagsEnd(*end);
+  const Console console = MakeConsole();
+  const Result<> ran = std::visit(Runner{console}, std::get<CommandFlags>(parsed));
+  if (ran.ok()) return static_cast<int>(ExitCode::kDone);
+  console.err << "shardmill: " << ran.error().message << "\n";
+  return static_cast<int>(ExitCodeOf(ran.error().code));
+}
+
+}  // namespace
+}  // namespace shardmill
+
+int main(int argc, char** argv) { return shardmill::Main(argc, argv); }

@@ -1,0 +1,113 @@
+#include "cli/run_folder.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <ctime>
+#include <deque>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <system_error>
+#include <utility>
+
+#include "common/json/json.h"
+
+namespace shardmill {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kRecordName = "job.json";
+constexpr size_t kRecordBytesMax = 64 << 10;
+
+std::string TextOf(const JsonValue& json, std::string_view key) {
+  const JsonValue* value = json.Find(key);
+  return value && value->kind == JsonValue::Kind::kText ? value->text : "";
+}
+
+}  // namespace
+
+std::string UtcStamp() {
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  gmtime_r(&now, &parts);
+  std::array<char, 32> text{};
+  const size_t size = std::strftime(text.data(), text.size(), "%Y%m%dT%H%M%SZ", &parts);
+  return {text.data(), size};
+}
+
+Result<std::string> MakeRunFolder(const std::string& runs, const std::string& name,
+                                  const std::string& stamp) {
+  constexpr int kTriesMax = 1000;
+  std::error_code why;
+  fs::create_directories(runs, why);
+  const std::string plain = runs + "/" + name + "-" + stamp;
+  std::string path = plain;
+  for (int i = 2; !why && i <= kTriesMax; ++i) {
+    if (fs::create_directory(path, why)) return path;
+    path = plain + "-" + std::to_string(i);
+  }
+  return Error{ErrorCode::kFailed, "cannot make a folder for the run under " + runs + ": " +
+                                       (why ? why.message() : "too many of this second") +
+                                       "; see job.runs"};
+}
+
+Result<> WriteTextFile(const std::string& path, std::string_view text) {
+  errno = 0;
+  std::ofstream file(path, std::ios::binary | std::ios::trunc);
+  file << text;
+  file.close();
+  if (file) return {};
+  return Error{ErrorCode::kFailed,
+               path + ": cannot be written: " + std::generic_category().message(errno)};
+}
+
+Result<> WriteRunRecord(const std::string& folder, const RunRecord& record) {
+  JsonWriter json;
+  json.BeginObject();
+  json.Key("name").Text(record.name).Key("file").Text(record.file);
+  json.Key("coordinator").Text(record.coordinator).Key("http").Text(record.http);
+  return WriteTextFile(folder + "/" + kRecordName, json.EndObject().Take() + "\n");
+}
+
+Result<RunRecord> ReadRunRecord(const std::string& folder) {
+  const std::string path = folder + "/" + kRecordName;
+  std::ifstream file(path, std::ios::binary);
+  std::string text(kRecordBytesMax, '\0');
+  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<size_t>(file.gcount()));
+  const Result<JsonValue> json = ParseJson(text);
+  if (!json.ok()) return Error{ErrorCode::kBadInput, path + ": " + json.error().message};
+  return RunRecord{TextOf(json.value(), "name"), TextOf(json.value(), "file"),
+                   TextOf(json.value(), "coordinator"), TextOf(json.value(), "http")};
+}
+
+std::vector<std::string> FindRuns(const std::string& runs) {
+  std::vector<std::pair<fs::file_time_type, std::string>> found;
+  std::error_code why;
+  for (fs::directory_iterator entry(runs, why), end; !why && entry != end; entry.increment(why)) {
+    std::error_code none;
+    const auto time = fs::last_write_time(entry->path() / kRecordName, none);
+    if (!none) found.emplace_back(time, entry->path().string());
+  }
+  std::sort(found.rbegin(), found.rend());
+  std::vector<std::string> paths;
+  for (auto& [time, path] : found) paths.push_back(std::move(path));
+  return paths;
+}
+
+std::string LastLines(const std::string& path, size_t lines) {
+  constexpr size_t kLineBytesMax = 2000;
+  std::ifstream file(path);
+  std::deque<std::string> last;
+  for (std::string line; std::getline(file, line);) {
+    last.push_back(line.substr(0, kLineBytesMax));
+    if (last.size() > lines) last.pop_front();
+  }
+  std::string text;
+  for (const std::string& line : last) text += "  " + line + "\n";
+  return text;
+}
+
+}  // namespace shardmill

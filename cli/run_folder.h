@@ -1,0 +1,38 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/result.h"
+
+namespace shardmill {
+
+// What a run's folder says of the run, in job.json: where its coordinator answers.
+struct RunRecord {
+  std::string name = {};         // Of the job.
+  std::string file = {};         // The job file, as it was named.
+  std::string coordinator = {};  // "tcp://127.0.0.1:4711".
+  std::string http = {};         // "127.0.0.1:4712".
+};
+
+// "20261121T034100Z": now, in UTC.
+std::string UtcStamp();
+
+// Makes `runs`/`name`-`stamp`, or with a number behind it where there is such a folder already.
+// Returns its path.
+Result<std::string> MakeRunFolder(const std::string& runs, const std::string& name,
+                                  const std::string& stamp);
+
+Result<> WriteRunRecord(const std::string& folder, const RunRecord& record);
+Result<RunRecord> ReadRunRecord(const std::string& folder);
+
+// The folders under `runs` that have a record, the newest first.
+std::vector<std::string> FindRuns(const std::string& runs);
+
+Result<> WriteTextFile(const std::string& path, std::string_view text);
+
+// The last lines of a file, each indented by two blanks; empty where there are none.
+std::string LastLines(const std::string& path, size_t lines);
+
+}  // namespace shardmill

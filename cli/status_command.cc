@@ -1,0 +1,119 @@
+#include "cli/status_command.h"
+
+#include <algorithm>
+#include <chrono>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "cli/run_folder.h"
+#include "cli/train_result.h"
+#include "common/config/text.h"
+#include "common/http/http_client.h"
+
+namespace shardmill {
+namespace {
+
+constexpr std::chrono::milliseconds kTimeout{2'000};
+constexpr size_t kRunsTriedMax = 20;  // Old runs are many, and none of them answers.
+constexpr double kSilentShownSeconds = 2;
+
+using Row = std::vector<std::string>;
+
+// Columns as wide as their widest cell; the last is as wide as it is.
+std::string Align(const std::vector<Row>& rows) {
+  std::vector<size_t> widths;
+  for (const Row& row : rows) {
+    widths.resize(std::max(widths.size(), row.size()));
+    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  }
+  std::string text;
+  for (const Row& row : rows) {
+    std::string line;
+    for (size_t i = 0; i < row.size(); ++i) {
+      line += row[i] + std::string(widths[i] - row[i].size() + 2, ' ');
+    }
+    line.erase(line.find_last_not_of(' ') + 1);
+    text += line + "\n";
+  }
+  return text;
+}
+
+std::string MetricsWords(const JobStatus::Worker& worker) {
+  std::string words;
+  for (const auto& [name, value] : worker.metrics) {
+    words += (words.empty() ? "" : ", ") + name + " " + FormatMetric(value);
+  }
+  return words;
+}
+
+std::string StateWords(const JobStatus::Worker& worker) {
+  std::string words(NameOf(worker.state));
+  const bool done = worker.state == JobStatus::Worker::State::kDone;
+  if (!done && worker.silent_seconds >= kSilentShownSeconds) {
+    words += ", not heard for " + FormatCount(worker.silent_seconds) + " s";
+  }
+  return words;
+}
+
+std::string PolicyWords(const JobStatus& status) {
+  return status.policy == "stale" ? "stale (" + std::to_string(status.staleness) + ")"
+                                  : status.policy;
+}
+
+Result<std::string> AskNewest(const std::string& runs) {
+  std::vector<std::string> folders = FindRuns(runs);
+  if (folders.size() > kRunsTriedMax) folders.resize(kRunsTriedMax);
+  for (const std::string& folder : folders) {
+    const Result<RunRecord> record = ReadRunRecord(folder);
+    if (!record.ok()) continue;
+    Result<std::string> answer = HttpGetBody(record.value().http, "/status", kTimeout);
+    if (answer.ok()) return answer;
+  }
+  return Error{ErrorCode::kUnavailable,
+               "no job is running: none of the runs under \"" + runs +
+                   "\" answers; name a folder with --runs or a coordinator with --http HOST:PORT"};
+}
+
+}  // namespace
+
+std::string DescribeStatus(const JobStatus& status) {
+  std::string text(NameOf(status.state));
+  if (!status.words.empty()) text += ": " + status.words;
+  text += "\npolicy " + PolicyWords(status) + ", view " + std::to_string(status.view) + "\n\n";
+  std::vector<Row> rows = {{"rank", "state", "epoch", "step", "samples/s", "staleness", "metrics"}};
+  for (const JobStatus::Worker& worker : status.workers) {
+    rows.push_back({std::to_string(worker.rank), StateWords(worker), std::to_string(worker.epoch),
+                    FormatCount(static_cast<double>(worker.step)),
+                    worker.seconds > 0 ? FormatCount(worker.samples / worker.seconds) : "-",
+                    std::to_string(worker.staleness_max), MetricsWords(worker)});
+  }
+  text += Align(rows) + "\n";
+  rows = {{"shard", "closed", "version", "units", "held", "staleness", "waiting for", "endpoint"}};
+  for (const JobStatus::Shard& shard : status.shards) {
+    rows.push_back({std::to_string(shard.id), FormatCount(static_cast<double>(shard.closed)),
+                    FormatCount(static_cast<double>(shard.version)),
+                    FormatCount(static_cast<double>(shard.units)),
+                    config::FormatSize(shard.held_bytes), std::to_string(shard.staleness_max),
+                    shard.parked_pulls > 0 ? "rank " + std::to_string(shard.waiting_for) + " (" +
+                                                 std::to_string(shard.parked_pulls) + " pulls)"
+                                           : "-",
+                    shard.endpoint.empty() ? "not there yet" : shard.endpoint});
+  }
+  text += Align(rows);
+  if (status.state == JobStatus::State::kDone) {
+    text += "\nlost " + std::to_string(status.lost) + ", duplicated " +
+            std::to_string(status.duplicated) + "\n";
+  }
+  return text;
+}
+
+Result<> RunStatus(const StatusFlags& flags, const Console& console) {
+  const std::string answer = SM_TRY(
+      flags.http.empty() ? AskNewest(flags.runs) : HttpGetBody(flags.http, "/status", kTimeout));
+  const JobStatus status = SM_TRY(ParseJobStatus(answer));
+  console.out << (flags.json ? ToJson(status) + "\n" : DescribeStatus(status)) << std::flush;
+  return {};
+}
+
+}  // namespace shardmill

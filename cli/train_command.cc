@@ -1,0 +1,137 @@
+#include "cli/train_command.h"
+
+#include <chrono>
+#include <ostream>
+#include <string>
+#include <utility>
+
+#include "cli/local_cluster.h"
+#include "cli/progress.h"
+#include "cli/run_folder.h"
+#include "cli/train_result.h"
+#include "common/http/http_client.h"
+#include "common/job/job.h"
+#include "common/process/exit_code.h"
+
+namespace shardmill {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds kStatusEvery{100};
+constexpr milliseconds kStatusTimeout{2'000};
+constexpr milliseconds kSilenceMax{30'000};  // Of the coordinator.
+constexpr milliseconds kGoodbyeMax{30'000};  // Of a worker, once the job is done.
+constexpr milliseconds kGrace{10'000};
+
+Result<JobStatus> AskStatus(const std::string& http) {
+  return ParseJobStatus(SM_TRY(HttpGetBody(http, "/status", kStatusTimeout)));
+}
+
+Error FailureOf(const JobStatus& status) {
+  const bool late = status.exit_code == static_cast<uint64_t>(ExitCode::kUnavailable);
+  return {late ? ErrorCode::kUnavailable : ErrorCode::kFailed, "the job failed: " + status.words};
+}
+
+// One run of one job. Lives for one call of RunTrain, on its thread.
+class Training final {
+ public:
+  Training(const TrainFlags& flags, const Console& console, const StopSource& stop, Job job,
+           std::string folder, LocalClusterOptions cluster)
+      : flags_(flags),
+        console_(console),
+        stop_(stop),
+        job_(std::move(job)),
+        folder_(std::move(folder)),
+        cluster_(std::move(cluster)),
+        progress_(console, job_.options.train.epochs) {}
+
+  Result<> Run() {
+    Result<JobStatus> end = Train();
+    progress_.Clear();
+    if (!end.ok()) {
+      if (end.error().code == ErrorCode::kStopped) console_.err << "stopping\n" << std::flush;
+      // The first error is the one to tell, whatever others follow from it.
+      static_cast<void>(cluster_.Stop(kGrace).ok());
+      return std::move(end).error();
+    }
+    SM_TRY(cluster_.Stop(kGrace));
+    return Tell(end.value());
+  }
+
+ private:
+  Result<JobStatus> Train() {
+    SM_TRY(cluster_.Start(stop_));
+    const Announcement& coordinator = cluster_.coordinator();
+    SM_TRY(WriteRunRecord(
+        folder_, {job_.options.job.name, flags_.job.file, coordinator.address, coordinator.http}));
+    JobStatus status = SM_TRY(AwaitDone(coordinator.http));
+    SM_TRY(cluster_.AwaitWorkers(kGoodbyeMax, stop_));
+    return status;
+  }
+
+  // Until the coordinator says that the job is done. The error is about the first that went wrong.
+  Result<JobStatus> AwaitDone(const std::string& http) {
+    TimePoint heard = clock_.Now();
+    while (!stop_.WaitFor(kStatusEvery)) {
+      const Result<> processes = cluster_.Check();
+      Result<JobStatus> status = AskStatus(http);
+      if (status.ok()) {
+        heard = clock_.Now();
+        if (status.value().state == JobStatus::State::kFailed) return FailureOf(status.value());
+        if (!flags_.quiet) progress_.Show(status.value(), heard);
+      }
+      if (!processes.ok()) return processes.error();
+      if (status.ok() && status.value().state == JobStatus::State::kDone) return status;
+      if (!status.ok() && clock_.Now() - heard > kSilenceMax) {
+        return Error{ErrorCode::kUnavailable,
+                     "the coordinator has been silent for " +
+                         std::to_string(kSilenceMax / std::chrono::seconds(1)) +
+                         " s: " + status.error().message};
+      }
+    }
+    return Error{ErrorCode::kStopped, "stopped; " + folder_ + " has the logs"};
+  }
+
+  Result<> Tell(const JobStatus& status) {
+    const TrainResult result = ResultOf(job_.options, status);
+    const std::string json = ToJson(result);
+    SM_TRY(WriteTextFile(folder_ + "/result.json", json + "\n"));
+    std::ostream& people = flags_.json ? console_.err : console_.out;
+    if (!flags_.json || !flags_.quiet) {
+      people << DescribeResult(result) << "\n" << std::flush;
+      console_.err << "logs and result in " << folder_ << "\n" << std::flush;
+    }
+    if (flags_.json) console_.out << json << "\n" << std::flush;
+    if (result.lost == 0 && result.duplicated == 0) return {};
+    return Error{ErrorCode::kFailed, "the audit failed: " + std::to_string(result.lost) +
+                                         " acknowledged steps are lost, " +
+                                         std::to_string(result.duplicated) + " applied twice"};
+  }
+
+  const TrainFlags& flags_;
+  const Console& console_;
+  const StopSource& stop_;
+  Job job_;
+  std::string folder_;
+  LocalCluster cluster_;
+  Progress progress_;
+  SteadyClock clock_;
+};
+
+}  // namespace
+
+Result<> RunTrain(const TrainFlags& flags, const Console& console, const StopSource& stop) {
+  Job job = SM_TRY(LoadJob(flags.job.file, {flags.job.sets, console.environment}));
+  LocalClusterOptions cluster;
+  cluster.programs = SM_TRY(FindPrograms());
+  cluster.job = flags.job;
+  cluster.servers = job.options.cluster.servers;
+  cluster.workers = job.options.cluster.workers;
+  cluster.folder = SM_TRY(MakeRunFolder(job.options.job.runs, job.options.job.name, UtcStamp()));
+  std::string folder = cluster.folder;
+  Training training(flags, console, stop, std::move(job), std::move(folder), std::move(cluster));
+  return training.Run();
+}
+
+}  // namespace shardmill

@@ -1,0 +1,97 @@
+#include "cli/train_result.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdio>
+
+#include "common/json/json.h"
+
+namespace shardmill {
+
+std::string FormatMetric(double value) {
+  std::array<char, 40> text{};
+  const bool whole = value == std::floor(value) && std::abs(value) < 1e15;
+  const int size = std::snprintf(text.data(), text.size(), whole ? "%.0f" : "%.4g", value);
+  return {text.data(), static_cast<size_t>(size)};
+}
+
+std::string FormatCount(double value) {
+  std::array<char, 400> digits{};
+  const int size = std::snprintf(digits.data(), digits.size(), "%.0f", std::max(value, 0.0));
+  std::string text;
+  for (int i = 0; i < size; ++i) {
+    if (i > 0 && (size - i) % 3 == 0) text += ',';
+    text += digits[static_cast<size_t>(i)];
+  }
+  return text;
+}
+
+TrainResult ResultOf(const JobOptions& job, const JobStatus& status) {
+  TrainResult result;
+  result.policy = NameOf(job.policy.mode);
+  result.shards = status.shards.size();
+  result.workers = status.workers.size();
+  result.reproducible = job.policy.mode == PolicyMode::kSync;
+  result.lost = status.lost;
+  result.duplicated = status.duplicated;
+  bool first = true;
+  for (const JobStatus::Worker& worker : status.workers) {
+    const uint64_t steps = std::max(worker.acked, worker.step);
+    result.steps = first ? steps : std::min(result.steps, steps);
+    first = false;
+    result.seconds = std::max(result.seconds, worker.seconds);
+    result.samples += worker.samples;
+    result.staleness_max = std::max(result.staleness_max, worker.staleness_max);
+    // The lowest rank that knows a metric has measured it at the end; the others, if at all, on the
+    // way.
+    for (const auto& metric : worker.metrics) {
+      const bool known = std::any_of(result.metrics.begin(), result.metrics.end(),
+                                     [&](const auto& one) { return one.first == metric.first; });
+      if (!known) result.metrics.push_back(metric);
+    }
+  }
+  for (const JobStatus::Shard& shard : status.shards) {
+    result.pushes += shard.units;
+    result.staleness_max = std::max(result.staleness_max, shard.staleness_max);
+  }
+  return result;
+}
+
+std::string ToJson(const TrainResult& result) {
+  JsonWriter json;
+  json.BeginObject();
+  json.Key("policy").Text(result.policy);
+  json.Key("shards").Whole(result.shards);
+  json.Key("workers").Whole(result.workers);
+  json.Key("steps").Whole(result.steps);
+  json.Key("seconds").Number(result.seconds);
+  json.Key("samples_per_second").Number(result.SamplesPerSecond());
+  json.Key("metrics").BeginObject();
+  for (const auto& [name, value] : result.metrics) json.Key(name).Number(value);
+  json.EndObject();
+  json.Key("staleness_max").Whole(result.staleness_max);
+  json.Key("pushes").Whole(result.pushes);
+  json.Key("lost").Whole(result.lost);
+  json.Key("duplicated").Whole(result.duplicated);
+  json.Key("reproducible").Flag(result.reproducible);
+  return json.EndObject().Take();
+}
+
+std::string DescribeResult(const TrainResult& result) {
+  std::array<char, 40> seconds{};
+  std::snprintf(seconds.data(), seconds.size(), "%.1f s", result.seconds);
+  std::string line;
+  for (const auto& [name, value] : result.metrics) {
+    line += name + " " + FormatMetric(value) + ", ";
+  }
+  line += result.policy + " on " + std::to_string(result.shards) + " shards with " +
+          std::to_string(result.workers) + " workers, ";
+  line += FormatCount(static_cast<double>(result.steps)) + " steps in " + seconds.data() + ", " +
+          FormatCount(result.SamplesPerSecond()) + " samples/s, ";
+  line += "staleness at most " + std::to_string(result.staleness_max) + ", lost " +
+          std::to_string(result.lost) + ", duplicated " + std::to_string(result.duplicated);
+  return line;
+}
+
+}  // namespace shardmill

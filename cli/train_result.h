@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/job/job.h"
+#include "common/status/job_status.h"
+
+namespace shardmill {
+
+// What came of a job, from the last that its coordinator said.
+struct TrainResult {
+  std::string policy;
+  uint64_t shards = 0;
+  uint64_t workers = 0;
+  uint64_t steps = 0;  // Finished by the slowest worker.
+  double seconds = 0;  // Of training alone: the longest of the workers'.
+  double samples = 0;  // Of all workers.
+  uint64_t staleness_max = 0;
+  uint64_t pushes = 0;  // Units that the shards took.
+  uint64_t lost = 0;
+  uint64_t duplicated = 0;
+  bool reproducible = false;  // The same seed would give the same weights.
+  std::vector<std::pair<std::string, double>> metrics;
+
+  double SamplesPerSecond() const { return seconds > 0 ? samples / seconds : 0; }
+};
+
+TrainResult ResultOf(const JobOptions& job, const JobStatus& status);
+
+std::string ToJson(const TrainResult& result);
+
+// One line for people.
+std::string DescribeResult(const TrainResult& result);
+
+// A metric as people read it: 0.8312.
+std::string FormatMetric(double value);
+
+// A count as people read it: 1,407.
+std::string FormatCount(double value);
+
+}  // namespace shardmill

@@ -1,0 +1,126 @@
+// Runs the launcher over shell scripts that behave, or misbehave, as daemons do.
+#include "cli/local_cluster.h"
+
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <filesystem>
+
+#include "cli/run_folder.h"
+
+namespace shardmill {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::chrono::milliseconds kPatience{20000};
+
+// Each writes its arguments to its log first.
+constexpr const char* kHead = "#!/bin/sh\necho \"$@\"\n";
+constexpr const char* kServe = "trap 'exit 0' TERM\nwhile :; do read -t 1 x; sleep 0.02; done\n";
+constexpr const char* kAnnounce =
+    "for last; do :; done\n"
+    "echo '{\"address\":\"tcp://127.0.0.1:7\",\"http\":\"127.0.0.1:8\"}' >/proc/self/fd/$last\n";
+
+struct Scripts {
+  std::string coordinator = std::string(kAnnounce) + kServe;
+  std::string server = kServe;
+  std::string worker = kServe;
+};
+
+LocalClusterOptions Options(const Scripts& scripts) {
+  const testing::TestInfo* test = testing::UnitTest::GetInstance()->current_test_info();
+  LocalClusterOptions options;
+  options.folder = testing::TempDir() + "/" + test->name();
+  fs::create_directories(options.folder);
+  const auto write = [&](const char* name, const std::string& script) {
+    std::string path = options.folder + "/" + name;
+    EXPECT_TRUE(WriteTextFile(path, kHead + script).ok());
+    fs::permissions(path, fs::perms::owner_all);
+    return path;
+  };
+  options.programs.coordinator = write("c", scripts.coordinator);
+  options.programs.server = write("s", scripts.server);
+  options.programs.worker = write("w", scripts.worker);
+  options.job = {.file = "a.toml", .sets = {"job.seed=3"}};
+  options.servers = 1;
+  options.workers = 2;
+  return options;
+}
+
+Result<> CheckUntilWrong(LocalCluster* cluster) {
+  const auto end = std::chrono::steady_clock::now() + kPatience;
+  Result<> checked = cluster->Check();
+  while (checked.ok() && std::chrono::steady_clock::now() < end) checked = cluster->Check();
+  return checked;
+}
+
+TEST(LocalClusterTest, TellsEveryProcessWhereTheCoordinatorIs) {
+  const LocalClusterOptions options = Options({.worker = "exit 0\n"});
+  StopSource stop;
+  LocalCluster cluster(options);
+  const Result<> started = cluster.Start(stop);
+  ASSERT_TRUE(started.ok()) << started.error().message;
+  EXPECT_EQ(cluster.coordinator().http, "127.0.0.1:8");
+  const Result<> done = cluster.AwaitWorkers(kPatience, stop);
+  EXPECT_TRUE(done.ok()) << done.error().message;
+  const Result<> stopped = cluster.Stop(kPatience);
+  EXPECT_TRUE(stopped.ok()) << stopped.error().message;
+  EXPECT_EQ(LastLines(options.folder + "/worker-1.log", 1),
+            "  a.toml --set job.seed=3 --set http.port=0 --set cluster.host=127.0.0.1 --set "
+            "cluster.server_port=0 --set cluster.coordinator=tcp://127.0.0.1:7 --rank 1\n");
+}
+
+TEST(LocalClusterTest, NamesTheProcessThatEndedAndPassesItsCodeOn) {
+  StopSource stop;
+  LocalCluster cluster(Options({.worker = "echo no data set >&2; exit 4\n"}));
+  ASSERT_TRUE(cluster.Start(stop).ok());
+  const Result<> checked = CheckUntilWrong(&cluster);
+  ASSERT_FALSE(checked.ok());
+  EXPECT_EQ(checked.error().code, ErrorCode::kUnavailable);
+  const std::string& words = checked.error().message;
+  EXPECT_NE(words.find("ended with exit code 4"), std::string::npos) << words;
+  EXPECT_NE(words.find("\n  no data set"), std::string::npos) << words;
+  EXPECT_TRUE(words.starts_with("worker-")) << words;
+}
+
+TEST(LocalClusterTest, TakesAServerThatEndsWithoutBeingAskedForAFailure) {
+  StopSource stop;
+  LocalCluster cluster(Options({.server = "exit 0\n"}));
+  ASSERT_TRUE(cluster.Start(stop).ok());
+  const Result<> checked = CheckUntilWrong(&cluster);
+  ASSERT_FALSE(checked.ok());
+  EXPECT_EQ(checked.error().message.substr(0, 28), "server-0 ended with exit cod");
+}
+
+TEST(LocalClusterTest, TellsWhatACoordinatorSaidThatDidNotStart) {
+  StopSource stop;
+  LocalCluster cluster(Options({.coordinator = "echo the port is in use; exit 2\n"}));
+  const Result<> started = cluster.Start(stop);
+  ASSERT_FALSE(started.ok());
+  EXPECT_EQ(started.error().code, ErrorCode::kBadUsage);
+  EXPECT_NE(started.error().message.find("the port is in use"), std::string::npos);
+}
+
+TEST(LocalClusterTest, KillsWhatDoesNotEndWhenAsked) {
+  StopSource stop;
+  LocalCluster cluster(
+      Options({.worker = "trap '' TERM\necho up\nwhile :; do sleep 0.02; done\n"}));
+  ASSERT_TRUE(cluster.Start(stop).ok());
+  const Result<> stopped = cluster.Stop(std::chrono::milliseconds(200));
+  ASSERT_FALSE(stopped.ok());
+  EXPECT_NE(stopped.error().message.find("worker-0 ended with signal"), std::string::npos)
+      << stopped.error().message;
+}
+
+TEST(LocalClusterTest, GivesUpWhenTheUserDoes) {
+  StopSource stop;
+  stop.Request(StopReason::kInterrupt);
+  LocalCluster cluster(Options({.coordinator = kServe}));
+  const Result<> started = cluster.Start(stop);
+  ASSERT_FALSE(started.ok());
+  EXPECT_EQ(started.error().code, ErrorCode::kStopped);
+}
+
+}  // namespace
+}  // namespace shardmill

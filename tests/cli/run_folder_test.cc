@@ -1,0 +1,67 @@
+#include "cli/run_folder.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <filesystem>
+#include <regex>
+
+namespace shardmill {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string Runs() {
+  const testing::TestInfo* test = testing::UnitTest::GetInstance()->current_test_info();
+  return testing::TempDir() + "/" + test->name();
+}
+
+TEST(RunFolderTest, IsNamedAfterTheJobAndTheTimeAndNeverShared) {
+  const std::string first = MakeRunFolder(Runs(), "mine", "20261121T034100Z").value();
+  const std::string second = MakeRunFolder(Runs(), "mine", "20261121T034100Z").value();
+  EXPECT_EQ(first, Runs() + "/mine-20261121T034100Z");
+  EXPECT_EQ(second, Runs() + "/mine-20261121T034100Z-2");
+  EXPECT_TRUE(fs::is_directory(first));
+  EXPECT_TRUE(std::regex_match(UtcStamp(), std::regex(R"(\d{8}T\d{6}Z)"))) << UtcStamp();
+}
+
+TEST(RunFolderTest, SaysWhyItCannotBeMade) {
+  ASSERT_TRUE(WriteTextFile(Runs(), "a file").ok());
+  const Result<std::string> folder = MakeRunFolder(Runs() + "/runs", "mine", "now");
+  ASSERT_FALSE(folder.ok());
+  EXPECT_NE(folder.error().message.find("see job.runs"), std::string::npos);
+}
+
+TEST(RunFolderTest, KeepsItsRecord) {
+  const std::string folder = MakeRunFolder(Runs(), "mine", "now").value();
+  ASSERT_TRUE(WriteRunRecord(folder, {"mine", "a.toml", "tcp://a:1", "a:2"}).ok());
+  const Result<RunRecord> record = ReadRunRecord(folder);
+  ASSERT_TRUE(record.ok()) << record.error().message;
+  EXPECT_EQ(record.value().file, "a.toml");
+  EXPECT_EQ(record.value().coordinator, "tcp://a:1");
+  EXPECT_EQ(record.value().http, "a:2");
+  ASSERT_TRUE(WriteTextFile(folder + "/job.json", "no json").ok());
+  EXPECT_FALSE(ReadRunRecord(folder).ok());
+}
+
+TEST(RunFolderTest, FindsTheNewestRunFirst) {
+  EXPECT_TRUE(FindRuns(Runs()).empty());
+  const std::string old_run = MakeRunFolder(Runs(), "z", "1").value();
+  const std::string new_run = MakeRunFolder(Runs(), "a", "2").value();
+  ASSERT_TRUE(MakeRunFolder(Runs(), "none", "3").ok());
+  ASSERT_TRUE(WriteRunRecord(old_run, {}).ok());
+  ASSERT_TRUE(WriteRunRecord(new_run, {}).ok());
+  fs::last_write_time(old_run + "/job.json",
+                      fs::last_write_time(new_run + "/job.json") - std::chrono::hours(1));
+  EXPECT_EQ(FindRuns(Runs()), (std::vector<std::string>{new_run, old_run}));
+}
+
+TEST(RunFolderTest, ShowsTheLastLinesOfALog) {
+  const std::string path = Runs();
+  ASSERT_TRUE(WriteTextFile(path, "1\n2\n3").ok());
+  EXPECT_EQ(LastLines(path, 2), "  2\n  3\n");
+  EXPECT_EQ(LastLines(path + "x", 2), "");
+}
+
+}  // namespace
+}  // namespace shardmill

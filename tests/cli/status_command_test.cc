@@ -1,0 +1,98 @@
+#include "cli/status_command.h"
+
+#include <gtest/gtest.h>
+
+#include <sstream>
+
+#include "cli/run_folder.h"
+#include "common/http/http_server.h"
+
+namespace shardmill {
+namespace {
+
+JobStatus Example() {
+  JobStatus status;
+  status.state = JobStatus::State::kTraining;
+  status.policy = "stale";
+  status.staleness = 3;
+  status.view = 2;
+  JobStatus::Worker worker;
+  worker.state = JobStatus::Worker::State::kTraining;
+  worker.step = 1200;
+  worker.epoch = 2;
+  worker.samples = 100000;
+  worker.seconds = 2;
+  worker.staleness_max = 1;
+  worker.metrics = {{"accuracy", 0.75}, {"train_loss", 0.5}};
+  status.workers.push_back(worker);
+  worker = {.rank = 1, .state = JobStatus::Worker::State::kSilent, .silent_seconds = 12.3};
+  status.workers.push_back(worker);
+  status.shards.push_back({.id = 0,
+                           .endpoint = "tcp://127.0.0.1:7",
+                           .closed = 1199,
+                           .version = 2400,
+                           .units = 2401,
+                           .held_bytes = 4096,
+                           .parked_pulls = 2,
+                           .staleness_max = 1,
+                           .waiting_for = 1});
+  return status;
+}
+
+struct Screen {
+  std::ostringstream out;
+  std::ostringstream err;
+  Console console{.out = out, .err = err};
+};
+
+std::unique_ptr<HttpServer> Serve() {
+  const auto answer = [](const HttpRequest&) { return HttpResponse{.body = ToJson(Example())}; };
+  return HttpServer::Start({}, {{"/status", answer}}).value();
+}
+
+TEST(StatusCommandTest, SaysInAScreenWhatAJobIsDoing) {
+  EXPECT_EQ(
+      DescribeStatus(Example()),
+      "training\n"
+      "policy stale (3), view 2\n"
+      "\n"
+      "rank  state                       epoch  step   samples/s  staleness  metrics\n"
+      "0     training                    2      1,200  50,000     1          accuracy 0.75, "
+      "train_loss 0.5\n"
+      "1     silent, not heard for 12 s  0      0      -          0\n"
+      "\n"
+      "shard  closed  version  units  held  staleness  waiting for       endpoint\n"
+      "0      1,199   2,400    2,401  4KiB  1          rank 1 (2 pulls)  tcp://127.0.0.1:7\n");
+}
+
+TEST(StatusCommandTest, AsksTheCoordinatorThatIsNamed) {
+  const auto server = Serve();
+  Screen screen;
+  const Result<> ran = RunStatus({.http = server->address(), .json = true}, screen.console);
+  ASSERT_TRUE(ran.ok()) << ran.error().message;
+  EXPECT_EQ(screen.out.str(), ToJson(Example()) + "\n");
+}
+
+TEST(StatusCommandTest, FindsTheNewestRunThatAnswers) {
+  const auto server = Serve();
+  const std::string runs = testing::TempDir() + "/found";
+  const std::string folder = MakeRunFolder(runs, "mine", "now").value();
+  ASSERT_TRUE(WriteRunRecord(folder, {.http = server->address()}).ok());
+  const std::string dead = MakeRunFolder(runs, "dead", "now").value();
+  ASSERT_TRUE(WriteRunRecord(dead, {.http = "127.0.0.1:1"}).ok());
+  Screen screen;
+  const Result<> ran = RunStatus({.runs = runs}, screen.console);
+  ASSERT_TRUE(ran.ok()) << ran.error().message;
+  EXPECT_EQ(screen.out.str(), DescribeStatus(Example()));
+}
+
+TEST(StatusCommandTest, SaysThatNoJobIsRunning) {
+  Screen screen;
+  const Result<> ran = RunStatus({.runs = testing::TempDir() + "/none"}, screen.console);
+  ASSERT_FALSE(ran.ok());
+  EXPECT_EQ(ran.error().code, ErrorCode::kUnavailable);
+  EXPECT_EQ(screen.out.str(), "");
+}
+
+}  // namespace
+}  // namespace shardmill
