@@ -5,6 +5,7 @@
 #include <span>
 #include <string>
 
+#include "common/initial.h"
 #include "common/result.h"
 
 namespace shardmill {
@@ -18,10 +19,11 @@ struct Batch {
   uint32_t row_size = 0;
 };
 
-// One tensor that is trained: a dense table of this name on the servers.
+// One tensor that is trained: a dense table of this name on the servers, and where training starts.
 struct ParameterSpec {
   std::string name;
   uint64_t size = 0;
+  Initial initial;
 };
 
 // Sums over rows, so that the parts of a test set add up.
@@ -49,9 +51,6 @@ class Model {
 
   // The same for as long as the model lives.
   virtual std::span<const ParameterSpec> Parameters() const = 0;
-
-  // Where training starts: a function of the seed and the index of the parameter.
-  virtual void InitialParameters(uint64_t seed, size_t index, std::span<float> values) const = 0;
 
   // Fills `gradients` with the mean over the batch and returns its mean loss. A batch without rows
   // has a loss and gradients of zero.

@@ -14,6 +14,7 @@ namespace shardmill::nn {
 struct ParameterInfo {
   std::string name;
   Shape shape;
+  float initial_scale = 0;  // Training starts uniform in [-scale, scale].
 };
 
 // What a layer's backward pass reads and fills. Each filled tensor is written whole.
@@ -42,9 +43,6 @@ class Layer {
   // The output is the input's floats under another shape, and so are their gradients. A network
   // then hands the memory on and calls neither pass; the passes copy, for who has other memory.
   virtual bool IsView() const = 0;
-
-  // Where training starts: a function of the parameter and the stream of chance alone.
-  virtual void Initialize(size_t parameter, uint64_t stream, std::span<float> values) const = 0;
 
   virtual void Forward(ConstTensor input, std::span<const ConstTensor> parameters,
                        Tensor output) const = 0;

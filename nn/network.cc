@@ -78,14 +78,9 @@ Network::Network(const Shape& input, std::vector<std::unique_ptr<Layer>> layers,
 
 const Shape& Network::output() const { return places_.back().layer->output(); }
 
-void Network::Initialize(uint64_t seed, size_t parameter, std::span<float> values) const {
+Initial Network::InitialOf(uint64_t seed, size_t parameter) const {
   SM_ASSERT(parameter < parameters_.size());
-  const Place* owner = nullptr;
-  for (const Place& place : places_) {
-    if (place.parameters_begin <= parameter) owner = &place;
-  }
-  owner->layer->Initialize(parameter - owner->parameters_begin,
-                           Mix(Mix(seed ^ kFirstWeights) + parameter), values);
+  return {parameters_[parameter].initial_scale, Mix(Mix(seed ^ kFirstWeights) + parameter)};
 }
 
 Result<double> Network::Train(std::span<const float> inputs, std::span<const uint32_t> labels,

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "common/initial.h"
 #include "common/result.h"
 #include "nn/arena.h"
 #include "nn/layer.h"
@@ -36,7 +37,7 @@ class Network final {
   const Shape& output() const;
 
   // Where training starts: a function of the seed and the parameter's index.
-  void Initialize(uint64_t seed, size_t parameter, std::span<float> values) const;
+  Initial InitialOf(uint64_t seed, size_t parameter) const;
 
   // `inputs` holds one input() a label. Fills `gradients` with the mean over the batch and returns
   // its mean loss, or zeros for a batch without rows.

@@ -100,7 +100,8 @@ Result<> Serve(const CoordinatorFlags& flags, const DaemonContext& daemon) {
 
   ZmqContext context(static_cast<int>(job.network.io_threads));
   ZmqTransport transport(context, TransportOptionsOf(job));
-  const std::string endpoint = SM_TRY(transport.Bind(SM_TRY(EndpointOf(flags, job))));
+  const std::string wanted = SM_TRY(EndpointOf(flags, job));
+  const std::string endpoint = SM_TRY(transport.Bind(wanted));
   const CoordinatorOptions options = OptionsOf(job);
   Coordinator coordinator(options, clock.Now());
   Messenger messenger(transport, WireLimitsOf(job));

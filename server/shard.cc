@@ -196,6 +196,7 @@ void Shard::On(const Freeze& freeze, const Envelope& /*from*/, Outbox& outbox) {
     return;
   }
   freezing_ = freeze.number;
+  Send(Coordinator(), Status(), outbox);  // So that what people see at a job's end is the end.
   Send(Coordinator(), Frozen{freeze.number, tracker_.States()}, outbox);
 }
 

@@ -21,7 +21,7 @@ Result<> CheckRows(const Batch& batch) {
 }  // namespace
 
 Result<std::unique_ptr<NetworkModel>> NetworkModel::Make(const nn::NetworkSpec& spec,
-                                                         uint32_t classes) {
+                                                         uint32_t classes, uint64_t seed) {
   std::unique_ptr<nn::Network> network = SM_TRY(nn::Network::Make(spec));
   const uint64_t outputs = network->output().size();
   if (outputs < classes) {
@@ -30,17 +30,15 @@ Result<std::unique_ptr<NetworkModel>> NetworkModel::Make(const nn::NetworkSpec& 
                                            std::to_string(classes) +
                                            " classes: it needs one unit a class"};
   }
-  return std::make_unique<NetworkModel>(std::move(network));
+  return std::make_unique<NetworkModel>(std::move(network), seed);
 }
 
-NetworkModel::NetworkModel(std::unique_ptr<nn::Network> network) : network_(std::move(network)) {
-  for (const nn::ParameterInfo& parameter : network_->parameters()) {
-    parameters_.push_back({parameter.name, parameter.shape.size()});
+NetworkModel::NetworkModel(std::unique_ptr<nn::Network> network, uint64_t seed)
+    : network_(std::move(network)) {
+  for (size_t i = 0; i < network_->parameters().size(); ++i) {
+    const nn::ParameterInfo& parameter = network_->parameters()[i];
+    parameters_.push_back({parameter.name, parameter.shape.size(), network_->InitialOf(seed, i)});
   }
-}
-
-void NetworkModel::InitialParameters(uint64_t seed, size_t index, std::span<float> values) const {
-  network_->Initialize(seed, index, values);
 }
 
 Result<double> NetworkModel::Train(const Batch& batch,

@@ -13,12 +13,12 @@ namespace shardmill {
 class NetworkModel final : public Model {
  public:
   // Refuses a network that does not fit itself, or cannot tell the data's classes apart.
-  static Result<std::unique_ptr<NetworkModel>> Make(const nn::NetworkSpec& spec, uint32_t classes);
+  static Result<std::unique_ptr<NetworkModel>> Make(const nn::NetworkSpec& spec, uint32_t classes,
+                                                    uint64_t seed);
 
-  explicit NetworkModel(std::unique_ptr<nn::Network> network);
+  NetworkModel(std::unique_ptr<nn::Network> network, uint64_t seed);
 
   std::span<const ParameterSpec> Parameters() const override { return parameters_; }
-  void InitialParameters(uint64_t seed, size_t index, std::span<float> values) const override;
   Result<double> Train(const Batch& batch, std::span<const std::span<const float>> parameters,
                        std::span<const std::span<float>> gradients) override;
   Result<Evaluation> Evaluate(const Batch& batch,

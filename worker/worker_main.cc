@@ -45,7 +45,8 @@ Result<std::unique_ptr<NetworkModel>> MakeModel(const JobOptions& job, const Dat
   spec.input = SM_TRY(nn::Shape::Make(data.row_shape));
   spec.loss = std::string(NameOf(job.model.loss));
   for (const LayerOptions& layer : job.model.layers) {
-    spec.layers.push_back({std::string(NameOf(layer.type)), layer.units});
+    spec.layers.push_back(
+        nn::LayerSpec{.type = std::string(NameOf(layer.type)), .units = layer.units});
   }
   return NetworkModel::Make(spec, data.classes, job.job.seed);
 }

@@ -84,6 +84,8 @@ text such as `"64MiB"` (`B`, `KiB`, `MiB`, `GiB`, `TiB`).
 
 std::string_view NameOf(PolicyMode mode) { return Lookup(kPolicyModes, mode); }
 std::string_view NameOf(OptimizerName name) { return Lookup(kOptimizers, name); }
+std::string_view NameOf(LayerType type) { return Lookup(kLayerTypes, type); }
+std::string_view NameOf(LossName name) { return Lookup(kLosses, name); }
 
 Policy PolicyOptions::ToPolicy() const {
   switch (mode) {

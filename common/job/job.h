@@ -70,6 +70,7 @@ struct DataOptions {
 };
 
 enum class LayerType : uint8_t { kFlatten, kAffine };
+std::string_view NameOf(LayerType type);
 
 struct LayerOptions {
   LayerType type = LayerType::kFlatten;
@@ -79,6 +80,7 @@ struct LayerOptions {
 };
 
 enum class LossName : uint8_t { kSoftmaxCrossEntropy };
+std::string_view NameOf(LossName name);
 
 struct ModelOptions {
   LossName loss = LossName::kSoftmaxCrossEntropy;

@@ -20,7 +20,6 @@ class Affine final : public Layer {
   const Shape& output() const override { return output_; }
   std::span<const ParameterInfo> parameters() const override { return parameters_; }
   bool IsView() const override { return false; }
-  void Initialize(size_t parameter, uint64_t stream, std::span<float> values) const override;
   void Forward(ConstTensor input, std::span<const ConstTensor> parameters,
                Tensor output) const override;
   void Backward(const BackwardPass& pass) const override;

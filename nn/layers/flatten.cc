@@ -6,10 +6,6 @@
 
 namespace shardmill::nn {
 
-void Flatten::Initialize(size_t parameter, uint64_t, std::span<float>) const {
-  SM_ASSERT(parameter < parameters().size());
-}
-
 void Flatten::Forward(ConstTensor input, std::span<const ConstTensor>, Tensor output) const {
   SM_ASSERT(input.size() == output.size());
   std::copy_n(input.data(), input.size(), output.data());

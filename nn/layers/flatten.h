@@ -16,7 +16,6 @@ class Flatten final : public Layer {
   const Shape& output() const override { return output_; }
   std::span<const ParameterInfo> parameters() const override { return {}; }
   bool IsView() const override { return true; }
-  void Initialize(size_t parameter, uint64_t stream, std::span<float> values) const override;
   void Forward(ConstTensor input, std::span<const ConstTensor> parameters,
                Tensor output) const override;
   void Backward(const BackwardPass& pass) const override;
