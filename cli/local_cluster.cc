@@ -13,7 +13,7 @@ using Children = std::vector<std::unique_ptr<Child>>;
 
 constexpr milliseconds kAnnounceTimeout{30'000};
 constexpr milliseconds kSlice{50};
-constexpr size_t kLogLinesShown = 8;
+constexpr size_t kLogLinesShown = 4;
 
 ErrorCode CodeOf(const ExitStatus& status) {
   switch (static_cast<ExitCode>(status.code)) {

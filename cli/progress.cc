@@ -12,7 +12,7 @@ namespace shardmill {
 namespace {
 
 constexpr std::chrono::seconds kLineEvery{5};
-constexpr size_t kBarColumns = 20;
+constexpr size_t kBarColumns = 16;
 constexpr double kTimeLeftMax = 1e7;  // Of which nobody wants to know more.
 
 // The one that finishes last, among those that train at all.
@@ -81,19 +81,18 @@ std::string Progress::Describe(const JobStatus& status) {
     seconds = std::max(seconds, worker.seconds);
   }
   std::string line = "epoch " + std::to_string(std::min(slowest->epoch + 1, epochs_)) + "/" +
-                     std::to_string(epochs_) + "  step " +
-                     FormatCount(static_cast<double>(slowest->step));
-  for (const auto& [name, value] : ResultOf({}, status).metrics) {
-    if (name == "accuracy" || name == "loss" || name == "train_loss") {
-      line += "  " + name + " " + FormatMetric(value);
-    }
-  }
-  if (seconds > 0) line += "  " + FormatCount(samples / seconds) + " samples/s";
-  line += "  lag " + std::to_string(furthest - slowest->step);
+                     std::to_string(epochs_);
+  // What matters most comes first: a narrow terminal shows no more.
   const double fraction = Fraction(status);
   if (steps_per_epoch_ > 0 && fraction > 0 && fraction < 1) {
     line += "  " + FormatTimeLeft(seconds * (1 - fraction) / fraction) + " left";
   }
+  for (const auto& [name, value] : ResultOf({}, status).metrics) {
+    if (name == "accuracy" || name == "train_loss") line += "  " + name + " " + FormatMetric(value);
+  }
+  if (seconds > 0) line += "  " + FormatCount(samples / seconds) + " samples/s";
+  line += "  step " + FormatCount(static_cast<double>(slowest->step)) + "  lag " +
+          std::to_string(furthest - slowest->step);
   return line;
 }
 
