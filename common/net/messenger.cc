@@ -1,18 +1,36 @@
 #include "common/net/messenger.h"
 
 #include <utility>
+#include <variant>
 
 namespace shardmill {
+namespace {
+
+// Payload frames of messages that travel together; a receiver takes some thousands at most.
+constexpr size_t kFramesMax = 1024;
+
+// What a message adds to the packet that it travels in.
+struct Load {
+  size_t frames = 0;
+  uint64_t bytes = 0;
+};
+
+Load LoadOf(const Message& message) {
+  if (const auto* unit = std::get_if<Unit>(&message)) return {1, unit->gradient.size()};
+  Load load;
+  if (const auto* pulled = std::get_if<Pulled>(&message)) {
+    load.frames = pulled->values.size();
+    for (const Frame& frame : pulled->values) load.bytes += frame.size();
+  }
+  return load;
+}
+
+}  // namespace
 
 void Messenger::Send(Outbox& outbox) {
   for (size_t i = 0; i < outbox.size();) {
     const PeerId peer = outbox[i].peer;
-    packet_.messages.clear();
-    while (i < outbox.size() && outbox[i].peer == peer &&
-           packet_.messages.size() < limits_.messages_max) {
-      packet_.messages.emplace_back(outbox[i].stamp, std::move(outbox[i].message));
-      ++i;
-    }
+    i = Fill(outbox, i);
     const std::vector<Frame> frames = Encode(packet_);
     switch (transport_.Send(peer, frames)) {
       case Sent::kSent:
@@ -28,6 +46,22 @@ void Messenger::Send(Outbox& outbox) {
   }
   outbox.clear();
   packet_.messages.clear();
+}
+
+size_t Messenger::Fill(Outbox& outbox, size_t first) {
+  packet_.messages.clear();
+  Load load;
+  size_t i = first;
+  for (; i < outbox.size() && outbox[i].peer == outbox[first].peer; ++i) {
+    const Load more = LoadOf(outbox[i].message);
+    load.frames += more.frames;
+    load.bytes += more.bytes;
+    const bool over = packet_.messages.size() >= limits_.messages_max || load.frames > kFramesMax ||
+                      load.bytes > limits_.message_bytes_max;
+    if (over && i > first) break;
+    packet_.messages.emplace_back(outbox[i].stamp, std::move(outbox[i].message));
+  }
+  return i;
 }
 
 Result<> Messenger::Poll(std::chrono::milliseconds timeout, std::vector<Envelope>& messages,

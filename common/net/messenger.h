@@ -44,6 +44,9 @@ class Messenger final {
   const Counters& counters() const { return counters_; }
 
  private:
+  // Moves the next messages for one peer into packet_; returns the first that has to wait.
+  size_t Fill(Outbox& outbox, size_t first);
+
   Transport& transport_;
   WireLimits limits_;
   Counters counters_;

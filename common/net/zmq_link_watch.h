@@ -1,6 +1,5 @@
 #pragma once
 
-#include <memory>
 #include <string>
 #include <zmq.hpp>
 
@@ -12,6 +11,9 @@ namespace shardmill {
 class LinkWatch final {
  public:
   LinkWatch(zmq::context_t& context, zmq::socket_t& watched);
+  ~LinkWatch();
+  LinkWatch(const LinkWatch&) = delete;
+  LinkWatch& operator=(const LinkWatch&) = delete;
 
   // Takes in what has happened since.
   void Drain();
@@ -20,10 +22,11 @@ class LinkWatch final {
   std::string Words(const std::string& endpoint) const;
 
  private:
+  void* watched_;  // ZeroMQ's handle; the socket outlives the watch.
   zmq::socket_t events_;
   bool connected_ = false;  // The handshake succeeded, and nothing has ended it.
   bool accepted_ = false;   // A TCP connection was made since the last success.
-  bool foreign_ = false;    // What answered does not speak ZeroMQ.
+  bool foreign_ = false;    // What answered last does not speak ZeroMQ.
 };
 
 }  // namespace shardmill

@@ -2,7 +2,7 @@
 
 #include <cerrno>
 #include <cstring>
-#include <deque>
+#include <list>
 #include <map>
 #include <optional>
 #include <utility>
@@ -16,6 +16,8 @@ namespace {
 
 // Below this a copy costs less than the bookkeeping of a shared frame.
 constexpr size_t kCopyBytesMax = 1024;
+// Of a multipart message, beside its payload.
+constexpr uint64_t kHeaderBytes = uint64_t{8} << 20;
 // Messages taken from one socket before the others have their turn.
 constexpr int kDrainMax = 256;
 
@@ -60,14 +62,54 @@ void SetCommon(zmq::socket_t& socket, const ZmqOptions& options) {
   socket.set(zmq::sockopt::tcp_keepalive_idle, 30);
 }
 
-Error NetError(const std::string& doing, const zmq::error_t& error) {
-  return {ErrorCode::kBadUsage, doing + ": " + error.what()};
+// What ZeroMQ's refusal of an endpoint means, and how to mend it.
+Error EndpointError(const std::string& doing, const zmq::error_t& error) {
+  std::string why = error.what();
+  switch (error.num()) {
+    case EADDRINUSE:
+      why = "the port is in use; end the program that has it or choose another port";
+      break;
+    case EINVAL:
+    case EPROTONOSUPPORT:
+    case ENOCOMPATPROTO:
+      why = "it is no address; write tcp://HOST:PORT";
+      break;
+    case ENODEV:
+    case EADDRNOTAVAIL:
+      why = "this machine has no such address";
+      break;
+    case EACCES:
+      why = "this user may not have the port; choose one above 1023";
+      break;
+    default:
+      break;
+  }
+  return {ErrorCode::kBadUsage, doing + ": " + why};
+}
+
+// Sends one part. A signal must not tear a message apart: what follows would be read as its rest.
+bool SendPart(zmq::socket_t& socket, zmq::message_t part, bool more) {
+  const auto flags =
+      more ? zmq::send_flags::dontwait | zmq::send_flags::sndmore : zmq::send_flags::dontwait;
+  while (true) {
+    try {
+      return socket.send(part, flags).has_value();
+    } catch (const zmq::error_t& error) {
+      if (error.num() != EINTR) throw;
+    }
+  }
 }
 
 struct Dealer {
   std::string endpoint;
   zmq::socket_t socket;
-  LinkWatch watch;
+  std::unique_ptr<LinkWatch> watch;
+};
+
+// One who connected to us.
+struct Caller {
+  PeerId peer;
+  std::string routing_id;
 };
 
 }  // namespace
@@ -88,15 +130,16 @@ struct ZmqTransport::Impl {
   void Drain(zmq::socket_t& socket, std::optional<PeerId> peer, std::vector<Received>& received);
   // The frames of one message; nothing where there is none, or where it is over the limits.
   bool ReceiveOne(zmq::socket_t& socket, std::vector<zmq::message_t>& parts, bool& over);
+  // The number of a caller, who is the last to be forgotten from now on.
   PeerId PeerOf(const zmq::message_t& routing_id);
 
   zmq::context_t& context;
   ZmqOptions options;
   uint64_t next_peer = 1;
   std::optional<zmq::socket_t> router;
-  std::map<std::string, PeerId> peer_of;  // By routing id.
-  std::map<PeerId, std::string> routing_id_of;
-  std::deque<PeerId> peers;  // The oldest first.
+  std::list<Caller> callers;  // Who has been silent longest stands first.
+  std::map<std::string, std::list<Caller>::iterator> by_routing_id;
+  std::map<PeerId, std::list<Caller>::iterator> by_peer;
   std::map<PeerId, Dealer> dealers;
 };
 
@@ -114,12 +157,7 @@ Result<std::string> ZmqTransport::Bind(const std::string& endpoint) {
     impl_->router.emplace(std::move(socket));
     return bound;
   } catch (const zmq::error_t& error) {
-    if (error.num() == EADDRINUSE) {
-      return Error{ErrorCode::kBadUsage,
-                   "cannot listen at " + endpoint +
-                       ": the port is in use; end the program that has it or choose another port"};
-    }
-    return NetError("cannot listen at " + endpoint, error);
+    return EndpointError("cannot listen at " + endpoint, error);
   }
 }
 
@@ -127,13 +165,13 @@ Result<PeerId> ZmqTransport::Connect(const std::string& endpoint) {
   try {
     zmq::socket_t socket(impl_->context, zmq::socket_type::dealer);
     SetCommon(socket, impl_->options);
-    LinkWatch watch(impl_->context, socket);
+    auto watch = std::make_unique<LinkWatch>(impl_->context, socket);
     socket.connect(endpoint);
     const PeerId peer{impl_->next_peer++};
     impl_->dealers.emplace(peer, Dealer{endpoint, std::move(socket), std::move(watch)});
     return peer;
   } catch (const zmq::error_t& error) {
-    return NetError("cannot connect to " + endpoint, error);
+    return EndpointError("cannot connect to " + endpoint, error);
   }
 }
 
@@ -145,26 +183,28 @@ Sent ZmqTransport::Send(PeerId peer, std::span<const Frame> frames) {
   if (dealer != impl_->dealers.end()) {
     return impl_->SendOn(dealer->second.socket, nullptr, frames);
   }
-  const auto routing_id = impl_->routing_id_of.find(peer);
-  if (routing_id == impl_->routing_id_of.end() || !impl_->router) return Sent::kUnknown;
-  return impl_->SendOn(*impl_->router, &routing_id->second, frames);
+  const auto caller = impl_->by_peer.find(peer);
+  if (caller == impl_->by_peer.end() || !impl_->router) return Sent::kUnknown;
+  return impl_->SendOn(*impl_->router, &caller->second->routing_id, frames);
 }
 
-// The first part decides: once ZeroMQ has taken it, it takes the rest.
+// The first part decides: once ZeroMQ has taken it, it takes the rest, unless the connection ends
+// between two parts. Then the rest is still handed over, for ZeroMQ to drop up to the last part.
 Sent ZmqTransport::Impl::SendOn(zmq::socket_t& socket, const std::string* routing_id,
                                 std::span<const Frame> frames) {
   try {
-    const auto flags = [](bool more) {
-      return more ? zmq::send_flags::dontwait | zmq::send_flags::sndmore
-                  : zmq::send_flags::dontwait;
-    };
-    if (routing_id != nullptr && !socket.send(zmq::buffer(*routing_id), flags(true))) {
-      return Sent::kFull;
-    }
+    bool begun = routing_id != nullptr;
+    if (begun && !SendPart(socket, zmq::message_t(*routing_id), true)) return Sent::kFull;
+    Sent sent = Sent::kSent;
     for (size_t i = 0; i < frames.size(); ++i) {
-      if (!socket.send(MessageOf(frames[i]), flags(i + 1 < frames.size()))) return Sent::kFull;
+      if (SendPart(socket, MessageOf(frames[i]), i + 1 < frames.size())) {
+        begun = true;
+        continue;
+      }
+      if (!begun) return Sent::kFull;
+      sent = Sent::kUnknown;
     }
-    return Sent::kSent;
+    return sent;
   } catch (const zmq::error_t&) {
     return Sent::kUnknown;  // EHOSTUNREACH: the peer has gone.
   }
@@ -184,7 +224,7 @@ Result<> ZmqTransport::Poll(std::chrono::milliseconds timeout, std::vector<Recei
       impl.Drain(*impl.router, std::nullopt, received);
     }
     for (auto& [peer, dealer] : impl.dealers) {
-      dealer.watch.Drain();
+      dealer.watch->Drain();
       if ((items[i++].revents & ZMQ_POLLIN) != 0) impl.Drain(dealer.socket, peer, received);
     }
     return {};
@@ -196,7 +236,7 @@ Result<> ZmqTransport::Poll(std::chrono::milliseconds timeout, std::vector<Recei
 
 std::string ZmqTransport::Trouble(PeerId peer) const {
   const auto found = impl_->dealers.find(peer);
-  return found == impl_->dealers.end() ? "" : found->second.watch.Words(found->second.endpoint);
+  return found == impl_->dealers.end() ? "" : found->second.watch->Words(found->second.endpoint);
 }
 
 void ZmqTransport::Impl::Drain(zmq::socket_t& socket, std::optional<PeerId> peer,
@@ -221,28 +261,32 @@ bool ZmqTransport::Impl::ReceiveOne(zmq::socket_t& socket, std::vector<zmq::mess
   parts.clear();
   over = false;
   bool more = true;
+  uint64_t bytes = 0;
   while (more) {
     zmq::message_t part;
     if (!socket.recv(part, zmq::recv_flags::dontwait)) return false;
     more = part.more();
-    over = over || parts.size() > options.frames_max;
+    bytes += part.size();
+    over = over || parts.size() > options.frames_max ||
+           bytes > options.message_bytes_max + kHeaderBytes;
     if (!over) parts.push_back(std::move(part));
   }
   return true;
 }
 
 PeerId ZmqTransport::Impl::PeerOf(const zmq::message_t& routing_id) {
-  const auto [entry, is_new] = peer_of.try_emplace(routing_id.to_string());
-  if (!is_new) return entry->second;
-  entry->second = PeerId{next_peer++};
-  routing_id_of[entry->second] = entry->first;
-  peers.push_back(entry->second);
-  const PeerId peer = entry->second;
-  if (peers.size() > options.peers_max) {
-    const auto oldest = routing_id_of.find(peers.front());
-    peer_of.erase(oldest->second);
-    routing_id_of.erase(oldest);
-    peers.pop_front();
+  const auto [known, is_new] = by_routing_id.try_emplace(routing_id.to_string());
+  if (!is_new) {
+    callers.splice(callers.end(), callers, known->second);
+    return known->second->peer;
+  }
+  const PeerId peer{next_peer++};
+  known->second = callers.insert(callers.end(), {peer, known->first});
+  by_peer[peer] = known->second;
+  if (callers.size() > options.peers_max) {
+    by_peer.erase(callers.front().peer);
+    by_routing_id.erase(callers.front().routing_id);
+    callers.pop_front();
   }
   return peer;
 }

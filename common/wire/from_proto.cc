@@ -29,7 +29,7 @@ Result<> CheckList(int size, const In& in) {
 
 Result<> CheckWeight(double samples) {
   if (std::isfinite(samples) && samples >= 0) return {};
-  return Bad("a weight that is no number of samples");
+  return Bad("an amount that is negative or no number");
 }
 
 // A frame as floats, wherever it lies: small frames may come at any address.
@@ -178,6 +178,8 @@ Result<Message> Read(const wire::Pulled& from, const In& in) {
 
 Result<Message> Read(const wire::Report& from, const In& in) {
   SM_TRY(CheckList(from.metrics_size(), in));
+  SM_TRY(CheckWeight(from.samples()));
+  SM_TRY(CheckWeight(from.seconds()));
   Report report;
   report.sender = Get(from.sender());
   report.step = from.step();

@@ -16,7 +16,8 @@ namespace {
 // stranger, or another version, before anything of theirs is parsed.
 constexpr std::array<unsigned char, 4> kMagic = {0xab, 'S', 'M', 'L'};
 constexpr size_t kPrefixBytes = kMagic.size() + sizeof(uint32_t);
-constexpr uint64_t kHeaderBytesMax = uint64_t{64} << 20;
+// Parsed, a hostile header takes some forty times its size.
+constexpr uint64_t kHeaderBytesMax = uint64_t{8} << 20;
 
 Error Bad(const std::string& what) { return {ErrorCode::kBadInput, what}; }
 
@@ -47,11 +48,15 @@ Result<std::span<const std::byte>> CheckPrefix(std::span<const std::byte> header
 
 Result<> CheckSizes(std::span<const Frame> frames, const WireLimits& limits) {
   if (frames.empty()) return Bad("a message without a header");
-  if (frames.front().size() > kHeaderBytesMax) return Bad("a header that is too large");
+  if (frames.front().size() > kHeaderBytesMax) {
+    return Bad("a header of " + std::to_string(frames.front().size()) + " bytes; at most " +
+               std::to_string(kHeaderBytesMax) + " are taken");
+  }
   uint64_t bytes = 0;
-  for (const Frame& frame : frames) bytes += frame.size();
+  for (const Frame& frame : frames.subspan(1)) bytes += frame.size();
   if (bytes > limits.message_bytes_max) {
-    return Bad("a message of " + std::to_string(bytes) + " bytes");
+    return Bad("a message of " + std::to_string(bytes) + " bytes; at most " +
+               std::to_string(limits.message_bytes_max) + " are taken");
   }
   return {};
 }
