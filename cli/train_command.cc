@@ -123,6 +123,7 @@ class Training final {
 
 Result<> RunTrain(const TrainFlags& flags, const Console& console, const StopSource& stop) {
   Job job = SM_TRY(LoadJob(flags.job.file, {flags.job.sets, console.environment}));
+  SM_TRY(CheckTrainable(job.options));
   LocalClusterOptions cluster;
   cluster.programs = SM_TRY(FindPrograms());
   cluster.job = flags.job;

@@ -80,6 +80,7 @@ struct WorkerMetrics {
 Result<> Train(const WorkerFlags& flags, const DaemonContext& daemon, WorkerMetrics& metrics,
                std::atomic<bool>& joined) {
   const JobOptions& job = daemon.job;
+  SM_TRY(CheckTrainable(job));
   const DataSet train = SM_TRY(ReadIdxFolder(job.data.folder, DataPart::kTrain));
   const DataSet test = SM_TRY(ReadIdxFolder(job.data.folder, DataPart::kTest));
   const std::unique_ptr<NetworkModel> model = SM_TRY(MakeModel(job, train));

@@ -277,7 +277,7 @@ void Section::AddTables(std::string_view key, const Section& inner, std::string_
                         std::function<void()> clear) {
   Option& option = Add(key, help);
   option.takes = "a list of tables";
-  option.range = "at least one";
+  option.range = "a list of tables";
   for (const Option& declared : inner.options()) {
     Option& copy = option.inner.emplace_back(declared);
     copy.read = nullptr;  // Bound to an example that is gone by then.
@@ -297,7 +297,6 @@ void Section::AddTables(std::string_view key, const Section& inner, std::string_
                                                                const Reading& reading) {
     if (!Expect(option, node, Kind::kList, reading)) return;
     clear();
-    if (node.items.empty()) return FailRange(reading, "empty", "at least one table");
     for (size_t i = 0; i < node.items.size(); ++i) {
       Reading at = reading;
       at.key += "[" + std::to_string(i) + "]";

@@ -147,7 +147,7 @@ class Section final {
         });
   }
 
-  // A list of tables, at least one where it is given. T declares its own keys: void
+  // A list of tables. T declares its own keys: void
   // Declare(Section&).
   template <class T>
   void Tables(std::string_view key, std::vector<T>* field, std::string_view help) {

@@ -58,6 +58,8 @@ bool IsPath(std::string_view path) {
 
 bool IsAddress(std::string_view text) { return ParseAddress(text).has_value(); }
 
+bool IsPathOrNone(std::string_view path) { return path.empty() || IsPath(path); }
+
 constexpr std::string_view kPathForm = "a path";
 constexpr std::string_view kHostForm = "a host name or number, without a port";
 
@@ -158,9 +160,8 @@ void OptimizerOptions::Declare(Section& section) {
 void DataOptions::Declare(Section& section) {
   section.Choice("format", &format, kFormats,
                  "How the files are written: \"idx\" is that of MNIST, gzip or not.");
-  section.Text("folder", &folder, {.form = kPathForm, .accepts = IsPath},
-               "The folder that holds the data set's files.");
-  section.Demand("folder");
+  section.Text("folder", &folder, {.form = kPathForm, .accepts = IsPathOrNone},
+               "The folder that holds the data set's files; shardmill-worker needs it.");
   section.Number("batch_size", &batch_size,
                  {.at_least = 1, .at_most = uint64_t{1} << 20, .unit = "samples"},
                  "Samples of one worker in one step.");
@@ -180,8 +181,8 @@ void ModelOptions::Declare(Section& section) {
   section.Choice("loss", &loss, kLosses, "What training makes small.");
   section.Choices("metrics", &metrics, {"accuracy", "loss"},
                   "What is measured on the test set at the end.");
-  section.Tables("layers", &layers, "The network, from the input to the loss.");
-  section.Demand("layers");
+  section.Tables("layers", &layers,
+                 "The network, from the input to the loss; shardmill-worker needs it.");
 }
 
 void TrainOptions::Declare(Section& section) {
@@ -261,6 +262,16 @@ Result<Job> ParseJob(const std::string& name, std::string_view text,
   job.options.Declare(schema);
   job.listing = SM_TRY(config::Load(schema, name, text, overrides));
   return job;
+}
+
+Result<> CheckTrainable(const JobOptions& job) {
+  if (job.data.folder.empty()) {
+    return Error{ErrorCode::kBadUsage, "\"data.folder\" is missing: it says where the samples lie"};
+  }
+  if (job.model.layers.empty()) {
+    return Error{ErrorCode::kBadUsage, "\"model.layers\" is missing: it says what is trained"};
+  }
+  return {};
 }
 
 Result<Job> LoadJob(const std::string& path, const config::Overrides& overrides) {

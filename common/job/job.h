@@ -153,6 +153,10 @@ Result<Job> LoadJob(const std::string& path, const config::Overrides& overrides)
 Result<Job> ParseJob(const std::string& name, std::string_view text,
                      const config::Overrides& overrides);
 
+// Whether a worker of ours can train this: it names data and a network. A job whose model is a
+// program of the user's own does not.
+Result<> CheckTrainable(const JobOptions& job);
+
 // Every key of the job file, "section.key" and "section.key[].key".
 std::vector<std::string> JobKeys();
 

@@ -48,12 +48,15 @@ TEST(JobTest, HasDefaultsForAllButDataAndLayers) {
   EXPECT_TRUE(options.http.enabled);
 }
 
-TEST(JobTest, NamesWhatMustBeGiven) {
-  const Result<Job> job = ParseJob("j.toml", "", {});
-  ASSERT_FALSE(job.ok());
-  EXPECT_EQ(job.error().message,
-            "j.toml: \"data.folder\" is missing: The folder that holds the data set's files.\n"
-            "j.toml: \"model.layers\" is missing: The network, from the input to the loss.");
+TEST(JobTest, NamesWhatAWorkerNeedsAndAModelOfOnesOwnDoesNot) {
+  const Result<Job> nothing = ParseJob("j.toml", "", {});
+  ASSERT_TRUE(nothing.ok());
+  EXPECT_EQ(CheckTrainable(nothing.value().options).error().message,
+            "\"data.folder\" is missing: it says where the samples lie");
+  const Result<Job> data = ParseJob("j.toml", "data.folder = \"d\"", {});
+  ASSERT_TRUE(data.ok());
+  EXPECT_EQ(CheckTrainable(data.value().options).error().message,
+            "\"model.layers\" is missing: it says what is trained");
 }
 
 TEST(JobTest, ReadsEachKeyIntoItsOwnField) {
@@ -188,7 +191,7 @@ TEST(JobTest, RefusesNamesAndAddressesThatCannotBe) {
             "tcp://HOST:PORT");
   EXPECT_EQ(ErrorOf({"http.bind=a b"}),
             "--set: \"http.bind\" is \"a b\"; it must be a host name or number, without a port");
-  EXPECT_EQ(ErrorOf({"data.folder="}), "--set: \"data.folder\" is \"\"; it must be a path");
+  EXPECT_EQ(ErrorOf({"job.runs="}), "--set: \"job.runs\" is \"\"; it must be a path");
   EXPECT_EQ(ErrorOf({"optimizer.name=adma"}),
             "--set: \"optimizer.name\" is \"adma\"; it must be \"sgd\"");
 }
