@@ -29,7 +29,7 @@ bool PsClient::Ready() const {
 
 void PsClient::MakeTable(TimePoint now, const TableSpec& spec, Outbox& outbox) {
   wanted_tables_.emplace(spec.name, spec);
-  asked_at_ = now;
+  coordinator_.MarkFirst(now);
   SendToCoordinator(shardmill::MakeTable{sender(), spec}, outbox);
 }
 
@@ -72,7 +72,7 @@ Result<Ticket> PsClient::Pull(TimePoint now, const TablePlace& table, uint64_t b
                  flying.pull = {sender(), step_, next_id_++, table.id, at, size, closed_min};
                  flying.into = into.subspan(at - begin, size);
                  flying.ticket = ticket.id;
-                 flying.sent_at = now;
+                 flying.asked.MarkFirst(now);
                  ++operation.open;
                  SendTo(shard, flying.pull, outbox);
                  pulls_.emplace(flying.pull.pull, std::move(flying));
@@ -138,7 +138,7 @@ void PsClient::ResetStep() {
     shard.units = 0;
     shard.flying_bytes = 0;
     shard.ended = false;
-    shard.end_at.reset();
+    shard.end = {};
     shard.waiting.clear();
   }
 }
@@ -166,7 +166,7 @@ void PsClient::SendReport(Report report, Outbox& outbox) const {
 void PsClient::SayGoodbye(TimePoint now, bool done, Outbox& outbox) {
   leaving_ = true;
   leaving_done_ = done;
-  asked_at_ = now;
+  coordinator_.MarkFirst(now);
   SendToCoordinator(Goodbye{sender(), done, step_ - 1}, outbox);
 }
 
@@ -206,28 +206,32 @@ void PsClient::Tick(TimePoint now, Outbox& outbox) {
   if (failure_ || left_) return;
   TickCoordinator(now, outbox);
   for (auto& [id, shard] : shards_) {
-    if (!shard.peer || shard.welcomed || !Due(shard.hello_at, now)) continue;
-    shard.hello_at = now;
+    if (!shard.peer || shard.welcomed || !Due(shard.hello, now)) continue;
+    shard.hello.Mark(now);
     Hello hello;
     hello.role = Role::kWorker;
     SendTo(id, hello, outbox);
   }
   for (auto& [id, flying] : units_) {
-    if (!flying.sent_at || !Due(flying.sent_at, now)) continue;
-    flying.sent_at = now;
+    if (!flying.asked.ever() || !Due(flying.asked, now)) continue;
+    flying.asked.Mark(now);
     SendTo(flying.shard, flying.unit, outbox);
   }
   for (auto& [id, flying] : pulls_) {
-    if (!Due(flying.sent_at, now)) continue;
-    flying.sent_at = now;
+    if (!Due(flying.asked, now)) continue;
+    flying.asked.Mark(now);
     SendTo(flying.shard, flying.pull, outbox);
   }
   SendEnds(now, outbox);
 }
 
 void PsClient::TickCoordinator(TimePoint now, Outbox& outbox) {
-  if (!Due(asked_at_, now)) return;
-  asked_at_ = now;
+  if (!Due(coordinator_, now)) return;
+  if (granted_) {
+    coordinator_.Mark(now);
+  } else {
+    coordinator_.MarkFirst(now);  // A repeated Join is also the sign of life of one who waits.
+  }
   if (coordinator_boot_.value == 0) {
     Hello hello;
     hello.role = Role::kWorker;
@@ -246,12 +250,12 @@ void PsClient::TickCoordinator(TimePoint now, Outbox& outbox) {
 
 void PsClient::SendUnits(TimePoint now, Outbox& outbox) {
   for (auto& [id, flying] : units_) {
-    if (flying.sent_at) continue;
+    if (flying.asked.ever()) continue;
     Shard& shard = shards_[flying.shard];
     const uint64_t size = flying.unit.gradient.size();
     if (shard.flying_bytes > 0 && shard.flying_bytes + size > options_.window_bytes) continue;
     shard.flying_bytes += size;
-    flying.sent_at = now;
+    flying.asked.Mark(now);
     SendTo(flying.shard, flying.unit, outbox);
   }
 }
@@ -260,20 +264,20 @@ void PsClient::SendUnits(TimePoint now, Outbox& outbox) {
 // may follow the last unit at once: that shard takes it only when it is whole.
 void PsClient::SendEnds(TimePoint now, Outbox& outbox) {
   if (!ending_) return;
-  const bool queued = std::ranges::any_of(
-      units_, [](const auto& entry) { return !entry.second.sent_at.has_value(); });
+  const bool queued =
+      std::ranges::any_of(units_, [](const auto& entry) { return !entry.second.asked.ever(); });
   const bool early = shards_.size() == 1 || Mutated(Mutation::kEndBeforeAllHeld);
   if (early ? queued : !units_.empty()) return;
   ends_sent_ = true;
   for (auto& [id, shard] : shards_) {
-    if (shard.ended || !Due(shard.end_at, now)) continue;
-    shard.end_at = now;
+    if (shard.ended || !Due(shard.end, now)) continue;
+    shard.end.Mark(now);
     SendTo(id, End{sender(), step_, attempt_, shard.units, samples_}, outbox);
   }
 }
 
-bool PsClient::Due(const std::optional<TimePoint>& at, TimePoint now) const {
-  return !at || now - *at >= options_.retry_after;
+bool PsClient::Due(const Asked& asked, TimePoint now) const {
+  return asked.Due(now, options_.retry_after);
 }
 
 void PsClient::SendTo(ShardId shard, Message message, Outbox& outbox) const {

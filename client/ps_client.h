@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -21,6 +22,29 @@ struct PsClientOptions {
   Duration retry_after = std::chrono::milliseconds(500);
   uint64_t unit_bytes = uint64_t{1} << 20;     // Largest payload of one message.
   uint64_t window_bytes = uint64_t{64} << 20;  // Units to one shard that are not yet held.
+};
+
+// When something was asked, and when it is time to ask again: after retry_after, then after twice
+// as long, up to sixteen times, so that a slow peer is not buried under repeats. A value.
+class Asked final {
+ public:
+  bool ever() const { return at_.has_value(); }
+  bool Due(TimePoint now, Duration retry_after) const {
+    return !at_ || now - *at_ >= retry_after * (1 << std::min(repeats_, 4));
+  }
+  void Mark(TimePoint now) {
+    if (at_) ++repeats_;
+    at_ = now;
+  }
+  // Asked for the first time, now.
+  void MarkFirst(TimePoint now) {
+    at_ = now;
+    repeats_ = 0;
+  }
+
+ private:
+  std::optional<TimePoint> at_;
+  int repeats_ = 0;
 };
 
 // A worker's side of the protocol without IO: joins, cuts pushes and pulls by the shard map, keeps
@@ -86,25 +110,25 @@ class PsClient final {
   struct Shard {
     std::optional<PeerId> peer;
     bool welcomed = false;
-    std::optional<TimePoint> hello_at;
+    Asked hello;
     uint32_t units = 0;         // Of this step, queued or sent.
     uint64_t flying_bytes = 0;  // Of units sent and not held.
     bool ended = false;
-    std::optional<TimePoint> end_at;
+    Asked end;
     std::string waiting;  // What the shard last said it waits for.
   };
   struct FlyingUnit {
     ShardId shard;
     Unit unit;
     uint64_t ticket = 0;
-    std::optional<TimePoint> sent_at;  // None: waits for room in the window.
+    Asked asked;  // Never: waits for room in the window.
   };
   struct FlyingPull {
     ShardId shard;
     shardmill::Pull pull;
     std::span<float> into;
     uint64_t ticket = 0;
-    TimePoint sent_at{};
+    Asked asked;
   };
   struct Operation {
     uint32_t open = 0;  // Parts not answered.
@@ -124,7 +148,7 @@ class PsClient final {
   bool PassStamp(const Envelope& from) const;
   Shard* FindShard(const Envelope& from, ShardId* id);
   Result<> CheckRange(const TablePlace& table, uint64_t begin, uint64_t count) const;
-  bool Due(const std::optional<TimePoint>& at, TimePoint now) const;
+  bool Due(const Asked& asked, TimePoint now) const;
   void TickCoordinator(TimePoint now, Outbox& outbox);
   void SendUnits(TimePoint now, Outbox& outbox);
   void SendEnds(TimePoint now, Outbox& outbox);
@@ -142,7 +166,7 @@ class PsClient final {
   bool leaving_ = false;
   bool leaving_done_ = false;
   bool left_ = false;
-  std::optional<TimePoint> asked_at_;
+  Asked coordinator_;
   std::string coordinator_words_;  // What the coordinator last said of our wait.
   std::map<std::string, TableSpec> wanted_tables_;
   View view_;

@@ -47,7 +47,7 @@ void PsClient::On(const Welcome& /*welcome*/, TimePoint now, const Envelope& fro
     if (coordinator_boot_.value != 0) return;
     coordinator_boot_ = from.stamp.from;
     job_ = from.stamp.job;
-    asked_at_ = now;
+    coordinator_.MarkFirst(now);
     SendToCoordinator(Join{options_.rank}, outbox);
     return;
   }
@@ -92,8 +92,8 @@ void PsClient::On(const Refused& refused, TimePoint now, const Envelope& from, O
     case Refusal::kBusy:
       // Asked again when the retry is due.
       if (shard != nullptr) shard->waiting = refused.words;
-      if (Due(asked_at_, now) && granted_) {
-        asked_at_ = now;
+      if (Due(coordinator_, now) && granted_) {
+        coordinator_.Mark(now);
         SendToCoordinator(GetView{}, outbox);
       }
       return;
@@ -103,7 +103,7 @@ void PsClient::On(const Refused& refused, TimePoint now, const Envelope& from, O
 void PsClient::On(const Granted& granted, TimePoint now, const Envelope& from, Outbox& /*outbox*/) {
   if (from.peer != options_.coordinator || granted_ || granted.rank != options_.rank) return;
   granted_ = true;
-  asked_at_ = now;
+  coordinator_.MarkFirst(now);
   incarnation_ = granted.incarnation;
   step_ = granted.ended + 1;
 }

@@ -172,8 +172,9 @@ void Coordinator::CheckLeases(TimePoint now) {
   using State = RankStatus::State;
   for (RankStatus& rank : ranks_) {
     if (now < rank.lease_until) continue;
-    // One that only waits may be forgotten; one that trains is awaited: its place stays.
-    if (rank.state == State::kWaiting) rank.state = State::kAbsent;
+    // One that only waits may be forgotten, but not while the view that lets it in is being made:
+    // the first view has everybody. One that trains is awaited: its place stays.
+    if (rank.state == State::kWaiting && phase_ == Phase::kIdle) rank.state = State::kAbsent;
     if (rank.state == State::kTraining) rank.state = State::kSilent;
   }
 }
