@@ -12,7 +12,7 @@ namespace shardmill::config {
 // What stands above the file: flags first, then the environment.
 struct Overrides {
   std::vector<std::string> sets = {};      // Each as "section.key=value".
-  std::vector<Variable> environment = {};  // All of it; names without kEnvironmentPrefix are not ours.
+  std::vector<Variable> environment = {};  // All of it; without kEnvironmentPrefix it is not ours.
 };
 
 // "SHARDMILL__POLICY__MODE" is policy.mode.

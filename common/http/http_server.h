@@ -12,6 +12,7 @@
 
 namespace shardmill {
 
+// What a client asked for, as far as handlers need it. A value.
 struct HttpRequest {
   std::string path;
   std::vector<std::string> parameters;  // Names of what stands behind the question mark.

@@ -15,6 +15,7 @@
 // are the defaults. Values that anybody may copy and read.
 namespace shardmill {
 
+// [job]: what the run is called, where it writes, and its seed.
 struct GeneralOptions {
   std::string name = "job";
   uint64_t seed = 1;
@@ -23,6 +24,7 @@ struct GeneralOptions {
   void Declare(config::Section& section);
 };
 
+// [cluster]: how many processes there are, where they meet, and how long they wait.
 struct ClusterOptions {
   uint32_t servers = 1;
   uint32_t shards_per_server = 1;
@@ -41,6 +43,7 @@ struct ClusterOptions {
 enum class PolicyMode : uint8_t { kSync, kStale, kAsync };
 std::string_view NameOf(PolicyMode mode);
 
+// [policy]: how far the fastest worker may be ahead of the slowest.
 struct PolicyOptions {
   PolicyMode mode = PolicyMode::kSync;
   uint32_t staleness = 1;  // Read with kStale alone.
@@ -52,6 +55,7 @@ struct PolicyOptions {
 enum class OptimizerName : uint8_t { kSgd };
 std::string_view NameOf(OptimizerName name);
 
+// [optimizer]: how a server turns a gradient into a change.
 struct OptimizerOptions {
   OptimizerName name = OptimizerName::kSgd;
   double learning_rate = 0.1;
@@ -61,6 +65,7 @@ struct OptimizerOptions {
 
 enum class DataFormat : uint8_t { kIdx };
 
+// [data]: what is read, from where, and in batches of which size.
 struct DataOptions {
   DataFormat format = DataFormat::kIdx;
   std::string folder;
@@ -72,6 +77,7 @@ struct DataOptions {
 enum class LayerType : uint8_t { kFlatten, kAffine };
 std::string_view NameOf(LayerType type);
 
+// One of the layers that [model] lists.
 struct LayerOptions {
   LayerType type = LayerType::kFlatten;
   uint64_t units = 0;  // Read with kAffine alone.
@@ -82,6 +88,7 @@ struct LayerOptions {
 enum class LossName : uint8_t { kSoftmaxCrossEntropy };
 std::string_view NameOf(LossName name);
 
+// [model]: the network that is trained.
 struct ModelOptions {
   LossName loss = LossName::kSoftmaxCrossEntropy;
   std::vector<std::string> metrics = {"accuracy"};  // "accuracy", "loss".
@@ -90,6 +97,7 @@ struct ModelOptions {
   void Declare(config::Section& section);
 };
 
+// [train]: for how long, and how often progress is told.
 struct TrainOptions {
   uint32_t epochs = 1;
   uint32_t report_every = 20;
@@ -97,6 +105,7 @@ struct TrainOptions {
   void Declare(config::Section& section);
 };
 
+// [network]: sizes and waits of what travels between processes.
 struct NetworkOptions {
   uint32_t io_threads = 1;
   uint64_t unit_bytes = uint64_t{1} << 20;
@@ -109,6 +118,7 @@ struct NetworkOptions {
   void Declare(config::Section& section);
 };
 
+// [http]: each process's page of health and metrics.
 struct HttpOptions {
   bool enabled = true;
   uint32_t port = 0;
@@ -117,12 +127,14 @@ struct HttpOptions {
   void Declare(config::Section& section);
 };
 
+// [log]: how much is told.
 struct LogOptions {
   std::string level = "info";  // "trace", "debug", "info", "warn", "error".
 
   void Declare(config::Section& section);
 };
 
+// All sections of a job file.
 struct JobOptions {
   GeneralOptions job;
   ClusterOptions cluster;
