@@ -2,9 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
-#include <regex>
 
 namespace shardmill {
 namespace {
@@ -22,7 +22,10 @@ TEST(RunFolderTest, IsNamedAfterTheJobAndTheTimeAndNeverShared) {
   EXPECT_EQ(first, Runs() + "/mine-20261121T034100Z");
   EXPECT_EQ(second, Runs() + "/mine-20261121T034100Z-2");
   EXPECT_TRUE(fs::is_directory(first));
-  EXPECT_TRUE(std::regex_match(UtcStamp(), std::regex(R"(\d{8}T\d{6}Z)"))) << UtcStamp();
+  std::string shape = UtcStamp();
+  std::replace_if(
+      shape.begin(), shape.end(), [](char c) { return c >= '0' && c <= '9'; }, '9');
+  EXPECT_EQ(shape, "99999999T999999Z");
 }
 
 TEST(RunFolderTest, SaysWhyItCannotBeMade) {

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include <regex>
+#include <algorithm>
 #include <sstream>
 
 namespace shardmill {
@@ -24,9 +24,10 @@ TEST(LogTest, WritesTimeInUtcLevelAndProgram) {
   std::ostringstream out;
   const Log log("shardmill-ps", LogLevel::kInfo, &out);
   log.Warn("peer_dropped", {{"peer", 3}});
-  const std::regex line(
-      R"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z warning shardmill-ps peer_dropped peer=3\n)");
-  EXPECT_TRUE(std::regex_match(out.str(), line)) << out.str();
+  std::string shape = out.str();
+  std::replace_if(
+      shape.begin(), shape.end(), [](char c) { return c >= '0' && c <= '9'; }, '9');
+  EXPECT_EQ(shape, "9999-99-99T99:99:99.999Z warning shardmill-ps peer_dropped peer=9\n");
 }
 
 TEST(LogTest, LeavesOutWhatIsBelowItsLevel) {
