@@ -1,0 +1,124 @@
+#include "common/net/messenger.h"
+
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace shardmill {
+namespace {
+
+// Keeps what is sent, and hands in what a test puts there.
+class FakeTransport final : public Transport {
+ public:
+  Result<std::string> Bind(const std::string& endpoint) override { return endpoint; }
+  Result<PeerId> Connect(const std::string&) override { return PeerId{1}; }
+  void Disconnect(PeerId) override {}
+  Sent Send(PeerId peer, std::span<const Frame> frames) override {
+    if (answer == Sent::kSent) sent.push_back({peer, {frames.begin(), frames.end()}});
+    return answer;
+  }
+  Result<> Poll(std::chrono::milliseconds, std::vector<Received>& received) override {
+    received.insert(received.end(), incoming.begin(), incoming.end());
+    incoming.clear();
+    return {};
+  }
+  std::string Trouble(PeerId) const override { return ""; }
+
+  Sent answer = Sent::kSent;
+  std::vector<Received> sent;
+  std::vector<Received> incoming;
+};
+
+Outgoing PulledOf(uint64_t peer, uint64_t number, std::vector<Frame> values) {
+  Pulled pulled;
+  pulled.pull = number;
+  pulled.values = std::move(values);
+  return {PeerId{peer}, Stamp{}, std::move(pulled)};
+}
+
+// What came over after all was sent, in order.
+std::vector<uint64_t> Loop(FakeTransport& transport, Messenger& messenger) {
+  transport.incoming = transport.sent;
+  std::vector<Envelope> messages;
+  std::vector<BadPacket> bad;
+  EXPECT_TRUE(messenger.Poll(std::chrono::milliseconds(0), messages, bad).ok());
+  EXPECT_TRUE(bad.empty());
+  std::vector<uint64_t> numbers;
+  for (const Envelope& envelope : messages) {
+    numbers.push_back(std::get<Pulled>(envelope.message).pull);
+  }
+  return numbers;
+}
+
+TEST(MessengerTest, GroupsWhatGoesToOnePeerAndKeepsOrder) {
+  FakeTransport transport;
+  Messenger messenger(transport, {});
+  Outbox outbox = {PulledOf(1, 1, {}), PulledOf(1, 2, {}), PulledOf(2, 3, {}), PulledOf(1, 4, {})};
+  messenger.Send(outbox);
+  EXPECT_TRUE(outbox.empty());
+  ASSERT_EQ(transport.sent.size(), 3u);
+  EXPECT_EQ(transport.sent[1].peer, PeerId{2});
+  EXPECT_EQ(Loop(transport, messenger), (std::vector<uint64_t>{1, 2, 3, 4}));
+  EXPECT_EQ(messenger.counters().sent, 4u);
+  EXPECT_EQ(messenger.counters().received, 4u);
+}
+
+TEST(MessengerTest, NeverMakesAGroupThatTheReceiverWouldRefuse) {
+  FakeTransport transport;
+  Messenger messenger(transport, {.message_bytes_max = 4096, .messages_max = 8});
+  const Frame half = Buffer::OfBytes(2048).Close();
+  Outbox outbox;
+  for (uint64_t i = 0; i < 5; ++i) outbox.push_back(PulledOf(1, i, {half}));
+  for (uint64_t i = 5; i < 30; ++i) outbox.push_back(PulledOf(1, i, {}));
+  messenger.Send(outbox);
+  EXPECT_EQ(transport.sent.size(), 6u);
+  EXPECT_EQ(Loop(transport, messenger).size(), 30u);
+}
+
+TEST(MessengerTest, BoundsTheFramesOfAGroup) {
+  FakeTransport transport;
+  Messenger messenger(transport, {});
+  Outbox outbox;
+  for (uint64_t i = 0; i < 10; ++i) {
+    outbox.push_back(PulledOf(1, i, std::vector<Frame>(300, Buffer::OfBytes(4).Close())));
+  }
+  messenger.Send(outbox);
+  EXPECT_EQ(transport.sent.size(), 4u);
+  for (const Received& each : transport.sent) EXPECT_LE(each.frames.size(), 1025u);
+  EXPECT_EQ(Loop(transport, messenger).size(), 10u);
+}
+
+TEST(MessengerTest, DropsAndCountsWhatCannotGo) {
+  FakeTransport transport;
+  Messenger messenger(transport, {});
+  transport.answer = Sent::kFull;
+  Outbox outbox = {PulledOf(1, 1, {}), PulledOf(1, 2, {})};
+  messenger.Send(outbox);
+  transport.answer = Sent::kUnknown;
+  outbox = {PulledOf(1, 1, {})};
+  messenger.Send(outbox);
+  EXPECT_TRUE(outbox.empty());
+  EXPECT_EQ(messenger.counters().dropped_full, 2u);
+  EXPECT_EQ(messenger.counters().dropped_unknown, 1u);
+  EXPECT_EQ(messenger.counters().sent, 0u);
+}
+
+TEST(MessengerTest, HandsOnWhatCannotBeReadWithItsPeer) {
+  FakeTransport transport;
+  Messenger messenger(transport, {});
+  transport.incoming.push_back({PeerId{9}, {Buffer::OfBytes(3).Close()}});
+  std::vector<Envelope> messages;
+  std::vector<BadPacket> bad;
+  ASSERT_TRUE(messenger.Poll(std::chrono::milliseconds(0), messages, bad).ok());
+  EXPECT_TRUE(messages.empty());
+  ASSERT_EQ(bad.size(), 1u);
+  EXPECT_EQ(bad[0].peer, PeerId{9});
+  EXPECT_FALSE(bad[0].why.message.empty());
+  EXPECT_EQ(messenger.counters().bad_packets, 1u);
+}
+
+}  // namespace
+}  // namespace shardmill

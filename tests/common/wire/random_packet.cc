@@ -1,0 +1,242 @@
+#include "tests/common/wire/random_packet.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <string>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace shardmill {
+namespace {
+
+// Numbers of every magnitude, so that each length of a varint occurs.
+uint64_t Number(Rng& rng) { return rng.Next() >> rng.Below(64); }
+uint32_t Small(Rng& rng) { return static_cast<uint32_t>(Number(rng)); }
+double Amount(Rng& rng) { return rng.Uniform() * 1e6; }
+
+std::string Text(Rng& rng) {
+  std::string text(rng.Below(20), ' ');
+  for (char& c : text) c = static_cast<char>(rng.Below(256));
+  return text;
+}
+
+Frame Floats(Rng& rng) {
+  std::vector<float> floats(rng.Below(40));
+  for (float& value : floats) value = static_cast<float>(rng.Uniform());
+  return Frame::CopyOf(floats);
+}
+
+template <class Make>
+auto List(Rng& rng, Make make) {
+  std::vector<decltype(make(size_t{0}))> list;
+  const size_t size = rng.Below(5);
+  for (size_t i = 0; i < size; ++i) list.push_back(make(i));
+  return list;
+}
+
+Sender RandomSender(Rng& rng) { return {WorkerId{Small(rng)}, Incarnation{Number(rng)}}; }
+
+TableSpec RandomSpec(Rng& rng) {
+  return {Text(rng), Text(rng), Number(rng), {static_cast<float>(rng.Uniform()), Number(rng)}};
+}
+
+View RandomView(Rng& rng) {
+  View view;
+  view.generation = Generation{Number(rng)};
+  view.number = ViewNumber{Number(rng)};
+  view.policy = {rng.Chance(0.5) ? ApplyRule::kPerStep : ApplyRule::kOnArrival, rng.Chance(0.5),
+                 Number(rng)};
+  view.members = List(rng, [&rng](size_t i) {
+    return Member{WorkerId{static_cast<uint32_t>(i)}, Incarnation{Number(rng)},
+                  static_cast<int64_t>(rng.Next())};
+  });
+  view.shards = List(rng, [&rng](size_t i) {
+    return ShardPlace{ShardId{static_cast<uint32_t>(i)}, Term{Number(rng)}, BootId{rng.Next()},
+                      Text(rng)};
+  });
+  view.tables = List(rng, [&rng, &view](size_t i) {
+    TablePlace table{TableId{static_cast<uint32_t>(i)}, RandomSpec(rng), {}};
+    if (view.shards.empty()) table.spec.size = 0;
+    for (size_t shard = 1; shard < view.shards.size(); ++shard) {
+      table.cuts.push_back(table.spec.size == 0 ? 0 : rng.Below(table.spec.size));
+    }
+    table.cuts.push_back(0);
+    std::ranges::sort(table.cuts);
+    if (!view.shards.empty()) table.cuts.push_back(table.spec.size);
+    return table;
+  });
+  return view;
+}
+
+std::vector<RankState> RandomStates(Rng& rng) {
+  return List(rng, [&rng](size_t) {
+    return RankState{WorkerId{Small(rng)}, Number(rng), Amount(rng), Number(rng)};
+  });
+}
+
+void Fill(Rng& rng, Hello& m) { m = {Small(rng), Small(rng), static_cast<Role>(rng.Below(4))}; }
+void Fill(Rng& rng, Welcome& m) { m = {Small(rng)}; }
+void Fill(Rng& rng, Refused& m) {
+  m = {static_cast<Refusal>(rng.Below(static_cast<uint64_t>(Refusal::kFailed) + 1)), Number(rng),
+       Text(rng)};
+}
+void Fill(Rng& rng, Unit& m) {
+  m = {RandomSender(rng),   Number(rng),     Small(rng), Small(rng),
+       TableId{Small(rng)}, Number(rng) / 2, Floats(rng)};
+}
+void Fill(Rng& rng, Held& m) { m = {WorkerId{Small(rng)}, Number(rng), Small(rng), Small(rng)}; }
+void Fill(Rng& rng, End& m) {
+  m = {RandomSender(rng), Number(rng), Small(rng), Small(rng), Amount(rng)};
+}
+void Fill(Rng& rng, Ended& m) { m = {WorkerId{Small(rng)}, Number(rng)}; }
+void Fill(Rng& rng, Pull& m) {
+  m = {RandomSender(rng), Number(rng),     Number(rng), TableId{Small(rng)},
+       Number(rng) / 2,   Number(rng) / 2, Number(rng)};
+}
+void Fill(Rng& rng, Pulled& m) {
+  m = {Number(rng), Number(rng), Number(rng), Number(rng),
+       List(rng, [&rng](size_t) { return Floats(rng); })};
+}
+void Fill(Rng& rng, Waiting& m) {
+  m = {Number(rng), rng.Chance(0.5), WorkerId{Small(rng)}, Number(rng)};
+}
+void Fill(Rng& rng, Join& m) { m = {WorkerId{Small(rng)}}; }
+void Fill(Rng& rng, Granted& m) {
+  m = {WorkerId{Small(rng)}, Incarnation{Number(rng)}, Number(rng)};
+}
+void Fill(Rng& rng, Renew& m) { m = {RandomSender(rng)}; }
+void Fill(Rng& rng, Renewed& m) { m = {WorkerId{Small(rng)}}; }
+void Fill(Rng& rng, Goodbye& m) { m = {RandomSender(rng), rng.Chance(0.5), Number(rng)}; }
+void Fill(Rng& rng, Farewell& m) { m = {WorkerId{Small(rng)}}; }
+void Fill(Rng& rng, Report& m) {
+  m = {RandomSender(rng),
+       Number(rng),
+       Number(rng),
+       Amount(rng),
+       Amount(rng),
+       Number(rng),
+       List(rng, [&rng](size_t) {
+         return Metric{Text(rng), rng.Uniform() - 0.5};
+       })};
+}
+void Fill(Rng& rng, MakeTable& m) { m = {RandomSender(rng), RandomSpec(rng)}; }
+void Fill(Rng& /*rng*/, GetView& /*m*/) {}
+void Fill(Rng& rng, ViewIs& m) { m = {RandomView(rng)}; }
+void Fill(Rng& rng, Register& m) { m = {ShardId{Small(rng)}, Text(rng)}; }
+void Fill(Rng& rng, Registered& m) { m = {ShardId{Small(rng)}}; }
+void Fill(Rng& rng, Freeze& m) { m = {ViewNumber{Number(rng)}}; }
+void Fill(Rng& rng, Frozen& m) { m = {ViewNumber{Number(rng)}, RandomStates(rng)}; }
+void Fill(Rng& rng, Install& m) { m = {RandomView(rng), RandomStates(rng)}; }
+void Fill(Rng& rng, Installed& m) { m = {ViewNumber{Number(rng)}}; }
+void Fill(Rng& rng, Beat& m) {
+  m = {ShardId{Small(rng)}, Number(rng), Number(rng), Number(rng),
+       Number(rng),         Number(rng), Number(rng), Small(rng)};
+}
+
+bool SameBytes(const Frame& left, const Frame& right) {
+  return std::ranges::equal(left.bytes(), right.bytes());
+}
+
+auto Tie(const RankState& m) { return std::tie(m.rank, m.ended, m.samples, m.applied); }
+auto Tie(const Metric& m) { return std::tie(m.name, m.value); }
+auto Tie(const Hello& m) { return std::tie(m.version_min, m.version_max, m.role); }
+auto Tie(const Welcome& m) { return std::tie(m.version); }
+auto Tie(const Refused& m) { return std::tie(m.code, m.about, m.words); }
+auto Tie(const Unit& m) {
+  return std::tie(m.sender, m.step, m.attempt, m.index, m.table, m.begin, m.gradient);
+}
+auto Tie(const Held& m) { return std::tie(m.rank, m.step, m.attempt, m.index); }
+auto Tie(const End& m) { return std::tie(m.sender, m.step, m.attempt, m.units, m.samples); }
+auto Tie(const Ended& m) { return std::tie(m.rank, m.step); }
+auto Tie(const Pull& m) {
+  return std::tie(m.sender, m.step, m.pull, m.table, m.begin, m.count, m.closed_min);
+}
+auto Tie(const Pulled& m) { return std::tie(m.pull, m.closed, m.version, m.staleness, m.values); }
+auto Tie(const Waiting& m) { return std::tie(m.about, m.is_pull, m.rank, m.round); }
+auto Tie(const Join& m) { return std::tie(m.rank); }
+auto Tie(const Granted& m) { return std::tie(m.rank, m.incarnation, m.ended); }
+auto Tie(const Renew& m) { return std::tie(m.sender); }
+auto Tie(const Renewed& m) { return std::tie(m.rank); }
+auto Tie(const Goodbye& m) { return std::tie(m.sender, m.done, m.acked); }
+auto Tie(const Farewell& m) { return std::tie(m.rank); }
+auto Tie(const Report& m) {
+  return std::tie(m.sender, m.step, m.epoch, m.samples, m.seconds, m.staleness_max, m.metrics);
+}
+auto Tie(const MakeTable& m) { return std::tie(m.sender, m.spec); }
+auto Tie(const GetView& /*m*/) { return std::tuple<>(); }
+auto Tie(const ViewIs& m) { return std::tie(m.view); }
+auto Tie(const Register& m) { return std::tie(m.shard, m.endpoint); }
+auto Tie(const Registered& m) { return std::tie(m.shard); }
+auto Tie(const Freeze& m) { return std::tie(m.number); }
+auto Tie(const Frozen& m) { return std::tie(m.number, m.ranks); }
+auto Tie(const Install& m) { return std::tie(m.view, m.cut); }
+auto Tie(const Installed& m) { return std::tie(m.number); }
+auto Tie(const Beat& m) {
+  return std::tie(m.shard, m.closed, m.version, m.units, m.held_bytes, m.parked_pulls,
+                  m.staleness_max, m.waiting_for);
+}
+
+template <class T>
+bool Equal(const T& left, const T& right) {
+  if constexpr (std::is_same_v<T, Frame>) {
+    return SameBytes(left, right);
+  } else if constexpr (requires { left.begin(); }) {
+    return std::equal(left.begin(), left.end(), right.begin(), right.end(),
+                      [](const auto& a, const auto& b) { return Equal(a, b); });
+  } else if constexpr (requires { left == right; }) {
+    return left == right;
+  } else {
+    return [&]<size_t... kIndex>(std::index_sequence<kIndex...>) {
+      [[maybe_unused]] const auto a = Tie(left);
+      [[maybe_unused]] const auto b = Tie(right);
+      return (Equal(std::get<kIndex>(a), std::get<kIndex>(b)) && ...);
+    }
+    (std::make_index_sequence<std::tuple_size_v<decltype(Tie(left))>>());
+  }
+}
+
+template <size_t... kKind>
+Message MakeOf(Rng& rng, size_t kind, std::index_sequence<kKind...> /*kinds*/) {
+  Message message;
+  const auto fill = [&]<size_t kThis>() {
+    if (kind == kThis) Fill(rng, message.emplace<kThis>());
+  };
+  (fill.template operator()<kKind>(), ...);
+  return message;
+}
+
+}  // namespace
+
+Message RandomMessage(Rng& rng, size_t kind) {
+  return MakeOf(rng, kind, std::make_index_sequence<std::variant_size_v<Message>>());
+}
+
+Packet RandomPacket(Rng& rng) {
+  Packet packet;
+  Stamp stamp;
+  const size_t size = 1 + rng.Below(8);
+  for (size_t i = 0; i < size; ++i) {
+    if (rng.Chance(0.5)) {
+      stamp = {JobId{rng.Next()}, Generation{Number(rng)}, Term{Number(rng)}, BootId{rng.Next()},
+               BootId{rng.Next()}};
+    }
+    packet.messages.emplace_back(stamp,
+                                 RandomMessage(rng, rng.Below(std::variant_size_v<Message>)));
+  }
+  return packet;
+}
+
+bool Same(const Message& left, const Message& right) {
+  if (left.index() != right.index()) return false;
+  return std::visit(
+      [&right](const auto& kind) {
+        return Equal(kind, std::get<std::decay_t<decltype(kind)>>(right));
+      },
+      left);
+}
+
+}  // namespace shardmill
