@@ -8,6 +8,7 @@ import sys
 import tempfile
 import unittest
 
+sys.dont_write_bytecode = True  # The tree stays as it was.
 sys.path.insert(0, os.path.join(os.getcwd(), "tools"))
 
 import count_tests  # noqa: E402
