@@ -194,6 +194,20 @@ Result<Message> Read(const wire::Report& from, const In& in) {
   return Message(std::move(report));
 }
 
+Result<Message> Read(const wire::Frozen& from, const In& in) {
+  Frozen frozen;
+  frozen.number = ViewNumber{from.number()};
+  frozen.ranks = SM_TRY(GetStates(from.ranks(), in));
+  return Message(std::move(frozen));
+}
+
+Result<Message> Read(const wire::Install& from, const In& in) {
+  Install install;
+  install.view = SM_TRY(Get(from.view(), in));
+  install.cut = SM_TRY(GetStates(from.cut(), in));
+  return Message(std::move(install));
+}
+
 Message Read(const wire::Beat& from) {
   Beat beat;
   beat.shard = ShardId{from.shard()};
@@ -290,12 +304,9 @@ Result<Message> FromProto(const wire::Message& from, std::span<const Frame> payl
     case wire::Message::kFreeze:
       return Message(Freeze{ViewNumber{from.freeze().number()}});
     case wire::Message::kFrozen:
-      return Message(
-          Frozen{ViewNumber{from.frozen().number()}, SM_TRY(GetStates(from.frozen().ranks(), in))});
-    case wire::Message::kInstall: {
-      View view = SM_TRY(Get(from.install().view(), in));
-      return Message(Install{std::move(view), SM_TRY(GetStates(from.install().cut(), in))});
-    }
+      return Read(from.frozen(), in);
+    case wire::Message::kInstall:
+      return Read(from.install(), in);
     case wire::Message::kInstalled:
       return Message(Installed{ViewNumber{from.installed().number()}});
     case wire::Message::kBeat:

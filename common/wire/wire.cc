@@ -119,8 +119,9 @@ Result<Packet> Decode(std::span<const Frame> frames, const WireLimits& limits) {
       return Bad("a message without a stamp");
     }
     const auto payload = SM_TRY(TakePayload(message, rest));
+    Message read = SM_TRY(FromProto(message, payload, limits));
     packet.messages.emplace_back(FromProto(header.stamps(static_cast<int>(message.stamp()))),
-                                 SM_TRY(FromProto(message, payload, limits)));
+                                 std::move(read));
   }
   if (!rest.empty()) return Bad("more payload frames than the header names");
   return packet;
