@@ -10,6 +10,7 @@
 #include "client/ps_client.h"
 #include "common/assert.h"
 #include "common/clock.h"
+#include "common/config/text.h"
 #include "common/fresh_id.h"
 #include "common/net/messenger.h"
 #include "common/net/zmq_transport.h"
@@ -66,7 +67,7 @@ class Session::Impl final {
  private:
   Result<> MoveOnce(std::chrono::milliseconds timeout);
   Result<> AttachShards();
-  Error Late() const;
+  Error Late(Duration waited) const;
 
   SessionOptions options_;
   SteadyClock clock_;
@@ -139,11 +140,12 @@ const TablePlace& Session::Impl::Place(DenseTable table) const {
 template <class DoneFn>
 Result<> Session::Impl::MoveUntil(TimePoint deadline_at, DoneFn done) {
   constexpr std::chrono::milliseconds kPollMax{20};
+  const TimePoint begin = clock_.Now();
   while (true) {
     SM_TRY(MoveOnce(std::chrono::milliseconds(0)));
     if (done()) return {};
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline_at - clock_.Now());
-    if (left.count() <= 0) return Late();
+    if (left.count() <= 0) return Late(clock_.Now() - begin);
     if (options_.stopped && options_.stopped()) {
       return Error{ErrorCode::kStopped, "stopped while waiting for " + client_->WaitsFor()};
     }
@@ -185,8 +187,11 @@ Result<> Session::Impl::AttachShards() {
   return {};
 }
 
-Error Session::Impl::Late() const {
-  std::string words = "gave up waiting for " + client_->WaitsFor();
+Error Session::Impl::Late(Duration waited) const {
+  std::string words =
+      "gave up after " +
+      config::FormatDuration(std::chrono::round<std::chrono::milliseconds>(waited)) +
+      " of waiting for " + client_->WaitsFor();
   std::string trouble = transport_.Trouble(coordinator_);
   for (const auto& [shard, peer] : shard_peers_) {
     if (trouble.empty()) trouble = transport_.Trouble(peer);

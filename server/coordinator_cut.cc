@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/config/text.h"
 #include "server/coordinator.h"
 
 namespace shardmill {
@@ -162,9 +163,9 @@ void Coordinator::CheckStart(TimePoint now) {
   if (view_.number.value != 0) return;
   if (phase_ == Phase::kIdle) words_ = MissingWords();
   if (now - started_ < options_.start_timeout) return;
-  const auto limit = std::chrono::duration_cast<std::chrono::seconds>(options_.start_timeout);
-  Fail("the job did not begin within " + std::to_string(limit.count()) +
-       " s (cluster.start_timeout): " + words_);
+  const auto limit = std::chrono::round<std::chrono::milliseconds>(options_.start_timeout);
+  Fail("the job did not begin within " + config::FormatDuration(limit) +
+       " (cluster.start_timeout): " + words_);
   timed_out_ = true;
 }
 

@@ -37,6 +37,7 @@ Result<Agents> MakeAgents(uint32_t index, const DaemonContext& daemon, ZmqContex
                                job.optimizer.learning_rate};
     options.shard.held_bytes_max = job.network.held_bytes;
     options.shard.retry_after = job.network.retry_after;
+    options.shard.start_timeout = job.cluster.start_timeout;
     const uint32_t port = job.cluster.server_port;
     options.bind = "tcp://" + job.cluster.host + ":" + (port == 0 ? "*" : std::to_string(port + i));
     options.coordinator = ParseAddress(job.cluster.coordinator)->Endpoint();

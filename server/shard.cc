@@ -41,6 +41,10 @@ void Shard::Handle(TimePoint /*now*/, const Envelope& envelope, Outbox& outbox) 
 }
 
 void Shard::Tick(TimePoint now, Outbox& outbox) {
+  if (!began_at_) began_at_ = now;
+  if (!registered_ && !failure_ && now - *began_at_ >= options_.start_timeout) {
+    failure_ = Error{ErrorCode::kUnavailable, "the coordinator did not answer in time"};
+  }
   if (!registered_ && (!asked_at_ || now - *asked_at_ >= options_.retry_after)) {
     asked_at_ = now;
     if (coordinator_boot_.value == 0) {

@@ -29,6 +29,7 @@ struct ShardOptions {
   uint32_t parked_pulls_max = 4096;  // Of one rank.
   Duration retry_after = std::chrono::milliseconds(500);
   Duration beat_every = std::chrono::seconds(1);
+  Duration start_timeout = std::chrono::seconds(60);  // For the coordinator to answer.
 };
 
 // What a shard has counted since it began.
@@ -54,7 +55,7 @@ class Shard final {
 
   bool ready() const { return view_.number.value > 0; }
   const View& view() const { return view_; }
-  // Set for good when the coordinator says that this shard has no place in the job.
+  // Set for good when the coordinator says that this shard has no place in the job, or nothing.
   const std::optional<Error>& failure() const { return failure_; }
   const ShardCounters& counters() const { return counters_; }
   Beat Status() const;
@@ -119,6 +120,7 @@ class Shard final {
   BootId coordinator_boot_;
   bool registered_ = false;
   std::optional<Error> failure_;
+  std::optional<TimePoint> began_at_;
   std::optional<TimePoint> asked_at_;
   std::optional<TimePoint> beat_at_;
 

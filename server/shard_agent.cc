@@ -14,18 +14,20 @@ Result<std::unique_ptr<ShardAgent>> ShardAgent::Make(const Options& options,
   std::unique_ptr<Shard> shard = SM_TRY(Shard::Make(shard_options));
   return std::unique_ptr<ShardAgent>(new ShardAgent(
       shard_options.id, shard_options.endpoint, std::move(transport), options.limits,
-      std::move(shard), shard_options.boot, clock, MakeMetrics(shard_options.id, registry), log));
+      std::move(shard), shard_options, clock, MakeMetrics(shard_options.id, registry), log));
 }
 
 ShardAgent::ShardAgent(ShardId id, std::string endpoint, std::unique_ptr<Transport> transport,
-                       const WireLimits& limits, std::unique_ptr<Shard> shard, BootId boot,
-                       const Clock& clock, const Metrics& metrics, const Log& log)
+                       const WireLimits& limits, std::unique_ptr<Shard> shard,
+                       const ShardOptions& options, const Clock& clock, const Metrics& metrics,
+                       const Log& log)
     : id_(id),
       endpoint_(std::move(endpoint)),
       transport_(std::move(transport)),
       messenger_(*transport_, limits),
       shard_(std::move(shard)),
-      pump_(*shard_, boot, messenger_, clock, log),
+      coordinator_(options.coordinator),
+      pump_(*shard_, options.boot, messenger_, clock, log),
       log_(log),
       metrics_(metrics) {}
 
@@ -55,7 +57,10 @@ Result<> ShardAgent::Run(const StopSource& stop) {
     Publish();
     if (!result.ok()) break;
     if (shard_->failure()) {
-      result = *shard_->failure();
+      Error error = *shard_->failure();
+      const std::string trouble = transport_->Trouble(coordinator_);
+      if (!trouble.empty()) error.message += ": " + trouble;
+      result = std::move(error);
       break;
     }
   }

@@ -56,7 +56,7 @@ class ShardAgent final {
   };
 
   ShardAgent(ShardId id, std::string endpoint, std::unique_ptr<Transport> transport,
-             const WireLimits& limits, std::unique_ptr<Shard> shard, BootId boot,
+             const WireLimits& limits, std::unique_ptr<Shard> shard, const ShardOptions& options,
              const Clock& clock, const Metrics& metrics, const Log& log);
 
   static Metrics MakeMetrics(ShardId id, Registry& registry);
@@ -67,6 +67,7 @@ class ShardAgent final {
   std::unique_ptr<Transport> transport_;
   Messenger messenger_;
   std::unique_ptr<Shard> shard_;
+  PeerId coordinator_;
   Pump<Shard> pump_;
   const Log& log_;
   Metrics metrics_;

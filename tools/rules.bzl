@@ -11,6 +11,7 @@ COPTS = [
     "-Wshadow",
     "-Wconversion",
     "-Wno-sign-conversion",
+    "-Wno-restrict",  # False alarms of GCC 12 on concatenated strings.
     "-Werror",
 ]
 
