@@ -110,6 +110,8 @@ void PsClient::On(const Granted& granted, TimePoint now, const Envelope& from, O
 
 void PsClient::On(const ViewIs& news, TimePoint now, const Envelope& from, Outbox& outbox) {
   if (from.peer != options_.coordinator || news.view.number <= view_.number) return;
+  // No view of ours ever loses a shard; what says so is not to be followed.
+  if (news.view.shards.size() < view_.shards.size()) return;
   view_ = news.view;
   for (const ShardPlace& place : view_.shards) shards_.try_emplace(place.id);
   std::erase_if(wanted_tables_,

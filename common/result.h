@@ -71,6 +71,8 @@ class [[nodiscard]] Result<void> final {
 
 // The value of a Result, or an early return of its error from the enclosing function:
 //   int port = SM_TRY(ParsePort(text));
+// Not inside a braced list: GCC 12 leaks the list's first members when the macro returns. Not
+// inside another SM_TRY: give the inner value a name.
 #define SM_TRY(...)                                           \
   __extension__({                                             \
     auto sm_result = (__VA_ARGS__);                           \
