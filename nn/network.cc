@@ -53,7 +53,7 @@ Network::Network(const Shape& input, std::vector<std::unique_ptr<Layer>> layers,
         std::string(layer->type()) + '_' + std::to_string(places_.size() + 1) + '.';
     const size_t parameters_begin = parameters_.size();
     for (const ParameterInfo& parameter : layer->parameters()) {
-      parameters_.push_back({prefix + parameter.name, parameter.shape});
+      parameters_.push_back({prefix + parameter.name, parameter.shape, parameter.initial_scale});
       trained_begin_ = std::min(trained_begin_, places_.size());
     }
     if (!layer->IsView()) tensor_floats_.push_back(layer->output().size());

@@ -130,14 +130,11 @@ TEST(NetworkTest, HasZeroLossAndGradientsForABatchWithoutRows) {
 TEST(NetworkTest, StartsFromTheSeedAndTheParameterAlone) {
   const Fixture one(DeepSpec());
   const Fixture two(DeepSpec());
-  std::vector<float> first(20), again(20), other_seed(20), other_parameter(42);
-  one.network->Initialize(7, 4, first);
-  two.network->Initialize(7, 4, again);
-  two.network->Initialize(8, 4, other_seed);
-  two.network->Initialize(7, 0, other_parameter);
-  EXPECT_EQ(first, again);
-  EXPECT_NE(first, other_seed);
-  EXPECT_NE(first[0] / other_parameter[0], first[1] / other_parameter[1]);
+  const Initial first = one.network->InitialOf(7, 4);
+  EXPECT_GT(first.scale, 0.0F);
+  EXPECT_EQ(first, two.network->InitialOf(7, 4));
+  EXPECT_NE(first.seed, two.network->InitialOf(8, 4).seed);
+  EXPECT_NE(first.seed, two.network->InitialOf(7, 0).seed);
 }
 
 TEST(NetworkTest, SaysWhatIsWrongWithABatch) {

@@ -16,7 +16,7 @@ struct Weights {
     for (size_t index = 0; index < model.Parameters().size(); ++index) {
       values.emplace_back(model.Parameters()[index].size);
       gradients.emplace_back(model.Parameters()[index].size);
-      model.InitialParameters(7, index, values.back());
+      FillInitial(model.Parameters()[index].initial, 0, values.back());
     }
     for (size_t index = 0; index < values.size(); ++index) {
       lent_values.emplace_back(values[index]);
@@ -57,7 +57,7 @@ TEST(FashionMnistTest, IsLearntBySoftmaxRegressionInAFewEpochs) {
   const nn::NetworkSpec spec{.input = nn::Shape::Make(train.row_shape).value(),
                              .layers = {{"flatten"}, {"affine", 10}},
                              .loss = "softmax_cross_entropy"};
-  const std::unique_ptr<NetworkModel> model = NetworkModel::Make(spec, train.classes).value();
+  const std::unique_ptr<NetworkModel> model = NetworkModel::Make(spec, train.classes, 7).value();
   Weights weights(*model);
   Batches batches(train, {.seed = 7, .rank = 0, .workers = 1, .batch_rows = 128});
   for (uint64_t epoch = 0; epoch < 3; ++epoch) {

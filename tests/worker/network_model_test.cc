@@ -12,7 +12,7 @@ nn::NetworkSpec SmallSpec() {
 }
 
 TEST(NetworkModelTest, ShowsTheNetworksParametersAsTables) {
-  const auto model = NetworkModel::Make(SmallSpec(), 3).value();
+  const auto model = NetworkModel::Make(SmallSpec(), 3, 7).value();
   ASSERT_EQ(model->Parameters().size(), 2U);
   EXPECT_EQ(model->Parameters()[0].name, "affine_2.weight");
   EXPECT_EQ(model->Parameters()[0].size, 12U);
@@ -21,10 +21,10 @@ TEST(NetworkModelTest, ShowsTheNetworksParametersAsTables) {
 }
 
 TEST(NetworkModelTest, TrainsAndEvaluatesABatch) {
-  const auto model = NetworkModel::Make(SmallSpec(), 3).value();
+  const auto model = NetworkModel::Make(SmallSpec(), 3, 7).value();
   std::vector<float> weight(12), bias(3), weight_gradient(12), bias_gradient(3);
-  model->InitialParameters(7, 0, weight);
-  model->InitialParameters(7, 1, bias);
+  FillInitial(model->Parameters()[0].initial, 0, weight);
+  FillInitial(model->Parameters()[1].initial, 0, bias);
   const std::vector<std::span<const float>> parameters{weight, bias};
   const std::vector<std::span<float>> gradients{weight_gradient, bias_gradient};
   const std::vector<float> inputs{1, 0, 0, 0, 0, 1, 0, 0};
@@ -42,7 +42,7 @@ TEST(NetworkModelTest, TrainsAndEvaluatesABatch) {
 }
 
 TEST(NetworkModelTest, RefusesABatchThatIsNotWhatItSays) {
-  const auto model = NetworkModel::Make(SmallSpec(), 3).value();
+  const auto model = NetworkModel::Make(SmallSpec(), 3, 7).value();
   std::vector<float> weight(12), bias(3);
   const std::vector<std::span<const float>> parameters{weight, bias};
   const std::vector<float> inputs(8);
@@ -55,7 +55,7 @@ TEST(NetworkModelTest, RefusesABatchThatIsNotWhatItSays) {
 }
 
 TEST(NetworkModelTest, RefusesANetworkWithFewerUnitsThanTheDataHasClasses) {
-  const auto model = NetworkModel::Make(SmallSpec(), 10);
+  const auto model = NetworkModel::Make(SmallSpec(), 10, 7);
   ASSERT_FALSE(model.ok());
   EXPECT_EQ(model.error().code, ErrorCode::kBadUsage);
   EXPECT_EQ(model.error().message,
