@@ -6,6 +6,7 @@ namespace shardmill {
 namespace {
 
 constexpr int kEvents = ZMQ_EVENT_CONNECTED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CLOSED |
+                        ZMQ_EVENT_CONNECT_DELAYED | ZMQ_EVENT_CONNECT_RETRIED |
                         ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
                         ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH;
 
@@ -35,6 +36,11 @@ void LinkWatch::Drain() {
     zmq::message_t address;
     while (event.more() && events_.recv(address, zmq::recv_flags::dontwait) && address.more()) {
     }
+    if (kind == ZMQ_EVENT_CONNECT_RETRIED) {
+      ++retries_;
+      continue;
+    }
+    retries_ = 0;
     switch (kind) {
       case ZMQ_EVENT_CONNECTED:
         accepted_ = true;
@@ -64,6 +70,8 @@ void LinkWatch::Drain() {
 
 std::string LinkWatch::Words(const std::string& endpoint) const {
   if (connected_) return "";
+  // A connection is tried before it is tried again, unless its host has no address.
+  if (retries_ >= 2) return "the host in " + endpoint + " cannot be found";
   if (foreign_) return "something answers at " + endpoint + " that does not speak this protocol";
   if (accepted_) return "something accepts connections at " + endpoint + " and says nothing";
   return "nothing answers at " + endpoint;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <zmq.hpp>
 
@@ -27,6 +28,7 @@ class LinkWatch final {
   bool connected_ = false;  // The handshake succeeded, and nothing has ended it.
   bool accepted_ = false;   // A TCP connection was made since the last success.
   bool foreign_ = false;    // What answered last does not speak ZeroMQ.
+  uint64_t retries_ = 0;    // In a row, with nothing tried in between.
 };
 
 }  // namespace shardmill

@@ -16,7 +16,7 @@ namespace {
 
 // Below this a copy costs less than the bookkeeping of a shared frame.
 constexpr size_t kCopyBytesMax = 1024;
-// Of a multipart message, beside its payload.
+// Of a multipart message, beside its payload; what the decoder takes of a header.
 constexpr uint64_t kHeaderBytes = uint64_t{8} << 20;
 // Messages taken from one socket before the others have their turn.
 constexpr int kDrainMax = 256;
@@ -55,7 +55,9 @@ void SetCommon(zmq::socket_t& socket, const ZmqOptions& options) {
   socket.set(zmq::sockopt::linger, options.linger_ms);
   socket.set(zmq::sockopt::sndhwm, options.queue_messages_max);
   socket.set(zmq::sockopt::rcvhwm, options.queue_messages_max);
-  socket.set(zmq::sockopt::maxmsgsize, static_cast<int64_t>(options.message_bytes_max));
+  // Of any one frame: a header may be longer than the payload is allowed to be.
+  socket.set(zmq::sockopt::maxmsgsize,
+             static_cast<int64_t>(options.message_bytes_max + kHeaderBytes));
   socket.set(zmq::sockopt::reconnect_ivl, 50);
   socket.set(zmq::sockopt::reconnect_ivl_max, 1000);
   socket.set(zmq::sockopt::tcp_keepalive, 1);
@@ -128,10 +130,11 @@ struct ZmqTransport::Impl {
 
   Sent SendOn(zmq::socket_t& socket, const std::string* routing_id, std::span<const Frame> frames);
   void Drain(zmq::socket_t& socket, std::optional<PeerId> peer, std::vector<Received>& received);
-  // The frames of one message; nothing where there is none, or where it is over the limits.
+  // The frames of one message; false where there is none. Over the limits the rest is dropped.
   bool ReceiveOne(zmq::socket_t& socket, std::vector<zmq::message_t>& parts, bool& over);
   // The number of a caller, who is the last to be forgotten from now on.
   PeerId PeerOf(const zmq::message_t& routing_id);
+  void Forget(std::list<Caller>::iterator caller);
 
   zmq::context_t& context;
   ZmqOptions options;
@@ -185,7 +188,9 @@ Sent ZmqTransport::Send(PeerId peer, std::span<const Frame> frames) {
   }
   const auto caller = impl_->by_peer.find(peer);
   if (caller == impl_->by_peer.end() || !impl_->router) return Sent::kUnknown;
-  return impl_->SendOn(*impl_->router, &caller->second->routing_id, frames);
+  const Sent sent = impl_->SendOn(*impl_->router, &caller->second->routing_id, frames);
+  if (sent == Sent::kUnknown) impl_->Forget(caller->second);
+  return sent;
 }
 
 // The first part decides: once ZeroMQ has taken it, it takes the rest, unless the connection ends
@@ -245,10 +250,11 @@ void ZmqTransport::Impl::Drain(zmq::socket_t& socket, std::optional<PeerId> peer
   bool over = false;
   for (int i = 0; i < kDrainMax && ReceiveOne(socket, parts, over); ++i) {
     const size_t first = peer ? 0 : 1;  // A ROUTER puts the routing id in front.
-    if (over || parts.size() <= first) continue;
+    if (parts.size() < first) continue;
     Received message;
     message.peer = peer ? *peer : PeerOf(parts[0]);
-    message.frames.reserve(parts.size() - first);
+    if (over) parts.clear();
+    message.frames.reserve(parts.size());
     for (size_t part = first; part < parts.size(); ++part) {
       message.frames.push_back(FrameOf(std::move(parts[part])));
     }
@@ -283,12 +289,14 @@ PeerId ZmqTransport::Impl::PeerOf(const zmq::message_t& routing_id) {
   const PeerId peer{next_peer++};
   known->second = callers.insert(callers.end(), {peer, known->first});
   by_peer[peer] = known->second;
-  if (callers.size() > options.peers_max) {
-    by_peer.erase(callers.front().peer);
-    by_routing_id.erase(callers.front().routing_id);
-    callers.pop_front();
-  }
+  if (callers.size() > options.peers_max) Forget(callers.begin());
   return peer;
+}
+
+void ZmqTransport::Impl::Forget(std::list<Caller>::iterator caller) {
+  by_peer.erase(caller->peer);
+  by_routing_id.erase(caller->routing_id);
+  callers.erase(caller);
 }
 
 }  // namespace shardmill

@@ -24,15 +24,17 @@ class ZmqContext final {
 };
 
 struct ZmqOptions {
-  uint64_t message_bytes_max = uint64_t{512} << 20;  // A larger frame ends its connection.
-  uint32_t frames_max = 4096;                        // Of one multipart message; more are dropped.
+  uint64_t message_bytes_max = uint64_t{512} << 20;  // Payload of one multipart message.
+  uint32_t frames_max = 4096;                        // Of one multipart message.
   uint32_t peers_max = 65536;                        // Remembered of those who connect to us.
   int queue_messages_max = 10000;                    // Each way, a peer.
   int linger_ms = 500;                               // For what is queued when a socket closes.
 };
 
 // Frames over ZeroMQ: one ROUTER where the agent listens, one DEALER a peer that it connects to.
-// Owned by one agent, on its thread. Large frames leave and arrive without a copy.
+// Owned by one agent, on its thread. Large frames leave and arrive without a copy. A message over
+// the limits comes as one without frames, so that whoever decodes it counts it; a single frame over
+// them ends its connection.
 class ZmqTransport final : public Transport {
  public:
   ZmqTransport(ZmqContext& context, const ZmqOptions& options);

@@ -276,8 +276,10 @@ Result<Message> ReadMembership(const wire::Message& from, const In& in) {
     }
     case wire::Message::kGetView:
       return Message(GetView{});
-    case wire::Message::kViewIs:
-      return Message(ViewIs{SM_TRY(Get(from.view_is().view(), in))});
+    case wire::Message::kViewIs: {
+      View view = SM_TRY(Get(from.view_is().view(), in));
+      return Message(ViewIs{std::move(view)});
+    }
     default:
       return ReadData(from, in);
   }

@@ -47,7 +47,8 @@ Result<std::span<const std::byte>> CheckPrefix(std::span<const std::byte> header
 }
 
 Result<> CheckSizes(std::span<const Frame> frames, const WireLimits& limits) {
-  if (frames.empty()) return Bad("a message without a header");
+  if (frames.empty())
+    return Bad("a message without a header, or of more frames or bytes than are taken");
   if (frames.front().size() > kHeaderBytesMax) {
     return Bad("a header of " + std::to_string(frames.front().size()) + " bytes; at most " +
                std::to_string(kHeaderBytesMax) + " are taken");

@@ -71,6 +71,12 @@ TEST(StrangersTest, SaysThatNothingAnswers) {
             "nothing answers at tcp://127.0.0.1:1");
 }
 
+TEST(StrangersTest, SaysThatAHostCannotBeFound) {
+  // Names under "invalid" belong to nobody.
+  EXPECT_EQ(TroubleWith("tcp://shardmill.invalid:7700", "cannot be found"),
+            "the host in tcp://shardmill.invalid:7700 cannot be found");
+}
+
 TEST(StrangersTest, TellsAStrangerFromAPeer) {
   for (const auto manner :
        {TcpListener::Manner::kAnswersAndHangsUp, TcpListener::Manner::kHangsUp}) {
@@ -130,23 +136,30 @@ TEST(StrangersTest, CountsMultipartsThatAreNoMessages) {
   ExpectServes(context, server, endpoint);
 }
 
-TEST(StrangersTest, DropsWhatIsOverItsLimitsAndServesOn) {
+TEST(StrangersTest, DropsWhatIsOverItsLimitsCountsItAndServesOn) {
   ZmqContext context(1);
-  ZmqTransport server(context, ZmqOptions{.message_bytes_max = 1 << 16, .frames_max = 16});
+  constexpr uint64_t kPayloadMax = 1 << 16;
+  ZmqTransport server(context, ZmqOptions{.message_bytes_max = kPayloadMax, .frames_max = 16});
   const std::string endpoint = server.Bind("tcp://127.0.0.1:*").value();
   ZmqTransport client(context, ZmqOptions{.linger_ms = 0});
   const PeerId many = client.Connect(endpoint).value();
   ASSERT_EQ(client.Send(many, std::vector<Frame>(1000, FrameOf("x"))), Sent::kSent);
   const PeerId large = client.Connect(endpoint).value();
-  ASSERT_EQ(client.Send(large, std::vector<Frame>{Buffer::OfBytes(1 << 17).Close()}), Sent::kSent);
-  ASSERT_EQ(client.Send(many, std::vector<Frame>(16, FrameOf("y"))), Sent::kSent);
+  const Frame too_large = Buffer::OfBytes(kPayloadMax + (8 << 20) + 1).Close();
+  ASSERT_EQ(client.Send(large, std::vector<Frame>{too_large}), Sent::kSent);
+  // A header may be longer than the payload that is taken.
+  const Frame header = Buffer::OfBytes(2 * kPayloadMax).Close();
+  ASSERT_EQ(client.Send(many, std::vector<Frame>{header, FrameOf("y")}), Sent::kSent);
   std::vector<Received> received;
   const auto deadline = Clock::now() + std::chrono::seconds(10);
-  while (received.empty() && Clock::now() < deadline) {
+  while (received.size() < 2 && Clock::now() < deadline) {
     ASSERT_TRUE(server.Poll(milliseconds(5), received).ok());
   }
-  ASSERT_EQ(received.size(), 1u);
-  EXPECT_EQ(received[0].frames.size(), 16u);
+  ASSERT_EQ(received.size(), 2u);
+  EXPECT_TRUE(received[0].frames.empty());
+  EXPECT_FALSE(Decode(received[0].frames, {}).ok());
+  ASSERT_EQ(received[1].frames.size(), 2u);
+  EXPECT_EQ(received[1].frames[0].size(), header.size());
   client.Disconnect(large);
   ExpectServes(context, server, endpoint);
 }
