@@ -9,8 +9,9 @@ namespace shardmill {
 namespace {
 
 uint64_t RoundsOf(Step step, int64_t base) {
-  const int64_t rounds = static_cast<int64_t>(step) - base;
-  return rounds > 0 ? static_cast<uint64_t>(rounds) : 0;
+  // Unsigned: a step from the network may be any number, and signed overflow is not defined.
+  const uint64_t rounds = step - static_cast<uint64_t>(base);
+  return static_cast<int64_t>(rounds) > 0 ? rounds : 0;
 }
 
 }  // namespace
