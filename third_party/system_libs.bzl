@@ -21,13 +21,11 @@ _LIBS = {
     "gtest": struct(hdr = "gtest/gtest.h", pkg = "gtest", libs = ["-lgtest"], deps = [], defines = ["GTEST_HAS_PTHREAD=1"], deb = "libgtest-dev"),
     "gmock": struct(hdr = "gmock/gmock.h", pkg = "gmock", libs = ["-lgmock"], deps = ["gtest"], defines = [], deb = "libgmock-dev"),
     "gtest_main": struct(hdr = "gtest/gtest.h", pkg = "gtest_main", libs = ["-lgtest_main"], deps = ["gtest"], defines = [], deb = "libgtest-dev"),
-    "gmock_main": struct(hdr = "gmock/gmock.h", pkg = "gmock_main", libs = ["-lgmock_main"], deps = ["gmock"], defines = [], deb = "libgmock-dev"),
     "benchmark": struct(hdr = "benchmark/benchmark.h", pkg = "benchmark", libs = ["-lbenchmark"], deps = [], defines = [], deb = "libbenchmark-dev"),
     "benchmark_main": struct(hdr = "benchmark/benchmark.h", pkg = "benchmark", libs = ["-lbenchmark_main"], deps = ["benchmark"], defines = [], deb = "libbenchmark-dev"),
     "tomlplusplus": struct(hdr = "toml++/toml.h", pkg = "", libs = [], deps = [], defines = [], deb = "libtomlplusplus-dev"),
     "httplib": struct(hdr = "httplib.h", pkg = "", libs = ["-lcpp-httplib"], deps = [], defines = ["CPPHTTPLIB_OPENSSL_SUPPORT", "CPPHTTPLIB_ZLIB_SUPPORT", "CPPHTTPLIB_BROTLI_SUPPORT"], deb = "libcpp-httplib-dev"),
     "zlib": struct(hdr = "zlib.h", pkg = "", libs = ["-lz"], deps = [], defines = [], deb = "zlib1g-dev"),
-    "openblas": struct(hdr = "cblas.h", pkg = "openblas", libs = ["-lopenblas"], deps = [], defines = [], deb = "libopenblas-dev"),
 }
 
 # Directories the compiler searches anyway; adding them with -isystem would
