@@ -118,20 +118,19 @@ void PsClient::NextStep() {
   ++step_;
   attempt_ = 0;
   ResetStep();
-  std::erase_if(operations_,
-                [](const auto& entry) { return entry.second.open == 0 && !entry.second.served; });
 }
 
 void PsClient::AbandonStep() {
   SM_ASSERT(!ending_);
   ++attempt_;
-  units_.clear();
-  pulls_.clear();
-  operations_.clear();
   ResetStep();
 }
 
+// Nothing of a step outlives it: late answers find nobody, and borrowed memory is given back.
 void PsClient::ResetStep() {
+  units_.clear();
+  pulls_.clear();
+  operations_.clear();
   ending_ = false;
   ends_sent_ = false;
   for (auto& [id, shard] : shards_) {

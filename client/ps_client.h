@@ -86,7 +86,7 @@ class PsClient final {
   void EndStep(TimePoint now, double samples, Outbox& outbox);
   bool ending() const { return ending_; }
   bool Ended() const { return ending_ && ends_open_ == 0 && ends_sent_; }
-  // Goes to the next step. Only when Ended().
+  // Goes to the next step; tickets of this one are no more. Only when Ended().
   void NextStep();
   // Forgets what was pulled and pushed in the step under way, which has not ended: it begins anew.
   void AbandonStep();

@@ -48,9 +48,10 @@ class TrainingStep final {
   // Counted from 1, over all lives of this rank.
   uint64_t number() const;
 
-  // Reads floats [begin, begin + into.size()). `into` is borrowed until Wait(ticket) returns. A
-  // pull with `closed_min` waits until every worker has finished so many rounds, whatever the
-  // policy allows: with the number of all steps it reads the end of the training.
+  // Reads floats [begin, begin + into.size()). `into` is borrowed until Wait(ticket) returns
+  // or the step is over. A pull with `closed_min` waits until every worker has finished so many
+  // rounds, whatever the policy allows: with the number of all steps it reads the end of the
+  // training.
   Result<Ticket> Pull(DenseTable table, uint64_t begin, std::span<float> into,
                       uint64_t closed_min = 0);
 
