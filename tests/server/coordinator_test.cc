@@ -1,0 +1,184 @@
+#include "server/coordinator.h"
+
+#include <gtest/gtest.h>
+
+#include <utility>
+#include <vector>
+
+namespace shardmill {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr JobId kJob{9};
+constexpr BootId kBoot{100};
+
+// A coordinator of two workers and one shard, spoken to by hand. Peers and boot ids are one number.
+class CoordinatorTest : public testing::Test {
+ protected:
+  static constexpr uint64_t kShard = 50;
+
+  CoordinatorTest() : coordinator_(Options(), {}) {}
+
+  static CoordinatorOptions Options() {
+    CoordinatorOptions options;
+    options.job = kJob;
+    options.boot = kBoot;
+    options.workers = 2;
+    options.lease = milliseconds(100);
+    options.retry_after = milliseconds(10);
+    options.start_timeout = milliseconds(1000);
+    return options;
+  }
+
+  // What the coordinator says to `message` from the process `who`.
+  Outbox Say(uint64_t who, Message message) {
+    Outbox outbox;
+    const Stamp stamp{kJob, {}, {}, BootId{who}, kBoot};
+    coordinator_.Handle(now_, {PeerId{who}, stamp, std::move(message)}, outbox);
+    return outbox;
+  }
+
+  Outbox After(milliseconds time) {
+    Outbox outbox;
+    now_ += time;
+    coordinator_.Tick(now_, outbox);
+    return outbox;
+  }
+
+  // Plays the shard through the cut that is wanted now.
+  Outbox Cut(std::vector<RankState> states = {}) {
+    After(milliseconds(1));
+    const ViewNumber number = coordinator_.view().number.Next();
+    Say(kShard, Frozen{number, std::move(states)});
+    return Say(kShard, Installed{number});
+  }
+
+  void Begin() {
+    Say(kShard, Register{ShardId{0}, "s"});
+    Say(1, Join{WorkerId{0}});
+    Say(2, Join{WorkerId{1}});
+    Cut();
+  }
+
+  template <class Kind>
+  static const Kind* Find(const Outbox& outbox, uint64_t to) {
+    for (const Outgoing& out : outbox) {
+      if (out.peer == PeerId{to} && std::holds_alternative<Kind>(out.message)) {
+        return &std::get<Kind>(out.message);
+      }
+    }
+    return nullptr;
+  }
+
+  TimePoint now_{};
+  Coordinator coordinator_;
+};
+
+TEST_F(CoordinatorTest, MakesTheFirstViewWhenEverybodyIsThere) {
+  Say(kShard, Register{ShardId{0}, "s"});
+  Say(1, Join{WorkerId{0}});
+  EXPECT_TRUE(After(milliseconds(1)).empty());
+  Say(2, Join{WorkerId{1}});
+  EXPECT_NE(Find<Freeze>(After(milliseconds(1)), kShard), nullptr);
+  Say(kShard, Frozen{ViewNumber{1}, {}});
+  const Outbox outbox = Say(kShard, Installed{ViewNumber{1}});
+  ASSERT_NE(Find<Granted>(outbox, 1), nullptr);
+  EXPECT_EQ(Find<Granted>(outbox, 2)->incarnation, Incarnation{1});
+  EXPECT_EQ(coordinator_.view().members.size(), 2U);
+  EXPECT_EQ(coordinator_.state(), JobState::kTraining);
+}
+
+// Seeds 18613 and 19107 of the simulator, once.
+TEST_F(CoordinatorTest, KeepsWhoWaitsWhileTheFirstViewIsMade) {
+  Say(kShard, Register{ShardId{0}, "s"});
+  Say(1, Join{WorkerId{0}});
+  Say(2, Join{WorkerId{1}});
+  After(milliseconds(1));
+  After(milliseconds(500));  // Every lease has ended.
+  Say(kShard, Frozen{ViewNumber{1}, {}});
+  Say(kShard, Installed{ViewNumber{1}});
+  EXPECT_EQ(coordinator_.view().members.size(), 2U);
+}
+
+// Seed 37816: the incarnation was granted to whoever had the rank's slot when the cut was over.
+TEST_F(CoordinatorTest, GrantsToTheProcessThatTheViewIsFor) {
+  Say(kShard, Register{ShardId{0}, "s"});
+  Say(1, Join{WorkerId{0}});
+  Say(2, Join{WorkerId{1}});
+  After(milliseconds(1));
+  Say(kShard, Frozen{ViewNumber{1}, {}});
+  After(milliseconds(500));  // Worker 1 falls silent before the view is installed.
+  Say(3, Join{WorkerId{1}});
+  const Outbox outbox = Say(kShard, Installed{ViewNumber{1}});
+  EXPECT_EQ(Find<Granted>(outbox, 3), nullptr);
+  EXPECT_EQ(Find<Granted>(Cut(), 3)->incarnation, Incarnation{2});
+}
+
+TEST_F(CoordinatorTest, KeepsARankForItsHolderUntilTheLeaseEnds) {
+  Begin();
+  EXPECT_EQ(Find<Refused>(Say(3, Join{WorkerId{0}}), 3)->code, Refusal::kRankHeld);
+  After(milliseconds(200));
+  EXPECT_TRUE(Say(3, Join{WorkerId{0}}).empty());
+  const Outbox outbox = Cut({{WorkerId{0}, 5, 1, 5}});
+  EXPECT_EQ(Find<Granted>(outbox, 3)->ended, 5U);
+  EXPECT_EQ(Find<Granted>(outbox, 3)->incarnation, Incarnation{2});
+  const Sender old{WorkerId{0}, Incarnation{1}};
+  EXPECT_EQ(Find<Refused>(Say(1, Renew{old}), 1)->code, Refusal::kFenced);
+  EXPECT_EQ(Find<Refused>(Say(1, Join{WorkerId{0}}), 1)->code, Refusal::kFenced);
+}
+
+TEST_F(CoordinatorTest, RefusesARankThatTheJobDoesNotHave) {
+  const Outbox outbox = Say(1, Join{WorkerId{2}});
+  ASSERT_NE(Find<Refused>(outbox, 1), nullptr);
+  EXPECT_EQ(Find<Refused>(outbox, 1)->words,
+            "there is no rank 2; the job has 2 workers, counted from 0");
+}
+
+TEST_F(CoordinatorTest, NamesWhoIsMissingWhenTheTimeToStartIsOver) {
+  Say(1, Join{WorkerId{0}});
+  After(milliseconds(50));
+  Say(1, Join{WorkerId{0}});
+  After(milliseconds(60));
+  Say(1, Join{WorkerId{0}});
+  now_ += milliseconds(890);
+  Say(1, Join{WorkerId{0}});
+  After(milliseconds(10));
+  EXPECT_EQ(coordinator_.state(), JobState::kFailed);
+  EXPECT_TRUE(coordinator_.timed_out());
+  EXPECT_EQ(coordinator_.words(),
+            "the job did not begin within 1s (cluster.start_timeout): waiting for shard 0, worker "
+            "1");
+}
+
+TEST_F(CoordinatorTest, FailsWithWordsWhenAShardComesBackEmpty) {
+  Begin();
+  Say(51, Register{ShardId{0}, "s"});
+  EXPECT_EQ(coordinator_.state(), JobState::kFailed);
+  EXPECT_EQ(coordinator_.words(), "shard 0 was started again; its part of the tables is lost");
+  const Sender sender{WorkerId{0}, Incarnation{1}};
+  EXPECT_EQ(Find<Refused>(Say(1, Renew{sender}), 1)->code, Refusal::kFailed);
+}
+
+TEST_F(CoordinatorTest, MakesATableOnceAndRefusesAnotherOfItsName) {
+  Begin();
+  const Sender sender{WorkerId{0}, Incarnation{1}};
+  Say(1, MakeTable{sender, {"t", "", 100, {}}});
+  EXPECT_EQ(Find<ViewIs>(Cut(), 1)->view.tables.at(0).cuts, (std::vector<uint64_t>{0, 100}));
+  EXPECT_NE(Find<ViewIs>(Say(1, MakeTable{sender, {"t", "", 100, {}}}), 1), nullptr);
+  const Outbox other = Say(1, MakeTable{sender, {"t", "", 99, {}}});
+  EXPECT_EQ(Find<Refused>(other, 1)->code, Refusal::kBadRequest);
+}
+
+TEST_F(CoordinatorTest, CountsWhatIsLostAndWhatIsDoubleWhenAllAreDone) {
+  Begin();
+  Say(1, Goodbye{{WorkerId{0}, Incarnation{1}}, true, 10});
+  Say(2, Goodbye{{WorkerId{1}, Incarnation{1}}, true, 10});
+  Cut({{WorkerId{0}, 10, 1, 9}, {WorkerId{1}, 10, 1, 12}});
+  EXPECT_EQ(coordinator_.state(), JobState::kDone);
+  EXPECT_EQ(coordinator_.audit().lost, 1U);
+  EXPECT_EQ(coordinator_.audit().duplicated, 2U);
+}
+
+}  // namespace
+}  // namespace shardmill

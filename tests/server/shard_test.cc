@@ -1,0 +1,187 @@
+#include "server/shard.h"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <utility>
+#include <vector>
+
+namespace shardmill {
+namespace {
+
+constexpr PeerId kCoordinator{1};
+constexpr BootId kCoordinatorBoot{30};
+constexpr BootId kShardBoot{10};
+constexpr TableId kTable{1};
+constexpr uint64_t kFloats = 8;
+
+// One shard of two with two workers; a worker's peer, boot id and rank are one number plus 100.
+class ShardTest : public testing::Test {
+ protected:
+  explicit ShardTest(Policy policy = {ApplyRule::kOnArrival, true, 1}) {
+    ShardOptions options;
+    options.boot = kShardBoot;
+    options.coordinator = kCoordinator;
+    options.optimizer.learning_rate = 1;
+    options.held_bytes_max = 2 * kFloats * sizeof(float);
+    shard_ = std::move(Shard::Make(options)).value();
+    Send(kCoordinator, kCoordinatorBoot, Welcome{});
+    view_.number = ViewNumber{1};
+    view_.policy = policy;
+    view_.members = {{WorkerId{0}, Incarnation{1}, 0}, {WorkerId{1}, Incarnation{1}, 0}};
+    view_.shards = {{ShardId{0}, Term{1}, kShardBoot, ""}, {ShardId{1}, Term{1}, BootId{11}, ""}};
+    view_.tables = {{kTable, {"t", "", 2 * kFloats, {}}, {0, kFloats, 2 * kFloats}}};
+    Take(view_, {});
+  }
+
+  static Stamp StampOf(uint64_t job, uint64_t term, uint64_t to) {
+    return {JobId{job}, {}, Term{term}, {}, BootId{to}};
+  }
+  Outbox Send(PeerId peer, BootId boot, Message message, Stamp stamp = StampOf(7, 1, 0)) {
+    Outbox outbox;
+    stamp.from = boot;
+    if (stamp.to.value == 0) stamp.to = kShardBoot;
+    shard_->Handle({}, {peer, stamp, std::move(message)}, outbox);
+    return outbox;
+  }
+  Outbox Say(uint32_t rank, Message message) {
+    return Send(PeerId{100 + rank}, BootId{100 + rank}, std::move(message));
+  }
+  void Take(const View& view, std::vector<RankState> cut) {
+    Send(kCoordinator, kCoordinatorBoot, Freeze{view.number});
+    Send(kCoordinator, kCoordinatorBoot, Install{view, std::move(cut)});
+  }
+
+  static Sender Who(uint32_t rank, uint64_t incarnation = 1) {
+    return {WorkerId{rank}, Incarnation{incarnation}};
+  }
+  // A push of -1 to every float, which adds one to it.
+  Outbox Push(uint32_t rank, Step step) {
+    const Frame gradient = Frame::CopyOf(std::vector<float>(kFloats, -1));
+    return Say(rank, Unit{Who(rank), step, 0, 0, kTable, 0, gradient});
+  }
+  Outbox Finish(uint32_t rank, Step step) {
+    Push(rank, step);
+    return Say(rank, End{Who(rank), step, 0, 1, 1});
+  }
+  Outbox Read(uint32_t rank, Step step, uint64_t pull = 1) {
+    return Say(rank, Pull{Who(rank), step, pull, kTable, 0, kFloats, 0});
+  }
+  float Value() const { return shard_->Snapshot(kTable).at(0); }
+
+  template <class Kind>
+  static const Kind* Only(const Outbox& outbox) {
+    return outbox.size() == 1 ? std::get_if<Kind>(&outbox[0].message) : nullptr;
+  }
+  static Refusal CodeOf(const Outbox& outbox) {
+    const auto* refused = Only<Refused>(outbox);
+    return refused == nullptr ? Refusal::kFailed : refused->code;
+  }
+
+  std::unique_ptr<Shard> shard_;
+  View view_;
+};
+
+TEST_F(ShardTest, HoldsAUnitAndAppliesItAtItsEndOnce) {
+  EXPECT_NE(Only<Held>(Push(0, 1)), nullptr);
+  EXPECT_EQ(Value(), 0);
+  EXPECT_NE(Only<Ended>(Finish(0, 1)), nullptr);
+  EXPECT_EQ(Value(), 1);
+  EXPECT_NE(Only<Ended>(Finish(0, 1)), nullptr);
+  EXPECT_EQ(Value(), 1);
+}
+
+TEST_F(ShardTest, TakesNoEndBeforeItsUnits) {
+  EXPECT_TRUE(Say(0, End{Who(0), 1, 0, 1, 1}).empty());
+  EXPECT_EQ(Value(), 0);
+  EXPECT_NE(Only<Ended>(Finish(0, 1)), nullptr);
+}
+
+TEST_F(ShardTest, ParksAPullUntilTheSlowestWorkerCatchesUp) {
+  Finish(0, 1);
+  EXPECT_EQ(Only<Pulled>(Read(0, 2))->staleness, 1U);
+  Finish(0, 2);
+  EXPECT_TRUE(Read(0, 3, 2).empty());
+  EXPECT_EQ(Only<Waiting>(Read(0, 3, 2))->rank, WorkerId{1});
+  const Outbox released = Finish(1, 1);
+  ASSERT_EQ(released.size(), 2U);
+  EXPECT_EQ(std::get<Pulled>(released[1].message).closed, 1U);
+}
+
+TEST_F(ShardTest, DropsAnAttemptThatWasBegunAnew) {
+  Push(0, 1);
+  const Frame other = Frame::CopyOf(std::vector<float>(kFloats, -5));
+  Say(0, Unit{Who(0), 1, 1, 0, kTable, 0, other});
+  EXPECT_TRUE(Say(0, End{Who(0), 1, 0, 1, 1}).empty());
+  EXPECT_NE(Only<Ended>(Say(0, End{Who(0), 1, 1, 1, 1})), nullptr);
+  EXPECT_EQ(Value(), 5);
+}
+
+TEST_F(ShardTest, RefusesWhatCannotBeAndStaysAsItIs) {
+  const Frame one = Frame::CopyOf(std::vector<float>(1));
+  const Frame large = Frame::CopyOf(std::vector<float>(kFloats));
+  EXPECT_EQ(CodeOf(Say(0, Unit{Who(0), 1, 0, 0, TableId{9}, 0, one})), Refusal::kBadRequest);
+  EXPECT_EQ(CodeOf(Say(0, Unit{Who(0), 1, 0, 0, kTable, kFloats, one})), Refusal::kBadRequest);
+  EXPECT_EQ(CodeOf(Say(0, Unit{Who(0), 2, 0, 0, kTable, 0, one})), Refusal::kBadRequest);
+  EXPECT_EQ(CodeOf(Say(0, Pull{Who(0), 1, 1, kTable, 4, kFloats, 0})), Refusal::kBadRequest);
+  EXPECT_EQ(CodeOf(Say(0, End{Who(0), 7, 0, 0, 1})), Refusal::kBadRequest);
+  Say(0, Unit{Who(0), 1, 0, 0, kTable, 0, large});
+  EXPECT_EQ(CodeOf(Say(0, Unit{Who(0), 1, 0, 1, kTable, 0, large})), Refusal::kTooLarge);
+  EXPECT_EQ(Value(), 0);
+  EXPECT_EQ(shard_->counters().refused, 6U);
+}
+
+TEST_F(ShardTest, RefusesStrangersAndThePast) {
+  const Message read = Pull{Who(0), 1, 1, kTable, 0, 1, 0};
+  const BootId boot{100};
+  EXPECT_EQ(CodeOf(Send(PeerId{100}, boot, read, StampOf(8, 1, 0))), Refusal::kWrongJob);
+  EXPECT_EQ(CodeOf(Send(PeerId{100}, boot, read, StampOf(7, 1, 9))), Refusal::kWrongBoot);
+  EXPECT_EQ(CodeOf(Send(PeerId{100}, boot, read, StampOf(7, 0, 0))), Refusal::kOldView);
+  EXPECT_EQ(CodeOf(Say(0, Pull{Who(0, 2), 1, 1, kTable, 0, 1, 0})), Refusal::kNotReady);
+  EXPECT_EQ(CodeOf(Say(5, Pull{Who(5), 1, 1, kTable, 0, 1, 0})), Refusal::kNotReady);
+}
+
+TEST_F(ShardTest, CompletesInACutWhatAnotherShardHasApplied) {
+  Push(0, 1);
+  view_.number = ViewNumber{2};
+  Take(view_, {{WorkerId{0}, 1, 1, 1}});
+  EXPECT_EQ(Value(), 1);
+  EXPECT_EQ(shard_->States().at(0).ended, 1U);
+}
+
+TEST_F(ShardTest, TakesNoEndWhileFrozen) {
+  Push(0, 1);
+  Send(kCoordinator, kCoordinatorBoot, Freeze{ViewNumber{2}});
+  EXPECT_TRUE(Finish(0, 1).size() <= 1 && Value() == 0);
+  EXPECT_NE(Only<Pulled>(Read(1, 1)), nullptr);
+}
+
+TEST_F(ShardTest, DropsWhatAReplacedWorkerLeftAndFencesIt) {
+  Push(0, 1);
+  view_.number = ViewNumber{2};
+  view_.members[0].incarnation = Incarnation{2};
+  Take(view_, {});
+  EXPECT_EQ(shard_->Status().held_bytes, 0U);
+  EXPECT_EQ(CodeOf(Push(0, 1)), Refusal::kFenced);
+}
+
+class SyncShardTest : public ShardTest {
+ protected:
+  SyncShardTest() : ShardTest({ApplyRule::kPerStep, true, 0}) {}
+};
+
+TEST_F(SyncShardTest, ClosesARoundAsOneStepWhenAllHaveEnded) {
+  EXPECT_TRUE(Finish(0, 1).empty());
+  EXPECT_EQ(Value(), 0);
+  EXPECT_EQ(Finish(1, 1).size(), 2U);
+  EXPECT_EQ(Value(), 1);  // The mean of two gradients, applied once.
+  EXPECT_EQ(shard_->counters().entries, 1U);
+}
+
+TEST_F(SyncShardTest, NamesWhomARoundWaitsFor) {
+  Finish(0, 1);
+  EXPECT_EQ(Only<Waiting>(Say(0, End{Who(0), 1, 0, 1, 1}))->rank, WorkerId{1});
+}
+
+}  // namespace
+}  // namespace shardmill
