@@ -1,11 +1,12 @@
 // What the sanitizers must know of the distribution's libraries, which are not instrumented: TSan
-// cannot see how libzmq, libgomp and oneDNN synchronise, and would report races that are none.
+// cannot see how libzmq, libgomp and oneDNN synchronise, and would report races that are none. The
+// slashes keep our own shared libraries out, whose names may end alike.
 
 extern "C" const char* __tsan_default_suppressions();
 
 extern "C" const char* __tsan_default_suppressions() {
-  return "called_from_lib:libzmq.so\n"
-         "called_from_lib:libgomp.so\n"
-         "called_from_lib:libdnnl.so\n"
-         "race:libzmq.so\n";
+  return "called_from_lib:/libzmq.so\n"
+         "called_from_lib:/libgomp.so\n"
+         "called_from_lib:/libdnnl.so\n"
+         "race:/libzmq.so\n";
 }
