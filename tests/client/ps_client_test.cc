@@ -1,0 +1,169 @@
+#include "client/ps_client.h"
+
+#include <gtest/gtest.h>
+
+#include <utility>
+#include <vector>
+
+namespace shardmill {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr BootId kClient{5};
+constexpr BootId kCoordinatorBoot{6};
+constexpr PeerId kCoordinator{1};
+constexpr uint64_t kFloats = 16;
+
+PeerId PeerOf(uint32_t shard) { return PeerId{10 + shard}; }
+BootId BootOf(uint32_t shard) { return BootId{20 + shard}; }
+
+// A client of two shards that has joined, spoken to by hand. Units of two floats, a window of two.
+class PsClientTest : public testing::Test {
+ protected:
+  PsClientTest() : client_(Options()), values_(kFloats) {
+    Hear(kCoordinator, kCoordinatorBoot, Welcome{});
+    Hear(kCoordinator, kCoordinatorBoot, Granted{WorkerId{0}, Incarnation{1}, 0});
+    View view;
+    view.number = ViewNumber{1};
+    view.members = {{WorkerId{0}, Incarnation{1}, 0}};
+    view.tables = {{TableId{1}, {"t", "", kFloats, {}}, {0, kFloats / 2, kFloats}}};
+    for (uint32_t i = 0; i < 2; ++i) {
+      view.shards.push_back({ShardId{i}, Term{1}, BootOf(i), "tcp://shard-" + std::to_string(i)});
+    }
+    Hear(kCoordinator, kCoordinatorBoot, ViewIs{view});
+    for (uint32_t i = 0; i < 2; ++i) client_.Attach(ShardId{i}, PeerOf(i));
+    for (uint32_t i = 0; i < 2; ++i) Hear(PeerOf(i), BootOf(i), Welcome{});
+  }
+
+  static PsClientOptions Options() {
+    PsClientOptions options;
+    options.boot = kClient;
+    options.coordinator = kCoordinator;
+    options.retry_after = milliseconds(10);
+    options.unit_bytes = 2 * sizeof(float);
+    options.window_bytes = 4 * sizeof(float);
+    return options;
+  }
+
+  // What the client says to a message.
+  Outbox Hear(PeerId peer, BootId boot, Message message) {
+    Outbox outbox;
+    client_.Handle(now_, {peer, {JobId{7}, {}, Term{1}, boot, kClient}, std::move(message)},
+                   outbox);
+    return outbox;
+  }
+  Outbox HearHeld(uint32_t shard, uint32_t index, uint32_t attempt = 0) {
+    return Hear(PeerOf(shard), BootOf(shard), Held{WorkerId{0}, 1, attempt, index});
+  }
+  Outbox After(milliseconds time) {
+    Outbox outbox;
+    now_ += time;
+    client_.Tick(now_, outbox);
+    return outbox;
+  }
+  Outbox Push() {
+    Outbox outbox;
+    EXPECT_TRUE(client_.Push(now_, *client_.FindTable("t"), 0, values_, outbox).ok());
+    return outbox;
+  }
+  Outbox EndStep() {
+    Outbox outbox;
+    client_.EndStep(now_, 1, outbox);
+    return outbox;
+  }
+
+  template <class Kind>
+  static int Count(const Outbox& outbox) {
+    int count = 0;
+    for (const Outgoing& out : outbox) count += std::holds_alternative<Kind>(out.message) ? 1 : 0;
+    return count;
+  }
+
+  TimePoint now_{};
+  PsClient client_;
+  std::vector<float> values_;
+};
+
+TEST_F(PsClientTest, IsReadyWhenEveryShardSaidWelcome) {
+  EXPECT_TRUE(client_.Ready());
+  EXPECT_EQ(client_.step(), 1U);
+}
+
+TEST_F(PsClientTest, KeepsTheWindowOfEachShard) {
+  EXPECT_EQ(Count<Unit>(Push()), 4);  // Two of four, to each of two shards.
+  EXPECT_EQ(Count<Unit>(HearHeld(0, 0)), 1);
+  EXPECT_EQ(Count<Unit>(HearHeld(0, 0)), 0);
+}
+
+TEST_F(PsClientTest, AsksAgainAfterTheRetryTimeAndThenLater) {
+  EXPECT_EQ(Count<Unit>(Push()), 4);
+  EXPECT_EQ(Count<Unit>(After(milliseconds(9))), 0);
+  EXPECT_EQ(Count<Unit>(After(milliseconds(1))), 4);
+  EXPECT_EQ(Count<Unit>(After(milliseconds(19))), 0);
+  EXPECT_EQ(Count<Unit>(After(milliseconds(1))), 4);
+}
+
+TEST_F(PsClientTest, EndsAStepOnlyWhenAllItsUnitsAreHeldEverywhere) {
+  Push();
+  EXPECT_EQ(Count<End>(EndStep()), 0);
+  for (uint32_t index = 0; index < 4; ++index) HearHeld(0, index);
+  for (uint32_t index = 0; index < 3; ++index) HearHeld(1, index);
+  EXPECT_EQ(Count<End>(After(milliseconds(50))), 0);
+  EXPECT_EQ(Count<End>(HearHeld(1, 3)), 2);
+  Hear(PeerOf(0), BootOf(0), shardmill::Ended{WorkerId{0}, 1});
+  EXPECT_FALSE(client_.Ended());
+  Hear(PeerOf(1), BootOf(1), shardmill::Ended{WorkerId{0}, 1});
+  EXPECT_TRUE(client_.Ended());
+}
+
+TEST_F(PsClientTest, BeginsAStepAnewUnderAnotherAttempt) {
+  Push();
+  client_.AbandonStep();
+  const Outbox again = Push();
+  ASSERT_FALSE(again.empty());
+  EXPECT_EQ(std::get<Unit>(again[0].message).attempt, 1U);
+  EXPECT_EQ(Count<Unit>(HearHeld(0, 0, 0)), 0);  // An answer to what is no more.
+  EXPECT_EQ(Count<Unit>(HearHeld(0, 0, 1)), 1);
+}
+
+TEST_F(PsClientTest, FillsTheCallersSpanAndTellsHowStaleItIs) {
+  Outbox outbox;
+  const auto ticket =
+      client_.Pull(now_, *client_.FindTable("t"), 0, std::span(values_).first(2), 0, outbox);
+  ASSERT_TRUE(ticket.ok());
+  ASSERT_EQ(outbox.size(), 1U);
+  const uint64_t id = std::get<shardmill::Pull>(outbox[0].message).pull;
+  const Frame answer = Frame::CopyOf(std::vector<float>{3, 4});
+  Hear(PeerOf(0), BootOf(0), Pulled{id, 5, 6, 2, {answer}});
+  ASSERT_TRUE(client_.Done(ticket.value()));
+  EXPECT_EQ(values_[1], 4);
+  EXPECT_EQ(client_.Take(ticket.value()).staleness, 2U);
+}
+
+TEST_F(PsClientTest, RefusesARangeThatIsNotInTheTable) {
+  Outbox outbox;
+  const auto ticket = client_.Push(now_, *client_.FindTable("t"), 1, values_, outbox);
+  ASSERT_FALSE(ticket.ok());
+  EXPECT_EQ(ticket.error().message, "the floats 1 + 16 are not in table \"t\", which has 16");
+}
+
+TEST_F(PsClientTest, IsFencedForGood) {
+  Hear(PeerOf(0), BootOf(0), Refused{Refusal::kFenced, 0, "another process holds rank 0"});
+  ASSERT_TRUE(client_.fenced());
+  EXPECT_EQ(client_.failure()->message, "shard 0: another process holds rank 0");
+}
+
+TEST_F(PsClientTest, NamesWhomItWaitsFor) {
+  Push();
+  EndStep();
+  EXPECT_EQ(client_.WaitsFor(), "shard 0 at tcp://shard-0 to hold the units of step 1");
+  for (uint32_t shard = 0; shard < 2; ++shard) {
+    for (uint32_t index = 0; index < 4; ++index) HearHeld(shard, index);
+  }
+  Hear(PeerOf(0), BootOf(0), Waiting{1, false, WorkerId{3}, 1});
+  EXPECT_EQ(client_.WaitsFor(), "shard 0, which waits for worker 3 to finish round 1");
+}
+
+}  // namespace
+}  // namespace shardmill
