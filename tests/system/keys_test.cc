@@ -1,6 +1,12 @@
 // Keys of the job file, each with a job on which it shows (tests/common/job/key_coverage.txt).
 #include <gtest/gtest.h>
+#include <signal.h>
 
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -94,6 +100,94 @@ TEST(KeysTest, UnitBytesCutWhatIsPushed) {
 TEST(KeysTest, HeldBytesBoundWhatAShardKeeps) {
   TrainWith({kTwoLayers, "network.unit_bytes=4KiB", "network.held_bytes=8KiB"}, 1);
   EXPECT_NE(OutputOf("train").find("network.held_bytes"), std::string::npos) << OutputOf("train");
+}
+
+// What a process of the test's only run wrote.
+std::string LogOf(const std::string& process) {
+  const std::vector<std::string> runs = FindRuns(TestFolder() + "/runs");
+  if (runs.empty()) return "no run";
+  std::ostringstream text;
+  text << std::ifstream(runs[0] + "/" + process + ".log").rdbuf();
+  return text.str();
+}
+
+TEST(KeysTest, LogLevelSilencesWhatIsBelowIt) {
+  TrainWith({"log.level=error"});
+  EXPECT_EQ(LogOf("coordinator").find("coordinator_listens"), std::string::npos);
+}
+
+TEST(KeysTest, HttpBindIsWherePagesAreServed) {
+  TrainWith({"http.bind=127.0.0.3"});
+  EXPECT_NE(LogOf("coordinator").find("http=127.0.0.3:"), std::string::npos);
+}
+
+// Starts a daemon and waits until it has written `words`.
+std::unique_ptr<Child> LaunchUntil(const std::string& words, const std::string& name,
+                                   const std::string& program, std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), WriteJob(1));
+  auto child = Launch(name, program, std::move(arguments));
+  for (int i = 0; i < 3000 && OutputOf(name).find(words) == std::string::npos; ++i) {
+    EXPECT_FALSE(child->Wait(std::chrono::milliseconds(10)).has_value()) << OutputOf(name);
+  }
+  return child;
+}
+
+std::unique_ptr<Child> LaunchCoordinator(const std::string& name, const std::string& setting) {
+  return LaunchUntil("coordinator_listens", name, "server/shardmill-coordinator",
+                     {"--listen", "127.0.0.1:0", "--set", setting});
+}
+
+TEST(KeysTest, HostAndServerPortAreWhereServersListen) {
+  const auto server = LaunchUntil(
+      "shard_listens shard=1", "server", "server/shardmill-ps",
+      {"--index", "0", "--set", "cluster.host=127.0.0.2", "--set", "cluster.server_port=23456"});
+  EXPECT_NE(OutputOf("server").find("endpoint=tcp://127.0.0.2:23456"), std::string::npos);
+  EXPECT_NE(OutputOf("server").find("endpoint=tcp://127.0.0.2:23457"), std::string::npos);
+}
+
+TEST(KeysTest, HttpCanBeSwitchedOff) {
+  const auto with = LaunchCoordinator("with", "http.enabled=true");
+  EXPECT_EQ(OutputOf("with").find("http=off"), std::string::npos);
+  const auto without = LaunchCoordinator("without", "http.enabled=false");
+  EXPECT_NE(OutputOf("without").find("http=off"), std::string::npos);
+}
+
+TEST(KeysTest, IoThreadsAreThreads) {
+  const auto threads = [](const Child& child) {
+    const std::string folder = "/proc/" + std::to_string(child.pid()) + "/task";
+    const std::filesystem::directory_iterator begin(folder);
+    return std::distance(begin, std::filesystem::directory_iterator());
+  };
+  const auto one = LaunchCoordinator("one", "network.io_threads=1");
+  const auto three = LaunchCoordinator("three", "network.io_threads=3");
+  EXPECT_EQ(threads(*three), threads(*one) + 2);
+}
+
+TEST(KeysTest, ReportEverySaysHowOftenAWorkerReports) {
+  const std::string job = WriteJob(100000);
+  const auto train = LaunchTrain(job, {"--quiet", "--set", "train.report_every=1000000"});
+  for (int i = 0; i < 100; ++i) {
+    for (const JobStatus::Worker& worker : AwaitState(JobStatus::State::kTraining).workers) {
+      ASSERT_EQ(worker.step % 50, 0U);  // Only where an epoch ends.
+    }
+  }
+  train->Terminate();
+  EXPECT_TRUE(train->Wait(kPatience).has_value());
+}
+
+TEST(KeysTest, StepTimeoutEndsTheWaitForAWorkerThatStandsStill) {
+  const std::string job = WriteJob(100000);
+  const auto train = LaunchTrain(job, {"--quiet", "--set", "network.step_timeout=1s"});
+  AwaitState(JobStatus::State::kTraining);
+  for (const int pid : ChildrenOf(train->pid())) {
+    std::ifstream file("/proc/" + std::to_string(pid) + "/cmdline");
+    std::string words;
+    for (std::string word; std::getline(file, word, '\0');) words += word + " ";
+    if (words.find("--rank 1") != std::string::npos) kill(pid, SIGSTOP);
+  }
+  EXPECT_EQ(train->Wait(kPatience), (ExitStatus{4, 0})) << OutputOf("train");
+  EXPECT_NE(OutputOf("train").find("which waits for worker 1 to finish round"), std::string::npos)
+      << OutputOf("train");
 }
 
 }  // namespace

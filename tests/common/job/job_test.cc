@@ -194,6 +194,9 @@ TEST(JobTest, RefusesNamesAndAddressesThatCannotBe) {
   EXPECT_EQ(ErrorOf({"job.runs="}), "--set: \"job.runs\" is \"\"; it must be a path");
   EXPECT_EQ(ErrorOf({"optimizer.name=adma"}),
             "--set: \"optimizer.name\" is \"adma\"; it must be \"sgd\"");
+  EXPECT_EQ(ErrorOf({"data.format=png"}), "--set: \"data.format\" is \"png\"; it must be \"idx\"");
+  EXPECT_EQ(ErrorOf({"model.loss=l2"}),
+            "--set: \"model.loss\" is \"l2\"; it must be \"softmax_cross_entropy\"");
 }
 
 TEST(JobTest, SaysThatAFileIsNotThere) {
