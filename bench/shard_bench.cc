@@ -31,7 +31,7 @@ class ReadyShard final {
     view.policy = {ApplyRule::kOnArrival, false, 0};
     view.members = {{WorkerId{0}, Incarnation{1}, 0}};
     view.shards = {{ShardId{0}, Term{1}, kShardBoot, ""}};
-    view.tables = {{TableId{1}, {"t", "", floats, {}}, {0, floats}}};
+    view.tables = {{TableId{1}, {"t", floats, {}}, {0, floats}}};
     Say(kCoordinator, BootId{30}, Freeze{view.number});
     Say(kCoordinator, BootId{30}, Install{view, {}});
   }

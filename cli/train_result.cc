@@ -32,7 +32,8 @@ TrainResult ResultOf(const JobOptions& job, const JobStatus& status) {
   result.policy = NameOf(job.policy.mode);
   result.shards = status.shards.size();
   result.workers = status.workers.size();
-  result.reproducible = job.policy.mode == PolicyMode::kSync;
+  // Which workers are late is chance.
+  result.reproducible = job.policy.mode == PolicyMode::kSync && job.policy.backups == 0;
   result.lost = status.lost;
   result.duplicated = status.duplicated;
   bool first = true;
@@ -54,6 +55,9 @@ TrainResult ResultOf(const JobOptions& job, const JobStatus& status) {
   for (const JobStatus::Shard& shard : status.shards) {
     result.pushes += shard.units;
     result.staleness_max = std::max(result.staleness_max, shard.staleness_max);
+    // A step is discarded or skipped on each shard alike.
+    result.discarded = std::max(result.discarded, shard.discarded);
+    result.skipped = std::max(result.skipped, shard.skipped);
   }
   return result;
 }
@@ -74,6 +78,8 @@ std::string ToJson(const TrainResult& result) {
   json.Key("pushes").Whole(result.pushes);
   json.Key("lost").Whole(result.lost);
   json.Key("duplicated").Whole(result.duplicated);
+  json.Key("discarded").Whole(result.discarded);
+  json.Key("skipped").Whole(result.skipped);
   json.Key("reproducible").Flag(result.reproducible);
   return json.EndObject().Take();
 }
@@ -91,6 +97,8 @@ std::string DescribeResult(const TrainResult& result) {
           FormatCount(result.SamplesPerSecond()) + " samples/s, ";
   line += "staleness at most " + std::to_string(result.staleness_max) + ", lost " +
           std::to_string(result.lost) + ", duplicated " + std::to_string(result.duplicated);
+  if (result.discarded > 0) line += ", discarded " + std::to_string(result.discarded);
+  if (result.skipped > 0) line += ", skipped " + std::to_string(result.skipped);
   return line;
 }
 

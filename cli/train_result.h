@@ -22,6 +22,8 @@ struct TrainResult {
   uint64_t pushes = 0;  // Units that the shards took.
   uint64_t lost = 0;
   uint64_t duplicated = 0;
+  uint64_t discarded = 0;     // Steps whose round was closed without them.
+  uint64_t skipped = 0;       // Steps left out for a gradient that is no number.
   bool reproducible = false;  // The same seed would give the same weights.
   std::vector<std::pair<std::string, double>> metrics;
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "common/assert.h"
+#include "common/finite.h"
 #include "common/mutation.h"
 
 namespace shardmill {
@@ -69,12 +70,11 @@ Result<Ticket> PsClient::Pull(TimePoint now, const TablePlace& table, uint64_t b
                [&](ShardId shard, uint64_t at, uint64_t size) {
                  FlyingPull flying;
                  flying.shard = shard;
-                 flying.pull = {sender(), step_, next_id_++, table.id, at, size, closed_min};
+                 flying.pull = {sender(), step_, next_id_++, table.id, at, size, closed_min, {}};
                  flying.into = into.subspan(at - begin, size);
                  flying.ticket = ticket.id;
-                 flying.asked.MarkFirst(now);
                  ++operation.open;
-                 SendTo(shard, flying.pull, outbox);
+                 SendPull(flying, now, outbox);
                  pulls_.emplace(flying.pull.pull, std::move(flying));
                });
   return ticket;
@@ -83,39 +83,143 @@ Result<Ticket> PsClient::Pull(TimePoint now, const TablePlace& table, uint64_t b
 Result<Ticket> PsClient::Push(TimePoint now, const TablePlace& table, uint64_t begin,
                               std::span<const float> gradient, Outbox& outbox) {
   SM_TRY(CheckRange(table, begin, gradient.size()));
-  SM_ASSERT(!ending_);
+  SM_TRY(CheckNumbers(table, gradient));
   const Ticket ticket{next_id_++};
-  Operation& operation = operations_[ticket.id];
+  operations_[ticket.id];
+  if (skipped_) return ticket;
   ForEachPiece(table, begin, gradient.size(), options_.unit_bytes / sizeof(float),
                [&](ShardId shard, uint64_t at, uint64_t size) {
-                 FlyingUnit flying;
-                 flying.shard = shard;
-                 flying.unit = {sender(),
-                                step_,
-                                attempt_,
-                                shards_[shard].units++,
-                                table.id,
-                                at,
-                                Frame::CopyOf(gradient.subspan(at - begin, size))};
-                 flying.ticket = ticket.id;
-                 ++operation.open;
-                 units_.emplace(std::pair(shard, flying.unit.index), std::move(flying));
+                 Unit unit;
+                 unit.table = table.id;
+                 unit.begin = at;
+                 unit.gradient = Frame::CopyOf(gradient.subspan(at - begin, size));
+                 AddUnit(shard, std::move(unit), ticket, nullptr, nullptr);
                });
   SendUnits(now, outbox);
   return ticket;
 }
 
+Result<KeySet> PsClient::Bind(const TablePlace& table, std::span<const uint64_t> keys) {
+  constexpr uint64_t kKeysMax = uint64_t{1} << 31;
+  if (keys.empty() || keys.size() > kKeysMax) {
+    return Error{ErrorCode::kBadUsage, "a list of " + std::to_string(keys.size()) +
+                                           " keys; 1 to 2^31 can be bound at once"};
+  }
+  if (table.spec.dim * sizeof(float) > options_.unit_bytes) {
+    return Error{ErrorCode::kBadUsage, "a row of table \"" + table.spec.name + "\" has " +
+                                           std::to_string(table.spec.dim) +
+                                           " floats, more than network.unit_bytes allows"};
+  }
+  const KeySet set{next_id_++, keys.size(), table.spec.dim};
+  bound_[set.id] = std::make_shared<BoundKeys>(table, keys, options_.unit_bytes, next_id_);
+  return set;
+}
+
+Result<std::shared_ptr<BoundKeys>> PsClient::Find(KeySet keys, uint64_t floats) const {
+  const auto found = bound_.find(keys.id);
+  if (found == bound_.end()) {
+    return Error{ErrorCode::kBadUsage, "a set of keys that is not bound in this session"};
+  }
+  const uint64_t wanted = found->second->count() * found->second->dim();
+  if (floats == wanted) return found->second;
+  return Error{ErrorCode::kBadUsage, "rows of " + std::to_string(floats) +
+                                         " floats for a set of keys that has " +
+                                         std::to_string(wanted)};
+}
+
+Result<Ticket> PsClient::Pull(TimePoint now, KeySet keys, std::span<float> into,
+                              uint64_t closed_min, Outbox& outbox) {
+  const std::shared_ptr<BoundKeys> bound = SM_TRY(Find(keys, into.size()));
+  const Ticket ticket{next_id_++};
+  Operation& operation = operations_[ticket.id];
+  for (BoundKeys::Piece& piece : bound->pieces()) {
+    FlyingPull flying;
+    flying.shard = piece.shard;
+    flying.pull = {sender(), step_, next_id_++, bound->table(), 0, piece.rows(), closed_min, {}};
+    flying.into = into;
+    flying.ticket = ticket.id;
+    flying.piece = &piece;
+    flying.keys = bound;
+    ++operation.open;
+    SendPull(flying, now, outbox);
+    pulls_.emplace(flying.pull.pull, std::move(flying));
+  }
+  return ticket;
+}
+
+Result<Ticket> PsClient::Push(TimePoint now, KeySet keys, std::span<const float> gradient,
+                              Outbox& outbox) {
+  const std::shared_ptr<BoundKeys> bound = SM_TRY(Find(keys, gradient.size()));
+  for (const TablePlace& table : view_.tables) {
+    if (table.id == bound->table()) SM_TRY(CheckNumbers(table, gradient));
+  }
+  const Ticket ticket{next_id_++};
+  operations_[ticket.id];
+  if (skipped_) return ticket;
+  for (BoundKeys::Piece& piece : bound->pieces()) {
+    Unit unit;
+    unit.table = bound->table();
+    unit.gradient = bound->Gather(piece, gradient);
+    AddUnit(piece.shard, std::move(unit), ticket, bound, &piece);
+  }
+  SendUnits(now, outbox);
+  return ticket;
+}
+
+// A gradient that is no number does not leave this process, unless the job wants it.
+Result<> PsClient::CheckNumbers(const TablePlace& table, std::span<const float> gradient) {
+  SM_ASSERT(!ending_);
+  const bool merge = table.spec.update && IsMerge(table.spec.update->rule);
+  const OnNonfinite rule = view_.policy.nonfinite;
+  const bool blind = Mutated(Mutation::kApplyNonfinite) || Mutated(Mutation::kSkipOnOneShard);
+  if (rule == OnNonfinite::kAccept || blind || AllNumbers(gradient, merge)) return {};
+  if (rule == OnNonfinite::kSkip) {
+    SkipStep();
+    return {};
+  }
+  return Error{ErrorCode::kBadInput,
+               "the gradient of table \"" + table.spec.name + "\" in step " +
+                   std::to_string(step_) +
+                   " has a NaN or an infinity in it (policy.on_nonfinite = \"reject\")"};
+}
+
+// The step becomes an empty one: what was pushed so far is dropped by the attempt that follows.
+void PsClient::SkipStep() {
+  skipped_ = true;
+  ++attempt_;
+  for (auto& [id, flying] : units_) FinishPart(flying.ticket);
+  units_.clear();
+  for (auto& [id, shard] : shards_) {
+    shard.units = 0;
+    shard.flying_bytes = 0;
+    shard.end = {};
+  }
+  samples_ = 0;
+}
+
+void PsClient::AddUnit(ShardId shard, Unit unit, Ticket ticket, std::shared_ptr<BoundKeys> keys,
+                       BoundKeys::Piece* piece) {
+  unit.sender = sender();
+  unit.step = step_;
+  unit.attempt = attempt_;
+  unit.index = shards_[shard].units++;
+  ++operations_[ticket.id].open;
+  FlyingUnit flying{shard, std::move(unit), ticket.id, {}, piece, std::move(keys)};
+  units_.emplace(std::pair(shard, flying.unit.index), std::move(flying));
+}
+
 void PsClient::EndStep(TimePoint now, double samples, Outbox& outbox) {
   SM_ASSERT(!ending_);
   ending_ = true;
-  samples_ = samples;
+  samples_ = skipped_ ? 0 : samples;
   ends_open_ = static_cast<uint32_t>(shards_.size());
   SendEnds(now, outbox);
 }
 
 void PsClient::NextStep() {
   SM_ASSERT(Ended());
-  ++step_;
+  // A step that was left behind is not made up for: the worker goes where the others are.
+  step_ = discarded_ ? std::max(next_, step_ + 1) : step_ + 1;
   attempt_ = 0;
   ResetStep();
 }
@@ -133,6 +237,9 @@ void PsClient::ResetStep() {
   operations_.clear();
   ending_ = false;
   ends_sent_ = false;
+  skipped_ = false;
+  discarded_ = false;
+  close_.clear();
   for (auto& [id, shard] : shards_) {
     shard.units = 0;
     shard.flying_bytes = 0;
@@ -162,11 +269,12 @@ void PsClient::SendReport(Report report, Outbox& outbox) const {
   SendToCoordinator(std::move(report), outbox);
 }
 
-void PsClient::SayGoodbye(TimePoint now, bool done, Outbox& outbox) {
+void PsClient::SayGoodbye(TimePoint now, bool done, std::string failure, Outbox& outbox) {
   leaving_ = true;
   leaving_done_ = done;
+  leaving_failure_ = std::move(failure);
   coordinator_.MarkFirst(now);
-  SendToCoordinator(Goodbye{sender(), done, step_ - 1}, outbox);
+  SendToCoordinator(Goodbye{sender(), done, step_ - 1, leaving_failure_}, outbox);
 }
 
 Stamp PsClient::CoordinatorStamp() const {
@@ -212,14 +320,10 @@ void PsClient::Tick(TimePoint now, Outbox& outbox) {
     SendTo(id, hello, outbox);
   }
   for (auto& [id, flying] : units_) {
-    if (!flying.asked.ever() || !Due(flying.asked, now)) continue;
-    flying.asked.Mark(now);
-    SendTo(flying.shard, flying.unit, outbox);
+    if (flying.asked.ever() && Due(flying.asked, now)) SendUnit(flying, now, outbox);
   }
   for (auto& [id, flying] : pulls_) {
-    if (!Due(flying.asked, now)) continue;
-    flying.asked.Mark(now);
-    SendTo(flying.shard, flying.pull, outbox);
+    if (Due(flying.asked, now)) SendPull(flying, now, outbox);
   }
   SendEnds(now, outbox);
 }
@@ -238,7 +342,7 @@ void PsClient::TickCoordinator(TimePoint now, Outbox& outbox) {
   } else if (!granted_) {
     SendToCoordinator(Join{options_.rank}, outbox);
   } else if (leaving_) {
-    SendToCoordinator(Goodbye{sender(), leaving_done_, step_ - 1}, outbox);
+    SendToCoordinator(Goodbye{sender(), leaving_done_, step_ - 1, leaving_failure_}, outbox);
   } else if (view_.shards.empty()) {
     SendToCoordinator(GetView{}, outbox);
   }
@@ -254,13 +358,42 @@ void PsClient::SendUnits(TimePoint now, Outbox& outbox) {
     const uint64_t size = flying.unit.gradient.size();
     if (shard.flying_bytes > 0 && shard.flying_bytes + size > options_.window_bytes) continue;
     shard.flying_bytes += size;
-    flying.asked.Mark(now);
-    SendTo(flying.shard, flying.unit, outbox);
+    SendUnit(flying, now, outbox);
+  }
+}
+
+void PsClient::SendUnit(FlyingUnit& flying, TimePoint now, Outbox& outbox) {
+  flying.asked.Mark(now);
+  if (flying.piece != nullptr) flying.unit.keys = flying.piece->List();
+  SendTo(flying.shard, flying.unit, outbox);
+}
+
+void PsClient::SendPull(FlyingPull& flying, TimePoint now, Outbox& outbox) {
+  flying.asked.Mark(now);
+  if (flying.piece != nullptr) flying.pull.keys = flying.piece->List();
+  SendTo(flying.shard, flying.pull, outbox);
+}
+
+// The shard has forgotten the list, or never had it: all that names it goes again, with the keys.
+void PsClient::SendKeysAgain(ShardId shard, uint64_t list, TimePoint now, Outbox& outbox) {
+  const auto names = [&](const auto& flying) {
+    return flying.shard == shard && flying.piece != nullptr && flying.piece->id == list;
+  };
+  for (auto& [id, flying] : units_) {
+    if (!names(flying) || !flying.asked.ever()) continue;
+    flying.piece->known = false;
+    SendUnit(flying, now, outbox);
+  }
+  for (auto& [id, flying] : pulls_) {
+    if (!names(flying)) continue;
+    flying.piece->known = false;
+    SendPull(flying, now, outbox);
   }
 }
 
 // With several shards no End leaves before every unit is held everywhere. With one shard the End
-// may follow the last unit at once: that shard takes it only when it is whole.
+// may follow the last unit at once: that shard takes it only when it is whole. Where the first
+// shard closes rounds, the others hear from us what it has said.
 void PsClient::SendEnds(TimePoint now, Outbox& outbox) {
   if (!ending_) return;
   const bool queued =
@@ -268,10 +401,16 @@ void PsClient::SendEnds(TimePoint now, Outbox& outbox) {
   const bool early = shards_.size() == 1 || Mutated(Mutation::kEndBeforeAllHeld);
   if (early ? queued : !units_.empty()) return;
   ends_sent_ = true;
+  const bool told = !first_closes() || Mutated(Mutation::kCloseAlone);
   for (auto& [id, shard] : shards_) {
-    if (shard.ended || !Due(shard.end, now)) continue;
+    const bool first = id.value == 0;
+    if (shard.ended || !Due(shard.end, now) || !(told || first || shards_[ShardId{0}].ended)) {
+      continue;
+    }
     shard.end.Mark(now);
-    SendTo(id, End{sender(), step_, attempt_, shard.units, samples_}, outbox);
+    End end{sender(), step_, attempt_, shard.units, samples_, skipped_, {}};
+    if (!told && !first) end.close = close_;
+    SendTo(id, std::move(end), outbox);
   }
 }
 

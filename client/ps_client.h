@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "client/bound_keys.h"
 #include "client/types.h"
 #include "common/clock.h"
 #include "common/messages.h"
@@ -82,10 +84,22 @@ class PsClient final {
   // Pushes a gradient for the step. It is copied; done when every shard holds it.
   Result<Ticket> Push(TimePoint now, const TablePlace& table, uint64_t begin,
                       std::span<const float> gradient, Outbox& outbox);
+
+  // Resolves keys of a sparse table. Operations under way keep what they need of a set that is
+  // unbound.
+  Result<KeySet> Bind(const TablePlace& table, std::span<const uint64_t> keys);
+  void Unbind(KeySet keys) { bound_.erase(keys.id); }
+  // The same for the rows of the keys, in the order of the list.
+  Result<Ticket> Pull(TimePoint now, KeySet keys, std::span<float> into, uint64_t closed_min,
+                      Outbox& outbox);
+  Result<Ticket> Push(TimePoint now, KeySet keys, std::span<const float> gradient, Outbox& outbox);
+
   // No more pushes in this step. It is made when Ended().
   void EndStep(TimePoint now, double samples, Outbox& outbox);
   bool ending() const { return ending_; }
   bool Ended() const { return ending_ && ends_open_ == 0 && ends_sent_; }
+  // What became of the step that is Ended().
+  Finished finished() const { return {!discarded_, skipped_}; }
   // Goes to the next step; tickets of this one are no more. Only when Ended().
   void NextStep();
   // Forgets what was pulled and pushed in the step under way, which has not ended: it begins anew.
@@ -96,7 +110,8 @@ class PsClient final {
   Served Take(Ticket ticket);
 
   void SendReport(Report report, Outbox& outbox) const;
-  void SayGoodbye(TimePoint now, bool done, Outbox& outbox);
+  // `failure`: why the job cannot go on, where this worker knows that it cannot.
+  void SayGoodbye(TimePoint now, bool done, std::string failure, Outbox& outbox);
   bool left() const { return left_; }
 
   Sender sender() const { return {options_.rank, incarnation_}; }
@@ -121,14 +136,18 @@ class PsClient final {
     ShardId shard;
     Unit unit;
     uint64_t ticket = 0;
-    Asked asked;  // Never: waits for room in the window.
+    Asked asked;                        // Never: waits for room in the window.
+    BoundKeys::Piece* piece = nullptr;  // Of a sparse table; in `keys`.
+    std::shared_ptr<BoundKeys> keys;    // Shared with the set, which may be unbound meanwhile.
   };
   struct FlyingPull {
     ShardId shard;
     shardmill::Pull pull;
-    std::span<float> into;
+    std::span<float> into;  // Its range; of a sparse table, the rows of the whole set.
     uint64_t ticket = 0;
     Asked asked;
+    BoundKeys::Piece* piece = nullptr;
+    std::shared_ptr<BoundKeys> keys;
   };
   struct Operation {
     uint32_t open = 0;  // Parts not answered.
@@ -148,6 +167,16 @@ class PsClient final {
   bool PassStamp(const Envelope& from) const;
   Shard* FindShard(const Envelope& from, ShardId* id);
   Result<> CheckRange(const TablePlace& table, uint64_t begin, uint64_t count) const;
+  Result<std::shared_ptr<BoundKeys>> Find(KeySet keys, uint64_t floats) const;
+  Result<> CheckNumbers(const TablePlace& table, std::span<const float> gradient);
+  void SkipStep();
+  void TakeNonfinite(std::string words, TimePoint now, Outbox& outbox);
+  void AddUnit(ShardId shard, Unit unit, Ticket ticket, std::shared_ptr<BoundKeys> keys,
+               BoundKeys::Piece* piece);
+  void SendUnit(FlyingUnit& flying, TimePoint now, Outbox& outbox);
+  void SendPull(FlyingPull& flying, TimePoint now, Outbox& outbox);
+  void SendKeysAgain(ShardId shard, uint64_t list, TimePoint now, Outbox& outbox);
+  bool first_closes() const { return view_.policy.backups > 0 && shards_.size() > 1; }
   bool Due(const Asked& asked, TimePoint now) const;
   void TickCoordinator(TimePoint now, Outbox& outbox);
   void SendUnits(TimePoint now, Outbox& outbox);
@@ -165,6 +194,7 @@ class PsClient final {
   bool granted_ = false;
   bool leaving_ = false;
   bool leaving_done_ = false;
+  std::string leaving_failure_;
   bool left_ = false;
   Asked coordinator_;
   std::string coordinator_words_;  // What the coordinator last said of our wait.
@@ -179,9 +209,14 @@ class PsClient final {
   bool ends_sent_ = false;
   uint32_t ends_open_ = 0;
   double samples_ = 0;
+  bool skipped_ = false;          // The step has a gradient that is no number.
+  bool discarded_ = false;        // Its round was closed without it.
+  Step next_ = 0;                 // What a shard says comes after it.
+  std::vector<RankState> close_;  // What the first shard tells the others.
   std::map<std::pair<ShardId, uint32_t>, FlyingUnit> units_;  // Not held yet.
   std::map<uint64_t, FlyingPull> pulls_;
   std::map<uint64_t, Operation> operations_;
+  std::map<uint64_t, std::shared_ptr<BoundKeys>> bound_;
   uint64_t next_id_ = 1;
   uint64_t staleness_max_ = 0;
 };

@@ -81,6 +81,13 @@ void PsClient::On(const Refused& refused, TimePoint now, const Envelope& from, O
     case Refusal::kWrongJob:
       Fail(ErrorCode::kFailed, who + ": " + refused.words);
       return;
+    case Refusal::kNoKeys:
+      if (shard != nullptr) SendKeysAgain(id, refused.about, now, outbox);
+      return;
+    case Refusal::kNonfinite:
+      if (shard != nullptr && refused.about == step_)
+        TakeNonfinite(who + ": " + refused.words, now, outbox);
+      return;
     case Refusal::kRankHeld:
       coordinator_words_ = "the coordinator: " + refused.words;
       return;
@@ -126,20 +133,45 @@ void PsClient::On(const Held& held, TimePoint now, const Envelope& from, Outbox&
   const auto found = units_.find({id, held.index});
   if (found == units_.end()) return;
   shard->flying_bytes -= found->second.unit.gradient.size();
+  if (found->second.piece != nullptr) found->second.piece->known = true;
   FinishPart(found->second.ticket);
   units_.erase(found);
+  const bool taken = view_.policy.nonfinite == OnNonfinite::kAccept;
+  if (held.nonfinite && !taken && !Mutated(Mutation::kSkipOnOneShard)) {
+    TakeNonfinite("shard " + std::to_string(id.value) + " has seen a NaN or an infinity in step " +
+                      std::to_string(step_),
+                  now, outbox);
+  }
   SendUnits(now, outbox);
   SendEnds(now, outbox);
 }
 
-void PsClient::On(const shardmill::Ended& ended, TimePoint /*now*/, const Envelope& from,
-                  Outbox& /*outbox*/) {
+// The last look, at a shard, has found what ours had not.
+void PsClient::TakeNonfinite(std::string words, TimePoint now, Outbox& outbox) {
+  if (view_.policy.nonfinite == OnNonfinite::kReject) {
+    Fail(ErrorCode::kBadInput, std::move(words));
+  } else if (!skipped_) {
+    SkipStep();
+    SendEnds(now, outbox);
+  }
+}
+
+void PsClient::On(const shardmill::Ended& ended, TimePoint now, const Envelope& from,
+                  Outbox& outbox) {
   ShardId id;
   Shard* shard = FindShard(from, &id);
   if (shard == nullptr || ended.step != step_ || !ends_sent_ || shard->ended) return;
   shard->ended = true;
   SM_ASSERT(ends_open_ > 0);
   --ends_open_;
+  if (first_closes() && id.value == 0) {
+    close_ = ended.close;
+    SendEnds(now, outbox);
+  }
+  if (ended.discarded) {
+    discarded_ = true;
+    next_ = std::max(next_, ended.next);
+  }
   if (ends_open_ != 0 || units_.empty()) return;
   // Every shard has applied the step, so what is still unanswered was held.
   for (auto& [key, flying] : units_) FinishPart(flying.ticket);
@@ -156,16 +188,23 @@ void PsClient::On(const Pulled& pulled, TimePoint /*now*/, const Envelope& from,
   FlyingPull& flying = found->second;
   uint64_t size = 0;
   for (const Frame& frame : pulled.values) size += frame.size();
-  if (size != flying.into.size_bytes()) {
+  const bool sparse = flying.piece != nullptr;
+  const uint64_t wanted =
+      sparse ? flying.piece->rows() * flying.keys->dim() * sizeof(float) : flying.into.size_bytes();
+  if (size != wanted || (sparse && pulled.values.size() != 1)) {
     Fail(ErrorCode::kBadInput, "shard " + std::to_string(id.value) + " answered a pull of " +
-                                   std::to_string(flying.into.size_bytes()) + " bytes with " +
-                                   std::to_string(size));
+                                   std::to_string(wanted) + " bytes with " + std::to_string(size));
     return;
   }
-  auto* to = reinterpret_cast<std::byte*>(flying.into.data());
-  for (const Frame& frame : pulled.values) {
-    if (frame.size() > 0) std::memcpy(to, frame.bytes().data(), frame.size());
-    to += frame.size();
+  if (sparse) {
+    flying.piece->known = true;
+    flying.keys->Scatter(*flying.piece, pulled.values.front().floats(), flying.into);
+  } else {
+    auto* to = reinterpret_cast<std::byte*>(flying.into.data());
+    for (const Frame& frame : pulled.values) {
+      if (frame.size() > 0) std::memcpy(to, frame.bytes().data(), frame.size());
+      to += frame.size();
+    }
   }
   staleness_max_ = std::max(staleness_max_, pulled.staleness);
   Operation& operation = operations_[flying.ticket];

@@ -42,8 +42,8 @@ class Session::Impl final {
         messenger_(transport_, Limits(options)) {}
 
   Result<> Open();
-  Result<DenseTable> Dense(const std::string& name, uint64_t size, const Initial& initial);
-  Result<> Close(bool done);
+  Result<const TablePlace*> Table(const TableSpec& spec);
+  Result<> Close(bool done, const std::string& failure);
 
   // Moves IO until `done()`, a failure, or the deadline.
   template <class DoneFn>
@@ -53,7 +53,7 @@ class Session::Impl final {
   void Flush() { messenger_.Send(outbox_); }
 
   PsClient& client() { return *client_; }
-  const TablePlace& Place(DenseTable table) const;
+  Result<const TablePlace*> Place(uint32_t table, bool sparse) const;
   const SessionOptions& options() const { return options_; }
   TimePoint Now() const { return clock_.Now(); }
   Outbox& outbox() { return outbox_; }
@@ -103,38 +103,34 @@ Result<> Session::Impl::Open() {
   return MoveUntil(end, [this] { return client_->Ready(); });
 }
 
-Result<DenseTable> Session::Impl::Dense(const std::string& name, uint64_t size,
-                                        const Initial& initial) {
+Result<const TablePlace*> Session::Impl::Table(const TableSpec& spec) {
   const TimePoint end = clock_.Now() + options_.open_timeout;
-  client_->MakeTable(clock_.Now(), {name, "", size, initial}, outbox_);
-  SM_TRY(MoveUntil(end, [&] { return client_->FindTable(name) != nullptr; }));
-  const TablePlace* place = client_->FindTable(name);
-  if (place->spec.size != size) {
-    return Error{ErrorCode::kBadUsage,
-                 "table \"" + name + "\" has " + std::to_string(place->spec.size) +
-                     " floats, and this worker wants " + std::to_string(size)};
-  }
-  return DenseTable{place->id.value, size};
+  client_->MakeTable(clock_.Now(), spec, outbox_);
+  SM_TRY(MoveUntil(end, [&] { return client_->FindTable(spec.name) != nullptr; }));
+  const TablePlace* place = client_->FindTable(spec.name);
+  if (place->spec == spec) return place;
+  return Error{ErrorCode::kBadUsage, "table \"" + spec.name +
+                                         "\" is not what this worker wants: it has another size, "
+                                         "first values or update"};
 }
 
-Result<> Session::Impl::Close(bool done) {
+Result<> Session::Impl::Close(bool done, const std::string& failure) {
   // Who was stopped still says goodbye, but does not wait long for the answer.
   constexpr std::chrono::milliseconds kStoppedWait{1000};
   const auto limit = done ? options_.open_timeout : kStoppedWait;
   options_.stopped = nullptr;
-  client_->SayGoodbye(clock_.Now(), done, outbox_);
+  client_->SayGoodbye(clock_.Now(), done, failure, outbox_);
   const TimePoint end = clock_.Now() + limit;
   const Result<> left = MoveUntil(end, [this] { return client_->left(); });
   lease_.reset();
   return left;
 }
 
-const TablePlace& Session::Impl::Place(DenseTable table) const {
+Result<const TablePlace*> Session::Impl::Place(uint32_t table, bool sparse) const {
   for (const TablePlace& place : client_->view().tables) {
-    if (place.id.value == table.id) return place;
+    if (place.id.value == table && place.spec.sparse() == sparse) return &place;
   }
-  SM_ASSERT(!"a table of another session");
-  std::abort();
+  return Error{ErrorCode::kBadUsage, "a table that this session did not give"};
 }
 
 template <class DoneFn>
@@ -210,9 +206,24 @@ Result<std::unique_ptr<Session>> Session::Open(const SessionOptions& options) {
   return std::unique_ptr<Session>(new Session(std::move(impl)));
 }
 
-Result<DenseTable> Session::Dense(const std::string& name, uint64_t size, const Initial& initial) {
-  return impl_->Dense(name, size, initial);
+Result<DenseTable> Session::Dense(const std::string& name, uint64_t size,
+                                  const TableOptions& options) {
+  const TablePlace* place = SM_TRY(impl_->Table({name, size, options.initial, 0, options.update}));
+  return DenseTable{place->id.value, size};
 }
+
+Result<SparseTable> Session::Sparse(const std::string& name, uint32_t dim,
+                                    const TableOptions& options) {
+  const TablePlace* place = SM_TRY(impl_->Table({name, 0, options.initial, dim, options.update}));
+  return SparseTable{place->id.value, dim};
+}
+
+Result<KeySet> Session::Bind(SparseTable table, std::span<const uint64_t> keys) {
+  const TablePlace* place = SM_TRY(impl_->Place(table.id, true));
+  return impl_->client().Bind(*place, keys);
+}
+
+void Session::Unbind(KeySet keys) { impl_->client().Unbind(keys); }
 
 Result<TrainingStep> Session::Begin(std::chrono::milliseconds deadline) {
   if (impl_->in_step) {
@@ -245,7 +256,9 @@ void Session::Report(const Progress& progress) {
   impl_->Flush();
 }
 
-Result<> Session::Close(bool done) { return impl_->Close(done); }
+Result<> Session::Close(bool done) { return impl_->Close(done, ""); }
+
+Result<> Session::Abort(const std::string& why) { return impl_->Close(false, why); }
 
 const SessionCounters& Session::counters() const {
   impl_->counters.staleness_max = impl_->client().staleness_max();
@@ -266,8 +279,9 @@ uint64_t TrainingStep::number() const { return session_->impl_->client().step();
 Result<Ticket> TrainingStep::Pull(DenseTable table, uint64_t begin, std::span<float> into,
                                   uint64_t closed_min) {
   Session::Impl& impl = *session_->impl_;
-  const Ticket ticket = SM_TRY(
-      impl.client().Pull(impl.Now(), impl.Place(table), begin, into, closed_min, impl.outbox()));
+  const TablePlace* place = SM_TRY(impl.Place(table.id, false));
+  const Ticket ticket =
+      SM_TRY(impl.client().Pull(impl.Now(), *place, begin, into, closed_min, impl.outbox()));
   impl.Flush();
   return ticket;
 }
@@ -275,8 +289,24 @@ Result<Ticket> TrainingStep::Pull(DenseTable table, uint64_t begin, std::span<fl
 Result<Ticket> TrainingStep::Push(DenseTable table, uint64_t begin,
                                   std::span<const float> gradient) {
   Session::Impl& impl = *session_->impl_;
+  const TablePlace* place = SM_TRY(impl.Place(table.id, false));
   const Ticket ticket =
-      SM_TRY(impl.client().Push(impl.Now(), impl.Place(table), begin, gradient, impl.outbox()));
+      SM_TRY(impl.client().Push(impl.Now(), *place, begin, gradient, impl.outbox()));
+  impl.Flush();
+  return ticket;
+}
+
+Result<Ticket> TrainingStep::Pull(KeySet keys, std::span<float> into, uint64_t closed_min) {
+  Session::Impl& impl = *session_->impl_;
+  const Ticket ticket =
+      SM_TRY(impl.client().Pull(impl.Now(), keys, into, closed_min, impl.outbox()));
+  impl.Flush();
+  return ticket;
+}
+
+Result<Ticket> TrainingStep::Push(KeySet keys, std::span<const float> gradient) {
+  Session::Impl& impl = *session_->impl_;
+  const Ticket ticket = SM_TRY(impl.client().Push(impl.Now(), keys, gradient, impl.outbox()));
   impl.Flush();
   return ticket;
 }
@@ -293,15 +323,18 @@ Result<Served> TrainingStep::Wait(Ticket ticket) {
   return impl.client().Take(ticket);
 }
 
-Result<> TrainingStep::Finish(double samples) {
+Result<Finished> TrainingStep::Finish(double samples) {
   Session::Impl& impl = *session_->impl_;
   impl.client().EndStep(impl.Now(), samples, impl.outbox());
   impl.Flush();
   SM_TRY(impl.MoveUntil(impl.deadline, [&] { return impl.client().Ended(); }));
+  const Finished finished = impl.client().finished();
   impl.client().NextStep();
   impl.in_step = false;
   ++impl.counters.steps;
-  return {};
+  if (!finished.counted) ++impl.counters.discarded;
+  if (finished.skipped) ++impl.counters.skipped;
+  return finished;
 }
 
 }  // namespace shardmill

@@ -31,6 +31,8 @@ struct SessionOptions {
 // What a session has seen so far.
 struct SessionCounters {
   uint64_t steps = 0;          // Finished by this process.
+  uint64_t discarded = 0;      // Of them, those whose round was closed without them.
+  uint64_t skipped = 0;        // Of them, those whose gradient was no number.
   uint64_t staleness_max = 0;  // The largest that any pull was served with.
 };
 
@@ -55,8 +57,16 @@ class TrainingStep final {
   Result<Ticket> Pull(DenseTable table, uint64_t begin, std::span<float> into,
                       uint64_t closed_min = 0);
 
-  // Adds to the step's gradient. The values are copied before Push returns.
+  // Adds to the step's gradient. The values are copied before Push returns. What is not a number
+  // ends in an error, or in a step that is skipped, or goes through, as the job says
+  // (policy.on_nonfinite).
   Result<Ticket> Push(DenseTable table, uint64_t begin, std::span<const float> gradient);
+
+  // The same for rows of a sparse table, in the order of the keys that were bound: count * dim
+  // floats. A key that was bound more than once is read to each of its places, and its pushed rows
+  // are summed before they change anything.
+  Result<Ticket> Pull(KeySet keys, std::span<float> into, uint64_t closed_min = 0);
+  Result<Ticket> Push(KeySet keys, std::span<const float> gradient);
 
   // Moves what has come in, without blocking.
   bool Done(Ticket ticket);
@@ -66,8 +76,10 @@ class TrainingStep final {
   Result<Served> Wait(Ticket ticket);
 
   // Ends the step and blocks until every shard has applied it. `samples` weighs this worker's
-  // gradient against the others' where rounds are closed together; 0 counts for nothing.
-  Result<> Finish(double samples);
+  // gradient against the others' where rounds are closed together; 0 counts for nothing. Where the
+  // job has backup workers, a step that came too late is not counted, and the next one is that of
+  // the others: ask Session::next_step().
+  Result<Finished> Finish(double samples);
 
  private:
   friend class Session;
@@ -93,8 +105,18 @@ class Session final {
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
-  // Makes a table, or checks that it is there with this size and these first values.
-  Result<DenseTable> Dense(const std::string& name, uint64_t size, const Initial& initial = {});
+  // Makes a table, or checks that it is the same: size, first values and update.
+  Result<DenseTable> Dense(const std::string& name, uint64_t size,
+                           const TableOptions& options = {});
+  // A table of rows by 64-bit keys, made when they are first pushed to.
+  Result<SparseTable> Sparse(const std::string& name, uint32_t dim,
+                             const TableOptions& options = {});
+
+  // Resolves a list of keys once, for any number of pulls and pushes; the keys themselves cross to
+  // each shard once. Between steps or in one.
+  Result<KeySet> Bind(SparseTable table, std::span<const uint64_t> keys);
+  // Forgets it. What is under way with it still ends.
+  void Unbind(KeySet keys);
 
   // Begins the next step, or again the one that was left unfinished. All waits of the step end at
   // the deadline.
@@ -114,6 +136,8 @@ class Session final {
 
   // Says goodbye. `done`: all steps are made, and the job may end without this rank.
   Result<> Close(bool done);
+  // Says goodbye, and that the job cannot go on: it fails, with these words and this rank's name.
+  Result<> Abort(const std::string& why);
 
   const SessionCounters& counters() const;
 

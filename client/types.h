@@ -1,13 +1,34 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+
+#include "common/initial.h"
+#include "common/update.h"
 
 namespace shardmill {
 
-// A table of the job, as both ends know it. A value; good for the session that gave it.
+// Tables of the job, as both ends know them. Values; good for the session that gave them.
 struct DenseTable {
   uint32_t id = 0;
   uint64_t size = 0;  // In floats.
+};
+struct SparseTable {
+  uint32_t id = 0;
+  uint32_t dim = 0;  // Floats of a row.
+};
+
+// A list of keys of a sparse table that both ends have resolved. Good until it is unbound.
+struct KeySet {
+  uint64_t id = 0;
+  uint64_t count = 0;  // Keys, equal ones too.
+  uint32_t dim = 0;
+};
+
+// What a table starts from, and how pushes change it; without `update`, as the job says.
+struct TableOptions {
+  Initial initial;
+  std::optional<UpdateSettings> update;
 };
 
 // An operation under way: a number that owns nothing.
@@ -21,6 +42,12 @@ struct Served {
   uint64_t closed = 0;
   uint64_t version = 0;
   uint64_t staleness = 0;
+};
+
+// What became of a step that is over.
+struct Finished {
+  bool counted = true;   // False: its round was closed without it, and nothing was applied.
+  bool skipped = false;  // Its gradient was no number, and was left out.
 };
 
 }  // namespace shardmill

@@ -60,6 +60,8 @@ Frame Frame::CopyOf(std::span<const std::byte> bytes) {
 
 Frame Frame::CopyOf(std::span<const float> floats) { return CopyOf(std::as_bytes(floats)); }
 
+Frame Frame::CopyOf(std::span<const uint64_t> keys) { return CopyOf(std::as_bytes(keys)); }
+
 bool Frame::IsFloats() const {
   return size_ % sizeof(float) == 0 && reinterpret_cast<uintptr_t>(data_) % alignof(float) == 0;
 }
@@ -67,6 +69,16 @@ bool Frame::IsFloats() const {
 std::span<const float> Frame::floats() const {
   SM_ASSERT(IsFloats());
   return {reinterpret_cast<const float*>(data_), size_ / sizeof(float)};
+}
+
+bool Frame::IsKeys() const {
+  return size_ % sizeof(uint64_t) == 0 &&
+         reinterpret_cast<uintptr_t>(data_) % alignof(uint64_t) == 0;
+}
+
+std::span<const uint64_t> Frame::keys() const {
+  SM_ASSERT(IsKeys());
+  return {reinterpret_cast<const uint64_t*>(data_), size_ / sizeof(uint64_t)};
 }
 
 Frame Frame::Slice(size_t begin, size_t size) const {

@@ -39,12 +39,16 @@ class Frame final {
 
   static Frame CopyOf(std::span<const std::byte> bytes);
   static Frame CopyOf(std::span<const float> floats);
+  static Frame CopyOf(std::span<const uint64_t> keys);
 
   std::span<const std::byte> bytes() const { return {data_, size_}; }
   size_t size() const { return size_; }
   // The bytes as floats. The bytes must be aligned and a whole number of floats (IsFloats).
   std::span<const float> floats() const;
   bool IsFloats() const;
+  // The same for 64-bit keys of rows.
+  std::span<const uint64_t> keys() const;
+  bool IsKeys() const;
   Frame Slice(size_t begin, size_t size) const;
 
   // True if this is the only reference: what the frame's owner may then write again (see Buffer).

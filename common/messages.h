@@ -29,6 +29,16 @@ struct Stamp {
 
 enum class Role : uint8_t { kCoordinator, kServer, kWorker, kTool };
 
+// What a shard knows of a rank's steps.
+struct RankState {
+  WorkerId rank;
+  Step ended = 0;          // The last step that is over here.
+  double samples = 0;      // Its weight.
+  uint64_t applied = 0;    // Steps applied here, counted one by one.
+  Step counted = 0;        // The last step that was applied, and not discarded.
+  uint64_t discarded = 0;  // Steps discarded here, counted one by one.
+};
+
 // Who sends, where the sender acts for a rank.
 struct Sender {
   WorkerId rank;
@@ -63,6 +73,8 @@ enum class Refusal : uint8_t {
   kTooLarge,    // More bytes than the receiver will ever hold for one step.
   kBusy,        // No room now; ask again.
   kFailed,      // The job has failed; `words` say why.
+  kNoKeys,      // The list of keys is not known here; send it again. `about` is the list.
+  kNonfinite,   // The step has a NaN or an infinity in it; `about` is the step.
 };
 
 // No, and why. `about` is the pull, unit or step of the request, where it had one.
@@ -74,6 +86,14 @@ struct Refused {
 
 // --- Worker and shard.
 
+// Keys of a sparse table's rows, named by their sender so that they cross once: `keys` (uint64
+// each, no two alike) is empty where the receiver is believed to have them. The receiver may
+// forget.
+struct KeyList {
+  uint64_t id = 0;  // 0: no list.
+  Frame keys;
+};
+
 // The piece of one step's push that goes to one shard in one message. Kept, not applied.
 struct Unit {
   Sender sender;
@@ -81,8 +101,9 @@ struct Unit {
   uint32_t attempt = 0;  // Grows when the worker begins the step anew: what came before is dropped.
   uint32_t index = 0;    // Counted from 0 within the attempt and shard.
   TableId table;
-  uint64_t begin = 0;  // In floats, in the whole table.
+  uint64_t begin = 0;  // In floats, in the whole table; of a dense one.
   Frame gradient;
+  KeyList keys = {};  // Of a sparse table: the gradient has their rows, in their order.
 };
 
 // The shard keeps the unit.
@@ -91,6 +112,7 @@ struct Held {
   Step step = 0;
   uint32_t attempt = 0;
   uint32_t index = 0;
+  bool nonfinite = false;  // It has a NaN or an infinity in it.
 };
 
 // The step is whole: every shard holds its units of it (or this is the only shard).
@@ -98,14 +120,21 @@ struct End {
   Sender sender;
   Step step = 0;
   uint32_t attempt = 0;
-  uint32_t units = 0;  // To this shard.
-  double samples = 0;  // The weight of the step.
+  uint32_t units = 0;    // To this shard.
+  double samples = 0;    // The weight of the step.
+  bool skipped = false;  // It had a gradient that is no number, and was left out.
+  // Where the first shard closes rounds for all: the last round that it has closed.
+  std::vector<RankState> close = {};
 };
 
-// The step is applied: the ack.
+// The step is over. Either it is applied, and this is the ack; or its round was closed without it
+// (`discarded`), and the worker goes on with the step `next`.
 struct Ended {
   WorkerId rank;
   Step step = 0;
+  bool discarded = false;
+  Step next = 0;
+  std::vector<RankState> close = {};  // Of the first shard, for the others.
 };
 
 // A read for the round of `step`, the step that the worker is about to make.
@@ -115,8 +144,9 @@ struct Pull {
   uint64_t pull = 0;  // Numbers a worker's pulls.
   TableId table;
   uint64_t begin = 0;
-  uint64_t count = 0;
+  uint64_t count = 0;       // In floats; of a sparse table, in rows.
   uint64_t closed_min = 0;  // Rounds that must have closed, whatever the policy allows.
+  KeyList keys = {};        // Of a sparse table.
 };
 
 // What a pull was served with: rounds closed, entries applied, and how far behind the reader's
@@ -159,10 +189,12 @@ struct Renewed {
 };
 
 // Leaves the job. `done`: all steps are made. `acked`: the last step that every shard acked.
+// `failure`: why this worker cannot go on, and the job not without it.
 struct Goodbye {
   Sender sender;
   bool done = false;
   Step acked = 0;
+  std::string failure = {};
 };
 
 struct Farewell {
@@ -213,14 +245,6 @@ struct Freeze {
   ViewNumber number;
 };
 
-// What a shard knows of a rank at a cut.
-struct RankState {
-  WorkerId rank;
-  Step ended = 0;        // The last step applied here.
-  double samples = 0;    // Its weight.
-  uint64_t applied = 0;  // Steps applied here, counted one by one.
-};
-
 struct Frozen {
   ViewNumber number;
   std::vector<RankState> ranks;
@@ -246,6 +270,9 @@ struct Beat {
   uint64_t parked_pulls = 0;
   uint64_t staleness_max = 0;
   uint32_t waiting_for = 0;  // The rank that holds up parked pulls, where there are any.
+  uint64_t discarded = 0;    // Steps whose round was closed without them.
+  uint64_t skipped = 0;      // Steps left out for a gradient that is no number.
+  uint64_t nonfinite = 0;    // Units taken with a NaN or an infinity in them.
 };
 
 using Message =

@@ -14,6 +14,20 @@ enum class Mutation : uint8_t {
   kIgnoreBootId,         // A shard takes messages meant for the process before it.
   kForgetPartialStep,    // A cut does not complete the step that another shard has applied.
   kEndWhileFrozen,       // A shard takes an End during a cut.
+  kKeepOldAttempt,       // What was pushed before a step was begun anew is applied with it.
+  kReadBeforeOwn,        // A pull does not wait for the reader's own pushes.
+  kWriteWhatIsRead,      // A chunk is written while an answer still references it.
+  kStepPerWorker,        // A round is as many optimizer steps as it has members.
+  kOrderOfArrival,       // A round is summed as its Ends came, not by rank.
+  kRowsOneByOne,         // Pushes to one row are steps of their own.
+  kKeysOfAnyRank,        // A list of keys is found by its name alone, whoever sent it.
+  kCloseAlone,           // Each shard closes rounds by the Ends that it has itself.
+  kAckDiscarded,         // A push that came too late is answered as if it counted.
+  kDropEndsAtCut,        // A cut forgets the units of everybody.
+  kGrantTwice,           // A rank is granted again under the same incarnation.
+  kResumeTooEarly,       // A rank is granted from the step before the one it has ended.
+  kApplyNonfinite,       // Nobody looks whether a gradient is a number.
+  kSkipOnOneShard,       // A step is left out on the shard that saw the NaN, and applied elsewhere.
 };
 
 #ifdef SHARDMILL_MUTATIONS

@@ -1,11 +1,14 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "common/ids.h"
 #include "common/initial.h"
+#include "common/rng.h"
+#include "common/update.h"
 
 namespace shardmill {
 
@@ -15,11 +18,28 @@ enum class ApplyRule : uint8_t {
   kOnArrival,  // When its End arrives.
 };
 
+// What a worker's push weighs among those of one round.
+enum class Aggregate : uint8_t {
+  kWeighted,  // Its samples, of all that the round has: the mean over samples.
+  kMean,      // The same as each other that has any samples.
+  kSum,       // One.
+};
+
+// What becomes of a step whose gradient has a NaN or an infinity in it.
+enum class OnNonfinite : uint8_t {
+  kReject,  // It is not taken, and its worker ends.
+  kSkip,    // It ends without weight.
+  kAccept,  // It is taken as it is.
+};
+
 // The one rule that gives the modes: a pull for round r is served when r <= closed + staleness.
 struct Policy {
   ApplyRule apply = ApplyRule::kPerStep;
   bool bounded = true;     // False: no bound at all (asynchronous).
   uint64_t staleness = 0;  // In rounds; read where bounded.
+  Aggregate aggregate = Aggregate::kWeighted;
+  OnNonfinite nonfinite = OnNonfinite::kReject;
+  uint32_t backups = 0;  // Members that a round need not wait for (kPerStep).
 
   bool operator==(const Policy&) const = default;
 };
@@ -27,14 +47,20 @@ struct Policy {
 // What makes a table what it is. Two specs of one name must be equal.
 struct TableSpec {
   std::string name;
-  std::string optimizer;  // Empty: the job's own.
-  uint64_t size = 0;      // In floats.
+  uint64_t size = 0;  // Of a dense table, in floats.
   Initial initial;
+  uint32_t dim = 0;  // Of a sparse table, the floats of a row; 0: it is dense.
+  std::optional<UpdateSettings> update = {};  // None: the job's own.
 
+  bool sparse() const { return dim > 0; }
   bool operator==(const TableSpec&) const = default;
 };
 
-// A table and where it is cut: shard i owns the floats [cuts[i], cuts[i + 1]).
+// Where a sparse table's row lies: keys fall into buckets, and buckets belong to shards.
+inline constexpr uint64_t kBuckets = 4096;
+constexpr uint64_t BucketOf(uint64_t key) { return Mix(key) / (~uint64_t{0} / kBuckets + 1); }
+
+// A table and where it is cut: shard i owns the floats, or the buckets, [cuts[i], cuts[i + 1]).
 struct TablePlace {
   TableId id;
   TableSpec spec;

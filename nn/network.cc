@@ -80,7 +80,9 @@ const Shape& Network::output() const { return places_.back().layer->output(); }
 
 Initial Network::InitialOf(uint64_t seed, size_t parameter) const {
   SM_ASSERT(parameter < parameters_.size());
-  return {parameters_[parameter].initial_scale, Mix(Mix(seed ^ kFirstWeights) + parameter)};
+  const float scale = parameters_[parameter].initial_scale;
+  if (scale == 0) return Initial::Constant(0);
+  return Initial::Uniform(scale, Mix(Mix(seed ^ kFirstWeights) + parameter));
 }
 
 Result<double> Network::Train(std::span<const float> inputs, std::span<const uint32_t> labels,

@@ -6,8 +6,24 @@
 
 #include "common/assert.h"
 #include "common/mutation.h"
+#include "optim/optimizer.h"
 
 namespace shardmill {
+
+namespace {
+
+// What the one has and the other asks for, where that is not the same.
+std::string Differs(const TableSpec& is, const TableSpec& asked) {
+  const auto words = [](const char* what, uint64_t has, uint64_t wants) {
+    return std::to_string(has) + " " + what + "; this asks for " + std::to_string(wants);
+  };
+  if (is.dim != asked.dim) return words("floats a row", is.dim, asked.dim);
+  if (is.size != asked.size) return words("floats", is.size, asked.size);
+  if (!(is.initial == asked.initial)) return "other first values";
+  return "another optimizer";
+}
+
+}  // namespace
 
 Coordinator::Coordinator(const CoordinatorOptions& options, TimePoint now)
     : options_(options), started_(now), ranks_(options.workers), shards_(options.shards) {
@@ -186,6 +202,9 @@ void Coordinator::On(const Goodbye& goodbye, TimePoint /*now*/, const Envelope& 
     rank->state = goodbye.done ? RankStatus::State::kDone : RankStatus::State::kAbsent;
     rank->acked = goodbye.acked;
   }
+  if (!goodbye.failure.empty()) {
+    Fail("worker " + std::to_string(goodbye.sender.rank.value) + ": " + goodbye.failure);
+  }
   Send(from.peer, from.stamp.from, Farewell{goodbye.sender.rank}, outbox);
 }
 
@@ -209,12 +228,14 @@ void Coordinator::On(const MakeTable& request, TimePoint /*now*/, const Envelope
                            : wanted != wanted_tables_.end() ? &wanted->second
                                                             : nullptr;
   std::string problem;
-  if (spec.name.empty() || spec.size == 0 || spec.size > kTableFloatsMax) {
-    problem = "a table has a name and 1 to 2^46 floats";
+  const auto optimizer = MakeOptimizer(spec.update.value_or(UpdateSettings{}));
+  if (spec.name.empty() || (spec.size == 0) == (spec.dim == 0) || spec.size > kTableFloatsMax ||
+      spec.dim > kRowFloatsMax) {
+    problem = "a table has a name, and 1 to 2^46 floats or rows of 1 to 2^24";
+  } else if (!optimizer.ok()) {
+    problem = "table \"" + spec.name + "\": " + optimizer.error().message;
   } else if (other != nullptr && !(*other == spec)) {
-    problem = "there is a table \"" + spec.name + "\" of " + std::to_string(other->size) +
-              " floats already, or with another optimizer; this asks for " +
-              std::to_string(spec.size);
+    problem = "there is a table \"" + spec.name + "\" already with " + Differs(*other, spec);
   } else if (view_.tables.size() + wanted_tables_.size() >= kTablesMax) {
     problem = "a job has at most " + std::to_string(kTablesMax) + " tables";
   }

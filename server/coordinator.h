@@ -57,6 +57,7 @@ struct Audit {
 };
 
 inline constexpr uint64_t kTableFloatsMax = uint64_t{1} << 46;
+inline constexpr uint32_t kRowFloatsMax = uint32_t{1} << 24;
 inline constexpr size_t kTablesMax = 4096;
 inline constexpr size_t kFencedBootsMax = 64;  // Remembered of each rank.
 

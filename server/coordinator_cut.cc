@@ -4,19 +4,21 @@
 #include <utility>
 
 #include "common/config/text.h"
+#include "common/mutation.h"
 #include "server/coordinator.h"
 
 namespace shardmill {
 namespace {
 
-// A shard's range of a table: near-equal bytes, whole cache lines.
-std::vector<uint64_t> CutTable(uint64_t size, uint32_t shards) {
-  constexpr uint64_t kLineFloats = 16;
+// A shard's part of a table: near-equal bytes in whole cache lines, or near-equal buckets.
+std::vector<uint64_t> CutTable(const TableSpec& spec, uint32_t shards) {
+  const uint64_t size = spec.sparse() ? kBuckets : spec.size;
+  const uint64_t piece = spec.sparse() ? 1 : 16;
   std::vector<uint64_t> cuts;
-  const uint64_t lines = (size + kLineFloats - 1) / kLineFloats;
+  const uint64_t pieces = (size + piece - 1) / piece;
   for (uint64_t i = 0; i <= shards; ++i) {
-    const uint64_t line = lines / shards * i + std::min(i, lines % shards);
-    cuts.push_back(std::min(line * kLineFloats, size));
+    const uint64_t at = pieces / shards * i + std::min(i, pieces % shards);
+    cuts.push_back(std::min(at * piece, size));
   }
   return cuts;
 }
@@ -105,12 +107,15 @@ View Coordinator::NextView() const {
     Member& member = members[id];
     member.rank = id;
     member.incarnation = ranks_[i].incarnation.Next();
+    if (Mutated(Mutation::kGrantTwice) && ranks_[i].incarnation.value > 0) {
+      member.incarnation = ranks_[i].incarnation;
+    }
   }
   next.members.clear();
   for (const auto& [id, member] : members) next.members.push_back(member);
   for (const auto& [name, spec] : wanted_tables_) {
     const TableId id{static_cast<uint32_t>(next.tables.size() + 1)};
-    next.tables.push_back({id, spec, CutTable(spec.size, options_.shards)});
+    next.tables.push_back({id, spec, CutTable(spec, options_.shards)});
   }
   return next;
 }
@@ -140,8 +145,9 @@ void Coordinator::CountAudit() {
   for (const auto& [shard, states] : frozen_) {
     for (const RankState& state : states) {
       const Step acked = ranks_[state.rank.value].acked;
-      audit_.lost += acked > state.applied ? acked - state.applied : 0;
-      audit_.duplicated += state.applied > state.ended ? state.applied - state.ended : 0;
+      const uint64_t made = state.applied + state.discarded;
+      audit_.lost += acked > made ? acked - made : 0;
+      audit_.duplicated += made > state.ended ? made - state.ended : 0;
     }
   }
 }

@@ -1,19 +1,42 @@
 #include "server/dense_slice.h"
 
 #include <algorithm>
-#include <cstring>
+#include <array>
 
 #include "common/assert.h"
+#include "common/mutation.h"
 
 namespace shardmill {
+namespace {
 
-DenseSlice::DenseSlice(uint64_t begin, uint64_t end, const Initial& initial)
-    : begin_(begin), end_(end) {
+// The floats of a frame, to be written: the frame itself if nobody else reads it, or else a copy
+// that takes its place.
+std::span<float> Writable(Frame& frame) {
+  if (!frame.Unique() && !Mutated(Mutation::kWriteWhatIsRead)) frame = Frame::CopyOf(frame.bytes());
+  if (!frame.Unique()) {
+    const std::span<const float> floats = frame.floats();
+    return {const_cast<float*>(floats.data()), floats.size()};
+  }
+  Buffer buffer = Buffer::Reopen(std::move(frame));
+  const std::span<float> floats = buffer.floats();
+  frame = std::move(buffer).Close();
+  return floats;
+}
+
+}  // namespace
+
+DenseSlice::DenseSlice(uint64_t begin, uint64_t end, const Initial& initial, uint32_t slots)
+    : begin_(begin), end_(end), slots_(slots) {
   SM_ASSERT(begin <= end);
   for (uint64_t at = begin; at < end; at += kChunkFloats) {
-    Buffer chunk = Buffer::OfFloats(std::min(kChunkFloats, end - at));
+    const uint64_t size = std::min(kChunkFloats, end - at);
+    Buffer chunk = Buffer::OfFloats(size);
     FillInitial(initial, at, chunk.floats());
     chunks_.push_back(std::move(chunk).Close());
+    if (slots == 0) continue;
+    Buffer state = Buffer::OfFloats(size * slots);
+    std::ranges::fill(state.floats(), 0.0F);
+    states_.push_back(std::move(state).Close());
   }
 }
 
@@ -32,55 +55,54 @@ std::vector<Frame> DenseSlice::Read(uint64_t begin, uint64_t count) const {
   return frames;
 }
 
-void DenseSlice::Apply(std::span<const ChangePart* const> parts, float learning_rate,
-                       const Optimizer& optimizer) {
+void DenseSlice::Apply(std::span<const ChangePart> parts, float rate, const Optimizer& optimizer) {
   // Between two neighbouring edges the same parts cover every element.
   std::vector<uint64_t> edges;
-  for (const ChangePart* part : parts) {
-    const uint64_t count = part->gradient.floats().size();
-    SM_ASSERT(part->begin >= begin_ && Contains(part->begin, count));
-    edges.push_back(part->begin);
-    edges.push_back(part->begin + count);
+  for (const ChangePart& part : parts) {
+    const uint64_t count = part.gradient.floats().size();
+    SM_ASSERT(part.begin >= begin_ && Contains(part.begin, count));
+    edges.push_back(part.begin);
+    edges.push_back(part.begin + count);
   }
   std::ranges::sort(edges);
   edges.erase(std::unique(edges.begin(), edges.end()), edges.end());
 
+  const UpdateTime time{rate, ++updates_};
   std::vector<const ChangePart*> covering;
   for (size_t i = 0; i + 1 < edges.size(); ++i) {
     covering.clear();
-    for (const ChangePart* part : parts) {
-      const uint64_t part_end = part->begin + part->gradient.floats().size();
-      if (part->begin <= edges[i] && part_end >= edges[i + 1]) covering.push_back(part);
+    for (const ChangePart& part : parts) {
+      const uint64_t part_end = part.begin + part.gradient.floats().size();
+      if (part.begin <= edges[i] && part_end >= edges[i + 1]) covering.push_back(&part);
     }
-    if (!covering.empty()) {
-      ApplySegment(edges[i], edges[i + 1], covering, learning_rate, optimizer);
-    }
+    if (!covering.empty()) ApplySegment(edges[i], edges[i + 1], covering, time, optimizer);
   }
 }
 
+// A block at a time, so that what is combined stays in the cache.
 void DenseSlice::ApplySegment(uint64_t begin, uint64_t end,
-                              std::span<const ChangePart* const> parts, float learning_rate,
+                              std::span<const ChangePart* const> parts, const UpdateTime& time,
                               const Optimizer& optimizer) {
-  std::vector<WeightedGradient> gradients(parts.size());
+  std::array<float, 1024> block;
   for (uint64_t at = begin; at < end;) {
-    const uint64_t inside = (at - begin_) % kChunkFloats;
-    const uint64_t size = std::min(kChunkFloats - inside, end - at);
-    for (size_t i = 0; i < parts.size(); ++i) {
-      gradients[i] = {parts[i]->gradient.floats().subspan(at - parts[i]->begin, size),
-                      parts[i]->weight};
+    const size_t which = (at - begin_) / kChunkFloats;
+    const std::span<float> chunk = Writable(chunks_[which]);
+    UpdateState state;
+    if (slots_ > 0) state = {Writable(states_[which]).data(), chunk.size()};
+    const uint64_t chunk_begin = begin_ + which * kChunkFloats;
+    const uint64_t chunk_end = std::min(end, chunk_begin + chunk.size());
+    for (; at < chunk_end; at += std::min<uint64_t>(block.size(), chunk_end - at)) {
+      const uint64_t size = std::min<uint64_t>(block.size(), chunk_end - at);
+      const std::span<float> change = std::span(block).first(size);
+      for (size_t i = 0; i < parts.size(); ++i) {
+        CombineInto(optimizer.combine(), i == 0, parts[i]->weight,
+                    parts[i]->gradient.floats().subspan(at - parts[i]->begin, size), change);
+      }
+      const uint64_t inside = at - chunk_begin;
+      optimizer.Step(time, change, chunk.subspan(inside, size),
+                     slots_ > 0 ? state.From(inside) : UpdateState{});
     }
-    const std::span<float> chunk = Writable((at - begin_) / kChunkFloats);
-    optimizer.Apply(gradients, learning_rate, chunk.subspan(inside, size));
-    at += size;
   }
-}
-
-std::span<float> DenseSlice::Writable(size_t chunk) {
-  if (!chunks_[chunk].Unique()) chunks_[chunk] = Frame::CopyOf(chunks_[chunk].bytes());
-  Buffer buffer = Buffer::Reopen(std::move(chunks_[chunk]));
-  const std::span<float> floats = buffer.floats();
-  chunks_[chunk] = std::move(buffer).Close();
-  return floats;
 }
 
 }  // namespace shardmill

@@ -1,26 +1,32 @@
 #include "server/held_units.h"
 
+#include <algorithm>
 #include <utility>
+
+#include "common/mutation.h"
 
 namespace shardmill {
 
 HeldUnits::HeldUnits(uint64_t rank_bytes_max, uint32_t units_max)
     : rank_bytes_max_(rank_bytes_max), units_max_(units_max) {}
 
-HeldUnits::Kept HeldUnits::Keep(const Unit& unit) {
+HeldUnits::Kept HeldUnits::Keep(HeldUnit held) {
+  const Unit& unit = held.unit;
   const WorkerId who = unit.sender.rank;
   const Rank* before = Find(who, unit.step);
   if (before != nullptr && unit.attempt < before->attempt) return Kept::kAlready;
-  if (before == nullptr || unit.attempt > before->attempt) Drop(who);
+  const bool anew = before != nullptr && unit.attempt > before->attempt;
+  if (before == nullptr || (anew && !Mutated(Mutation::kKeepOldAttempt))) Drop(who);
   Rank& rank = ranks_[who];
   rank.step = unit.step;
   rank.attempt = unit.attempt;
   if (rank.units.contains(unit.index)) return Kept::kAlready;
-  const uint64_t size = unit.gradient.size();
+  const uint64_t size = unit.gradient.size() + (held.keys ? held.keys->keys.size() : 0);
   if (unit.index >= units_max_ || size > rank_bytes_max_ || rank.bytes > rank_bytes_max_ - size) {
     return Kept::kTooLarge;
   }
-  rank.units.emplace(unit.index, unit);
+  const uint32_t index = unit.index;
+  rank.units.emplace(index, std::move(held));
   rank.bytes += size;
   bytes_ += size;
   return Kept::kYes;
@@ -36,6 +42,13 @@ uint32_t HeldUnits::Count(WorkerId rank, Step step) const {
   return found == nullptr ? 0 : static_cast<uint32_t>(found->units.size());
 }
 
+bool HeldUnits::Nonfinite(WorkerId rank, Step step) const {
+  const Rank* found = Find(rank, step);
+  return found != nullptr && std::ranges::any_of(found->units, [](const auto& entry) {
+           return entry.second.nonfinite;
+         });
+}
+
 bool HeldUnits::Whole(WorkerId rank, Step step, uint32_t attempt, uint32_t units) const {
   if (units == 0) return true;
   const Rank* found = Find(rank, step);
@@ -43,8 +56,8 @@ bool HeldUnits::Whole(WorkerId rank, Step step, uint32_t attempt, uint32_t units
          found->units.rbegin()->first == units - 1;
 }
 
-std::vector<Unit> HeldUnits::Take(WorkerId rank, Step step) {
-  std::vector<Unit> units;
+std::vector<HeldUnit> HeldUnits::Take(WorkerId rank, Step step) {
+  std::vector<HeldUnit> units;
   if (Find(rank, step) == nullptr) return units;
   for (auto& [index, unit] : ranks_[rank].units) units.push_back(std::move(unit));
   Drop(rank);

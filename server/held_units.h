@@ -2,12 +2,20 @@
 
 #include <cstdint>
 #include <map>
-#include <optional>
+#include <memory>
 #include <vector>
 
 #include "common/messages.h"
+#include "server/log_entry.h"
 
 namespace shardmill {
+
+// A unit, and its keys where it has some.
+struct HeldUnit {
+  Unit unit;
+  std::shared_ptr<KeyRows> keys;  // See ChangePart.
+  bool nonfinite = false;
+};
 
 // The units of steps that have not been applied, by rank: at most one step a rank, since a rank's
 // next step begins when this one is applied. Memory is bounded by a share for each rank, so that no
@@ -16,7 +24,7 @@ class HeldUnits final {
  public:
   enum class Kept : uint8_t { kYes, kAlready, kTooLarge };
 
-  // `rank_bytes_max` bounds the gradient held for one rank; `units_max` the number of its units.
+  // `rank_bytes_max` bounds what is held for one rank; `units_max` the number of its units.
   HeldUnits(uint64_t rank_bytes_max, uint32_t units_max);
 
   // The share changes with the number of members; what is held stays.
@@ -24,17 +32,18 @@ class HeldUnits final {
 
   // Keeps a unit of the rank's next step. A later attempt at the step drops the earlier one; a unit
   // of an earlier one counts as kept already, since nobody waits for it.
-  Kept Keep(const Unit& unit);
+  Kept Keep(HeldUnit held);
 
   // The attempt that is held of the rank's step, and its units.
   uint32_t Attempt(WorkerId rank, Step step) const;
   uint32_t Count(WorkerId rank, Step step) const;
+  bool Nonfinite(WorkerId rank, Step step) const;
 
   // Whether exactly the units 0 .. units - 1 of this attempt at the step are held.
   bool Whole(WorkerId rank, Step step, uint32_t attempt, uint32_t units) const;
 
   // Takes the step's units out, in the order of their indexes.
-  std::vector<Unit> Take(WorkerId rank, Step step);
+  std::vector<HeldUnit> Take(WorkerId rank, Step step);
 
   // Forgets what the rank has sent.
   void Drop(WorkerId rank);
@@ -46,7 +55,7 @@ class HeldUnits final {
     Step step = 0;
     uint32_t attempt = 0;
     uint64_t bytes = 0;
-    std::map<uint32_t, Unit> units;
+    std::map<uint32_t, HeldUnit> units;
   };
 
   const Rank* Find(WorkerId rank, Step step) const;

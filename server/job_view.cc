@@ -69,6 +69,9 @@ JobStatus::Shard ShardOf(uint32_t id, const ShardStatus& status) {
   shard.parked_pulls = status.beat.parked_pulls;
   shard.staleness_max = status.beat.staleness_max;
   shard.waiting_for = status.beat.waiting_for;
+  shard.discarded = status.beat.discarded;
+  shard.skipped = status.beat.skipped;
+  shard.nonfinite = status.beat.nonfinite;
   return shard;
 }
 

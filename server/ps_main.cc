@@ -33,8 +33,7 @@ Result<Agents> MakeAgents(uint32_t index, const DaemonContext& daemon, ZmqContex
     ShardAgent::Options options;
     options.shard.id = ShardId{index * job.cluster.shards_per_server + i};
     options.shard.boot = BootId{FreshId()};
-    options.shard.optimizer = {std::string(NameOf(job.optimizer.name)),
-                               job.optimizer.learning_rate};
+    options.shard.update = job.ServerUpdate();
     options.shard.held_bytes_max = job.network.held_bytes;
     options.shard.retry_after = job.network.retry_after;
     options.shard.start_timeout = job.cluster.start_timeout;

@@ -5,18 +5,21 @@
 #include <utility>
 
 #include "common/assert.h"
+#include "common/finite.h"
 #include "common/mutation.h"
 
 namespace shardmill {
 
-Result<std::unique_ptr<Shard>> Shard::Make(const ShardOptions& options) {
-  std::unique_ptr<Shard> shard(new Shard(options));
-  shard->optimizer_ = SM_TRY(MakeOptimizer(options.optimizer.name));
-  return shard;
+Result<std::unique_ptr<Shard>> Shard::Make(const ShardOptions& options, ShardObserver* observer) {
+  SM_TRY(MakeOptimizer(options.update));
+  return std::unique_ptr<Shard>(new Shard(options, observer));
 }
 
-Shard::Shard(const ShardOptions& options)
-    : options_(options), held_(options.held_bytes_max, options.units_max) {}
+Shard::Shard(const ShardOptions& options, ShardObserver* observer)
+    : options_(options),
+      observer_(observer),
+      held_(options.held_bytes_max, options.units_max),
+      keys_(options.key_lists_max, options.keys_max) {}
 
 void Shard::Handle(TimePoint /*now*/, const Envelope& envelope, Outbox& outbox) {
   std::visit(
@@ -71,6 +74,9 @@ Beat Shard::Status() const {
   for (const auto& [rank, pulls] : parked_) beat.parked_pulls += pulls.size();
   beat.staleness_max = counters_.staleness_max;
   beat.waiting_for = tracker_.Slowest().value_or(WorkerId{}).value;
+  beat.discarded = counters_.discarded;
+  beat.skipped = counters_.skipped;
+  beat.nonfinite = counters_.nonfinite;
   return beat;
 }
 
@@ -78,11 +84,22 @@ std::vector<float> Shard::Snapshot(TableId table) const {
   std::vector<float> floats;
   const auto found = tables_.find(table);
   if (found == tables_.end()) return floats;
-  const DenseSlice& values = found->second.values;
+  const auto& values = std::get<DenseSlice>(found->second.values);
   for (const Frame& frame : values.Read(values.begin(), values.end() - values.begin())) {
     floats.insert(floats.end(), frame.floats().begin(), frame.floats().end());
   }
   return floats;
+}
+
+std::map<uint64_t, std::vector<float>> Shard::Rows(TableId table) const {
+  std::map<uint64_t, std::vector<float>> rows;
+  const auto found = tables_.find(table);
+  if (found == tables_.end()) return rows;
+  std::get<SparseSlice>(found->second.values)
+      .ForEach([&rows](uint64_t key, std::span<const float> values) {
+        rows[key].assign(values.begin(), values.end());
+      });
+  return rows;
 }
 
 void Shard::On(const Hello& hello, const Envelope& from, Outbox& outbox) {
@@ -105,27 +122,33 @@ void Shard::On(const Refused& refused, const Envelope& from, Outbox& /*outbox*/)
 }
 
 void Shard::On(const Unit& unit, const Envelope& from, Outbox& outbox) {
+  const WorkerId rank = unit.sender.rank;
   if (!PassSender(unit.sender, unit.step, from, outbox)) return;
-  const Held held{unit.sender.rank, unit.step, unit.attempt, unit.index};
-  const Step ended = tracker_.Ended(unit.sender.rank);
+  Held answer{rank, unit.step, unit.attempt, unit.index};
+  const Step ended = tracker_.Ended(rank);
   if (unit.step <= ended) {
-    Send({from.peer, from.stamp.from}, held, outbox);
+    Send({from.peer, from.stamp.from}, answer, outbox);
     return;
   }
   if (unit.step > ended + 1) {
-    Refuse(Refusal::kBadRequest, unit.step,
+    // Where the first shard closes rounds, this one may be a round behind: it will come.
+    Refuse(first_closes() ? Refusal::kNotReady : Refusal::kBadRequest, unit.step,
            "a unit of step " + std::to_string(unit.step) + ", but step " +
                std::to_string(ended + 1) + " is next",
            from, outbox);
     return;
   }
-  const std::string problem =
-      RangeProblem(unit.table, unit.begin, unit.gradient.size() / sizeof(float));
-  if (!problem.empty()) {
-    Refuse(Refusal::kBadRequest, unit.step, problem, from, outbox);
+  HeldUnit held{unit, nullptr, false};
+  const uint64_t floats = unit.gradient.size() / sizeof(float);
+  if (!PassPlace(unit.table, unit.begin, floats, unit.keys, rank, unit.step, from, outbox,
+                 held.keys)) {
     return;
   }
-  switch (held_.Keep(unit)) {
+  const UpdateRule rule = tables_.at(unit.table).update.rule;
+  held.nonfinite =
+      !AllNumbers(unit.gradient.floats(), IsMerge(rule)) && !Mutated(Mutation::kApplyNonfinite);
+  answer.nonfinite = held.nonfinite;
+  switch (held_.Keep(std::move(held))) {
     case HeldUnits::Kept::kTooLarge:
       Refuse(Refusal::kTooLarge, unit.step,
              "the units of one step are more than a shard holds for one worker; raise "
@@ -134,59 +157,83 @@ void Shard::On(const Unit& unit, const Envelope& from, Outbox& outbox) {
       return;
     case HeldUnits::Kept::kYes:
       ++counters_.units;
+      if (answer.nonfinite) ++counters_.nonfinite;
       break;
     case HeldUnits::Kept::kAlready:
       break;
   }
-  Send({from.peer, from.stamp.from}, held, outbox);
+  Send({from.peer, from.stamp.from}, answer, outbox);
 }
 
 void Shard::On(const End& end, const Envelope& from, Outbox& outbox) {
   if (!PassSender(end.sender, end.step, from, outbox)) return;
   const WorkerId rank = end.sender.rank;
   const Client client{from.peer, from.stamp.from};
-  const Step ended = tracker_.Ended(rank);
-  if (end.step <= ended && !Mutated(Mutation::kApplyRepeatedEnd)) {
-    Send(client, Ended{rank, end.step}, outbox);
+  const bool frozen = freezing_ && !Mutated(Mutation::kEndWhileFrozen);
+  if (!end.close.empty() && !frozen && !CloseAsTold(end.close, outbox)) {
+    Refuse(Refusal::kBadRequest, end.step, "a round that cannot have been closed", from, outbox);
     return;
   }
-  if (end.step > ended + 1) {
-    Refuse(Refusal::kBadRequest, end.step, "the end of a step that is not the next", from, outbox);
+  const Step ended = tracker_.Ended(rank);
+  if (end.step <= ended && !Mutated(Mutation::kApplyRepeatedEnd)) {
+    AnswerEnded(rank, end.step, client, outbox);
     return;
   }
   // A cut is under way, or units are still on their way: the client asks again.
-  if (freezing_ && !Mutated(Mutation::kEndWhileFrozen)) return;
-  if (end.step > ended && !held_.Whole(rank, end.step, end.attempt, end.units)) return;
+  if (frozen || !PassEnd(end, from, outbox)) return;
   const bool repeated = pending_.contains(rank);
-  pending_.insert_or_assign(rank, PendingEnd{end, client});
-  if (view_.policy.apply == ApplyRule::kOnArrival) {
-    const std::vector<PendingEnd> one{pending_.at(rank)};
-    ApplySteps(one, outbox);
-  } else {
+  pending_.insert_or_assign(rank, PendingEnd{end, client, false, ++arrivals_});
+  if (closes_rounds()) {
     CloseRoundIfWhole(outbox);
     if (repeated && pending_.contains(rank)) SendWaiting(end.step, false, client, outbox);
+  } else {
+    ApplySteps({pending_.at(rank)}, outbox);
   }
 }
 
+// Whether an End that is not over may be taken now; refuses it, or is silent where it will come
+// again.
+bool Shard::PassEnd(const End& end, const Envelope& from, Outbox& outbox) {
+  const WorkerId rank = end.sender.rank;
+  const Step ended = tracker_.Ended(rank);
+  if (end.step > ended + 1) {
+    Refuse(first_closes() ? Refusal::kNotReady : Refusal::kBadRequest, end.step,
+           "the end of a step that is not the next", from, outbox);
+    return false;
+  }
+  // Here a round closes when somebody brings word of it from the first shard.
+  const bool follows = first_closes() && options_.id.value != 0;
+  if (follows && !Mutated(Mutation::kCloseAlone)) return false;
+  if (end.step > ended && !held_.Whole(rank, end.step, end.attempt, end.units)) return false;
+  if (held_.Nonfinite(rank, end.step) && view_.policy.nonfinite != OnNonfinite::kAccept) {
+    held_.Drop(rank);
+    Refuse(Refusal::kNonfinite, end.step,
+           "the gradient of step " + std::to_string(end.step) + " has a NaN or an infinity in it",
+           from, outbox);
+    return false;
+  }
+  return true;
+}
+
 void Shard::On(const Pull& pull, const Envelope& from, Outbox& outbox) {
+  const WorkerId rank = pull.sender.rank;
   if (!PassSender(pull.sender, pull.pull, from, outbox)) return;
-  const std::string problem = RangeProblem(pull.table, pull.begin, pull.count);
-  if (!problem.empty()) {
-    Refuse(Refusal::kBadRequest, pull.pull, problem, from, outbox);
+  ParkedPull asked{pull, nullptr, {from.peer, from.stamp.from}};
+  if (!PassPlace(pull.table, pull.begin, pull.count, pull.keys, rank, pull.pull, from, outbox,
+                 asked.keys)) {
     return;
   }
-  const Client client{from.peer, from.stamp.from};
-  if (tracker_.MayRead(pull.sender.rank, pull.step, pull.closed_min)) {
-    Serve(pull, client, outbox);
+  if (tracker_.MayRead(rank, pull.step, pull.closed_min)) {
+    Serve(asked, outbox);
     return;
   }
-  auto& parked = parked_[pull.sender.rank];
+  auto& parked = parked_[rank];
   if (!parked.contains(pull.pull) && parked.size() >= options_.parked_pulls_max) {
     Refuse(Refusal::kBusy, pull.pull, "too many pulls wait already", from, outbox);
     return;
   }
-  if (!parked.insert_or_assign(pull.pull, ParkedPull{pull, client}).second) {
-    SendWaiting(pull.pull, true, client, outbox);
+  if (!parked.insert_or_assign(pull.pull, asked).second) {
+    SendWaiting(pull.pull, true, asked.client, outbox);
   }
 }
 
@@ -216,10 +263,14 @@ void Shard::On(const Install& install, const Envelope& from, Outbox& outbox) {
     return;
   }
   DropReplaced(install.view);
-  TakeView(install.view);
+  const std::string unfit = TakeView(install.view);
+  if (!unfit.empty()) {
+    Refuse(Refusal::kFailed, install.view.number.value, unfit, from, outbox);
+    return;
+  }
   freezing_.reset();
   Send(Coordinator(), Installed{view_.number}, outbox);
-  if (view_.policy.apply == ApplyRule::kPerStep) CloseRoundIfWhole(outbox);
+  if (closes_rounds()) CloseRoundIfWhole(outbox);
   ReleaseParked(outbox);
 }
 
@@ -255,13 +306,53 @@ bool Shard::PassSender(const Sender& sender, uint64_t about, const Envelope& fro
   return true;
 }
 
-std::string Shard::RangeProblem(TableId table, uint64_t begin, uint64_t count) const {
+bool Shard::PassPlace(TableId table, uint64_t begin, uint64_t count, const KeyList& keys,
+                      WorkerId rank, uint64_t about, const Envelope& from, Outbox& outbox,
+                      std::shared_ptr<KeyRows>& rows) {
   const auto found = tables_.find(table);
-  if (found == tables_.end()) return "there is no table " + std::to_string(table.value);
+  if (found == tables_.end()) {
+    Refuse(Refusal::kBadRequest, about, "there is no table " + std::to_string(table.value), from,
+           outbox);
+    return false;
+  }
+  const std::string problem = PlaceProblem(found->second, begin, count, keys);
+  if (!problem.empty()) {
+    Refuse(Refusal::kBadRequest, about, problem, from, outbox);
+    return false;
+  }
+  const auto* sparse = std::get_if<SparseSlice>(&found->second.values);
+  if (sparse == nullptr) return true;
+  rows = keys_.Get(rank, table, keys);
+  if (rows == nullptr) {
+    Refuse(Refusal::kNoKeys, keys.id, "this shard does not have the list of keys", from, outbox);
+    return false;
+  }
+  const bool is_unit = std::holds_alternative<Unit>(from.message);
+  if (rows->rows.size() * (is_unit ? sparse->dim() : 1) == count) return true;
+  Refuse(Refusal::kBadRequest, about,
+         "a list of " + std::to_string(rows->rows.size()) + " keys, and values for another number",
+         from, outbox);
+  rows = nullptr;
+  return false;
+}
+
+std::string Shard::PlaceProblem(const Table& table, uint64_t begin, uint64_t count,
+                                const KeyList& keys) const {
+  const std::string where =
+      "\"" + table.place.spec.name + "\" are not on shard " + std::to_string(options_.id.value);
   if (count == 0) return "an empty range";
-  if (found->second.values.Contains(begin, count)) return "";
-  return "the floats " + std::to_string(begin) + " + " + std::to_string(count) + " of table \"" +
-         found->second.place.spec.name + "\" are not on shard " + std::to_string(options_.id.value);
+  const auto* dense = std::get_if<DenseSlice>(&table.values);
+  if (dense != nullptr) {
+    if (keys.id != 0) return "keys for a table without";
+    if (dense->Contains(begin, count)) return "";
+    return "the floats " + std::to_string(begin) + " + " + std::to_string(count) + " of table " +
+           where;
+  }
+  if (keys.id == 0) return "no keys for a table that has them";
+  const auto& sparse = std::get<SparseSlice>(table.values);
+  const bool owned =
+      std::ranges::all_of(keys.keys.keys(), [&](uint64_t key) { return sparse.Owns(key); });
+  return owned ? "" : "some of those rows of table " + where;
 }
 
 }  // namespace shardmill

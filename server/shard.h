@@ -5,15 +5,18 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "common/clock.h"
 #include "common/messages.h"
 #include "common/result.h"
+#include "optim/optimizer.h"
 #include "server/dense_slice.h"
 #include "server/held_units.h"
+#include "server/key_cache.h"
 #include "server/log_entry.h"
-#include "server/optimizer.h"
+#include "server/sparse_slice.h"
 #include "server/step_tracker.h"
 
 namespace shardmill {
@@ -23,10 +26,12 @@ struct ShardOptions {
   BootId boot;
   std::string endpoint;  // Where workers reach this shard.
   PeerId coordinator;
-  OptimizerSettings optimizer;  // For tables that name none of their own.
+  UpdateSettings update;  // Of tables that name none of their own.
   uint64_t held_bytes_max = uint64_t{1} << 30;
-  uint32_t units_max = 65536;        // Of one step of one rank.
-  uint32_t parked_pulls_max = 4096;  // Of one rank.
+  uint32_t units_max = 65536;             // Of one step of one rank.
+  uint32_t parked_pulls_max = 4096;       // Of one rank.
+  uint32_t key_lists_max = 64;            // Remembered of one rank.
+  uint64_t keys_max = uint64_t{1} << 22;  // In those lists together.
   Duration retry_after = std::chrono::milliseconds(500);
   Duration beat_every = std::chrono::seconds(1);
   Duration start_timeout = std::chrono::seconds(60);  // For the coordinator to answer.
@@ -39,6 +44,19 @@ struct ShardCounters {
   uint64_t entries = 0;
   uint64_t refused = 0;
   uint64_t staleness_max = 0;
+  uint64_t discarded = 0;  // Steps whose round was closed without them.
+  uint64_t skipped = 0;    // Steps left out for a gradient that is no number.
+  uint64_t nonfinite = 0;  // Units taken with a NaN or an infinity in them.
+};
+
+// Sees what a shard does, in the order in which it does it: for records and for tests. Called on
+// the shard's thread, and must not call back.
+class ShardObserver {
+ public:
+  virtual ~ShardObserver() = default;
+  virtual void TookView(const View& view) = 0;
+  virtual void Applied(const LogEntry& entry) = 0;
+  virtual void Served(const Pull& pull, const Pulled& answer) = 0;
 };
 
 // Owns a slice of every table: holds units, applies whole steps as log entries, parks and serves
@@ -47,8 +65,9 @@ struct ShardCounters {
 // cannot be is refused with words and counted; it never ends the process.
 class Shard final {
  public:
-  // Fails on settings that cannot be (an unknown optimizer).
-  static Result<std::unique_ptr<Shard>> Make(const ShardOptions& options);
+  // Fails on settings that cannot be. The observer, if any, must outlive the shard.
+  static Result<std::unique_ptr<Shard>> Make(const ShardOptions& options,
+                                             ShardObserver* observer = nullptr);
 
   void Handle(TimePoint now, const Envelope& envelope, Outbox& outbox);
   void Tick(TimePoint now, Outbox& outbox);
@@ -60,8 +79,10 @@ class Shard final {
   const ShardCounters& counters() const { return counters_; }
   Beat Status() const;
 
-  // For observers: what the shard holds of a table, and who has ended what.
+  // For tests: what the shard holds of a dense table, of a sparse one by key, and who has ended
+  // what.
   std::vector<float> Snapshot(TableId table) const;
+  std::map<uint64_t, std::vector<float>> Rows(TableId table) const;
   std::vector<RankState> States() const { return tracker_.States(); }
 
  private:
@@ -72,19 +93,23 @@ class Shard final {
   };
   struct PendingEnd {
     End end;
-    std::optional<Client> client;  // None: completed by a cut, before its End came here.
+    std::optional<Client> client;  // None: its End has not come here.
+    bool discarded = false;
+    uint64_t arrival = 0;
   };
   struct ParkedPull {
     Pull pull;
+    std::shared_ptr<KeyRows> keys;  // See ChangePart.
     Client client;
   };
   struct Table {
     TablePlace place;
-    DenseSlice values;
-    const Optimizer* optimizer = nullptr;
+    UpdateSettings update;
+    std::unique_ptr<Optimizer> optimizer;
+    std::variant<std::monostate, DenseSlice, SparseSlice> values;
   };
 
-  explicit Shard(const ShardOptions& options);
+  Shard(const ShardOptions& options, ShardObserver* observer);
 
   void On(const Hello& hello, const Envelope& from, Outbox& outbox);
   void On(const Refused& refused, const Envelope& from, Outbox& outbox);
@@ -97,16 +122,31 @@ class Shard final {
 
   bool PassStamp(const Envelope& from, Outbox& outbox);
   bool PassSender(const Sender& sender, uint64_t about, const Envelope& from, Outbox& outbox);
-  std::string RangeProblem(TableId table, uint64_t begin, uint64_t count) const;
+  // Whether the shard has what a message names; refuses it otherwise. `rows` is set for a sparse
+  // table.
+  bool PassPlace(TableId table, uint64_t begin, uint64_t count, const KeyList& keys, WorkerId rank,
+                 uint64_t about, const Envelope& from, Outbox& outbox,
+                 std::shared_ptr<KeyRows>& rows);
+  std::string PlaceProblem(const Table& table, uint64_t begin, uint64_t count,
+                           const KeyList& keys) const;
+  bool PassEnd(const End& end, const Envelope& from, Outbox& outbox);
 
+  bool closes_rounds() const { return view_.policy.apply == ApplyRule::kPerStep; }
+  bool first_closes() const { return view_.policy.backups > 0; }
   void CloseRoundIfWhole(Outbox& outbox);
+  bool CloseAsTold(const std::vector<RankState>& close, Outbox& outbox);
+  void CloseRound(std::vector<PendingEnd> round, Outbox& outbox);
+  double WeightOf(const PendingEnd& step, double samples, double members) const;
   void ApplySteps(const std::vector<PendingEnd>& steps, Outbox& outbox);
+  void AddChanges(const PendingEnd& step, float weight, LogEntry& entry);
   void Apply(const LogEntry& entry);
   std::string CompleteCut(const std::vector<RankState>& cut, Outbox& outbox);
   void DropReplaced(const View& next);
-  void TakeView(const View& view);
+  std::string TakeView(const View& view);
+  std::string AddTable(const TablePlace& place);
 
-  void Serve(const Pull& pull, const Client& client, Outbox& outbox);
+  void AnswerEnded(WorkerId rank, Step step, const Client& client, Outbox& outbox) const;
+  void Serve(const ParkedPull& parked, Outbox& outbox);
   void ReleaseParked(Outbox& outbox);
   void Send(Client client, Message message, Outbox& outbox) const;
   void SendWaiting(uint64_t about, bool is_pull, Client client, Outbox& outbox) const;
@@ -115,7 +155,7 @@ class Shard final {
   Client Coordinator() const { return {options_.coordinator, coordinator_boot_}; }
 
   ShardOptions options_;
-  std::unique_ptr<Optimizer> optimizer_;
+  ShardObserver* observer_;
   JobId job_;
   BootId coordinator_boot_;
   bool registered_ = false;
@@ -129,7 +169,10 @@ class Shard final {
   std::optional<ViewNumber> freezing_;  // The cut under way.
   StepTracker tracker_;
   HeldUnits held_;
+  KeyCache keys_;
   std::map<WorkerId, PendingEnd> pending_;  // Ends of the open round, where rounds are closed.
+  uint64_t arrivals_ = 0;
+  std::vector<RankState> last_close_;  // Where the first shard closes: who counted last.
   std::map<WorkerId, std::map<uint64_t, ParkedPull>> parked_;
   std::map<TableId, Table> tables_;
   uint64_t version_ = 0;

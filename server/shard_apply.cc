@@ -1,4 +1,4 @@
-// The half of Shard that changes state: steps applied, cuts completed, views taken, pulls answered.
+// The part of Shard that takes views and answers reads.
 
 #include <algorithm>
 #include <utility>
@@ -9,77 +9,32 @@
 
 namespace shardmill {
 
-void Shard::CloseRoundIfWhole(Outbox& outbox) {
-  std::vector<PendingEnd> round;
-  for (const Member& member : view_.members) {
-    const auto found = pending_.find(member.rank);
-    if (found == pending_.end()) return;
-    round.push_back(found->second);
-  }
-  if (!round.empty()) ApplySteps(round, outbox);
-}
-
-void Shard::ApplySteps(const std::vector<PendingEnd>& steps, Outbox& outbox) {
-  double samples = 0;
-  for (const PendingEnd& step : steps) samples += step.end.samples;
-
-  LogEntry entry;
-  entry.version = version_ + 1;
-  entry.learning_rate = static_cast<float>(options_.optimizer.learning_rate);
-  for (const PendingEnd& step : steps) {
-    const WorkerId rank = step.end.sender.rank;
-    const double weight = samples > 0 ? step.end.samples / samples : 0;
-    entry.made.push_back({rank, step.end.step, step.end.samples});
-    for (Unit& unit : held_.Take(rank, step.end.step)) {
-      entry.parts.push_back(
-          {unit.table, unit.begin, static_cast<float>(weight), std::move(unit.gradient)});
-    }
-  }
-  Apply(entry);
-  for (const PendingEnd& step : steps) {
-    pending_.erase(step.end.sender.rank);
-    if (step.client) Send(*step.client, Ended{step.end.sender.rank, step.end.step}, outbox);
-  }
-  ReleaseParked(outbox);
-}
-
-void Shard::Apply(const LogEntry& entry) {
-  SM_ASSERT(entry.version == version_ + 1);
-  std::vector<const ChangePart*> parts;
-  for (auto& [id, table] : tables_) {
-    parts.clear();
-    for (const ChangePart& part : entry.parts) {
-      if (part.table == id) parts.push_back(&part);
-    }
-    if (!parts.empty()) table.values.Apply(parts, entry.learning_rate, *table.optimizer);
-  }
-  for (const Contribution& made : entry.made) tracker_.Finish(made.rank, made.step, made.samples);
-  version_ = entry.version;
-  ++counters_.entries;
-}
-
 // Brings this shard to the cut: a step that another shard has applied was held here too, whole,
 // before any End was sent. Words where that does not hold.
 std::string Shard::CompleteCut(const std::vector<RankState>& cut, Outbox& outbox) {
   if (Mutated(Mutation::kForgetPartialStep)) return "";
   std::vector<PendingEnd> missing;
-  for (const RankState& rank : cut) {
-    if (view_.FindMember(rank.rank) == nullptr || rank.ended <= tracker_.Ended(rank.rank)) continue;
-    const uint32_t units = held_.Count(rank.rank, rank.ended);
-    const uint32_t attempt = held_.Attempt(rank.rank, rank.ended);
-    if (rank.ended != tracker_.Ended(rank.rank) + 1 ||
-        !held_.Whole(rank.rank, rank.ended, attempt, units)) {
-      return "step " + std::to_string(rank.ended) + " of worker " +
-             std::to_string(rank.rank.value) + " is applied on another shard and not whole here";
-    }
+  for (const RankState& state : cut) {
+    const WorkerId rank = state.rank;
+    if (view_.FindMember(rank) == nullptr || state.ended <= tracker_.Ended(rank)) continue;
+    const uint32_t units = held_.Count(rank, state.ended);
+    const uint32_t attempt = held_.Attempt(rank, state.ended);
     PendingEnd step;
-    step.end = {{rank.rank, {}}, rank.ended, attempt, units, rank.samples};
-    const auto pending = pending_.find(rank.rank);
-    if (pending != pending_.end()) step.client = pending->second.client;
+    step.discarded = state.counted < state.ended;
+    if (state.ended != tracker_.Ended(rank) + 1 ||
+        (!step.discarded && !held_.Whole(rank, state.ended, attempt, units))) {
+      return "step " + std::to_string(state.ended) + " of worker " + std::to_string(rank.value) +
+             " is applied on another shard and not whole here";
+    }
+    step.end.sender.rank = rank;
+    step.end.step = state.ended;
+    step.end.attempt = attempt;
+    step.end.units = units;
+    step.end.samples = state.samples;
     missing.push_back(step);
   }
   if (missing.empty()) return "";
-  if (view_.policy.apply == ApplyRule::kPerStep) {
+  if (closes_rounds()) {
     ApplySteps(missing, outbox);
   } else {
     for (const PendingEnd& step : missing) ApplySteps({step}, outbox);
@@ -91,38 +46,69 @@ std::string Shard::CompleteCut(const std::vector<RankState>& cut, Outbox& outbox
 void Shard::DropReplaced(const View& next) {
   for (const Member& member : view_.members) {
     const Member* then = next.FindMember(member.rank);
-    if (then != nullptr && then->incarnation == member.incarnation) continue;
+    const bool same = then != nullptr && then->incarnation == member.incarnation;
+    if (same && !Mutated(Mutation::kDropEndsAtCut)) continue;
     held_.Drop(member.rank);
     pending_.erase(member.rank);
     parked_.erase(member.rank);
+    keys_.Forget(member.rank);
   }
 }
 
-void Shard::TakeView(const View& view) {
+// Words where the view cannot be taken.
+std::string Shard::TakeView(const View& view) {
   view_ = view;
   term_ = view.shards.at(options_.id.value).term;
   tracker_.Install(view);
   held_.SetShare(options_.held_bytes_max / std::max<uint64_t>(view.members.size(), 1));
   for (const TablePlace& place : view.tables) {
     if (tables_.contains(place.id)) continue;
-    const uint64_t begin = place.cuts.at(options_.id.value);
-    const uint64_t end = place.cuts.at(options_.id.value + 1);
-    tables_.emplace(place.id,
-                    Table{place, DenseSlice(begin, end, place.spec.initial), optimizer_.get()});
+    std::string problem = AddTable(place);
+    if (!problem.empty()) return problem;
   }
+  if (observer_ != nullptr) observer_->TookView(view_);
+  return "";
 }
 
-void Shard::Serve(const Pull& pull, const Client& client, Outbox& outbox) {
+std::string Shard::AddTable(const TablePlace& place) {
+  const TableSpec& spec = place.spec;
+  const UpdateSettings update = spec.update.value_or(options_.update);
+  auto optimizer = MakeOptimizer(update);
+  if (!optimizer.ok()) return "table \"" + spec.name + "\": " + optimizer.error().message;
+  const uint32_t slots = optimizer.value()->slots();
+  const Initial initial = SaltedBy(spec.initial, spec.name);
+  const uint64_t begin = place.cuts.at(options_.id.value);
+  const uint64_t end = place.cuts.at(options_.id.value + 1);
+  Table& table = tables_[place.id];
+  table.place = place;
+  table.update = update;
+  table.optimizer = std::move(optimizer).value();
+  if (spec.sparse()) {
+    table.values.emplace<SparseSlice>(begin, end, spec.dim, initial, slots);
+  } else {
+    table.values.emplace<DenseSlice>(begin, end, initial, slots);
+  }
+  return "";
+}
+
+void Shard::Serve(const ParkedPull& parked, Outbox& outbox) {
+  const Pull& pull = parked.pull;
   Pulled pulled;
   pulled.pull = pull.pull;
   pulled.closed = tracker_.Closed();
   pulled.version = version_;
   const uint64_t round = tracker_.ReadRound(pull.sender.rank, pull.step);
   pulled.staleness = round > pulled.closed ? round - pulled.closed : 0;
-  pulled.values = tables_.at(pull.table).values.Read(pull.begin, pull.count);
+  const Table& table = tables_.at(pull.table);
+  if (parked.keys != nullptr) {
+    pulled.values = {std::get<SparseSlice>(table.values).Read(*parked.keys)};
+  } else {
+    pulled.values = std::get<DenseSlice>(table.values).Read(pull.begin, pull.count);
+  }
   counters_.staleness_max = std::max(counters_.staleness_max, pulled.staleness);
   ++counters_.pulls;
-  Send(client, std::move(pulled), outbox);
+  if (observer_ != nullptr) observer_->Served(pull, pulled);
+  Send(parked.client, std::move(pulled), outbox);
 }
 
 void Shard::ReleaseParked(Outbox& outbox) {
@@ -130,7 +116,7 @@ void Shard::ReleaseParked(Outbox& outbox) {
     std::erase_if(pulls, [&](const auto& entry) {
       const ParkedPull& parked = entry.second;
       if (!tracker_.MayRead(rank, parked.pull.step, parked.pull.closed_min)) return false;
-      Serve(parked.pull, parked.client, outbox);
+      Serve(parked, outbox);
       return true;
     });
   }

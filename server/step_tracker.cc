@@ -27,13 +27,22 @@ void StepTracker::Install(const View& view) {
   Recount();
 }
 
-void StepTracker::Finish(WorkerId rank, Step step, double samples) {
-  Rank& state = ranks_.at(rank);
-  SM_ASSERT(step == state.ended + 1 || Mutated(Mutation::kApplyRepeatedEnd));
-  state.ended = step;
-  state.samples = samples;
-  ++state.applied;
+void StepTracker::Finish(const Contribution& made) {
+  Rank& state = ranks_.at(made.rank);
+  SM_ASSERT(made.step == state.ended + 1 || Mutated(Mutation::kApplyRepeatedEnd));
+  state.ended = made.step;
+  if (made.discarded) {
+    ++state.discarded;
+  } else {
+    state.samples = made.samples;
+    state.counted = made.step;
+    ++state.applied;
+  }
   Recount();
+}
+
+uint64_t StepTracker::RoundOf(WorkerId rank, Step step) const {
+  return RoundsOf(step, At(rank).base);
 }
 
 uint64_t StepTracker::ReadRound(WorkerId rank, Step step) const {
@@ -43,7 +52,8 @@ uint64_t StepTracker::ReadRound(WorkerId rank, Step step) const {
 bool StepTracker::MayRead(WorkerId rank, Step step, uint64_t closed_min) const {
   if (closed_ < closed_min) return false;
   // A worker reads its own pushes: they have come in by the order of its steps.
-  if (policy_.apply == ApplyRule::kOnArrival && At(rank).ended + 1 < step) return false;
+  const bool own = policy_.apply == ApplyRule::kOnArrival && !Mutated(Mutation::kReadBeforeOwn);
+  if (own && At(rank).ended + 1 < step) return false;
   if (!policy_.bounded) return true;
   const uint64_t ahead = Mutated(Mutation::kStalenessOffByOne) ? 1 : 0;
   return ReadRound(rank, step) <= closed_ + policy_.staleness + ahead;
@@ -59,7 +69,8 @@ std::optional<WorkerId> StepTracker::Slowest() const {
 std::vector<RankState> StepTracker::States() const {
   std::vector<RankState> states;
   for (const auto& [rank, state] : ranks_) {
-    states.push_back({rank, state.ended, state.samples, state.applied});
+    states.push_back(
+        {rank, state.ended, state.samples, state.applied, state.counted, state.discarded});
   }
   return states;
 }

@@ -8,6 +8,7 @@
 #include "common/ids.h"
 #include "common/messages.h"
 #include "common/view.h"
+#include "server/log_entry.h"
 
 namespace shardmill {
 
@@ -21,8 +22,14 @@ class StepTracker final {
 
   Step Ended(WorkerId rank) const { return At(rank).ended; }
 
-  // The rank's step is applied here. It must be the one after Ended(rank).
-  void Finish(WorkerId rank, Step step, double samples);
+  // The rank's step is over here, applied or discarded. It must be the one after Ended(rank).
+  void Finish(const Contribution& made);
+
+  // Whether the step was applied, of one that is over: true of each that came before the last.
+  bool Counted(WorkerId rank, Step step) const { return step <= At(rank).counted; }
+
+  // The round that a step of the rank belongs to, counted from 1.
+  uint64_t RoundOf(WorkerId rank, Step step) const;
 
   // Rounds that every member has finished.
   uint64_t Closed() const { return closed_; }
@@ -43,6 +50,8 @@ class StepTracker final {
     Step ended = 0;
     double samples = 0;
     uint64_t applied = 0;
+    Step counted = 0;
+    uint64_t discarded = 0;
     int64_t base = 0;
     bool member = false;
   };

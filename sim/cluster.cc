@@ -24,7 +24,7 @@ std::unique_ptr<Shard> MakeShard(const Scenario& scenario, uint32_t index) {
   options.boot = ShardBoot(index);
   options.endpoint = std::to_string(kFirstShard + index);
   options.coordinator = kCoordinator;
-  options.optimizer.learning_rate = 1;
+  options.update.rate.base = 1;
   options.held_bytes_max = uint64_t{1} << 16;
   options.retry_after = milliseconds(20);
   options.beat_every = milliseconds(50);

@@ -58,7 +58,7 @@ void ProbeWorker::Advance(TimePoint now, Outbox& outbox) {
       ledger_.Begin(client_.sender(), client_.step());
       phase_ = Phase::kTable;
       if (client_.FindTable(kTable) == nullptr) {
-        client_.MakeTable(now, {kTable, "", probe_.size(), {}}, outbox);
+        client_.MakeTable(now, {kTable, probe_.size(), {}}, outbox);
       }
       [[fallthrough]];
     case Phase::kTable:
@@ -88,7 +88,7 @@ void ProbeWorker::Advance(TimePoint now, Outbox& outbox) {
 void ProbeWorker::BeginPull(TimePoint now, Outbox& outbox) {
   if (client_.step() > options_.steps) {
     phase_ = Phase::kLeaving;
-    client_.SayGoodbye(now, true, outbox);
+    client_.SayGoodbye(now, true, "", outbox);
     return;
   }
   auto pull = client_.Pull(now, *client_.FindTable(kTable), 0, probe_, 0, outbox);

@@ -11,7 +11,9 @@ COPTS = [
     "-Wshadow",
     "-Wconversion",
     "-Wno-sign-conversion",
-    "-Wno-restrict",  # False alarms of GCC 12 on concatenated strings.
+    # False alarms of GCC 12, on concatenated strings and on optionals in initializer lists.
+    "-Wno-restrict",
+    "-Wno-maybe-uninitialized",
     "-Werror",
 ]
 

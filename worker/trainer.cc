@@ -15,18 +15,25 @@ double Seconds(Duration duration) { return std::chrono::duration<double>(duratio
 }  // namespace
 
 Trainer::Trainer(const TrainerOptions& options, Session& session, Model& model, Batches& batches,
-                 const DataSet& test, const Clock& clock, const Log& log)
+                 LocalSteps* local, const DataSet& test, const Clock& clock, const Log& log)
     : options_(options),
       session_(session),
       model_(model),
       batches_(batches),
+      local_(local),
       test_(test),
       clock_(clock),
       log_(log) {}
 
+uint64_t Trainer::StepsPerEpoch() const {
+  const uint64_t batches = batches_.steps_per_epoch();
+  if (local_ == nullptr) return batches;
+  return options_.average_every == 0 ? 1 : (batches - 1) / options_.average_every + 1;
+}
+
 Result<> Trainer::Run(const std::function<void(const TrainerProgress&)>& watch) {
   SM_TRY(MakeTables());
-  const uint64_t steps = options_.epochs * batches_.steps_per_epoch();
+  const uint64_t steps = options_.epochs * StepsPerEpoch();
   log_.Info("training", {{"from_step", session_.next_step()}, {"to_step", steps}});
   while (session_.next_step() <= steps) {
     const uint64_t step = session_.next_step();
@@ -34,8 +41,10 @@ Result<> Trainer::Run(const std::function<void(const TrainerProgress&)>& watch) 
     SM_TRY(MakeStep(step));
     seconds_ += Seconds(clock_.Now() - begin);
     watch(progress_);
-    const bool epoch_ends = step % batches_.steps_per_epoch() == 0;
-    if (epoch_ends && step < steps) SM_TRY(Measure(0, false));
+    // The next step is not always the one after: see Finished.
+    const uint64_t next = session_.next_step();
+    const bool epoch_ends = EpochOf(next) != EpochOf(step);
+    if (epoch_ends && next <= steps) SM_TRY(Measure(0, false));
     if (epoch_ends || step % options_.report_every == 0) Report();
   }
   SM_TRY(Measure(steps, true));
@@ -46,7 +55,8 @@ Result<> Trainer::Run(const std::function<void(const TrainerProgress&)>& watch) 
 Result<> Trainer::MakeTables() {
   for (const ParameterSpec& spec : model_.Parameters()) {
     Tensor tensor;
-    tensor.table = SM_TRY(session_.Dense(spec.name, spec.size, spec.initial));
+    tensor.table =
+        SM_TRY(session_.Dense(spec.name, spec.size, {.initial = spec.initial, .update = {}}));
     tensor.values.resize(spec.size);
     tensor.gradient.resize(spec.size);
     tensors_.push_back(std::move(tensor));
@@ -54,6 +64,7 @@ Result<> Trainer::MakeTables() {
   for (Tensor& tensor : tensors_) {
     values_.emplace_back(tensor.values);
     gradients_.emplace_back(tensor.gradient);
+    parameters_.emplace_back(tensor.values);
   }
   return {};
 }
@@ -63,18 +74,40 @@ Result<> Trainer::MakeStep(uint64_t number) {
   TrainingStep step = SM_TRY(session_.Begin(options_.step_timeout));
   SM_TRY(PullAll(step, 0));
   const TimePoint pulled = clock_.Now();
-  const Batch batch = batches_.At(EpochOf(number), (number - 1) % batches_.steps_per_epoch());
-  if (batch.rows > 0) {
-    progress_.loss = SM_TRY(model_.Train(batch, values_, gradients_));
-    for (Tensor& tensor : tensors_) SM_TRY(step.Push(tensor.table, 0, tensor.gradient));
+  const uint64_t rows = SM_TRY(Compute(number));
+  if (rows > 0) {
+    for (Tensor& tensor : tensors_) {
+      SM_TRY(step.Push(tensor.table, 0, local_ != nullptr ? tensor.values : tensor.gradient));
+    }
   }
   const TimePoint computed = clock_.Now();
-  SM_TRY(step.Finish(batch.rows));
+  const Finished finished = SM_TRY(step.Finish(static_cast<double>(rows)));
   ++progress_.steps;
-  progress_.samples += batch.rows;
+  if (!finished.counted) ++progress_.discarded;
+  if (finished.skipped) ++progress_.skipped;
+  progress_.samples += finished.counted && !finished.skipped ? rows : 0;
   progress_.compute_seconds += Seconds(computed - pulled);
   progress_.wait_seconds += Seconds((pulled - begin) + (clock_.Now() - computed));
   return {};
+}
+
+Result<uint64_t> Trainer::Compute(uint64_t number) {
+  const uint64_t epoch = EpochOf(number);
+  const uint64_t all = batches_.steps_per_epoch();
+  const uint64_t each = local_ == nullptr             ? 1
+                        : options_.average_every == 0 ? all
+                                                      : options_.average_every;
+  const uint64_t first = (number - 1) % StepsPerEpoch() * each;
+  uint64_t rows = 0;
+  for (uint64_t at = first; at < std::min(first + each, all); ++at) {
+    const Batch batch = batches_.At(epoch, at);
+    if (batch.rows == 0) continue;
+    rows += batch.rows;
+    progress_.loss = SM_TRY(model_.Train(batch, values_, gradients_));
+    if (options_.clip_norm > 0) BoundLength(gradients_, options_.clip_norm);
+    if (local_ != nullptr) local_->Step(epoch * all + at + 1, gradients_, parameters_);
+  }
+  return rows;
 }
 
 Result<> Trainer::PullAll(TrainingStep& step, uint64_t closed_min) {
@@ -123,7 +156,7 @@ void Trainer::Report() {
   std::vector<std::pair<std::string, double>> metrics = metrics_;
   metrics.emplace_back("train_loss", progress_.loss);
   Session::Progress progress;
-  progress.epoch = (session_.next_step() - 1) / batches_.steps_per_epoch();
+  progress.epoch = (session_.next_step() - 1) / StepsPerEpoch();
   progress.samples = static_cast<double>(progress_.samples);
   progress.seconds = seconds_;
   progress.metrics = metrics;

@@ -12,6 +12,7 @@
 #include "common/result.h"
 #include "worker/data/batches.h"
 #include "worker/data/data_set.h"
+#include "worker/local_steps.h"
 
 namespace shardmill {
 
@@ -21,25 +22,31 @@ struct TrainerOptions {
   uint32_t report_every = 20;  // Steps.
   std::chrono::milliseconds step_timeout{300'000};
   std::vector<std::string> metrics;  // What the job file wants to see of the test set.
+  double clip_norm = 0;              // Longest gradient that is pushed; 0: any.
+  uint32_t average_every = 0;        // Batches of a step that exchanges parameters; 0: an epoch's.
 };
 
 // What a worker has done in its life; for metrics.
 struct TrainerProgress {
   uint64_t steps = 0;
   uint64_t samples = 0;
-  double loss = 0;  // Of the last batch.
+  uint64_t discarded = 0;  // Steps whose round was closed without them.
+  uint64_t skipped = 0;    // Steps whose gradient was no number.
+  double loss = 0;         // Of the last batch.
   double wait_seconds = 0;
   double compute_seconds = 0;
 };
 
-// The training loop: batch, pull, gradient, push, finish. It goes on from the step that the session
+// The training loop: batch, pull, gradient, push, finish; or, with steps of its own, pull, some
+// batches and steps, push of the parameters, finish. It goes on from the step that the session
 // names, so that a process that takes over a rank makes the very steps that are missing. The worker
 // of rank 0 also measures the model on the test set, after each epoch and at the end, when every
 // worker's pushes are in. Owned by main, on one thread; all that it is given must outlive it.
 class Trainer final {
  public:
+  // `local`: steps of this worker's own, where the job exchanges parameters; else null.
   Trainer(const TrainerOptions& options, Session& session, Model& model, Batches& batches,
-          const DataSet& test, const Clock& clock, const Log& log);
+          LocalSteps* local, const DataSet& test, const Clock& clock, const Log& log);
 
   // Until the last step is made and measured. `watch` is called after each step.
   Result<> Run(const std::function<void(const TrainerProgress&)>& watch);
@@ -51,26 +58,32 @@ class Trainer final {
     std::vector<float> gradient;
   };
 
+  // Steps of the session in an epoch.
+  uint64_t StepsPerEpoch() const;
   Result<> MakeTables();
   Result<> MakeStep(uint64_t step);
+  // Trains on the batches of the step. The rows that they had.
+  Result<uint64_t> Compute(uint64_t step);
   // Pulls every tensor; `closed_min` as TrainingStep::Pull has it.
   Result<> PullAll(TrainingStep& step, uint64_t closed_min);
   // Measures the model as the servers have it once `closed_min` rounds are closed.
   Result<> Measure(uint64_t closed_min, bool last);
   Result<> Test();
   void Report();
-  uint64_t EpochOf(uint64_t step) const { return (step - 1) / batches_.steps_per_epoch(); }
+  uint64_t EpochOf(uint64_t step) const { return (step - 1) / StepsPerEpoch(); }
 
   TrainerOptions options_;
   Session& session_;
   Model& model_;
   Batches& batches_;
+  LocalSteps* local_;
   const DataSet& test_;
   const Clock& clock_;
   const Log& log_;
   std::vector<Tensor> tensors_;
   std::vector<std::span<const float>> values_;  // Of the tensors, as a model borrows them.
   std::vector<std::span<float>> gradients_;     // The same.
+  std::vector<std::span<float>> parameters_;    // The values, for steps of this worker's own.
   TrainerProgress progress_;
   double seconds_ = 0;  // Of training alone.
   std::vector<std::pair<std::string, double>> metrics_;

@@ -17,6 +17,7 @@
 #include "nn/network_spec.h"
 #include "worker/data/batches.h"
 #include "worker/data/idx_reader.h"
+#include "worker/local_steps.h"
 #include "worker/network_model.h"
 #include "worker/trainer.h"
 
@@ -56,6 +57,10 @@ struct WorkerMetrics {
   explicit WorkerMetrics(Registry& registry)
       : steps(registry.AddCounter("shardmill_worker_steps_total", "Steps finished.")),
         samples(registry.AddCounter("shardmill_worker_samples_total", "Samples trained on.")),
+        discarded(registry.AddCounter("shardmill_worker_discarded_steps_total",
+                                      "Steps whose round was closed without them.")),
+        skipped(registry.AddCounter("shardmill_worker_skipped_steps_total",
+                                    "Steps left out for a gradient that is no number.")),
         wait(registry.AddGauge("shardmill_worker_wait_seconds",
                                "Time spent waiting for pulls and pushes.")),
         compute(registry.AddGauge("shardmill_worker_compute_seconds",
@@ -65,6 +70,8 @@ struct WorkerMetrics {
   void Publish(const TrainerProgress& progress) {
     steps.Add(progress.steps - steps.value());
     samples.Add(progress.samples - samples.value());
+    discarded.Add(progress.discarded - discarded.value());
+    skipped.Add(progress.skipped - skipped.value());
     wait.Set(progress.wait_seconds);
     compute.Set(progress.compute_seconds);
     loss.Set(progress.loss);
@@ -72,6 +79,8 @@ struct WorkerMetrics {
 
   Counter& steps;
   Counter& samples;
+  Counter& discarded;
+  Counter& skipped;
   Gauge& wait;
   Gauge& compute;
   Gauge& loss;
@@ -85,6 +94,10 @@ Result<> Train(const WorkerFlags& flags, const DaemonContext& daemon, WorkerMetr
   const DataSet test = SM_TRY(ReadIdxFolder(job.data.folder, DataPart::kTest));
   const std::unique_ptr<NetworkModel> model = SM_TRY(MakeModel(job, train));
   Batches batches(train, {job.job.seed, flags.rank, job.cluster.workers, job.data.batch_size});
+  std::unique_ptr<LocalSteps> local;
+  if (job.policy.exchange == Exchange::kParameters) {
+    local = SM_TRY(LocalSteps::Make(job.optimizer.ToUpdate(), job.cluster.workers));
+  }
 
   const std::unique_ptr<Session> session = SM_TRY(Session::Open(SessionOptionsOf(flags, daemon)));
   joined.store(true, std::memory_order_relaxed);
@@ -97,14 +110,19 @@ Result<> Train(const WorkerFlags& flags, const DaemonContext& daemon, WorkerMetr
   options.report_every = job.train.report_every;
   options.step_timeout = job.network.step_timeout;
   options.metrics = job.model.metrics;
-  Trainer trainer(options, *session, *model, batches, test, clock, daemon.log);
+  options.clip_norm = job.optimizer.clip_norm;
+  options.average_every = job.policy.average_every;
+  Trainer trainer(options, *session, *model, batches, local.get(), test, clock, daemon.log);
   const Result<> trained =
       trainer.Run([&](const TrainerProgress& progress) { metrics.Publish(progress); });
   if (!trained.ok()) {
     // Frees the rank at once, where somebody is there to hear it; the first error is the one to
     // tell.
-    if (trained.error().code == ErrorCode::kStopped) static_cast<void>(session->Close(false).ok());
-    return trained.error();
+    const Error& error = trained.error();
+    if (error.code == ErrorCode::kStopped) static_cast<void>(session->Close(false).ok());
+    // What is wrong with the data or the model would be so again: the job ends with the reason.
+    if (error.code == ErrorCode::kBadInput) static_cast<void>(session->Abort(error.message).ok());
+    return error;
   }
   SM_TRY(session->Close(true));
   daemon.log.Info("done", {{"staleness_max", session->counters().staleness_max}});

@@ -29,7 +29,9 @@ std::string WholeRange(const WholeRule& rule) {
 }
 
 std::string RealRange(const RealRule& rule) {
-  std::string words = "above " + FormatReal(rule.above);
+  const bool at_least = rule.at_least > rule.above;
+  std::string words =
+      at_least ? "at least " + FormatReal(rule.at_least) : "above " + FormatReal(rule.above);
   if (rule.at_most < std::numeric_limits<double>::max()) {
     words += " and at most " + FormatReal(rule.at_most);
   }
@@ -157,7 +159,8 @@ void Section::Number(std::string_view key, double* field, RealRule rule, std::st
     if (!whole && !Expect(option, node, Kind::kReal, reading)) return;
     const double value = whole ? static_cast<double>(node.whole) : node.real;
     // Written so that a value which is no number fails too.
-    if (!(value > rule.above && value <= rule.at_most)) {
+    const bool high_enough = value > rule.above && value >= rule.at_least;
+    if (!(high_enough && value <= rule.at_most)) {
       return FailRange(reading, FormatReal(value), option.range);
     }
     *field = value;

@@ -80,6 +80,7 @@ struct WholeRule {
 
 struct RealRule {
   double above = -std::numeric_limits<double>::infinity();
+  double at_least = -std::numeric_limits<double>::infinity();  // Given instead of `above`.
   double at_most = std::numeric_limits<double>::max();
   std::string_view unit = {};
 };

@@ -25,7 +25,36 @@ constexpr std::array<Named<PolicyMode>, 3> kPolicyModes = {{
     {PolicyMode::kStale, "stale"},
     {PolicyMode::kAsync, "async"},
 }};
-constexpr std::array<Named<OptimizerName>, 1> kOptimizers = {{{OptimizerName::kSgd, "sgd"}}};
+constexpr std::array<Named<Aggregate>, 3> kAggregates = {{
+    {Aggregate::kWeighted, "weighted"},
+    {Aggregate::kMean, "mean"},
+    {Aggregate::kSum, "sum"},
+}};
+constexpr std::array<Named<Exchange>, 2> kExchanges = {{
+    {Exchange::kGradients, "gradients"},
+    {Exchange::kParameters, "parameters"},
+}};
+constexpr std::array<Named<OnNonfinite>, 3> kOnNonfinite = {{
+    {OnNonfinite::kReject, "reject"},
+    {OnNonfinite::kSkip, "skip"},
+    {OnNonfinite::kAccept, "accept"},
+}};
+constexpr std::array<Named<OptimizerName>, 8> kOptimizers = {{
+    {OptimizerName::kSgd, "sgd"},
+    {OptimizerName::kMomentum, "momentum"},
+    {OptimizerName::kNesterov, "nesterov"},
+    {OptimizerName::kAdagrad, "adagrad"},
+    {OptimizerName::kRmsprop, "rmsprop"},
+    {OptimizerName::kAdam, "adam"},
+    {OptimizerName::kAdamw, "adamw"},
+    {OptimizerName::kFtrl, "ftrl"},
+}};
+constexpr std::array<Named<RateShape>, 4> kSchedules = {{
+    {RateShape::kConstant, "constant"},
+    {RateShape::kStep, "step"},
+    {RateShape::kPolynomial, "polynomial"},
+    {RateShape::kCosine, "cosine"},
+}};
 constexpr std::array<Named<DataFormat>, 1> kFormats = {{{DataFormat::kIdx, "idx"}}};
 constexpr std::array<Named<LayerType>, 2> kLayerTypes = {{
     {LayerType::kFlatten, "flatten"},
@@ -90,15 +119,61 @@ std::string_view NameOf(LayerType type) { return Lookup(kLayerTypes, type); }
 std::string_view NameOf(LossName name) { return Lookup(kLosses, name); }
 
 Policy PolicyOptions::ToPolicy() const {
-  switch (mode) {
-    case PolicyMode::kSync:
-      return {.apply = ApplyRule::kPerStep, .bounded = true, .staleness = 0};
-    case PolicyMode::kStale:
-      return {.apply = ApplyRule::kOnArrival, .bounded = true, .staleness = staleness};
-    case PolicyMode::kAsync:
-      return {.apply = ApplyRule::kOnArrival, .bounded = false, .staleness = 0};
+  Policy policy;
+  policy.apply = mode == PolicyMode::kSync ? ApplyRule::kPerStep : ApplyRule::kOnArrival;
+  policy.bounded = mode != PolicyMode::kAsync;
+  policy.staleness = mode == PolicyMode::kStale ? staleness : 0;
+  policy.aggregate = aggregate;
+  policy.nonfinite = on_nonfinite;
+  policy.backups = backups;
+  return policy;
+}
+
+UpdateSettings OptimizerOptions::ToUpdate() const {
+  UpdateSettings update;
+  switch (name) {
+    case OptimizerName::kSgd:
+      update.rule = UpdateRule::kSgd;
+      break;
+    case OptimizerName::kMomentum:
+      update.rule = UpdateRule::kMomentum;
+      break;
+    case OptimizerName::kNesterov:
+      update.rule = UpdateRule::kNesterov;
+      break;
+    case OptimizerName::kAdagrad:
+      update.rule = UpdateRule::kAdagrad;
+      break;
+    case OptimizerName::kRmsprop:
+      update.rule = UpdateRule::kRmsprop;
+      break;
+    case OptimizerName::kAdam:
+    case OptimizerName::kAdamw:  // Adam with a weight decay, which Declare demands.
+      update.rule = UpdateRule::kAdam;
+      break;
+    case OptimizerName::kFtrl:
+      update.rule = UpdateRule::kFtrl;
+      break;
   }
-  SM_ASSERT(false);
+  update.rate = {schedule,     learning_rate, warmup,   std::max<uint64_t>(decay_rounds, 1),
+                 decay_factor, decay_power,   end_rate, scale_by_workers};
+  update.momentum = momentum;
+  update.beta1 = beta1;
+  update.beta2 = beta2;
+  update.epsilon = epsilon;
+  update.beta = beta;
+  update.l1 = l1;
+  update.l2 = l2;
+  update.weight_decay = weight_decay;
+  update.clip_value = clip_value;
+  return update;
+}
+
+// Where workers exchange parameters they step by themselves, and the servers only average.
+UpdateSettings JobOptions::ServerUpdate() const {
+  UpdateSettings update = optimizer.ToUpdate();
+  if (policy.exchange == Exchange::kParameters) update.rule = UpdateRule::kAverage;
+  return update;
 }
 
 void GeneralOptions::Declare(Section& section) {
@@ -149,12 +224,118 @@ void PolicyOptions::Declare(Section& section) {
   section.Number("staleness", &staleness, {.at_most = 1000, .unit = "steps"},
                  "How many steps a worker may be ahead of the slowest.");
   section.OnlyWith("staleness", "mode", "\"stale\"", [this] { return mode == PolicyMode::kStale; });
+  section.Choice("aggregate", &aggregate, kAggregates,
+                 "What the pushes of a round come to: their mean by samples, by workers, or "
+                 "their sum. Where pushes are applied one by one, each is a round of its own.");
+  section.Number("backups", &backups, {.at_most = 4095, .unit = "workers"},
+                 "So many of the workers are spare: a round closes without the slowest, whose "
+                 "pushes are discarded and counted.");
+  const auto sync = [this] { return mode == PolicyMode::kSync; };
+  section.OnlyWith("backups", "mode", "\"sync\"", sync);
+  section.Choice("exchange", &exchange, kExchanges,
+                 "What workers push: the gradient of each batch, or the parameters that they "
+                 "have stepped by themselves, to be averaged (with mode = \"sync\").");
+  section.Number("average_every", &average_every, {.at_most = 1'000'000, .unit = "batches"},
+                 "Batches between two averages; 0 averages once an epoch.");
+  section.OnlyWith("average_every", "exchange", "\"parameters\"",
+                   [this] { return exchange == Exchange::kParameters; });
+  section.Choice("on_nonfinite", &on_nonfinite, kOnNonfinite,
+                 "What becomes of a gradient with a NaN or an infinity in it: its worker ends, "
+                 "its step counts for nothing, or it is applied.");
+  section.Require({"mode", "exchange"}, [this, sync]() -> std::string {
+    if (exchange == Exchange::kGradients || sync()) return "";
+    return "\"policy.exchange\" is \"parameters\", which can be averaged only where rounds are "
+           "closed; set policy.mode = \"sync\"";
+  });
+  section.Require({"exchange", "aggregate"}, [this]() -> std::string {
+    if (exchange == Exchange::kGradients || aggregate != Aggregate::kSum) return "";
+    return "\"policy.aggregate\" is \"sum\", and a sum of parameters is no set of parameters; set "
+           "it to \"weighted\" or \"mean\"";
+  });
 }
 
 void OptimizerOptions::Declare(Section& section) {
   section.Choice("name", &name, kOptimizers, "The rule by which gradients change parameters.");
+  DeclareFormula(section);
+  DeclareRate(section);
+}
+
+void OptimizerOptions::DeclareFormula(Section& section) {
+  using enum OptimizerName;
+  const auto only = [&](const char* key, const char* with, std::vector<OptimizerName> names) {
+    section.OnlyWith(key, "name", with, [this, names = std::move(names)] {
+      return std::ranges::find(names, name) != names.end();
+    });
+  };
+  section.Number("momentum", &momentum, {.at_least = 0, .at_most = 0.999999},
+                 "How much of its velocity a parameter keeps.");
+  only("momentum", "\"momentum\" or \"nesterov\"", {kMomentum, kNesterov});
+  section.Number("beta1", &beta1, {.at_least = 0, .at_most = 0.999999},
+                 "How much of the mean of gradients is kept.");
+  only("beta1", "\"adam\" or \"adamw\"", {kAdam, kAdamw});
+  section.Number("beta2", &beta2, {.at_least = 0, .at_most = 0.99999999},
+                 "How much of the mean of squared gradients is kept.");
+  only("beta2", "\"rmsprop\", \"adam\" or \"adamw\"", {kRmsprop, kAdam, kAdamw});
+  section.Number("epsilon", &epsilon, {.at_least = 0, .at_most = 1},
+                 "Keeps the division by small squares small.");
+  only("epsilon", "\"adagrad\", \"rmsprop\", \"adam\" or \"adamw\"",
+       {kAdagrad, kRmsprop, kAdam, kAdamw});
+  section.Number("beta", &beta, {.at_least = 0, .at_most = 1e6},
+                 "Keeps the first steps of ftrl small.");
+  only("beta", "\"ftrl\"", {kFtrl});
+  section.Number("l1", &l1, {.at_least = 0, .at_most = 1e6},
+                 "Pulls each parameter towards zero by so much; in ftrl, makes small ones zero.");
+  section.Number("l2", &l2, {.at_least = 0, .at_most = 1e6},
+                 "Pulls each parameter towards zero by so much of itself, as a part of the "
+                 "gradient.");
+  section.Number("weight_decay", &weight_decay, {.at_least = 0, .at_most = 1e6},
+                 "The same, beside the gradient: taken off in each step, times the rate.");
+  section.Number("clip_value", &clip_value, {.at_least = 0, .at_most = 1e30},
+                 "Bounds each element of the gradient that a round comes to; 0 does not.");
+  section.Number("clip_norm", &clip_norm, {.at_least = 0, .at_most = 1e30},
+                 "Bounds the length of each worker's own gradient over all parameters; 0 does "
+                 "not.");
+  section.Require({"name", "weight_decay"}, [this]() -> std::string {
+    if (name == kAdamw && weight_decay == 0) {
+      return "\"optimizer.name\" is \"adamw\" without a weight decay, which is \"adam\"; set "
+             "optimizer.weight_decay (0.01 is usual)";
+    }
+    if (name != kFtrl || weight_decay == 0) return "";
+    return "\"optimizer.weight_decay\" means nothing with optimizer.name = \"ftrl\"; use "
+           "optimizer.l2";
+  });
+}
+
+void OptimizerOptions::DeclareRate(Section& section) {
   section.Number("learning_rate", &learning_rate, {.above = 0, .at_most = 1e6},
                  "What a gradient is multiplied with before it is taken off.");
+  section.Choice("schedule", &schedule, kSchedules,
+                 "How the learning rate falls: not at all, in steps, by a power, or as a cosine.");
+  section.Number("warmup", &warmup, {.at_most = 1'000'000'000, .unit = "rounds"},
+                 "Rounds in which the rate first grows evenly from zero.");
+  const auto falls = [this] { return schedule != RateShape::kConstant; };
+  const char* const kFalling = "\"step\", \"polynomial\" or \"cosine\"";
+  section.Number("decay_rounds", &decay_rounds, {.at_most = 1'000'000'000'000, .unit = "rounds"},
+                 "Rounds between two steps of the fall, or of the whole fall.");
+  section.OnlyWith("decay_rounds", "schedule", kFalling, falls);
+  section.Number("decay_factor", &decay_factor, {.at_least = 0, .at_most = 1},
+                 "What is left of the rate after one step.");
+  section.OnlyWith("decay_factor", "schedule", "\"step\"",
+                   [this] { return schedule == RateShape::kStep; });
+  section.Number("decay_power", &decay_power, {.at_least = 0, .at_most = 100},
+                 "1 falls evenly; more falls faster at first.");
+  section.OnlyWith("decay_power", "schedule", "\"polynomial\"",
+                   [this] { return schedule == RateShape::kPolynomial; });
+  section.Number("end_rate", &end_rate, {.at_least = 0, .at_most = 1e6}, "Where the fall ends.");
+  section.OnlyWith("end_rate", "schedule", "\"polynomial\" or \"cosine\"", [this] {
+    return schedule == RateShape::kPolynomial || schedule == RateShape::kCosine;
+  });
+  section.Flag("scale_by_workers", &scale_by_workers,
+               "Multiplies the rate with the number of workers.");
+  section.Require({"schedule", "decay_rounds"}, [this, falls]() -> std::string {
+    if (!falls() || decay_rounds > 0) return "";
+    return "\"optimizer.decay_rounds\" is missing: it says over how many rounds the rate falls";
+  });
 }
 
 void DataOptions::Declare(Section& section) {
@@ -261,6 +442,13 @@ Result<Job> ParseJob(const std::string& name, std::string_view text,
   config::Schema schema;
   job.options.Declare(schema);
   job.listing = SM_TRY(config::Load(schema, name, text, overrides));
+  const JobOptions& options = job.options;
+  if (options.policy.backups >= options.cluster.workers) {
+    return Error{ErrorCode::kBadUsage,
+                 name + ": \"policy.backups\" is " + std::to_string(options.policy.backups) +
+                     " and \"cluster.workers\" " + std::to_string(options.cluster.workers) +
+                     "; the backups are some of the workers, and not all"};
+  }
   return job;
 }
 

@@ -43,24 +43,63 @@ struct ClusterOptions {
 enum class PolicyMode : uint8_t { kSync, kStale, kAsync };
 std::string_view NameOf(PolicyMode mode);
 
-// [policy]: how far the fastest worker may be ahead of the slowest.
+enum class Exchange : uint8_t { kGradients, kParameters };
+
+// [policy]: how far the fastest worker may be ahead of the slowest, what workers exchange, and what
+// counts.
 struct PolicyOptions {
   PolicyMode mode = PolicyMode::kSync;
   uint32_t staleness = 1;  // Read with kStale alone.
+  Aggregate aggregate = Aggregate::kWeighted;
+  uint32_t backups = 0;
+  Exchange exchange = Exchange::kGradients;
+  uint32_t average_every = 1;  // Batches; 0: once an epoch. Read with kParameters alone.
+  OnNonfinite on_nonfinite = OnNonfinite::kReject;
 
   Policy ToPolicy() const;
   void Declare(config::Section& section);
 };
 
-enum class OptimizerName : uint8_t { kSgd };
+enum class OptimizerName : uint8_t {
+  kSgd,
+  kMomentum,
+  kNesterov,
+  kAdagrad,
+  kRmsprop,
+  kAdam,
+  kAdamw,
+  kFtrl,
+};
 std::string_view NameOf(OptimizerName name);
 
-// [optimizer]: how a server turns a gradient into a change.
+// [optimizer]: how gradients change parameters, and how fast.
 struct OptimizerOptions {
   OptimizerName name = OptimizerName::kSgd;
   double learning_rate = 0.1;
+  double momentum = 0.9;
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double epsilon = 1e-8;
+  double beta = 1;
+  double l1 = 0;
+  double l2 = 0;
+  double weight_decay = 0;
+  double clip_value = 0;
+  double clip_norm = 0;
+  RateShape schedule = RateShape::kConstant;
+  uint64_t warmup = 0;
+  uint64_t decay_rounds = 0;
+  double decay_factor = 0.1;
+  double decay_power = 1;
+  double end_rate = 0;
+  bool scale_by_workers = false;
 
+  UpdateSettings ToUpdate() const;
   void Declare(config::Section& section);
+
+ private:
+  void DeclareFormula(config::Section& section);
+  void DeclareRate(config::Section& section);
 };
 
 enum class DataFormat : uint8_t { kIdx };
@@ -147,6 +186,8 @@ struct JobOptions {
   HttpOptions http;
   LogOptions log;
 
+  // How the servers change a table that says nothing of its own.
+  UpdateSettings ServerUpdate() const;
   // The fields must stay where they are for as long as the schema is used.
   void Declare(config::Schema& schema);
 };

@@ -44,6 +44,9 @@ void Write(const Shard& shard, JsonWriter* json) {
   json->Key("staleness_max").Whole(shard.staleness_max);
   json->Key("waiting_for");
   shard.parked_pulls > 0 ? json->Whole(shard.waiting_for) : json->Null();
+  json->Key("discarded").Whole(shard.discarded);
+  json->Key("skipped").Whole(shard.skipped);
+  json->Key("nonfinite").Whole(shard.nonfinite);
   json->EndObject();
 }
 
@@ -139,6 +142,9 @@ Shard ReadShard(const JsonValue& object, std::string* wrong) {
   members.Read("parked_pulls", &shard.parked_pulls);
   members.Read("staleness_max", &shard.staleness_max);
   members.Read("waiting_for", &shard.waiting_for);
+  members.Read("discarded", &shard.discarded);
+  members.Read("skipped", &shard.skipped);
+  members.Read("nonfinite", &shard.nonfinite);
   return shard;
 }
 

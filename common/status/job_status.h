@@ -42,6 +42,9 @@ struct JobStatus {
     uint64_t parked_pulls = 0;
     uint64_t staleness_max = 0;
     uint32_t waiting_for = 0;  // A rank; it holds up the parked pulls, where there are any.
+    uint64_t discarded = 0;    // Steps whose round was closed without them.
+    uint64_t skipped = 0;      // Steps left out for a gradient that is no number.
+    uint64_t nonfinite = 0;    // Units that came with a NaN or an infinity in them.
   };
 
   State state = State::kStarting;

@@ -41,6 +41,22 @@ Result<Frame> FloatsOf(const Frame& frame) {
   return Frame::CopyOf(frame.bytes());
 }
 
+// Keys, wherever they lie.
+Result<Frame> KeysOf(const Frame& frame) {
+  if (frame.size() == 0 || frame.size() % sizeof(uint64_t) != 0) {
+    return Bad("a payload of " + std::to_string(frame.size()) + " bytes is no list of keys");
+  }
+  if (frame.IsKeys()) return frame;
+  return Frame::CopyOf(frame.bytes());
+}
+
+// A value of an enum of ours that the wire counts from 1. Negative or too large is refused.
+template <class Ours>
+Result<Ours> Shifted(int value, Ours last, const char* what) {
+  if (value >= 1 && value <= static_cast<int>(last) + 1) return static_cast<Ours>(value - 1);
+  return Bad(what);
+}
+
 Result<> CheckRange(uint64_t begin, uint64_t count) {
   if (begin <= std::numeric_limits<uint64_t>::max() - count) return {};
   return Bad("a range that ends beyond all numbers");
@@ -50,24 +66,66 @@ Sender Get(const wire::Sender& sender) {
   return {WorkerId{sender.rank()}, Incarnation{sender.incarnation()}};
 }
 
-Result<TableSpec> Get(const wire::TableSpec& spec, const In& in) {
-  SM_TRY(CheckText(spec.name(), in));
-  SM_TRY(CheckText(spec.optimizer(), in));
-  if (!std::isfinite(spec.initial_scale()) || spec.initial_scale() < 0) {
-    return Bad("first values of a scale that is no number");
-  }
-  return TableSpec{
-      spec.name(), spec.optimizer(), spec.size(), {spec.initial_scale(), spec.initial_seed()}};
+// Whether the numbers make sense is for the optimizer to say (MakeOptimizer).
+Result<UpdateSettings> Get(const wire::UpdateSettings& from) {
+  UpdateSettings to;
+  to.rule = SM_TRY(Shifted(from.rule(), kUpdateRuleLast, "a table of an unknown rule"));
+  to.rate.shape = SM_TRY(Shifted(from.rate().shape(), kRateShapeLast, "an unknown schedule"));
+  to.rate.base = from.rate().base();
+  to.rate.warmup = from.rate().warmup();
+  to.rate.length = from.rate().length();
+  to.rate.factor = from.rate().factor();
+  to.rate.power = from.rate().power();
+  to.rate.end = from.rate().end();
+  to.rate.scale_by_workers = from.rate().scale_by_workers();
+  to.momentum = from.momentum();
+  to.beta1 = from.beta1();
+  to.beta2 = from.beta2();
+  to.epsilon = from.epsilon();
+  to.beta = from.beta();
+  to.l1 = from.l1();
+  to.l2 = from.l2();
+  to.weight_decay = from.weight_decay();
+  to.clip_value = from.clip_value();
+  return to;
 }
 
-Result<Policy> Get(const wire::Policy& policy) {
-  if (policy.apply() != wire::APPLY_RULE_PER_STEP &&
-      policy.apply() != wire::APPLY_RULE_ON_ARRIVAL) {
-    return Bad("a policy of an unknown kind");
-  }
-  const bool per_step = policy.apply() == wire::APPLY_RULE_PER_STEP;
-  return Policy{per_step ? ApplyRule::kPerStep : ApplyRule::kOnArrival, policy.bounded(),
-                policy.staleness()};
+// First values may be infinite, as those of a table that keeps the least, but not NaN.
+Result<Initial> GetInitial(const wire::TableSpec& spec) {
+  Initial initial;
+  initial.kind = SM_TRY(
+      Shifted(spec.initial_kind(), Initial::Kind::kNormal, "first values of an unknown kind"));
+  initial.scale = spec.initial_scale();
+  initial.seed = spec.initial_seed();
+  const bool constant = initial.kind == Initial::Kind::kConstant;
+  const bool sound =
+      constant ? !std::isnan(initial.scale) : std::isfinite(initial.scale) && initial.scale >= 0;
+  if (!sound) return Bad("first values of a scale that is no number");
+  return initial;
+}
+
+Result<TableSpec> Get(const wire::TableSpec& spec, const In& in) {
+  SM_TRY(CheckText(spec.name(), in));
+  TableSpec table;
+  table.name = spec.name();
+  table.size = spec.size();
+  table.initial = SM_TRY(GetInitial(spec));
+  table.dim = spec.dim();
+  if (spec.has_update()) table.update = SM_TRY(Get(spec.update()));
+  return table;
+}
+
+Result<Policy> Get(const wire::Policy& from) {
+  Policy policy;
+  policy.apply =
+      SM_TRY(Shifted(from.apply(), ApplyRule::kOnArrival, "a policy of an unknown kind"));
+  policy.bounded = from.bounded();
+  policy.staleness = from.staleness();
+  policy.aggregate = SM_TRY(Shifted(from.aggregate(), Aggregate::kSum, "an unknown aggregate"));
+  policy.nonfinite =
+      SM_TRY(Shifted(from.nonfinite(), OnNonfinite::kAccept, "an unknown way with no numbers"));
+  policy.backups = from.backups();
+  return policy;
 }
 
 Result<TablePlace> Get(const wire::TablePlace& table, size_t shards, const In& in) {
@@ -75,8 +133,9 @@ Result<TablePlace> Get(const wire::TablePlace& table, size_t shards, const In& i
   place.id = TableId{table.id()};
   place.spec = SM_TRY(Get(table.spec(), in));
   place.cuts.assign(table.cuts().begin(), table.cuts().end());
-  bool sound = place.cuts.size() == shards + 1 && place.cuts.front() == 0 &&
-               place.cuts.back() == place.spec.size;
+  const uint64_t whole = place.spec.sparse() ? kBuckets : place.spec.size;
+  bool sound =
+      place.cuts.size() == shards + 1 && place.cuts.front() == 0 && place.cuts.back() == whole;
   for (size_t i = 1; i < place.cuts.size(); ++i) {
     sound = sound && place.cuts[i - 1] <= place.cuts[i];
   }
@@ -118,30 +177,37 @@ Result<std::vector<RankState>> GetStates(const List& from, const In& in) {
   std::vector<RankState> states;
   for (const wire::RankState& state : from) {
     SM_TRY(CheckWeight(state.samples()));
-    states.push_back({WorkerId{state.rank()}, state.ended(), state.samples(), state.applied()});
+    states.push_back({WorkerId{state.rank()}, state.ended(), state.samples(), state.applied(),
+                      state.counted(), state.discarded()});
   }
   return states;
 }
 
 Result<Message> Read(const wire::Hello& hello) {
-  if (hello.role() <= wire::ROLE_UNSPECIFIED || hello.role() > wire::ROLE_TOOL) {
-    return Bad("a hello of an unknown role");
-  }
-  return Message(Hello{hello.version_min(), hello.version_max(),
-                       static_cast<Role>(static_cast<int>(hello.role()) - 1)});
+  const Role role = SM_TRY(Shifted(hello.role(), Role::kTool, "a hello of an unknown role"));
+  return Message(Hello{hello.version_min(), hello.version_max(), role});
 }
 
 Result<Message> Read(const wire::Refused& refused, const In& in) {
-  if (refused.code() <= wire::REFUSAL_UNSPECIFIED || refused.code() > wire::REFUSAL_FAILED) {
-    return Bad("a refusal of an unknown kind");
-  }
+  const Refusal code =
+      SM_TRY(Shifted(refused.code(), Refusal::kNonfinite, "a refusal of an unknown kind"));
   SM_TRY(CheckText(refused.words(), in));
-  return Message(Refused{static_cast<Refusal>(static_cast<int>(refused.code()) - 1),
-                         refused.about(), refused.words()});
+  return Message(Refused{code, refused.about(), refused.words()});
+}
+
+Result<KeyList> Get(const wire::KeyList& from, std::span<const Frame> payload) {
+  if (from.id() == 0) return Bad("a list of keys without a name");
+  KeyList keys;
+  keys.id = from.id();
+  if (from.attached()) keys.keys = SM_TRY(KeysOf(payload.front()));
+  return keys;
 }
 
 Result<Message> Read(const wire::Unit& from, const In& in) {
-  if (in.payload.size() != 1) return Bad("a unit that does not come with one payload");
+  const bool attached = from.keys().attached();
+  if (in.payload.size() != (attached ? 2 : 1)) {
+    return Bad("a unit with too few payloads, or too many");
+  }
   Unit unit;
   unit.sender = Get(from.sender());
   unit.step = from.step();
@@ -151,19 +217,33 @@ Result<Message> Read(const wire::Unit& from, const In& in) {
   unit.begin = from.begin();
   unit.gradient = SM_TRY(FloatsOf(in.payload.front()));
   SM_TRY(CheckRange(unit.begin, unit.gradient.size() / sizeof(float)));
+  if (from.has_keys()) unit.keys = SM_TRY(Get(from.keys(), in.payload.subspan(1)));
   return Message(std::move(unit));
 }
 
-Result<Message> Read(const wire::End& from) {
+Result<Message> Read(const wire::End& from, const In& in) {
   SM_TRY(CheckWeight(from.samples()));
-  return Message(
-      End{Get(from.sender()), from.step(), from.attempt(), from.units(), from.samples()});
+  End end{Get(from.sender()), from.step(), from.attempt(), from.units(), from.samples()};
+  end.skipped = from.skipped();
+  end.close = SM_TRY(GetStates(from.close(), in));
+  return Message(std::move(end));
 }
 
-Result<Message> Read(const wire::Pull& from) {
+Result<Message> Read(const wire::Ended& from, const In& in) {
+  Ended ended{WorkerId{from.rank()}, from.step(), from.discarded(), from.next(), {}};
+  ended.close = SM_TRY(GetStates(from.close(), in));
+  return Message(std::move(ended));
+}
+
+Result<Message> Read(const wire::Pull& from, const In& in) {
   SM_TRY(CheckRange(from.begin(), from.count()));
-  return Message(Pull{Get(from.sender()), from.step(), from.pull(), TableId{from.table()},
-                      from.begin(), from.count(), from.closed_min()});
+  if (in.payload.size() != (from.keys().attached() ? 1 : 0)) {
+    return Bad("a pull with payload that is not its keys");
+  }
+  Pull pull{Get(from.sender()), from.step(),  from.pull(),       TableId{from.table()},
+            from.begin(),       from.count(), from.closed_min(), {}};
+  if (from.has_keys()) pull.keys = SM_TRY(Get(from.keys(), in.payload));
+  return Message(std::move(pull));
 }
 
 Result<Message> Read(const wire::Pulled& from, const In& in) {
@@ -218,6 +298,9 @@ Message Read(const wire::Beat& from) {
   beat.parked_pulls = from.parked_pulls();
   beat.staleness_max = from.staleness_max();
   beat.waiting_for = from.waiting_for();
+  beat.discarded = from.discarded();
+  beat.skipped = from.skipped();
+  beat.nonfinite = from.nonfinite();
   return beat;
 }
 
@@ -234,13 +317,13 @@ Result<Message> ReadData(const wire::Message& from, const In& in) {
       return Read(from.unit(), in);
     case wire::Message::kHeld:
       return Message(Held{WorkerId{from.held().rank()}, from.held().step(), from.held().attempt(),
-                          from.held().index()});
+                          from.held().index(), from.held().nonfinite()});
     case wire::Message::kEnd:
-      return Read(from.end());
+      return Read(from.end(), in);
     case wire::Message::kEnded:
-      return Message(Ended{WorkerId{from.ended().rank()}, from.ended().step()});
+      return Read(from.ended(), in);
     case wire::Message::kPull:
-      return Read(from.pull());
+      return Read(from.pull(), in);
     case wire::Message::kPulled:
       return Read(from.pulled(), in);
     case wire::Message::kWaiting:
@@ -264,8 +347,9 @@ Result<Message> ReadMembership(const wire::Message& from, const In& in) {
     case wire::Message::kRenewed:
       return Message(Renewed{WorkerId{from.renewed().rank()}});
     case wire::Message::kGoodbye:
-      return Message(
-          Goodbye{Get(from.goodbye().sender()), from.goodbye().done(), from.goodbye().acked()});
+      SM_TRY(CheckText(from.goodbye().failure(), in));
+      return Message(Goodbye{Get(from.goodbye().sender()), from.goodbye().done(),
+                             from.goodbye().acked(), from.goodbye().failure()});
     case wire::Message::kFarewell:
       return Message(Farewell{WorkerId{from.farewell().rank()}});
     case wire::Message::kReport:
@@ -295,7 +379,7 @@ Stamp FromProto(const wire::Stamp& stamp) {
 Result<Message> FromProto(const wire::Message& from, std::span<const Frame> payload,
                           const WireLimits& limits) {
   const In in{payload, limits};
-  const bool carries = from.has_unit() || from.has_pulled();
+  const bool carries = from.has_unit() || from.has_pull() || from.has_pulled();
   if (!carries && !payload.empty()) return Bad("payload behind a message that has none");
   switch (from.body_case()) {
     case wire::Message::kRegister:

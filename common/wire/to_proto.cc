@@ -21,22 +21,54 @@ void Put(const Sender& sender, wire::Sender& out) {
   out.set_incarnation(sender.incarnation.value);
 }
 
+// Enums of the wire begin with a value that is refused, and go on in the order of ours.
+template <class Wire, class Ours>
+Wire Shifted(Ours value) {
+  return static_cast<Wire>(static_cast<int>(value) + 1);
+}
+
+void Put(const UpdateSettings& settings, wire::UpdateSettings& out) {
+  out.set_rule(Shifted<wire::UpdateRule>(settings.rule));
+  wire::RateSchedule& rate = *out.mutable_rate();
+  rate.set_shape(Shifted<wire::RateShape>(settings.rate.shape));
+  rate.set_base(settings.rate.base);
+  rate.set_warmup(settings.rate.warmup);
+  rate.set_length(settings.rate.length);
+  rate.set_factor(settings.rate.factor);
+  rate.set_power(settings.rate.power);
+  rate.set_end(settings.rate.end);
+  rate.set_scale_by_workers(settings.rate.scale_by_workers);
+  out.set_momentum(settings.momentum);
+  out.set_beta1(settings.beta1);
+  out.set_beta2(settings.beta2);
+  out.set_epsilon(settings.epsilon);
+  out.set_beta(settings.beta);
+  out.set_l1(settings.l1);
+  out.set_l2(settings.l2);
+  out.set_weight_decay(settings.weight_decay);
+  out.set_clip_value(settings.clip_value);
+}
+
 void Put(const TableSpec& spec, wire::TableSpec& out) {
   out.set_name(spec.name);
-  out.set_optimizer(spec.optimizer);
   out.set_size(spec.size);
+  out.set_initial_kind(Shifted<wire::InitialKind>(spec.initial.kind));
   out.set_initial_scale(spec.initial.scale);
   out.set_initial_seed(spec.initial.seed);
+  out.set_dim(spec.dim);
+  if (spec.update) Put(*spec.update, *out.mutable_update());
 }
 
 void Put(const View& view, wire::View& out) {
   out.set_generation(view.generation.value);
   out.set_number(view.number.value);
   wire::Policy& policy = *out.mutable_policy();
-  policy.set_apply(view.policy.apply == ApplyRule::kPerStep ? wire::APPLY_RULE_PER_STEP
-                                                            : wire::APPLY_RULE_ON_ARRIVAL);
+  policy.set_apply(Shifted<wire::ApplyRule>(view.policy.apply));
   policy.set_bounded(view.policy.bounded);
   policy.set_staleness(view.policy.staleness);
+  policy.set_aggregate(Shifted<wire::Aggregate>(view.policy.aggregate));
+  policy.set_nonfinite(Shifted<wire::OnNonfinite>(view.policy.nonfinite));
+  policy.set_backups(view.policy.backups);
   for (const Member& member : view.members) {
     wire::Member& to = *out.add_members();
     to.set_rank(member.rank.value);
@@ -63,13 +95,15 @@ void Put(const RankState& state, wire::RankState& out) {
   out.set_ended(state.ended);
   out.set_samples(state.samples);
   out.set_applied(state.applied);
+  out.set_counted(state.counted);
+  out.set_discarded(state.discarded);
 }
 
 void Write(const Hello& hello, Out& out) {
   wire::Hello& to = *out.message.mutable_hello();
   to.set_version_min(hello.version_min);
   to.set_version_max(hello.version_max);
-  to.set_role(static_cast<wire::Role>(static_cast<int>(hello.role) + 1));
+  to.set_role(Shifted<wire::Role>(hello.role));
 }
 
 void Write(const Welcome& welcome, Out& out) {
@@ -78,9 +112,15 @@ void Write(const Welcome& welcome, Out& out) {
 
 void Write(const Refused& refused, Out& out) {
   wire::Refused& to = *out.message.mutable_refused();
-  to.set_code(static_cast<wire::RefusalCode>(static_cast<int>(refused.code) + 1));
+  to.set_code(Shifted<wire::RefusalCode>(refused.code));
   to.set_about(refused.about);
   to.set_words(refused.words);
+}
+
+void Put(const KeyList& keys, wire::KeyList& to, Out& out) {
+  to.set_id(keys.id);
+  to.set_attached(keys.keys.size() > 0);
+  if (keys.keys.size() > 0) out.Attach(keys.keys);
 }
 
 void Write(const Unit& unit, Out& out) {
@@ -92,6 +132,7 @@ void Write(const Unit& unit, Out& out) {
   to.set_table(unit.table.value);
   to.set_begin(unit.begin);
   out.Attach(unit.gradient);
+  if (unit.keys.id != 0) Put(unit.keys, *to.mutable_keys(), out);
 }
 
 void Write(const Held& held, Out& out) {
@@ -100,6 +141,7 @@ void Write(const Held& held, Out& out) {
   to.set_step(held.step);
   to.set_attempt(held.attempt);
   to.set_index(held.index);
+  to.set_nonfinite(held.nonfinite);
 }
 
 void Write(const End& end, Out& out) {
@@ -109,12 +151,17 @@ void Write(const End& end, Out& out) {
   to.set_attempt(end.attempt);
   to.set_units(end.units);
   to.set_samples(end.samples);
+  to.set_skipped(end.skipped);
+  for (const RankState& state : end.close) Put(state, *to.add_close());
 }
 
 void Write(const Ended& ended, Out& out) {
   wire::Ended& to = *out.message.mutable_ended();
   to.set_rank(ended.rank.value);
   to.set_step(ended.step);
+  to.set_discarded(ended.discarded);
+  to.set_next(ended.next);
+  for (const RankState& state : ended.close) Put(state, *to.add_close());
 }
 
 void Write(const Pull& pull, Out& out) {
@@ -126,6 +173,7 @@ void Write(const Pull& pull, Out& out) {
   to.set_begin(pull.begin);
   to.set_count(pull.count);
   to.set_closed_min(pull.closed_min);
+  if (pull.keys.id != 0) Put(pull.keys, *to.mutable_keys(), out);
 }
 
 void Write(const Pulled& pulled, Out& out) {
@@ -167,6 +215,7 @@ void Write(const Goodbye& goodbye, Out& out) {
   Put(goodbye.sender, *to.mutable_sender());
   to.set_done(goodbye.done);
   to.set_acked(goodbye.acked);
+  to.set_failure(goodbye.failure);
 }
 
 void Write(const Farewell& farewell, Out& out) {
@@ -240,6 +289,9 @@ void Write(const Beat& beat, Out& out) {
   to.set_parked_pulls(beat.parked_pulls);
   to.set_staleness_max(beat.staleness_max);
   to.set_waiting_for(beat.waiting_for);
+  to.set_discarded(beat.discarded);
+  to.set_skipped(beat.skipped);
+  to.set_nonfinite(beat.nonfinite);
 }
 
 }  // namespace

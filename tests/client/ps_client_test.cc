@@ -27,7 +27,7 @@ class PsClientTest : public testing::Test {
     View view;
     view.number = ViewNumber{1};
     view.members = {{WorkerId{0}, Incarnation{1}, 0}};
-    view.tables = {{TableId{1}, {"t", "", kFloats, {}}, {0, kFloats / 2, kFloats}}};
+    view.tables = {{TableId{1}, {"t", kFloats, {}}, {0, kFloats / 2, kFloats}}};
     for (uint32_t i = 0; i < 2; ++i) {
       view.shards.push_back({ShardId{i}, Term{1}, BootOf(i), "tcp://shard-" + std::to_string(i)});
     }

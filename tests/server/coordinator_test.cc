@@ -163,10 +163,10 @@ TEST_F(CoordinatorTest, FailsWithWordsWhenAShardComesBackEmpty) {
 TEST_F(CoordinatorTest, MakesATableOnceAndRefusesAnotherOfItsName) {
   Begin();
   const Sender sender{WorkerId{0}, Incarnation{1}};
-  Say(1, MakeTable{sender, {"t", "", 100, {}}});
+  Say(1, MakeTable{sender, {"t", 100, {}}});
   EXPECT_EQ(Find<ViewIs>(Cut(), 1)->view.tables.at(0).cuts, (std::vector<uint64_t>{0, 100}));
-  EXPECT_NE(Find<ViewIs>(Say(1, MakeTable{sender, {"t", "", 100, {}}}), 1), nullptr);
-  const Outbox other = Say(1, MakeTable{sender, {"t", "", 99, {}}});
+  EXPECT_NE(Find<ViewIs>(Say(1, MakeTable{sender, {"t", 100, {}}}), 1), nullptr);
+  const Outbox other = Say(1, MakeTable{sender, {"t", 99, {}}});
   EXPECT_EQ(Find<Refused>(other, 1)->code, Refusal::kBadRequest);
 }
 

@@ -22,7 +22,7 @@ class ShardTest : public testing::Test {
     ShardOptions options;
     options.boot = kShardBoot;
     options.coordinator = kCoordinator;
-    options.optimizer.learning_rate = 1;
+    options.update.rate.base = 1;
     options.held_bytes_max = 2 * kFloats * sizeof(float);
     shard_ = std::move(Shard::Make(options)).value();
     Send(kCoordinator, kCoordinatorBoot, Welcome{});
@@ -30,7 +30,7 @@ class ShardTest : public testing::Test {
     view_.policy = policy;
     view_.members = {{WorkerId{0}, Incarnation{1}, 0}, {WorkerId{1}, Incarnation{1}, 0}};
     view_.shards = {{ShardId{0}, Term{1}, kShardBoot, ""}, {ShardId{1}, Term{1}, BootId{11}, ""}};
-    view_.tables = {{kTable, {"t", "", 2 * kFloats, {}}, {0, kFloats, 2 * kFloats}}};
+    view_.tables = {{kTable, {"t", 2 * kFloats, {}}, {0, kFloats, 2 * kFloats}}};
     Take(view_, {});
   }
 
@@ -144,7 +144,7 @@ TEST_F(ShardTest, RefusesStrangersAndThePast) {
 TEST_F(ShardTest, CompletesInACutWhatAnotherShardHasApplied) {
   Push(0, 1);
   view_.number = ViewNumber{2};
-  Take(view_, {{WorkerId{0}, 1, 1, 1}});
+  Take(view_, {{WorkerId{0}, 1, 1, 1, 1}});
   EXPECT_EQ(Value(), 1);
   EXPECT_EQ(shard_->States().at(0).ended, 1U);
 }

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -70,6 +71,49 @@ TEST(KeysTest, ClusterSizesAreWhatRuns) {
 
 TEST(KeysTest, LearningRateChangesTheWeights) {
   EXPECT_NE(Checksum(TrainWith({})), Checksum(TrainWith({"optimizer.learning_rate=0.01"})));
+}
+
+TEST(KeysTest, OptimizerNameChangesTheWeights) {
+  EXPECT_NE(Checksum(TrainWith({})), Checksum(TrainWith({"optimizer.name=adagrad"})));
+}
+
+TEST(KeysTest, AggregateChangesTheWeights) {
+  EXPECT_NE(Checksum(TrainWith({})), Checksum(TrainWith({"policy.aggregate=sum"})));
+}
+
+TEST(KeysTest, ClipNormBoundsEachGradient) {
+  EXPECT_EQ(Checksum(TrainWith({})), Checksum(TrainWith({"optimizer.clip_norm=1e9"})));
+  EXPECT_NE(Checksum(TrainWith({})), Checksum(TrainWith({"optimizer.clip_norm=0.001"})));
+}
+
+TEST(KeysTest, ExchangeOfParametersTakesAsManyStepsAsThereAreAverages) {
+  const double steps = At(TrainWith({}), "steps");
+  const std::string exchange = "policy.exchange=parameters";
+  EXPECT_EQ(At(TrainWith({exchange}), "steps"), steps);
+  EXPECT_EQ(At(TrainWith({exchange, "policy.average_every=3"}), "steps"), std::ceil(steps / 3));
+  EXPECT_EQ(At(TrainWith({exchange, "policy.average_every=0", "train.epochs=2"}), "steps"), 2);
+}
+
+TEST(KeysTest, BackupsAreNotWaitedFor) {
+  const JsonValue result = TrainWith({"cluster.workers=4", "policy.backups=2", "train.epochs=4"});
+  EXPECT_GT(At(result, "discarded"), 0);
+  EXPECT_EQ(At(result, "lost"), 0);
+  EXPECT_FALSE(result.Find("reproducible")->flag);
+}
+
+// A rate so high that the loss, and then the gradient, leave all numbers.
+TEST(KeysTest, OnNonfiniteSaysWhatBecomesOfAGradientThatIsNoNumber) {
+  const std::vector<std::string> wild{"optimizer.learning_rate=1e6", "optimizer.l2=1e6"};
+  const auto with = [&wild](const char* rule) {
+    std::vector<std::string> settings = wild;
+    settings.push_back(std::string("policy.on_nonfinite=") + rule);
+    return settings;
+  };
+  TrainWith(with("reject"), 1);
+  EXPECT_NE(OutputOf("train").find("NaN or an infinity"), std::string::npos) << OutputOf("train");
+  EXPECT_GT(At(TrainWith(with("skip")), "skipped"), 0);
+  const JsonValue taken = TrainWith(with("accept"));
+  EXPECT_EQ(At(taken, "skipped"), 0);
 }
 
 TEST(KeysTest, BatchSizeAndEpochsMakeTheSteps) {

@@ -30,21 +30,25 @@ JobStatus Example() {
                            .held_bytes = 4096,
                            .parked_pulls = 1,
                            .staleness_max = 2,
-                           .waiting_for = 1});
+                           .waiting_for = 1,
+                           .discarded = 6,
+                           .skipped = 7,
+                           .nonfinite = 8});
   status.lost = 1;
   status.duplicated = 2;
   return status;
 }
 
 TEST(JobStatusTest, WritesTheKeysThatOperatorsRead) {
-  EXPECT_EQ(ToJson(Example()),
-            R"({"state":"done","words":"","exit_code":0,"policy":{"mode":"stale","staleness":3},)"
-            R"("view":4,"workers":[{"rank":1,"state":"silent","incarnation":2,"step":30,)"
-            R"("acked":29,"epoch":1,"samples":1920,"seconds":0.5,"silent_seconds":1.25,)"
-            R"("staleness_max":3,"metrics":{"accuracy":0.83,"loss":0.5}}],"shards":[{"id":1,)"
-            R"("endpoint":"tcp://127.0.0.1:1","closed":28,"version":57,"units":60,)"
-            R"("held_bytes":4096,"parked_pulls":1,"staleness_max":2,"waiting_for":1}],)"
-            R"("audit":{"lost":1,"duplicated":2}})");
+  EXPECT_EQ(
+      ToJson(Example()),
+      R"({"state":"done","words":"","exit_code":0,"policy":{"mode":"stale","staleness":3},)"
+      R"("view":4,"workers":[{"rank":1,"state":"silent","incarnation":2,"step":30,)"
+      R"("acked":29,"epoch":1,"samples":1920,"seconds":0.5,"silent_seconds":1.25,)"
+      R"("staleness_max":3,"metrics":{"accuracy":0.83,"loss":0.5}}],"shards":[{"id":1,)"
+      R"("endpoint":"tcp://127.0.0.1:1","closed":28,"version":57,"units":60,)"
+      R"("held_bytes":4096,"parked_pulls":1,"staleness_max":2,"waiting_for":1,"discarded":6,"skipped":7,"nonfinite":8}],)"
+      R"("audit":{"lost":1,"duplicated":2}})");
 }
 
 TEST(JobStatusTest, ReadsWhatItWrote) {

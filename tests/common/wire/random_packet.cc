@@ -40,16 +40,54 @@ auto List(Rng& rng, Make make) {
 
 Sender RandomSender(Rng& rng) { return {WorkerId{Small(rng)}, Incarnation{Number(rng)}}; }
 
+Frame Keys(Rng& rng) {
+  std::vector<uint64_t> keys(1 + rng.Below(20));
+  for (uint64_t& key : keys) key = rng.Next();
+  return Frame::CopyOf(keys);
+}
+
+KeyList RandomKeys(Rng& rng) {
+  if (rng.Chance(0.4)) return {};
+  return {1 + Number(rng) / 2, rng.Chance(0.5) ? Keys(rng) : Frame()};
+}
+
+UpdateSettings RandomUpdate(Rng& rng) {
+  UpdateSettings update;
+  update.rule = static_cast<UpdateRule>(rng.Below(static_cast<uint64_t>(kUpdateRuleLast) + 1));
+  update.rate = {static_cast<RateShape>(rng.Below(static_cast<uint64_t>(kRateShapeLast) + 1)),
+                 rng.Uniform(),
+                 Number(rng),
+                 Number(rng),
+                 rng.Uniform(),
+                 rng.Uniform(),
+                 rng.Uniform(),
+                 rng.Chance(0.5)};
+  for (double* field :
+       {&update.momentum, &update.beta1, &update.beta2, &update.epsilon, &update.beta, &update.l1,
+        &update.l2, &update.weight_decay, &update.clip_value}) {
+    *field = rng.Uniform();
+  }
+  return update;
+}
+
 TableSpec RandomSpec(Rng& rng) {
-  return {Text(rng), Text(rng), Number(rng), {static_cast<float>(rng.Uniform()), Number(rng)}};
+  TableSpec spec{Text(rng), Number(rng), {}, rng.Chance(0.5) ? 0 : Small(rng), {}};
+  spec.initial = {static_cast<Initial::Kind>(rng.Below(3)), static_cast<float>(rng.Uniform()),
+                  Number(rng)};
+  if (rng.Chance(0.5)) spec.update = RandomUpdate(rng);
+  return spec;
 }
 
 View RandomView(Rng& rng) {
   View view;
   view.generation = Generation{Number(rng)};
   view.number = ViewNumber{Number(rng)};
-  view.policy = {rng.Chance(0.5) ? ApplyRule::kPerStep : ApplyRule::kOnArrival, rng.Chance(0.5),
-                 Number(rng)};
+  view.policy = {rng.Chance(0.5) ? ApplyRule::kPerStep : ApplyRule::kOnArrival,
+                 rng.Chance(0.5),
+                 Number(rng),
+                 static_cast<Aggregate>(rng.Below(3)),
+                 static_cast<OnNonfinite>(rng.Below(3)),
+                 Small(rng)};
   view.members = List(rng, [&rng](size_t i) {
     return Member{WorkerId{static_cast<uint32_t>(i)}, Incarnation{Number(rng)},
                   static_cast<int64_t>(rng.Next())};
@@ -60,13 +98,14 @@ View RandomView(Rng& rng) {
   });
   view.tables = List(rng, [&rng, &view](size_t i) {
     TablePlace table{TableId{static_cast<uint32_t>(i)}, RandomSpec(rng), {}};
-    if (view.shards.empty()) table.spec.size = 0;
+    if (view.shards.empty()) table.spec.size = table.spec.dim = 0;
+    const uint64_t whole = table.spec.sparse() ? kBuckets : table.spec.size;
     for (size_t shard = 1; shard < view.shards.size(); ++shard) {
-      table.cuts.push_back(table.spec.size == 0 ? 0 : rng.Below(table.spec.size));
+      table.cuts.push_back(whole == 0 ? 0 : rng.Below(whole));
     }
     table.cuts.push_back(0);
     std::ranges::sort(table.cuts);
-    if (!view.shards.empty()) table.cuts.push_back(table.spec.size);
+    if (!view.shards.empty()) table.cuts.push_back(whole);
     return table;
   });
   return view;
@@ -74,28 +113,34 @@ View RandomView(Rng& rng) {
 
 std::vector<RankState> RandomStates(Rng& rng) {
   return List(rng, [&rng](size_t) {
-    return RankState{WorkerId{Small(rng)}, Number(rng), Amount(rng), Number(rng)};
+    return RankState{WorkerId{Small(rng)}, Number(rng), Amount(rng),
+                     Number(rng),          Number(rng), Number(rng)};
   });
 }
 
 void Fill(Rng& rng, Hello& m) { m = {Small(rng), Small(rng), static_cast<Role>(rng.Below(4))}; }
 void Fill(Rng& rng, Welcome& m) { m = {Small(rng)}; }
 void Fill(Rng& rng, Refused& m) {
-  m = {static_cast<Refusal>(rng.Below(static_cast<uint64_t>(Refusal::kFailed) + 1)), Number(rng),
+  m = {static_cast<Refusal>(rng.Below(static_cast<uint64_t>(Refusal::kNonfinite) + 1)), Number(rng),
        Text(rng)};
 }
 void Fill(Rng& rng, Unit& m) {
-  m = {RandomSender(rng),   Number(rng),     Small(rng), Small(rng),
-       TableId{Small(rng)}, Number(rng) / 2, Floats(rng)};
+  m = {RandomSender(rng),   Number(rng),     Small(rng),  Small(rng),
+       TableId{Small(rng)}, Number(rng) / 2, Floats(rng), RandomKeys(rng)};
 }
-void Fill(Rng& rng, Held& m) { m = {WorkerId{Small(rng)}, Number(rng), Small(rng), Small(rng)}; }
+void Fill(Rng& rng, Held& m) {
+  m = {WorkerId{Small(rng)}, Number(rng), Small(rng), Small(rng), rng.Chance(0.5)};
+}
 void Fill(Rng& rng, End& m) {
-  m = {RandomSender(rng), Number(rng), Small(rng), Small(rng), Amount(rng)};
+  m = {RandomSender(rng), Number(rng),     Small(rng),       Small(rng),
+       Amount(rng),       rng.Chance(0.5), RandomStates(rng)};
 }
-void Fill(Rng& rng, Ended& m) { m = {WorkerId{Small(rng)}, Number(rng)}; }
+void Fill(Rng& rng, Ended& m) {
+  m = {WorkerId{Small(rng)}, Number(rng), rng.Chance(0.5), Number(rng), RandomStates(rng)};
+}
 void Fill(Rng& rng, Pull& m) {
   m = {RandomSender(rng), Number(rng),     Number(rng), TableId{Small(rng)},
-       Number(rng) / 2,   Number(rng) / 2, Number(rng)};
+       Number(rng) / 2,   Number(rng) / 2, Number(rng), RandomKeys(rng)};
 }
 void Fill(Rng& rng, Pulled& m) {
   m = {Number(rng), Number(rng), Number(rng), Number(rng),
@@ -110,7 +155,9 @@ void Fill(Rng& rng, Granted& m) {
 }
 void Fill(Rng& rng, Renew& m) { m = {RandomSender(rng)}; }
 void Fill(Rng& rng, Renewed& m) { m = {WorkerId{Small(rng)}}; }
-void Fill(Rng& rng, Goodbye& m) { m = {RandomSender(rng), rng.Chance(0.5), Number(rng)}; }
+void Fill(Rng& rng, Goodbye& m) {
+  m = {RandomSender(rng), rng.Chance(0.5), Number(rng), Text(rng)};
+}
 void Fill(Rng& rng, Farewell& m) { m = {WorkerId{Small(rng)}}; }
 void Fill(Rng& rng, Report& m) {
   m = {RandomSender(rng),
@@ -133,27 +180,32 @@ void Fill(Rng& rng, Frozen& m) { m = {ViewNumber{Number(rng)}, RandomStates(rng)
 void Fill(Rng& rng, Install& m) { m = {RandomView(rng), RandomStates(rng)}; }
 void Fill(Rng& rng, Installed& m) { m = {ViewNumber{Number(rng)}}; }
 void Fill(Rng& rng, Beat& m) {
-  m = {ShardId{Small(rng)}, Number(rng), Number(rng), Number(rng),
-       Number(rng),         Number(rng), Number(rng), Small(rng)};
+  m = {ShardId{Small(rng)}, Number(rng), Number(rng), Number(rng), Number(rng), Number(rng),
+       Number(rng),         Small(rng),  Number(rng), Number(rng), Number(rng)};
 }
 
 bool SameBytes(const Frame& left, const Frame& right) {
   return std::ranges::equal(left.bytes(), right.bytes());
 }
 
-auto Tie(const RankState& m) { return std::tie(m.rank, m.ended, m.samples, m.applied); }
+auto Tie(const RankState& m) {
+  return std::tie(m.rank, m.ended, m.samples, m.applied, m.counted, m.discarded);
+}
+auto Tie(const KeyList& m) { return std::tie(m.id, m.keys); }
 auto Tie(const Metric& m) { return std::tie(m.name, m.value); }
 auto Tie(const Hello& m) { return std::tie(m.version_min, m.version_max, m.role); }
 auto Tie(const Welcome& m) { return std::tie(m.version); }
 auto Tie(const Refused& m) { return std::tie(m.code, m.about, m.words); }
 auto Tie(const Unit& m) {
-  return std::tie(m.sender, m.step, m.attempt, m.index, m.table, m.begin, m.gradient);
+  return std::tie(m.sender, m.step, m.attempt, m.index, m.table, m.begin, m.gradient, m.keys);
 }
-auto Tie(const Held& m) { return std::tie(m.rank, m.step, m.attempt, m.index); }
-auto Tie(const End& m) { return std::tie(m.sender, m.step, m.attempt, m.units, m.samples); }
-auto Tie(const Ended& m) { return std::tie(m.rank, m.step); }
+auto Tie(const Held& m) { return std::tie(m.rank, m.step, m.attempt, m.index, m.nonfinite); }
+auto Tie(const End& m) {
+  return std::tie(m.sender, m.step, m.attempt, m.units, m.samples, m.skipped, m.close);
+}
+auto Tie(const Ended& m) { return std::tie(m.rank, m.step, m.discarded, m.next, m.close); }
 auto Tie(const Pull& m) {
-  return std::tie(m.sender, m.step, m.pull, m.table, m.begin, m.count, m.closed_min);
+  return std::tie(m.sender, m.step, m.pull, m.table, m.begin, m.count, m.closed_min, m.keys);
 }
 auto Tie(const Pulled& m) { return std::tie(m.pull, m.closed, m.version, m.staleness, m.values); }
 auto Tie(const Waiting& m) { return std::tie(m.about, m.is_pull, m.rank, m.round); }
@@ -161,7 +213,7 @@ auto Tie(const Join& m) { return std::tie(m.rank); }
 auto Tie(const Granted& m) { return std::tie(m.rank, m.incarnation, m.ended); }
 auto Tie(const Renew& m) { return std::tie(m.sender); }
 auto Tie(const Renewed& m) { return std::tie(m.rank); }
-auto Tie(const Goodbye& m) { return std::tie(m.sender, m.done, m.acked); }
+auto Tie(const Goodbye& m) { return std::tie(m.sender, m.done, m.acked, m.failure); }
 auto Tie(const Farewell& m) { return std::tie(m.rank); }
 auto Tie(const Report& m) {
   return std::tie(m.sender, m.step, m.epoch, m.samples, m.seconds, m.staleness_max, m.metrics);
@@ -177,7 +229,7 @@ auto Tie(const Install& m) { return std::tie(m.view, m.cut); }
 auto Tie(const Installed& m) { return std::tie(m.number); }
 auto Tie(const Beat& m) {
   return std::tie(m.shard, m.closed, m.version, m.units, m.held_bytes, m.parked_pulls,
-                  m.staleness_max, m.waiting_for);
+                  m.staleness_max, m.waiting_for, m.discarded, m.skipped, m.nonfinite);
 }
 
 template <class T>

@@ -54,7 +54,7 @@ View SmallView() {
   view.members = {{WorkerId{0}, Incarnation{1}, 0}, {WorkerId{1}, Incarnation{1}, 0}};
   view.shards = {{ShardId{0}, Term{1}, BootId{2}, "tcp://a:1"},
                  {ShardId{1}, Term{1}, BootId{3}, "tcp://a:2"}};
-  view.tables = {{TableId{1}, {"w", "", 10, {}}, {0, 5, 10}}};
+  view.tables = {{TableId{1}, {"w", 10, {}}, {0, 5, 10}}};
   return view;
 }
 
@@ -109,7 +109,7 @@ TEST(RefusalTest, RefusesMissingAndUnknownParts) {
                                 }),
                      "unknown role"));
   }
-  for (const int code : {0, 13, -1}) {
+  for (const int code : {0, 15, -1}) {
     EXPECT_TRUE(Says(WhyRefused(Refused{},
                                 [code](auto& p) {
                                   p.mutable_messages(0)->mutable_refused()->set_code(
@@ -128,7 +128,7 @@ TEST(RefusalTest, RefusesPayloadThatIsNotAsDeclared) {
     return WhyRefused(SmallUnit(),
                       [change](auto& p) { change(*p.mutable_messages(0)->mutable_payload()); });
   };
-  EXPECT_TRUE(Says(payload([](auto& sizes) { sizes.Clear(); }), "one payload"));
+  EXPECT_TRUE(Says(payload([](auto& sizes) { sizes.Clear(); }), "too few payloads"));
   EXPECT_TRUE(Says(payload([](auto& sizes) { sizes.Add(4); }), "fewer payload"));
   EXPECT_TRUE(Says(payload([](auto& sizes) { sizes.Set(0, 8); }), "another size"));
   EXPECT_TRUE(
@@ -170,8 +170,19 @@ TEST(RefusalTest, RefusesNumbersThatCannotBe) {
         << samples;
   }
   MakeTable table;
-  table.spec.initial.scale = -1;
+  table.spec.initial = Initial::Uniform(-1, 0);
   EXPECT_TRUE(Says(WhyRefused(table), "scale"));
+  table.spec.initial = Initial::Constant(std::nanf(""));
+  EXPECT_TRUE(Says(WhyRefused(table), "scale"));
+}
+
+TEST(RefusalTest, RefusesListsOfKeysThatCannotBe) {
+  Unit unit = SmallUnit();
+  unit.keys = {3, FrameOf("seven b")};
+  EXPECT_TRUE(Says(WhyRefused(unit), "keys"));
+  Pull pull;
+  pull.keys = {3, FrameOf("seven b")};
+  EXPECT_TRUE(Says(WhyRefused(pull), "keys"));
 }
 
 TEST(RefusalTest, RefusesViewsThatDoNotFitTogether) {

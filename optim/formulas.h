@@ -1,0 +1,146 @@
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdint>
+
+#include "common/update.h"
+#include "optim/optimizer.h"
+
+// The update rules, one struct a rule: what it keeps beside an element (kSlots), the numbers that
+// are the same for all elements of one step (made by the constructor), and what it does to one
+// element. `p` is the parameter, `g` the gradient, and the slots come in order.
+namespace shardmill::formulas {
+
+inline float Narrow(double value) { return static_cast<float>(value); }
+
+// Plain gradient descent.
+struct Sgd {
+  static constexpr uint32_t kSlots = 0;
+  Sgd(const UpdateSettings& /*settings*/, const UpdateTime& time) : rate(time.rate) {}
+  void operator()(float& p, float g) const { p -= rate * g; }
+  float rate;
+};
+
+// Gradient descent with a velocity.
+struct Momentum {
+  static constexpr uint32_t kSlots = 1;
+  Momentum(const UpdateSettings& settings, const UpdateTime& time)
+      : rate(time.rate), keep(Narrow(settings.momentum)) {}
+  void operator()(float& p, float g, float& velocity) const {
+    velocity = keep * velocity + g;
+    p -= rate * velocity;
+  }
+  float rate, keep;
+};
+
+// Looks ahead along the velocity.
+struct Nesterov {
+  static constexpr uint32_t kSlots = 1;
+  Nesterov(const UpdateSettings& settings, const UpdateTime& time)
+      : rate(time.rate), keep(Narrow(settings.momentum)) {}
+  void operator()(float& p, float g, float& velocity) const {
+    velocity = keep * velocity + g;
+    p -= rate * (g + keep * velocity);
+  }
+  float rate, keep;
+};
+
+// Slower where the gradients were large, for good.
+struct Adagrad {
+  static constexpr uint32_t kSlots = 1;
+  Adagrad(const UpdateSettings& settings, const UpdateTime& time)
+      : rate(time.rate), epsilon(Narrow(settings.epsilon)) {}
+  void operator()(float& p, float g, float& squares) const {
+    squares += g * g;
+    p -= rate * g / (std::sqrt(squares) + epsilon);
+  }
+  float rate, epsilon;
+};
+
+// Slower where the gradients were large of late.
+struct Rmsprop {
+  static constexpr uint32_t kSlots = 1;
+  Rmsprop(const UpdateSettings& settings, const UpdateTime& time)
+      : rate(time.rate),
+        keep(Narrow(settings.beta2)),
+        take(Narrow(1 - settings.beta2)),
+        epsilon(Narrow(settings.epsilon)) {}
+  void operator()(float& p, float g, float& squares) const {
+    squares = keep * squares + take * g * g;
+    p -= rate * g / (std::sqrt(squares) + epsilon);
+  }
+  float rate, keep, take, epsilon;
+};
+
+// With both moments corrected for their start at zero.
+struct Adam {
+  static constexpr uint32_t kSlots = 2;
+  Adam(const UpdateSettings& settings, const UpdateTime& time)
+      : keep1(Narrow(settings.beta1)),
+        take1(Narrow(1 - settings.beta1)),
+        keep2(Narrow(settings.beta2)),
+        take2(Narrow(1 - settings.beta2)),
+        epsilon(Narrow(settings.epsilon)) {
+    const auto count = static_cast<double>(time.count);
+    rate = Narrow(time.rate / (1 - std::pow(settings.beta1, count)));
+    correct2 = Narrow(1 / std::sqrt(1 - std::pow(settings.beta2, count)));
+  }
+  void operator()(float& p, float g, float& mean, float& squares) const {
+    mean = keep1 * mean + take1 * g;
+    squares = keep2 * squares + take2 * g * g;
+    p -= rate * mean / (std::sqrt(squares) * correct2 + epsilon);
+  }
+  float keep1, take1, keep2, take2, epsilon, rate, correct2;
+};
+
+// Follow the regularized leader, proximal: the parameter is a function of its state alone, and
+// exactly zero where the gradients do not outweigh l1.
+struct Ftrl {
+  static constexpr uint32_t kSlots = 2;
+  Ftrl(const UpdateSettings& settings, const UpdateTime& time)
+      : per_rate(1 / time.rate),
+        beta(Narrow(settings.beta)),
+        l1(Narrow(settings.l1)),
+        l2(Narrow(settings.l2)) {}
+  void operator()(float& p, float g, float& lean, float& squares) const {
+    const float before = std::sqrt(squares);
+    squares += g * g;
+    const float after = std::sqrt(squares);
+    lean += g - (after - before) * per_rate * p;
+    const float over = std::max(std::abs(lean) - l1, 0.0F);
+    p = -std::copysign(over, lean) / ((beta + after) * per_rate + l2);
+  }
+  float per_rate, beta, l1, l2;
+};
+
+// The combined push takes the parameter's place: kAverage and kAssign.
+struct Replace {
+  static constexpr uint32_t kSlots = 0;
+  Replace(const UpdateSettings& /*settings*/, const UpdateTime& /*time*/) {}
+  void operator()(float& p, float g) const { p = g; }
+};
+
+// Of the merges: sums.
+struct Add {
+  static constexpr uint32_t kSlots = 0;
+  Add(const UpdateSettings& /*settings*/, const UpdateTime& /*time*/) {}
+  void operator()(float& p, float g) const { p += g; }
+};
+
+// The least that was ever pushed.
+struct Least {
+  static constexpr uint32_t kSlots = 0;
+  Least(const UpdateSettings& /*settings*/, const UpdateTime& /*time*/) {}
+  void operator()(float& p, float g) const { p = std::min(p, g); }
+};
+
+// The greatest that was ever pushed.
+struct Greatest {
+  static constexpr uint32_t kSlots = 0;
+  Greatest(const UpdateSettings& /*settings*/, const UpdateTime& /*time*/) {}
+  void operator()(float& p, float g) const { p = std::max(p, g); }
+};
+
+}  // namespace shardmill::formulas

@@ -1,0 +1,157 @@
+#include "optim/optimizer.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <utility>
+
+#include "common/assert.h"
+#include "optim/formulas.h"
+#include "optim/rate.h"
+
+namespace shardmill {
+namespace {
+
+// Runs a formula over a range, element by element.
+template <class Formula>
+class Elementwise final : public Optimizer {
+ public:
+  Elementwise(const UpdateSettings& settings, Combine combine)
+      : settings_(settings), combine_(combine) {
+    // What the formula has of its own is not added to the gradient as well.
+    if (settings.rule == UpdateRule::kFtrl) own_l1_ = own_l2_ = true;
+  }
+
+  uint32_t slots() const override { return Formula::kSlots; }
+  Combine combine() const override { return combine_; }
+
+  void Step(const UpdateTime& time, std::span<float> change, std::span<float> parameters,
+            UpdateState state) const override {
+    const size_t size = parameters.size();
+    SM_ASSERT(change.size() == size);
+    if (combine_ == Combine::kWeightedSum && settings_.rule != UpdateRule::kAverage) {
+      Regularize(time, change, parameters);
+    }
+    const Formula formula(settings_, time);
+    float* p = parameters.data();
+    const float* g = change.data();
+    float* first = state.data;
+    if constexpr (Formula::kSlots == 0) {
+      for (size_t i = 0; i < size; ++i) formula(p[i], g[i]);
+    } else if constexpr (Formula::kSlots == 1) {
+      for (size_t i = 0; i < size; ++i) formula(p[i], g[i], first[i]);
+    } else {
+      float* second = first + state.stride;
+      for (size_t i = 0; i < size; ++i) formula(p[i], g[i], first[i], second[i]);
+    }
+  }
+
+ private:
+  void Regularize(const UpdateTime& time, std::span<float> g, std::span<float> p) const {
+    if (settings_.clip_value > 0) {
+      const auto bound = static_cast<float>(settings_.clip_value);
+      for (float& value : g) value = std::clamp(value, -bound, bound);
+    }
+    if (settings_.l2 > 0 && !own_l2_) {
+      const auto l2 = static_cast<float>(settings_.l2);
+      for (size_t i = 0; i < g.size(); ++i) g[i] += l2 * p[i];
+    }
+    if (settings_.l1 > 0 && !own_l1_) {
+      const auto l1 = static_cast<float>(settings_.l1);
+      for (size_t i = 0; i < g.size(); ++i) {
+        g[i] += p[i] == 0 ? 0 : std::copysign(l1, p[i]);
+      }
+    }
+    if (settings_.weight_decay > 0) {
+      const float keep = 1 - time.rate * static_cast<float>(settings_.weight_decay);
+      for (float& value : p) value *= keep;
+    }
+  }
+
+  UpdateSettings settings_;
+  Combine combine_;
+  bool own_l1_ = false;
+  bool own_l2_ = false;
+};
+
+template <class Formula>
+std::unique_ptr<Optimizer> Make(const UpdateSettings& settings,
+                                Combine combine = Combine::kWeightedSum) {
+  return std::make_unique<Elementwise<Formula>>(settings, combine);
+}
+
+std::string Problem(const UpdateSettings& settings) {
+  const auto amount = [](double value) { return std::isfinite(value) && value >= 0; };
+  const auto part = [&](double value) { return amount(value) && value < 1; };
+  if (IsMerge(settings.rule)) return "";
+  if (!part(settings.momentum) || !part(settings.beta1) || !part(settings.beta2)) {
+    return "a momentum or beta that is not in [0, 1)";
+  }
+  if (!amount(settings.epsilon) || !amount(settings.beta) || !amount(settings.l1) ||
+      !amount(settings.l2) || !amount(settings.weight_decay) || !amount(settings.clip_value)) {
+    return "a setting that is negative, or no number";
+  }
+  if (settings.rule == UpdateRule::kFtrl && settings.weight_decay > 0) {
+    return "ftrl has no weight decay beside its l2";
+  }
+  return RateProblem(settings.rate);
+}
+
+}  // namespace
+
+void CombineInto(Combine combine, bool first, float weight, std::span<const float> values,
+                 std::span<float> sum) {
+  SM_ASSERT(values.size() == sum.size());
+  const size_t size = sum.size();
+  const float* from = values.data();
+  float* to = sum.data();
+  if (combine == Combine::kWeightedSum) {
+    if (first) {
+      for (size_t i = 0; i < size; ++i) to[i] = weight * from[i];
+    } else {
+      for (size_t i = 0; i < size; ++i) to[i] += weight * from[i];
+    }
+  } else if (first || combine == Combine::kLast) {
+    std::copy_n(from, size, to);
+  } else if (combine == Combine::kSum) {
+    for (size_t i = 0; i < size; ++i) to[i] += from[i];
+  } else if (combine == Combine::kMin) {
+    for (size_t i = 0; i < size; ++i) to[i] = std::min(to[i], from[i]);
+  } else {
+    for (size_t i = 0; i < size; ++i) to[i] = std::max(to[i], from[i]);
+  }
+}
+
+Result<std::unique_ptr<Optimizer>> MakeOptimizer(const UpdateSettings& settings) {
+  const std::string problem = Problem(settings);
+  if (!problem.empty()) return Error{ErrorCode::kBadUsage, "an optimizer with " + problem};
+  switch (settings.rule) {
+    case UpdateRule::kSgd:
+      return Make<formulas::Sgd>(settings);
+    case UpdateRule::kMomentum:
+      return Make<formulas::Momentum>(settings);
+    case UpdateRule::kNesterov:
+      return Make<formulas::Nesterov>(settings);
+    case UpdateRule::kAdagrad:
+      return Make<formulas::Adagrad>(settings);
+    case UpdateRule::kRmsprop:
+      return Make<formulas::Rmsprop>(settings);
+    case UpdateRule::kAdam:
+      return Make<formulas::Adam>(settings);
+    case UpdateRule::kFtrl:
+      return Make<formulas::Ftrl>(settings);
+    case UpdateRule::kAverage:
+      return Make<formulas::Replace>(settings);
+    case UpdateRule::kAdd:
+      return Make<formulas::Add>(settings, Combine::kSum);
+    case UpdateRule::kAssign:
+      return Make<formulas::Replace>(settings, Combine::kLast);
+    case UpdateRule::kMin:
+      return Make<formulas::Least>(settings, Combine::kMin);
+    case UpdateRule::kMax:
+      return Make<formulas::Greatest>(settings, Combine::kMax);
+  }
+  return Error{ErrorCode::kBadUsage, "an optimizer of an unknown rule"};
+}
+
+}  // namespace shardmill

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "common/result.h"
+#include "common/update.h"
+
+namespace shardmill {
+
+// How several pushes become one, before they change anything.
+enum class Combine : uint8_t { kWeightedSum, kSum, kLast, kMin, kMax };
+
+// When a step is made.
+struct UpdateTime {
+  float rate = 0;
+  uint64_t count = 1;  // Which step this is of these parameters, counted from 1.
+};
+
+// The state that stands beside a range of parameters: slot k of element i at data[k * stride + i].
+struct UpdateState {
+  float* data = nullptr;
+  size_t stride = 0;
+
+  UpdateState From(size_t begin) const { return {data + begin, stride}; }
+};
+
+// A formula over an element and its state, run over ranges of them: what changes a table, dense or
+// sparse, and what a worker steps with between two averages. Holds its settings alone, so one may
+// serve any number of tables; any thread.
+class Optimizer {
+ public:
+  virtual ~Optimizer() = default;
+
+  // Floats of state beside each parameter, all zero before the first step.
+  virtual uint32_t slots() const = 0;
+  virtual Combine combine() const = 0;
+
+  // One step. `change` is what the pushes combined to; it is used as scratch. All spans are of one
+  // size.
+  virtual void Step(const UpdateTime& time, std::span<float> change, std::span<float> parameters,
+                    UpdateState state) const = 0;
+};
+
+// Adds one more push to `sum`; `first`: there is none in it yet. Of one size.
+void CombineInto(Combine combine, bool first, float weight, std::span<const float> values,
+                 std::span<float> sum);
+
+// Fails on settings that cannot be.
+Result<std::unique_ptr<Optimizer>> MakeOptimizer(const UpdateSettings& settings);
+
+}  // namespace shardmill

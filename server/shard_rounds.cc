@@ -1,0 +1,161 @@
+// The part of Shard that changes tables: which steps make a round, and what they come to.
+
+#include <algorithm>
+#include <utility>
+
+#include "common/assert.h"
+#include "common/mutation.h"
+#include "optim/rate.h"
+#include "server/shard.h"
+
+namespace shardmill {
+
+// A round closes when all members have ended their step, or so many that only backups are missing.
+void Shard::CloseRoundIfWhole(Outbox& outbox) {
+  if (first_closes() && options_.id.value != 0 && !Mutated(Mutation::kCloseAlone)) return;
+  std::vector<PendingEnd> round;
+  for (const Member& member : view_.members) {
+    const auto found = pending_.find(member.rank);
+    if (found != pending_.end()) round.push_back(found->second);
+  }
+  const uint64_t backups = view_.policy.backups;
+  const uint64_t members = view_.members.size();
+  const uint64_t wanted = members > backups ? members - backups : 1;
+  if (round.size() >= wanted) CloseRound(std::move(round), outbox);
+}
+
+// Word from the first shard: who counts in a round. It is the next here, or one that is closed.
+bool Shard::CloseAsTold(const std::vector<RankState>& close, Outbox& outbox) {
+  if (!first_closes() || options_.id.value == 0) return false;
+  std::vector<PendingEnd> round;
+  for (const RankState& state : close) {
+    if (view_.FindMember(state.rank) == nullptr) return false;
+    const Step ended = tracker_.Ended(state.rank);
+    if (state.ended <= ended) return true;
+    if (state.ended != ended + 1)
+      return true;  // Too early: it comes again when the one before has.
+    PendingEnd step;
+    step.end.sender.rank = state.rank;
+    step.end.step = state.ended;
+    step.end.samples = state.samples;
+    round.push_back(step);
+  }
+  CloseRound(std::move(round), outbox);
+  return true;
+}
+
+// Steps of the members that are not in the round are over too, and count for nothing.
+void Shard::CloseRound(std::vector<PendingEnd> round, Outbox& outbox) {
+  if (first_closes()) {
+    last_close_.clear();
+    for (const PendingEnd& step : round) {
+      last_close_.push_back(
+          {step.end.sender.rank, step.end.step, step.end.samples, 0, step.end.step, 0});
+    }
+    for (const Member& member : view_.members) {
+      const auto counts = [&](const PendingEnd& s) { return s.end.sender.rank == member.rank; };
+      if (std::ranges::any_of(round, counts)) continue;
+      PendingEnd late;
+      late.end.sender.rank = member.rank;
+      late.end.step = tracker_.Ended(member.rank) + 1;
+      late.discarded = true;
+      round.push_back(late);
+    }
+  }
+  if (Mutated(Mutation::kOrderOfArrival)) {
+    std::ranges::sort(round, {}, &PendingEnd::arrival);
+  }
+  if (Mutated(Mutation::kStepPerWorker)) {
+    for (const PendingEnd& step : round) ApplySteps({step}, outbox);
+  } else {
+    ApplySteps(round, outbox);
+  }
+}
+
+double Shard::WeightOf(const PendingEnd& step, double samples, double members) const {
+  if (step.discarded || step.end.samples <= 0) return 0;
+  switch (view_.policy.aggregate) {
+    case Aggregate::kWeighted:
+      return step.end.samples / samples;
+    case Aggregate::kMean:
+      return 1 / members;
+    case Aggregate::kSum:
+      return 1;
+  }
+  return 0;
+}
+
+void Shard::ApplySteps(const std::vector<PendingEnd>& steps, Outbox& outbox) {
+  double samples = 0;
+  double members = 0;
+  for (const PendingEnd& step : steps) {
+    if (step.discarded) continue;
+    samples += step.end.samples;
+    members += step.end.samples > 0 ? 1 : 0;
+  }
+  LogEntry entry;
+  entry.version = version_ + 1;
+  uint64_t round = 0;
+  for (const PendingEnd& step : steps) {
+    const End& end = step.end;
+    round = std::max(round, tracker_.RoundOf(end.sender.rank, end.step));
+    entry.made.push_back({end.sender.rank, end.step, end.samples, step.discarded});
+    AddChanges(step, static_cast<float>(WeightOf(step, samples, members)), entry);
+    if (step.discarded) ++counters_.discarded;
+    if (end.skipped) ++counters_.skipped;
+  }
+  for (TableChange& change : entry.changes) {
+    const RateSchedule& rate = tables_.at(change.table).update.rate;
+    const auto count = static_cast<uint32_t>(view_.members.size());
+    change.rate = static_cast<float>(RateAt(rate, round, count));
+  }
+  Apply(entry);
+  for (const PendingEnd& step : steps) {
+    const WorkerId rank = step.end.sender.rank;
+    const auto pending = pending_.find(rank);
+    std::optional<Client> client = step.client;
+    if (!client && pending != pending_.end()) client = pending->second.client;
+    if (pending != pending_.end()) pending_.erase(pending);
+    if (client) AnswerEnded(rank, step.end.step, *client, outbox);
+  }
+  ReleaseParked(outbox);
+}
+
+// What counts for nothing changes nothing, not even an optimizer's state.
+void Shard::AddChanges(const PendingEnd& step, float weight, LogEntry& entry) {
+  for (HeldUnit& held : held_.Take(step.end.sender.rank, step.end.step)) {
+    if (weight == 0) continue;
+    const TableId table = held.unit.table;
+    auto change = std::ranges::find(entry.changes, table, &TableChange::table);
+    if (change == entry.changes.end()) {
+      change = entry.changes.insert(change, TableChange{table, 0, {}});
+    }
+    change->parts.push_back(
+        {held.unit.begin, weight, std::move(held.unit.gradient), std::move(held.keys)});
+  }
+}
+
+void Shard::Apply(const LogEntry& entry) {
+  SM_ASSERT(entry.version == version_ + 1);
+  for (const TableChange& change : entry.changes) {
+    Table& table = tables_.at(change.table);
+    if (auto* dense = std::get_if<DenseSlice>(&table.values)) {
+      dense->Apply(change.parts, change.rate, *table.optimizer);
+    } else {
+      std::get<SparseSlice>(table.values).Apply(change.parts, change.rate, *table.optimizer);
+    }
+  }
+  for (const Contribution& made : entry.made) tracker_.Finish(made);
+  version_ = entry.version;
+  ++counters_.entries;
+  if (observer_ != nullptr) observer_->Applied(entry);
+}
+
+void Shard::AnswerEnded(WorkerId rank, Step step, const Client& client, Outbox& outbox) const {
+  Ended ended{rank, step, false, tracker_.Ended(rank) + 1, {}};
+  ended.discarded = !tracker_.Counted(rank, step) && !Mutated(Mutation::kAckDiscarded);
+  if (first_closes() && options_.id.value == 0) ended.close = last_close_;
+  Send(client, std::move(ended), outbox);
+}
+
+}  // namespace shardmill

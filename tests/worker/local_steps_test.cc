@@ -1,0 +1,66 @@
+#include "worker/local_steps.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <vector>
+
+namespace shardmill {
+namespace {
+
+using Vectors = std::vector<std::vector<float>>;
+
+std::vector<std::span<float>> Spans(Vectors& vectors) { return {vectors.begin(), vectors.end()}; }
+
+TEST(LocalStepsTest, BoundsTheLengthOfAllGradientsTogether) {
+  Vectors gradients{{3, 0}, {0, 4}};
+  BoundLength(Spans(gradients), 10);
+  EXPECT_EQ(gradients, (Vectors{{3, 0}, {0, 4}}));
+  BoundLength(Spans(gradients), 1);
+  EXPECT_FLOAT_EQ(gradients[0][0], 0.6F);
+  EXPECT_FLOAT_EQ(gradients[1][1], 0.8F);
+}
+
+TEST(LocalStepsTest, LeavesWhatIsNoNumberToTheCheckThatComesAfter) {
+  Vectors gradients{{NAN, 2}};
+  BoundLength(Spans(gradients), 1);
+  EXPECT_TRUE(std::isnan(gradients[0][0]));
+  EXPECT_EQ(gradients[0][1], 2);
+}
+
+TEST(LocalStepsTest, KeepsTheStateOfEachParameterBetweenSteps) {
+  UpdateSettings settings;
+  settings.rule = UpdateRule::kMomentum;
+  settings.momentum = 0.5;
+  settings.rate.base = 1;
+  auto made = LocalSteps::Make(settings, 1);
+  ASSERT_TRUE(made.ok());
+  Vectors parameters{{0}, {0, 0}};
+  for (uint64_t round = 1; round <= 2; ++round) {
+    Vectors gradients{{1}, {2, 4}};
+    made.value()->Step(round, Spans(gradients), Spans(parameters));
+  }
+  EXPECT_EQ(parameters, (Vectors{{-2.5}, {-5, -10}}));
+}
+
+TEST(LocalStepsTest, MovesTheRateWithTheRoundAndTheWorkers) {
+  UpdateSettings settings;
+  settings.rate.base = 1;
+  settings.rate.warmup = 4;
+  settings.rate.scale_by_workers = true;
+  auto made = LocalSteps::Make(settings, 2);
+  ASSERT_TRUE(made.ok());
+  Vectors parameters{{0}};
+  Vectors gradients{{1}};
+  made.value()->Step(1, Spans(gradients), Spans(parameters));
+  EXPECT_EQ(parameters[0][0], -0.5F);
+}
+
+TEST(LocalStepsTest, RefusesSettingsThatCannotBe) {
+  UpdateSettings settings;
+  settings.rate.base = -1;
+  EXPECT_FALSE(LocalSteps::Make(settings, 1).ok());
+}
+
+}  // namespace
+}  // namespace shardmill

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "common/result.h"
+#include "optim/optimizer.h"
+
+namespace shardmill {
+
+// Scales the gradients together so that, as one vector, they are no longer than `length_max`.
+void BoundLength(std::span<const std::span<float>> gradients, double length_max);
+
+// What a worker does to its own parameters between two averages: the job's optimizer, with its
+// state kept here. The state belongs to this process: a worker that starts again begins with none.
+// Owned by a trainer, on its thread.
+class LocalSteps final {
+ public:
+  // `workers` scales the rate where the settings say so. Fails on settings that cannot be.
+  static Result<std::unique_ptr<LocalSteps>> Make(const UpdateSettings& settings, uint32_t workers);
+
+  // One step, the round-th of the training, counted from 1. Gradients are used as scratch.
+  void Step(uint64_t round, std::span<const std::span<float>> gradients,
+            std::span<const std::span<float>> parameters);
+
+ private:
+  LocalSteps(const UpdateSettings& settings, uint32_t workers,
+             std::unique_ptr<Optimizer> optimizer);
+
+  UpdateSettings settings_;
+  uint32_t workers_;
+  std::unique_ptr<Optimizer> optimizer_;
+  uint64_t count_ = 0;
+  std::vector<std::vector<float>> states_;  // Of each parameter, slot by slot.
+};
+
+}  // namespace shardmill
