@@ -37,6 +37,7 @@ struct RankState {
   uint64_t applied = 0;    // Steps applied here, counted one by one.
   Step counted = 0;        // The last step that was applied, and not discarded.
   uint64_t discarded = 0;  // Steps discarded here, counted one by one.
+  uint32_t attempt = 0;    // Which attempt at its last step it was.
 };
 
 // Who sends, where the sender acts for a rank.

@@ -295,6 +295,7 @@ void Coordinator::Grant(const RankStatus& rank, WorkerId id, Outbox& outbox) con
   Granted granted{id, rank.incarnation, 0};
   for (const RankState& state : cut_) {
     if (state.rank == id) granted.ended = state.ended;
+    if (Mutated(Mutation::kResumeTooEarly) && granted.ended > 0) --granted.ended;
   }
   Send(rank.peer, rank.boot, granted, outbox);
   Send(rank.peer, rank.boot, ViewIs{view_}, outbox);

@@ -32,9 +32,9 @@ HeldUnits::Kept HeldUnits::Keep(HeldUnit held) {
   return Kept::kYes;
 }
 
-uint32_t HeldUnits::Attempt(WorkerId rank, Step step) const {
+void HeldUnits::DropBefore(WorkerId rank, Step step, uint32_t attempt) {
   const Rank* found = Find(rank, step);
-  return found == nullptr ? 0 : found->attempt;
+  if (found != nullptr && found->attempt < attempt) Drop(rank);
 }
 
 uint32_t HeldUnits::Count(WorkerId rank, Step step) const {

@@ -34,8 +34,10 @@ class HeldUnits final {
   // of an earlier one counts as kept already, since nobody waits for it.
   Kept Keep(HeldUnit held);
 
-  // The attempt that is held of the rank's step, and its units.
-  uint32_t Attempt(WorkerId rank, Step step) const;
+  // Forgets what came before this attempt at the step: no unit of it may have come here since.
+  void DropBefore(WorkerId rank, Step step, uint32_t attempt);
+
+  // The units that are held of the rank's step.
   uint32_t Count(WorkerId rank, Step step) const;
   bool Nonfinite(WorkerId rank, Step step) const;
 

@@ -23,6 +23,7 @@ struct Contribution {
   Step step = 0;
   double samples = 0;
   bool discarded = false;  // Its round was closed without it.
+  uint32_t attempt = 0;    // Of its worker at the step.
 };
 
 // One unit's values and their weight in the entry.

@@ -204,6 +204,7 @@ bool Shard::PassEnd(const End& end, const Envelope& from, Outbox& outbox) {
   // Here a round closes when somebody brings word of it from the first shard.
   const bool follows = first_closes() && options_.id.value != 0;
   if (follows && !Mutated(Mutation::kCloseAlone)) return false;
+  held_.DropBefore(rank, end.step, end.attempt);
   if (end.step > ended && !held_.Whole(rank, end.step, end.attempt, end.units)) return false;
   if (held_.Nonfinite(rank, end.step) && view_.policy.nonfinite != OnNonfinite::kAccept) {
     held_.Drop(rank);

@@ -56,7 +56,8 @@ class ShardObserver {
   virtual ~ShardObserver() = default;
   virtual void TookView(const View& view) = 0;
   virtual void Applied(const LogEntry& entry) = 0;
-  virtual void Served(const Pull& pull, const Pulled& answer) = 0;
+  // `reader`: the process that asked.
+  virtual void Served(const Pull& pull, BootId reader, const Pulled& answer) = 0;
 };
 
 // Owns a slice of every table: holds units, applies whole steps as log entries, parks and serves

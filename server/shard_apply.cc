@@ -17,18 +17,18 @@ std::string Shard::CompleteCut(const std::vector<RankState>& cut, Outbox& outbox
   for (const RankState& state : cut) {
     const WorkerId rank = state.rank;
     if (view_.FindMember(rank) == nullptr || state.ended <= tracker_.Ended(rank)) continue;
+    held_.DropBefore(rank, state.ended, state.attempt);
     const uint32_t units = held_.Count(rank, state.ended);
-    const uint32_t attempt = held_.Attempt(rank, state.ended);
     PendingEnd step;
     step.discarded = state.counted < state.ended;
     if (state.ended != tracker_.Ended(rank) + 1 ||
-        (!step.discarded && !held_.Whole(rank, state.ended, attempt, units))) {
+        (!step.discarded && !held_.Whole(rank, state.ended, state.attempt, units))) {
       return "step " + std::to_string(state.ended) + " of worker " + std::to_string(rank.value) +
              " is applied on another shard and not whole here";
     }
     step.end.sender.rank = rank;
     step.end.step = state.ended;
-    step.end.attempt = attempt;
+    step.end.attempt = state.attempt;
     step.end.units = units;
     step.end.samples = state.samples;
     missing.push_back(step);
@@ -107,7 +107,7 @@ void Shard::Serve(const ParkedPull& parked, Outbox& outbox) {
   }
   counters_.staleness_max = std::max(counters_.staleness_max, pulled.staleness);
   ++counters_.pulls;
-  if (observer_ != nullptr) observer_->Served(pull, pulled);
+  if (observer_ != nullptr) observer_->Served(pull, parked.client.boot, pulled);
   Send(parked.client, std::move(pulled), outbox);
 }
 

@@ -38,6 +38,8 @@ bool Shard::CloseAsTold(const std::vector<RankState>& close, Outbox& outbox) {
     step.end.sender.rank = state.rank;
     step.end.step = state.ended;
     step.end.samples = state.samples;
+    step.end.attempt = state.attempt;
+    held_.DropBefore(state.rank, state.ended, state.attempt);
     round.push_back(step);
   }
   CloseRound(std::move(round), outbox);
@@ -49,8 +51,8 @@ void Shard::CloseRound(std::vector<PendingEnd> round, Outbox& outbox) {
   if (first_closes()) {
     last_close_.clear();
     for (const PendingEnd& step : round) {
-      last_close_.push_back(
-          {step.end.sender.rank, step.end.step, step.end.samples, 0, step.end.step, 0});
+      last_close_.push_back({step.end.sender.rank, step.end.step, step.end.samples, 0,
+                             step.end.step, 0, step.end.attempt});
     }
     for (const Member& member : view_.members) {
       const auto counts = [&](const PendingEnd& s) { return s.end.sender.rank == member.rank; };
@@ -99,7 +101,7 @@ void Shard::ApplySteps(const std::vector<PendingEnd>& steps, Outbox& outbox) {
   for (const PendingEnd& step : steps) {
     const End& end = step.end;
     round = std::max(round, tracker_.RoundOf(end.sender.rank, end.step));
-    entry.made.push_back({end.sender.rank, end.step, end.samples, step.discarded});
+    entry.made.push_back({end.sender.rank, end.step, end.samples, step.discarded, end.attempt});
     AddChanges(step, static_cast<float>(WeightOf(step, samples, members)), entry);
     if (step.discarded) ++counters_.discarded;
     if (end.skipped) ++counters_.skipped;

@@ -36,6 +36,7 @@ void StepTracker::Finish(const Contribution& made) {
   } else {
     state.samples = made.samples;
     state.counted = made.step;
+    state.attempt = made.attempt;
     ++state.applied;
   }
   Recount();
@@ -52,8 +53,7 @@ uint64_t StepTracker::ReadRound(WorkerId rank, Step step) const {
 bool StepTracker::MayRead(WorkerId rank, Step step, uint64_t closed_min) const {
   if (closed_ < closed_min) return false;
   // A worker reads its own pushes: they have come in by the order of its steps.
-  const bool own = policy_.apply == ApplyRule::kOnArrival && !Mutated(Mutation::kReadBeforeOwn);
-  if (own && At(rank).ended + 1 < step) return false;
+  if (policy_.apply == ApplyRule::kOnArrival && At(rank).ended + 1 < step) return false;
   if (!policy_.bounded) return true;
   const uint64_t ahead = Mutated(Mutation::kStalenessOffByOne) ? 1 : 0;
   return ReadRound(rank, step) <= closed_ + policy_.staleness + ahead;
@@ -69,8 +69,8 @@ std::optional<WorkerId> StepTracker::Slowest() const {
 std::vector<RankState> StepTracker::States() const {
   std::vector<RankState> states;
   for (const auto& [rank, state] : ranks_) {
-    states.push_back(
-        {rank, state.ended, state.samples, state.applied, state.counted, state.discarded});
+    states.push_back({rank, state.ended, state.samples, state.applied, state.counted,
+                      state.discarded, state.attempt});
   }
   return states;
 }

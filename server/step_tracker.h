@@ -52,6 +52,7 @@ class StepTracker final {
     uint64_t applied = 0;
     Step counted = 0;
     uint64_t discarded = 0;
+    uint32_t attempt = 0;
     int64_t base = 0;
     bool member = false;
   };

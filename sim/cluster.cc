@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "common/assert.h"
+#include "sim/reference.h"
 
 namespace shardmill::sim {
 namespace {
@@ -15,22 +16,51 @@ constexpr PeerId kCoordinator{1};
 constexpr uint64_t kFirstShard = 2;
 constexpr Duration kTick = milliseconds(1);
 constexpr Duration kLease = milliseconds(100);
+constexpr uint64_t kTwinsMax = 8;  // In one history.
+constexpr uint64_t kHeldBytesMax = uint64_t{1} << 14;
 
 BootId ShardBoot(uint32_t index) { return BootId{500 + index}; }
 
-std::unique_ptr<Shard> MakeShard(const Scenario& scenario, uint32_t index) {
+std::unique_ptr<Shard> MakeShard(const Scenario& scenario, uint32_t index,
+                                 ShardObserver* observer) {
   ShardOptions options;
   options.id = ShardId{index};
   options.boot = ShardBoot(index);
   options.endpoint = std::to_string(kFirstShard + index);
   options.coordinator = kCoordinator;
-  options.update.rate.base = 1;
-  options.held_bytes_max = uint64_t{1} << 16;
+  options.held_bytes_max = kHeldBytesMax;
+  options.key_lists_max = 8;
   options.retry_after = milliseconds(20);
   options.beat_every = milliseconds(50);
-  auto shard = Shard::Make(options);
+  auto shard = Shard::Make(options, observer);
   SM_ASSERT(shard.ok() && scenario.shards > index);
   return std::move(shard).value();
+}
+
+}  // namespace
+
+namespace {
+
+Policy SomePolicy(Rng& rng, uint32_t workers) {
+  Policy policy;
+  switch (rng.Below(3)) {
+    case 0:
+      if (workers > 1 && rng.Chance(0.4)) {
+        policy.backups = static_cast<uint32_t>(1 + rng.Below(workers - 1));
+      }
+      break;
+    case 1:
+      policy.apply = ApplyRule::kOnArrival;
+      policy.staleness = rng.Below(4);
+      break;
+    default:
+      policy.apply = ApplyRule::kOnArrival;
+      policy.bounded = false;
+      break;
+  }
+  policy.aggregate = static_cast<Aggregate>(rng.Below(3));
+  if (rng.Chance(0.3)) policy.nonfinite = OnNonfinite::kSkip;
+  return policy;
 }
 
 }  // namespace
@@ -42,24 +72,16 @@ Scenario Scenario::FromSeed(uint64_t seed) {
   scenario.workers = 1 + static_cast<uint32_t>(rng.Below(4));
   scenario.shards = 1 + static_cast<uint32_t>(rng.Below(3));
   scenario.steps = 4 + rng.Below(16);
-  switch (rng.Below(3)) {
-    case 0:
-      scenario.policy = {ApplyRule::kPerStep, true, 0};
-      break;
-    case 1:
-      scenario.policy = {ApplyRule::kOnArrival, true, rng.Below(4)};
-      break;
-    default:
-      scenario.policy = {ApplyRule::kOnArrival, false, 0};
-      break;
-  }
+  scenario.policy = SomePolicy(rng, scenario.workers);
   if (rng.Chance(0.8)) {
     scenario.faults.loss = rng.Uniform() * 0.3;
     scenario.faults.duplicate = rng.Uniform() * 0.5;
     scenario.faults.delay_max = microseconds(100 + rng.Below(20000));
+    if (rng.Chance(0.3)) scenario.faults.clog = rng.Uniform() * 0.01;
   }
   if (rng.Chance(0.7)) scenario.crash = rng.Uniform() * 0.02;
   if (rng.Chance(0.4)) scenario.pause = rng.Uniform() * 0.01;
+  if (rng.Chance(0.3)) scenario.twin = rng.Uniform() * 0.01;
   return scenario;
 }
 
@@ -67,7 +89,8 @@ Cluster::Cluster(const Scenario& scenario)
     : scenario_(scenario),
       rng_(Mix(scenario.seed ^ 0xc1057e7)),
       network_(Mix(scenario.seed ^ 0x9e7)),
-      ledger_(scenario.workers, scenario.shards, scenario.policy),
+      model_(scenario.seed, scenario.workers, scenario.shards, scenario.policy),
+      ledger_(model_, scenario.policy),
       next_peer_(kFirstShard + scenario.shards) {
   network_.SetFaults(scenario.faults);
   CoordinatorOptions options;
@@ -79,23 +102,24 @@ Cluster::Cluster(const Scenario& scenario)
   options.lease = kLease;
   options.retry_after = milliseconds(20);
   coordinator_ = std::make_unique<Coordinator>(options, now_);
-  for (uint32_t i = 0; i < scenario.shards; ++i) shards_.push_back(MakeShard(scenario, i));
+  for (uint32_t i = 0; i < scenario.shards; ++i) {
+    shards_.push_back(MakeShard(scenario, i, ledger_.ObserverOf(ShardId{i})));
+  }
   for (uint32_t i = 0; i < scenario.workers; ++i) StartWorker(WorkerId{i});
 }
 
-void Cluster::StartWorker(WorkerId rank) {
+void Cluster::StartWorker(WorkerId rank, std::optional<PeerId> peer) {
   ProbeWorker::Options options;
   options.rank = rank;
   options.boot = BootId{next_boot_++};
-  options.workers = scenario_.workers;
-  options.shards = scenario_.shards;
   options.steps = scenario_.steps;
   options.lease = kLease;
   options.seed = rng_.Next();
   Process process;
-  process.peer = PeerId{next_peer_++};
+  process.peer = peer.value_or(PeerId{next_peer_});
+  next_peer_ += peer ? 0 : 1;
   process.rank = rank;
-  process.worker = std::make_unique<ProbeWorker>(options, kCoordinator, ledger_);
+  process.worker = std::make_unique<ProbeWorker>(options, kCoordinator, model_, ledger_);
   processes_.push_back(std::move(process));
 }
 
@@ -127,7 +151,9 @@ Outcome Cluster::Run() {
   outcome_.violations = ledger_.violations();
   for (const auto& shard : shards_) {
     outcome_.stale_shards += shard->counters().staleness_max > 0 ? 1 : 0;
+    outcome_.skipped = std::max(outcome_.skipped, shard->counters().skipped);
   }
+  outcome_.discarded = ledger_.discarded();
   return outcome_;
 }
 
@@ -140,9 +166,13 @@ void Cluster::Deliver(const Delivery& delivery) {
                    outbox);
   } else {
     for (Process& process : processes_) {
-      if (process.peer == delivery.to && now_ >= process.paused_until) {
-        process.worker->Handle(now_, delivery.envelope, outbox);
+      if (process.peer != delivery.to || now_ < process.paused_until) continue;
+      const auto* pulled = std::get_if<Pulled>(&delivery.envelope.message);
+      if (pulled != nullptr && delivery.envelope.stamp.to == process.worker->boot()) {
+        const auto shard = static_cast<uint32_t>(delivery.envelope.peer.value - kFirstShard);
+        ledger_.SawAnswer(ShardId{shard}, process.worker->boot(), *pulled);
       }
+      process.worker->Handle(now_, delivery.envelope, outbox);
     }
   }
   network_.Send(now_, delivery.to, outbox);
@@ -164,38 +194,55 @@ void Cluster::TickAll() {
     network_.Send(now_, peer, outbox);
   };
   tick(kCoordinator, *coordinator_);
-  for (uint32_t i = 0; i < shards_.size(); ++i) tick(PeerId{kFirstShard + i}, *shards_[i]);
+  for (uint32_t i = 0; i < shards_.size(); ++i) {
+    tick(PeerId{kFirstShard + i}, *shards_[i]);
+    if (shards_[i]->Status().held_bytes > kHeldBytesMax)
+      ledger_.Violation("a shard holds too much");
+  }
   for (Process& process : processes_) {
     if (now_ >= process.paused_until) tick(process.peer, *process.worker);
   }
 }
 
 void Cluster::InjectFaults() {
-  std::vector<WorkerId> start;
+  std::vector<std::pair<WorkerId, std::optional<PeerId>>> start;
   for (size_t i = 0; i < processes_.size(); ++i) {
     Process& process = processes_[i];
-    if (process.zombie || process.worker->left()) continue;
+    if (process.zombie || process.worker->over()) continue;
     if (rng_.Chance(scenario_.crash)) {
-      // The process is gone; another takes the rank when the lease has ended.
+      // The process is gone; another takes the rank when the lease has ended, perhaps in its place,
+      // where it hears what was meant for the one before.
       ++outcome_.crashes;
-      start.push_back(process.rank);
+      std::optional<PeerId> place;
+      if (rng_.Chance(0.5)) place = process.peer;
+      start.emplace_back(process.rank, place);
       processes_.erase(processes_.begin() + static_cast<std::ptrdiff_t>(i--));
     } else if (rng_.Chance(scenario_.pause)) {
       ++outcome_.replaced;
       process.paused_until = now_ + kLease + microseconds(rng_.Below(200'000));
       process.zombie = true;
-      start.push_back(process.rank);
+      start.emplace_back(process.rank, std::nullopt);
+    } else if (rng_.Chance(scenario_.twin) && outcome_.twins < kTwinsMax) {
+      ++outcome_.twins;
+      start.emplace_back(process.rank, std::nullopt);
     }
   }
-  for (const WorkerId rank : start) StartWorker(rank);
+  for (const auto& [rank, place] : start) StartWorker(rank, place);
 }
 
 bool Cluster::Finished() const { return coordinator_->state() == JobState::kDone; }
 
 void Cluster::CheckAtRest() {
   for (uint32_t i = 0; i < shards_.size(); ++i) {
-    ledger_.SawEnd(ShardId{i}, shards_[i]->Snapshot(TableId{1}), scenario_.steps,
-                   shards_[i]->States());
+    ledger_.SawEnd(ShardId{i}, *shards_[i], scenario_.steps);
+  }
+  const bool rounds = scenario_.policy.apply == ApplyRule::kPerStep;
+  if (rounds && scenario_.policy.backups == 0) {
+    Reference reference(model_, scenario_.policy);
+    reference.Train(scenario_.steps);
+    const std::string words = reference.Differs(coordinator_->view(), shards_);
+    if (!words.empty()) ledger_.Violation(words);
+    outcome_.compared = true;
   }
   const Audit& audit = coordinator_->audit();
   if (audit.lost + audit.duplicated > 0) ledger_.Violation("the audit counts losses");

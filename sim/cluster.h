@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "server/shard.h"
 #include "sim/ledger.h"
 #include "sim/network.h"
+#include "sim/probe_model.h"
 #include "sim/probe_worker.h"
 
 namespace shardmill::sim {
@@ -24,8 +26,9 @@ struct Scenario {
   Policy policy;
   NetworkFaults faults;
   double crash = 0;  // Chance of a worker's crash, each millisecond, while faults last.
-  double pause =
-      0;  // Chance that a worker stands still for longer than its lease, and is replaced.
+  // Chance that a worker stands still for longer than its lease, and is replaced.
+  double pause = 0;
+  double twin = 0;  // Chance that a second process is started for a rank that is held.
   Duration faults_last = std::chrono::milliseconds(400);
   Duration heal_limit = std::chrono::seconds(10);  // All must be done this long after.
 
@@ -38,7 +41,11 @@ struct Outcome {
   uint64_t events = 0;
   uint64_t crashes = 0;
   uint64_t replaced = 0;
+  uint64_t twins = 0;
   uint64_t stale_shards = 0;  // Shards that served a read behind its round.
+  uint64_t discarded = 0;     // Steps whose round was closed without them.
+  uint64_t skipped = 0;       // Steps left out for a NaN.
+  bool compared = false;      // With the same training in one process.
 };
 
 // A whole cluster in one thread: the real coordinator, shards and client cores under simulated
@@ -59,7 +66,8 @@ class Cluster final {
     bool zombie = false;
   };
 
-  void StartWorker(WorkerId rank);
+  // `peer`: where the process before it was, if it is started in its place.
+  void StartWorker(WorkerId rank, std::optional<PeerId> peer = {});
   void Deliver(const Delivery& delivery);
   void DeliverToShard(uint32_t index, const Envelope& envelope, Outbox& outbox);
   void TickAll();
@@ -71,6 +79,7 @@ class Cluster final {
   Scenario scenario_;
   Rng rng_;
   Network network_;
+  ProbeModel model_;
   Ledger ledger_;
   TimePoint now_{};
   TimePoint start_{};

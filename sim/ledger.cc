@@ -2,23 +2,93 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
+
+#include "common/rng.h"
 
 namespace shardmill::sim {
 namespace {
 
 std::string Name(WorkerId rank) { return "worker " + std::to_string(rank.value); }
 
+uint64_t Checksum(const Pulled& pulled) {
+  uint64_t sum = 0;
+  for (const Frame& frame : pulled.values) {
+    for (const float value : frame.floats()) {
+      uint32_t bits = 0;
+      std::memcpy(&bits, &value, sizeof(bits));
+      sum = Mix(sum ^ bits);
+    }
+  }
+  return sum;
+}
+
 }  // namespace
 
-Ledger::Ledger(uint32_t workers, uint32_t shards, const Policy& policy)
-    : shards_(shards), policy_(policy), attempted_(workers) {}
+// Sees what one shard does.
+class Ledger::Observer final : public ShardObserver {
+ public:
+  Observer(Ledger& ledger, ShardId shard) : ledger_(ledger), shard_(shard) {}
+
+  void TookView(const View& /*view*/) override {}
+  void Applied(const LogEntry& entry) override { ledger_.SawApplied(shard_, entry); }
+  void Served(const Pull& pull, BootId reader, const Pulled& answer) override {
+    ledger_.served_.insert({shard_.value, reader.value, pull.pull, Checksum(answer)});
+  }
+
+ private:
+  Ledger& ledger_;
+  ShardId shard_;
+};
+
+Ledger::Ledger(const ProbeModel& model, const Policy& policy)
+    : model_(model), policy_(policy), attempted_(model.workers()) {
+  for (uint32_t i = 0; i < model.shards(); ++i) {
+    observers_.push_back(std::make_unique<Observer>(*this, ShardId{i}));
+  }
+}
+
+Ledger::~Ledger() = default;
+
+ShardObserver* Ledger::ObserverOf(ShardId shard) { return observers_[shard.value].get(); }
+
+bool Ledger::Counts(uint32_t worker, Step step) const {
+  const auto discarded = discards_.find({worker, step});
+  return model_.Contributes(WorkerId{worker}, step) &&
+         (discarded == discards_.end() || !discarded->second);
+}
+
+uint64_t Ledger::CountUpTo(uint32_t worker, Step step) const {
+  uint64_t count = 0;
+  for (Step at = 1; at <= step; ++at) count += Counts(worker, at) ? 1 : 0;
+  return count;
+}
+
+void Ledger::SawApplied(ShardId shard, const LogEntry& entry) {
+  for (const Contribution& made : entry.made) {
+    const std::string what = "step " + std::to_string(made.step) + " of " + Name(made.rank) +
+                             " on shard " + std::to_string(shard.value);
+    Step& last = applied_[{shard.value, made.rank.value}];
+    if (made.step != last + 1) Violation(what + " comes after step " + std::to_string(last));
+    last = made.step;
+    const auto [other, first] =
+        discards_.emplace(std::pair(made.rank.value, made.step), made.discarded);
+    if (first && made.discarded) ++discarded_;
+    if (other->second != made.discarded) Violation(what + " counts, and not everywhere");
+  }
+}
 
 void Ledger::Attempt(WorkerId rank, Step step) {
   Step& most = attempted_[rank.value];
   most = std::max(most, step);
 }
 
-void Ledger::Ack(const Sender& sender, Step step) {
+void Ledger::Ack(const Sender& sender, Step step, bool counted) {
+  const auto made = discards_.find({sender.rank.value, step});
+  if (made == discards_.end() || made->second == counted) {
+    Violation(Name(sender.rank) + " was told that step " + std::to_string(step) +
+              (counted ? " counts" : " was discarded") + ", which is not so");
+  }
   Step& last = acked_[{sender.rank, sender.incarnation}];
   last = std::max(last, step);
   for (const auto& [who, first] : begun_) {
@@ -42,19 +112,26 @@ void Ledger::SawPull(WorkerId rank, Step step, std::span<const float> probe, uin
   if (policy_.bounded && staleness > policy_.staleness) {
     Violation(Name(rank) + " was served with staleness " + std::to_string(staleness));
   }
-  for (uint32_t shard = 0; shard < shards_; ++shard) {
-    for (uint32_t worker = 0; worker < attempted_.size(); ++worker) {
-      const float value = probe[Index(shard, worker)];
-      const std::string where = "n[" + std::to_string(worker) + "] = " + std::to_string(value) +
-                                " on shard " + std::to_string(shard) + ", read by " + Name(rank) +
-                                " for step " + std::to_string(step);
-      const auto n = static_cast<uint64_t>(std::lround(value));
-      if (policy_.bounded && n + policy_.staleness < round) Violation("too stale: " + where);
-      if (n > attempted_[worker]) Violation("more than was pushed: " + where);
-      if (n < (worker == rank.value ? round : 0)) Violation("misses the reader's own: " + where);
-      if (static_cast<float>(n) != value) Violation("not a whole number: " + where);
+  const uint64_t old = round > policy_.staleness ? round - policy_.staleness : 0;
+  for (uint32_t worker = 0; worker < model_.workers(); ++worker) {
+    const uint64_t most = CountUpTo(worker, attempted_[worker]);
+    const uint64_t own = worker == rank.value ? CountUpTo(worker, round) : 0;
+    const uint64_t least = policy_.bounded ? std::max(own, CountUpTo(worker, old)) : own;
+    for (uint32_t shard = 0; shard < model_.shards(); ++shard) {
+      const float value = probe[ProbeModel::ProbeIndex(shard, worker)];
+      const auto n = static_cast<uint64_t>(std::lround(std::max(value, 0.0F)));
+      if (n >= least && n <= most && static_cast<float>(n) == value) continue;
+      Violation("n[" + std::to_string(worker) + "] = " + std::to_string(value) + " on shard " +
+                std::to_string(shard) + ", read by " + Name(rank) + " for step " +
+                std::to_string(step) + ", is not from " + std::to_string(least) + " to " +
+                std::to_string(most));
     }
   }
+}
+
+void Ledger::SawAnswer(ShardId shard, BootId reader, const Pulled& pulled) {
+  if (served_.contains({shard.value, reader.value, pulled.pull, Checksum(pulled)})) return;
+  Violation("what shard " + std::to_string(shard.value) + " answered has changed on its way");
 }
 
 void Ledger::SawCut(ShardId shard, const std::vector<RankState>& cut,
@@ -69,21 +146,31 @@ void Ledger::SawCut(ShardId shard, const std::vector<RankState>& cut,
   }
 }
 
-void Ledger::SawEnd(ShardId shard, std::span<const float> probe, Step steps,
-                    const std::vector<RankState>& states) {
-  for (uint32_t worker = 0; worker < attempted_.size(); ++worker) {
-    const float value = probe[worker];
-    if (value != static_cast<float>(steps)) {
-      Violation("at rest n[" + std::to_string(worker) + "] = " + std::to_string(value) +
-                " on shard " + std::to_string(shard.value) + ", and " + std::to_string(steps) +
-                " steps were made");
-    }
+void Ledger::SawEnd(ShardId shard, const Shard& state, Step steps) {
+  const auto expect = [&](const std::string& what, double have, double want) {
+    if (have == want) return;
+    Violation("at rest " + what + " is " + std::to_string(have) + " on shard " +
+              std::to_string(shard.value) + ", and should be " + std::to_string(want));
+  };
+  const std::vector<float> probe = state.Snapshot(state.view().FindTable("probe")->id);
+  double all = 0;
+  for (uint32_t worker = 0; worker < model_.workers(); ++worker) {
+    const auto count = static_cast<double>(CountUpTo(worker, steps));
+    expect("n[" + std::to_string(worker) + "]", probe[worker], count);
+    all += count;
   }
-  for (const RankState& state : states) {
-    if (state.ended == steps && state.applied == steps) continue;
-    Violation("at rest shard " + std::to_string(shard.value) + " has ended " +
-              std::to_string(state.ended) + " and applied " + std::to_string(state.applied) +
-              " steps of " + Name(state.rank));
+  for (const auto& [key, row] : state.Rows(state.view().FindTable("counts")->id)) {
+    const double want =
+        key == ProbeModel::kSharedKey
+            ? all
+            : 2.0 * static_cast<double>(CountUpTo(static_cast<uint32_t>(key - 1000), steps));
+    expect("count " + std::to_string(key), row[0], want);
+  }
+  for (const RankState& rank : state.States()) {
+    expect("the last step of " + Name(rank.rank), static_cast<double>(rank.ended),
+           static_cast<double>(steps));
+    expect("the number of steps of " + Name(rank.rank),
+           static_cast<double>(rank.applied + rank.discarded), static_cast<double>(steps));
   }
 }
 

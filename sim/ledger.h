@@ -2,51 +2,73 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
+#include <set>
 #include <span>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
 #include "common/ids.h"
 #include "common/messages.h"
 #include "common/view.h"
+#include "server/shard.h"
+#include "sim/probe_model.h"
 
 namespace shardmill::sim {
 
-// What the probe model knows to be true. Every shard holds a number n[w] for each worker w, and a
-// step of w adds one to n[w] on every shard, so that promises become arithmetic. Owned by a
-// Cluster.
+// What must be true of a history, checked as it happens: by what shards do (an observer of each),
+// by what workers see, and by what is there at rest. Owned by a Cluster.
 class Ledger final {
  public:
-  Ledger(uint32_t workers, uint32_t shards, const Policy& policy);
+  Ledger(const ProbeModel& model, const Policy& policy);
+  ~Ledger();
 
+  ShardObserver* ObserverOf(ShardId shard);
+
+  // Of workers.
   void Attempt(WorkerId rank, Step step);
-  // Acked steps and beginnings by incarnation: what an earlier one was acked, a later one goes on
+  // Acked steps and beginnings by incarnation: what an earlier one was told, a later one goes on
   // from.
-  void Ack(const Sender& sender, Step step);
+  void Ack(const Sender& sender, Step step, bool counted);
   void Begin(const Sender& sender, Step step);
-  // What a pull for `step` showed: n by shard, then by worker.
+  // What a pull of the probe for `step` showed.
   void SawPull(WorkerId rank, Step step, std::span<const float> probe, uint64_t staleness);
+
+  // An answer comes to a worker: its bytes are those with which it left.
+  void SawAnswer(ShardId shard, BootId reader, const Pulled& pulled);
   // What a shard says right after it took a view.
   void SawCut(ShardId shard, const std::vector<RankState>& cut,
               const std::vector<RankState>& states);
   // What a shard holds when all is done.
-  void SawEnd(ShardId shard, std::span<const float> probe, Step steps,
-              const std::vector<RankState>& states);
+  void SawEnd(ShardId shard, const Shard& state, Step steps);
   void Violation(std::string words) { violations_.push_back(std::move(words)); }
 
   const std::vector<std::string>& violations() const { return violations_; }
-
-  // Where n[w] of a shard stands in the probe table: each shard has one line of its own.
-  static uint64_t Index(uint32_t shard, uint32_t worker) { return shard * kLine + worker; }
-  static constexpr uint64_t kLine = 16;
+  uint64_t discarded() const { return discarded_; }
 
  private:
-  uint32_t shards_;
+  class Observer;
+
+  // Whether the worker's step counts: false also of one that was discarded.
+  bool Counts(uint32_t worker, Step step) const;
+  // How many of the worker's first steps count.
+  uint64_t CountUpTo(uint32_t worker, Step step) const;
+  void SawApplied(ShardId shard, const LogEntry& entry);
+
+  const ProbeModel& model_;
   Policy policy_;
   std::vector<Step> attempted_;
   std::map<std::pair<WorkerId, Incarnation>, Step> acked_;  // The last step.
   std::map<std::pair<WorkerId, Incarnation>, Step> begun_;  // The first step.
+  // What shards have made of each step: whether it was discarded. All must agree.
+  std::map<std::pair<uint32_t, Step>, bool> discards_;
+  uint64_t discarded_ = 0;
+  std::map<std::pair<uint32_t, uint32_t>, Step> applied_;  // By shard and worker, the last step.
+  std::vector<std::unique_ptr<Observer>> observers_;
+  // What was served: shard, reader's process, pull, and a checksum. A pull may be asked again.
+  std::set<std::tuple<uint32_t, uint64_t, uint64_t, uint64_t>> served_;
   std::vector<std::string> violations_;
 };
 

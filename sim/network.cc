@@ -7,11 +7,22 @@ namespace shardmill::sim {
 void Network::Send(TimePoint now, PeerId from, const Outbox& outbox) {
   for (const Outgoing& out : outbox) {
     if (rng_.Chance(faults_.loss)) continue;
+    TimePoint leaves = now;
+    if (faults_.clog > 0) {
+      Clog& clog = clogs_[{from, out.peer}];
+      if (now >= clog.until && rng_.Chance(faults_.clog)) {
+        clog = {now + std::chrono::milliseconds(5 + rng_.Below(60)), 0};
+      }
+      if (now < clog.until) {
+        if (++clog.waiting > kClogMax) continue;
+        leaves = clog.until;
+      }
+    }
     const int copies = rng_.Chance(faults_.duplicate) ? 2 : 1;
     for (int i = 0; i < copies; ++i) {
       const auto spread = static_cast<uint64_t>((faults_.delay_max - faults_.delay_min).count());
       const Duration delay = faults_.delay_min + Duration(rng_.Below(spread + 1));
-      flying_.emplace(std::pair(now + delay, sequence_++),
+      flying_.emplace(std::pair(leaves + delay, sequence_++),
                       Delivery{out.peer, {from, out.stamp, out.message}});
     }
   }

@@ -16,6 +16,7 @@ namespace shardmill::sim {
 struct NetworkFaults {
   double loss = 0;
   double duplicate = 0;
+  double clog = 0;  // Chance that a message finds its link clogged from here on for some time.
   Duration delay_min = std::chrono::microseconds(50);
   Duration delay_max = std::chrono::milliseconds(5);  // Wider than a step: messages overtake.
 };
@@ -45,6 +46,14 @@ class Network final {
   NetworkFaults faults_;
   uint64_t sequence_ = 0;
   uint64_t delivered_ = 0;
+  // A link that stands still: until when, and how many messages wait in it.
+  struct Clog {
+    TimePoint until{};
+    uint32_t waiting = 0;
+  };
+  static constexpr uint32_t kClogMax = 40;  // What more comes is lost.
+
+  std::map<std::pair<PeerId, PeerId>, Clog> clogs_;
   std::map<std::pair<TimePoint, uint64_t>, Delivery> flying_;
 };
 

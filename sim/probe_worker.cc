@@ -8,28 +8,29 @@
 namespace shardmill::sim {
 namespace {
 
-constexpr const char* kTable = "probe";
-
 PsClientOptions ClientOptions(const ProbeWorker::Options& options, PeerId coordinator) {
   PsClientOptions client;
   client.rank = options.rank;
   client.boot = options.boot;
   client.coordinator = coordinator;
   client.retry_after = std::chrono::milliseconds(20);
-  client.unit_bytes = 24;    // Several units a shard and step.
-  client.window_bytes = 48;  // Fewer than a step has.
+  client.unit_bytes = 40;     // Several units a shard and step.
+  client.window_bytes = 100;  // Fewer than a step has.
   return client;
 }
 
 }  // namespace
 
-ProbeWorker::ProbeWorker(const Options& options, PeerId coordinator, Ledger& ledger)
+ProbeWorker::ProbeWorker(const Options& options, PeerId coordinator, const ProbeModel& model,
+                         Ledger& ledger)
     : options_(options),
       coordinator_(coordinator),
+      model_(model),
       ledger_(ledger),
       rng_(options.seed),
       client_(ClientOptions(options, coordinator)),
-      probe_(options.shards * Ledger::kLine) {}
+      probe_(model.tables()[0].size),
+      weights_(ProbeModel::kWeights) {}
 
 void ProbeWorker::Handle(TimePoint now, const Envelope& envelope, Outbox& outbox) {
   if (lease_) lease_->Handle(envelope);
@@ -44,7 +45,7 @@ void ProbeWorker::Tick(TimePoint now, Outbox& outbox) {
 }
 
 void ProbeWorker::Advance(TimePoint now, Outbox& outbox) {
-  if (client_.failure() || (lease_ && lease_->failure())) return;
+  if (over()) return;
   for (const ShardPlace& place : client_.Unattached()) {
     client_.Attach(place.id, PeerId{std::stoull(place.endpoint)});
   }
@@ -57,17 +58,15 @@ void ProbeWorker::Advance(TimePoint now, Outbox& outbox) {
       if (!client_.Ready()) return;
       ledger_.Begin(client_.sender(), client_.step());
       phase_ = Phase::kTable;
-      if (client_.FindTable(kTable) == nullptr) {
-        client_.MakeTable(now, {kTable, probe_.size(), {}}, outbox);
+      for (const TableSpec& spec : model_.tables()) {
+        if (client_.FindTable(spec.name) == nullptr) client_.MakeTable(now, spec, outbox);
       }
       [[fallthrough]];
     case Phase::kTable:
-      if (client_.FindTable(kTable) == nullptr) return;
-      BeginPull(now, outbox);
+      if (MakeTables(now, outbox)) BeginPull(now, outbox);
       return;
     case Phase::kPull:
-      if (!client_.Done(pull_)) return;
-      ledger_.SawPull(options_.rank, client_.step(), probe_, client_.Take(pull_).staleness);
+      if (!Pulled()) return;
       compute_until_ = now + std::chrono::microseconds(rng_.Below(3000));
       phase_ = Phase::kCompute;
       return;
@@ -76,7 +75,8 @@ void ProbeWorker::Advance(TimePoint now, Outbox& outbox) {
       return;
     case Phase::kEnd:
       if (!client_.Ended()) return;
-      ledger_.Ack(client_.sender(), client_.step());
+      ledger_.Ack(client_.sender(), client_.step(), client_.finished().counted);
+      client_.Unbind(rows_);
       client_.NextStep();
       BeginPull(now, outbox);
       return;
@@ -85,36 +85,67 @@ void ProbeWorker::Advance(TimePoint now, Outbox& outbox) {
   }
 }
 
+bool ProbeWorker::MakeTables(TimePoint /*now*/, Outbox& /*outbox*/) {
+  for (const TableSpec& spec : model_.tables()) {
+    if (client_.FindTable(spec.name) == nullptr) return false;
+  }
+  const auto counts = client_.Bind(*client_.FindTable("counts"), model_.CountKeys(options_.rank));
+  SM_ASSERT(counts.ok());
+  counts_ = counts.value();
+  return true;
+}
+
 void ProbeWorker::BeginPull(TimePoint now, Outbox& outbox) {
-  if (client_.step() > options_.steps) {
+  const Step step = client_.step();
+  if (step > options_.steps) {
     phase_ = Phase::kLeaving;
     client_.SayGoodbye(now, true, "", outbox);
     return;
   }
-  auto pull = client_.Pull(now, *client_.FindTable(kTable), 0, probe_, 0, outbox);
-  SM_ASSERT(pull.ok());
-  pull_ = pull.value();
+  const auto rows = client_.Bind(*client_.FindTable("rows"), model_.RowKeys(options_.rank, step));
+  SM_ASSERT(rows.ok());
+  rows_ = rows.value();
+  row_values_.resize(rows_.count * ProbeModel::kRowFloats);
+  const auto probe = client_.Pull(now, *client_.FindTable("probe"), 0, probe_, 0, outbox);
+  const auto weights = client_.Pull(now, *client_.FindTable("weights"), 0, weights_, 0, outbox);
+  const auto row_pull = client_.Pull(now, rows_, row_values_, 0, outbox);
+  SM_ASSERT(probe.ok() && weights.ok() && row_pull.ok());
+  pulls_ = {probe.value(), weights.value(), row_pull.value()};
   phase_ = Phase::kPull;
 }
 
-// With a learning rate of one, weights 1/N in a closed round and 1 on arrival, this adds one.
-void ProbeWorker::PushAndEnd(TimePoint now, Outbox& outbox) {
-  const bool rounds = client_.view().policy.apply == ApplyRule::kPerStep;
-  std::vector<float> gradient(probe_.size());
-  for (uint32_t shard = 0; shard < options_.shards; ++shard) {
-    gradient[Ledger::Index(shard, options_.rank.value)] =
-        rounds ? -static_cast<float>(options_.workers) : -1.0F;
+bool ProbeWorker::Pulled() {
+  for (const Ticket pull : pulls_) {
+    if (!client_.Done(pull)) return false;
   }
-  ledger_.Attempt(options_.rank, client_.step());
+  ledger_.SawPull(options_.rank, client_.step(), probe_, client_.Take(pulls_[0]).staleness);
+  return true;
+}
+
+void ProbeWorker::Push(TimePoint now, const std::string& table, std::span<const float> values,
+                       Outbox& outbox) {
+  SM_ASSERT(client_.Push(now, *client_.FindTable(table), 0, values, outbox).ok());
+}
+
+void ProbeWorker::PushAndEnd(TimePoint now, Outbox& outbox) {
+  const WorkerId rank = options_.rank;
+  const Step step = client_.step();
+  ledger_.Attempt(rank, step);
+  const double samples = model_.Samples(rank, step);
   if (rng_.Chance(0.2)) {
     // Begun, thought better of, and begun anew: what was pushed first must leave no trace.
-    const std::vector<float> other(probe_.size() - rng_.Below(Ledger::kLine), 1000.0F);
-    SM_ASSERT(client_.Push(now, *client_.FindTable(kTable), 0, other, outbox).ok());
+    const std::vector<float> other(probe_.size() - rng_.Below(ProbeModel::kLine), 1000.0F);
+    Push(now, "probe", other, outbox);
     client_.AbandonStep();
   }
-  const auto push = client_.Push(now, *client_.FindTable(kTable), 0, gradient, outbox);
-  SM_ASSERT(push.ok());
-  client_.EndStep(now, 1, outbox);
+  if (samples > 0) {
+    Push(now, "probe", model_.Probe(rank, step), outbox);
+    Push(now, "weights", model_.Gradient(ProbeModel::kOfWeights, rank, step, weights_), outbox);
+    const auto rows = client_.Push(
+        now, rows_, model_.Gradient(ProbeModel::kOfRows, rank, step, row_values_), outbox);
+    SM_ASSERT(rows.ok() && client_.Push(now, counts_, model_.Counts(), outbox).ok());
+  }
+  client_.EndStep(now, samples, outbox);
   phase_ = Phase::kEnd;
 }
 

@@ -9,6 +9,7 @@
 #include "common/messages.h"
 #include "common/rng.h"
 #include "sim/ledger.h"
+#include "sim/probe_model.h"
 
 namespace shardmill::sim {
 
@@ -19,14 +20,12 @@ class ProbeWorker final {
   struct Options {
     WorkerId rank;
     BootId boot;
-    uint32_t workers = 1;
-    uint32_t shards = 1;
     Step steps = 1;
     Duration lease = std::chrono::seconds(1);
     uint64_t seed = 0;
   };
 
-  ProbeWorker(const Options& options, PeerId coordinator, Ledger& ledger);
+  ProbeWorker(const Options& options, PeerId coordinator, const ProbeModel& model, Ledger& ledger);
 
   // `peer_of_shard(i)` is i + first_shard: in the simulator everybody can reach everybody.
   void Handle(TimePoint now, const Envelope& envelope, Outbox& outbox);
@@ -34,24 +33,35 @@ class ProbeWorker final {
 
   bool left() const { return client_.left(); }
   const PsClient& client() const { return client_; }
+  BootId boot() const { return options_.boot; }
+  // Whether it has ended by itself: its work is done, or it was told that it is not wanted.
+  bool over() const { return left() || client_.failure() || (lease_ && lease_->failure()); }
 
  private:
   enum class Phase : uint8_t { kJoining, kTable, kCompute, kPull, kEnd, kLeaving };
 
   void Advance(TimePoint now, Outbox& outbox);
+  bool MakeTables(TimePoint now, Outbox& outbox);
   void BeginPull(TimePoint now, Outbox& outbox);
+  bool Pulled();
   void PushAndEnd(TimePoint now, Outbox& outbox);
+  void Push(TimePoint now, const std::string& table, std::span<const float> values, Outbox& outbox);
 
   Options options_;
   PeerId coordinator_;
+  const ProbeModel& model_;
   Ledger& ledger_;
   Rng rng_;
   PsClient client_;
   std::optional<LeaseKeeper> lease_;
   Phase phase_ = Phase::kJoining;
   TimePoint compute_until_{};
-  Ticket pull_;
+  KeySet counts_;
+  std::vector<Ticket> pulls_;  // Of the probe first.
   std::vector<float> probe_;
+  std::vector<float> weights_;
+  KeySet rows_;  // Of the step under way.
+  std::vector<float> row_values_;
 };
 
 }  // namespace shardmill::sim

@@ -178,7 +178,7 @@ Result<std::vector<RankState>> GetStates(const List& from, const In& in) {
   for (const wire::RankState& state : from) {
     SM_TRY(CheckWeight(state.samples()));
     states.push_back({WorkerId{state.rank()}, state.ended(), state.samples(), state.applied(),
-                      state.counted(), state.discarded()});
+                      state.counted(), state.discarded(), state.attempt()});
   }
   return states;
 }

@@ -97,6 +97,7 @@ void Put(const RankState& state, wire::RankState& out) {
   out.set_applied(state.applied);
   out.set_counted(state.counted);
   out.set_discarded(state.discarded);
+  out.set_attempt(state.attempt);
 }
 
 void Write(const Hello& hello, Out& out) {

@@ -113,8 +113,8 @@ View RandomView(Rng& rng) {
 
 std::vector<RankState> RandomStates(Rng& rng) {
   return List(rng, [&rng](size_t) {
-    return RankState{WorkerId{Small(rng)}, Number(rng), Amount(rng),
-                     Number(rng),          Number(rng), Number(rng)};
+    return RankState{WorkerId{Small(rng)}, Number(rng), Amount(rng), Number(rng),
+                     Number(rng),          Number(rng), Small(rng)};
   });
 }
 
@@ -189,7 +189,7 @@ bool SameBytes(const Frame& left, const Frame& right) {
 }
 
 auto Tie(const RankState& m) {
-  return std::tie(m.rank, m.ended, m.samples, m.applied, m.counted, m.discarded);
+  return std::tie(m.rank, m.ended, m.samples, m.applied, m.counted, m.discarded, m.attempt);
 }
 auto Tie(const KeyList& m) { return std::tie(m.id, m.keys); }
 auto Tie(const Metric& m) { return std::tie(m.name, m.value); }

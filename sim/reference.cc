@@ -1,0 +1,144 @@
+#include "sim/reference.h"
+
+#include <bit>
+
+#include "common/assert.h"
+#include "optim/rate.h"
+
+namespace shardmill::sim {
+namespace {
+
+std::unique_ptr<Optimizer> OptimizerOf(const TableSpec& spec) {
+  auto made = MakeOptimizer(*spec.update);
+  SM_ASSERT(made.ok());
+  return std::move(made).value();
+}
+
+bool SameBits(std::span<const float> left, std::span<const float> right) {
+  if (left.size() != right.size()) return false;
+  for (size_t i = 0; i < left.size(); ++i) {
+    if (std::bit_cast<uint32_t>(left[i]) != std::bit_cast<uint32_t>(right[i])) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+Reference::Reference(const ProbeModel& model, const Policy& policy)
+    : model_(model),
+      policy_(policy),
+      weights_{model.weights(), OptimizerOf(model.weights())},
+      rows_{model.rows(), OptimizerOf(model.rows())} {
+  all_.values.resize(ProbeModel::kWeights);
+  all_.state.resize(all_.values.size() * weights_.optimizer->slots());
+  FillInitial(SaltedBy(weights_.spec.initial, weights_.spec.name), 0, all_.values);
+}
+
+void Reference::Train(Step steps) {
+  for (Step step = 1; step <= steps; ++step) Round(step);
+}
+
+Reference::Row& Reference::RowOf(uint64_t key) {
+  Row& row = by_key_[key];
+  if (row.values.empty()) {
+    row.values.resize(ProbeModel::kRowFloats);
+    row.state.resize(row.values.size() * rows_.optimizer->slots());
+    FillInitialRow(SaltedBy(rows_.spec.initial, rows_.spec.name), key, row.values);
+  }
+  return row;
+}
+
+// By rank; 0 for those that do not count.
+std::vector<float> Reference::WeightsOfRound(Step step) const {
+  double samples = 0;
+  double members = 0;
+  for (uint32_t i = 0; i < model_.workers(); ++i) {
+    if (!model_.Contributes(WorkerId{i}, step)) continue;
+    samples += model_.Samples(WorkerId{i}, step);
+    members += 1;
+  }
+  std::vector<float> weights(model_.workers());
+  for (uint32_t i = 0; i < model_.workers(); ++i) {
+    if (!model_.Contributes(WorkerId{i}, step)) continue;
+    const double weight = policy_.aggregate == Aggregate::kSum ? 1
+                          : policy_.aggregate == Aggregate::kMean
+                              ? 1 / members
+                              : model_.Samples(WorkerId{i}, step) / samples;
+    weights[i] = static_cast<float>(weight);
+  }
+  return weights;
+}
+
+void Reference::Round(Step step) {
+  const std::vector<float> weights = WeightsOfRound(step);
+  std::vector<float> change(all_.values.size());
+  bool first = true;
+  std::map<uint64_t, std::vector<float>> row_changes;
+  for (uint32_t i = 0; i < model_.workers(); ++i) {
+    const WorkerId rank{i};
+    if (weights[i] == 0) continue;
+    CombineInto(Combine::kWeightedSum, first, weights[i],
+                model_.Gradient(ProbeModel::kOfWeights, rank, step, all_.values), change);
+    first = false;
+    // A worker sums its own rows of equal keys before it pushes.
+    const std::vector<uint64_t> keys = model_.RowKeys(rank, step);
+    std::vector<float> read;
+    for (const uint64_t key : keys) {
+      const Row& row = RowOf(key);
+      read.insert(read.end(), row.values.begin(), row.values.end());
+    }
+    const std::vector<float> gradient = model_.Gradient(ProbeModel::kOfRows, rank, step, read);
+    std::map<uint64_t, std::vector<float>> own;
+    for (size_t at = 0; at < keys.size(); ++at) {
+      std::vector<float>& sum = own[keys[at]];
+      const auto begin = gradient.begin() + static_cast<ptrdiff_t>(at * ProbeModel::kRowFloats);
+      if (sum.empty()) {
+        sum.assign(begin, begin + ProbeModel::kRowFloats);
+      } else {
+        for (uint32_t j = 0; j < ProbeModel::kRowFloats; ++j) sum[j] += begin[j];
+      }
+    }
+    for (const auto& [key, sum] : own) {
+      std::vector<float>& all = row_changes[key];
+      const bool is_first = all.empty();
+      all.resize(sum.size());
+      CombineInto(Combine::kWeightedSum, is_first, weights[i], sum, all);
+    }
+  }
+  const auto rate = [&](const Table& table) {
+    return static_cast<float>(RateAt(table.spec.update->rate, step, model_.workers()));
+  };
+  if (!first) {
+    weights_.optimizer->Step({rate(weights_), ++all_.count}, change, all_.values,
+                             {all_.state.data(), all_.values.size()});
+  }
+  for (auto& [key, sum] : row_changes) {
+    Row& row = RowOf(key);
+    rows_.optimizer->Step({rate(rows_), ++row.count}, sum, row.values,
+                          {row.state.data(), row.values.size()});
+  }
+}
+
+std::string Reference::Differs(const View& view,
+                               const std::vector<std::unique_ptr<Shard>>& shards) const {
+  const TablePlace& weights = *view.FindTable(weights_.spec.name);
+  const TablePlace& rows = *view.FindTable(rows_.spec.name);
+  for (uint32_t i = 0; i < shards.size(); ++i) {
+    const std::vector<float> have = shards[i]->Snapshot(weights.id);
+    const std::span<const float> want =
+        std::span(all_.values).subspan(weights.cuts[i], weights.cuts[i + 1] - weights.cuts[i]);
+    if (!SameBits(have, want)) {
+      return "the weights of shard " + std::to_string(i) + " are not those of one process";
+    }
+    for (const auto& [key, values] : shards[i]->Rows(rows.id)) {
+      const auto row = by_key_.find(key);
+      if (row == by_key_.end() || !SameBits(values, row->second.values)) {
+        return "row " + std::to_string(key) + " of shard " + std::to_string(i) +
+               " is not that of one process";
+      }
+    }
+  }
+  return "";
+}
+
+}  // namespace shardmill::sim

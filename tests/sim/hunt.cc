@@ -1,0 +1,55 @@
+#include "tests/sim/hunt.h"
+
+#include <array>
+
+#include "sim/cluster.h"
+
+namespace shardmill::sim {
+namespace {
+
+constexpr std::array kBugs{
+    KnownBug{"StalenessOffByOne", Mutation::kStalenessOffByOne},
+    KnownBug{"EndBeforeAllHeld", Mutation::kEndBeforeAllHeld},
+    KnownBug{"ApplyRepeatedEnd", Mutation::kApplyRepeatedEnd},
+    KnownBug{"UnfencedIncarnation", Mutation::kUnfencedIncarnation},
+    KnownBug{"IgnoreBootId", Mutation::kIgnoreBootId},
+    KnownBug{"ForgetPartialStep", Mutation::kForgetPartialStep},
+    KnownBug{"EndWhileFrozen", Mutation::kEndWhileFrozen},
+    KnownBug{"KeepOldAttempt", Mutation::kKeepOldAttempt},
+    KnownBug{"WriteWhatIsRead", Mutation::kWriteWhatIsRead},
+    KnownBug{"StepPerWorker", Mutation::kStepPerWorker},
+    KnownBug{"OrderOfArrival", Mutation::kOrderOfArrival},
+    KnownBug{"RowsOneByOne", Mutation::kRowsOneByOne},
+    KnownBug{"KeysOfAnyRank", Mutation::kKeysOfAnyRank},
+    KnownBug{"CloseAlone", Mutation::kCloseAlone},
+    KnownBug{"AckDiscarded", Mutation::kAckDiscarded},
+    KnownBug{"DropEndsAtCut", Mutation::kDropEndsAtCut},
+    KnownBug{"GrantTwice", Mutation::kGrantTwice},
+    KnownBug{"ResumeTooEarly", Mutation::kResumeTooEarly},
+    KnownBug{"ApplyNonfinite", Mutation::kApplyNonfinite},
+    KnownBug{"SkipOnOneShard", Mutation::kSkipOnOneShard},
+};
+
+// Sets the mutation for one scope, so that no hunt leaves it on.
+class Switched final {
+ public:
+  explicit Switched(Mutation mutation) { active_mutation = mutation; }
+  ~Switched() { active_mutation = Mutation::kNone; }
+  Switched(const Switched&) = delete;
+  Switched& operator=(const Switched&) = delete;
+};
+
+}  // namespace
+
+std::span<const KnownBug> KnownBugs() { return kBugs; }
+
+Catch Hunt(Mutation mutation, uint64_t seeds_max) {
+  const Switched switched(mutation);
+  for (uint64_t seed = 1; seed <= seeds_max; ++seed) {
+    const Outcome outcome = Cluster(Scenario::FromSeed(seed)).Run();
+    if (!outcome.violations.empty()) return {true, seed, outcome.violations.front()};
+  }
+  return {};
+}
+
+}  // namespace shardmill::sim
