@@ -93,7 +93,8 @@ Result<> Train(const WorkerFlags& flags, const DaemonContext& daemon, WorkerMetr
   const DataSet train = SM_TRY(ReadIdxFolder(job.data.folder, DataPart::kTrain));
   const DataSet test = SM_TRY(ReadIdxFolder(job.data.folder, DataPart::kTest));
   const std::unique_ptr<NetworkModel> model = SM_TRY(MakeModel(job, train));
-  Batches batches(train, {job.job.seed, flags.rank, job.cluster.workers, job.data.batch_size});
+  Batches batches(
+      train, {job.job.seed, flags.rank, job.cluster.workers, job.data.batch_size, job.data.scheme});
   std::unique_ptr<LocalSteps> local;
   if (job.policy.exchange == Exchange::kParameters) {
     local = SM_TRY(LocalSteps::Make(job.optimizer.ToUpdate(), job.cluster.workers));

@@ -56,6 +56,12 @@ constexpr std::array<Named<RateShape>, 4> kSchedules = {{
     {RateShape::kCosine, "cosine"},
 }};
 constexpr std::array<Named<DataFormat>, 1> kFormats = {{{DataFormat::kIdx, "idx"}}};
+constexpr std::array<Named<DataScheme>, 4> kSchemes = {{
+    {DataScheme::kContiguous, "contiguous"},
+    {DataScheme::kRoundRobin, "round_robin"},
+    {DataScheme::kRandom, "random"},
+    {DataScheme::kOverlap, "overlap"},
+}};
 constexpr std::array<Named<LayerType>, 2> kLayerTypes = {{
     {LayerType::kFlatten, "flatten"},
     {LayerType::kAffine, "affine"},
@@ -346,6 +352,9 @@ void DataOptions::Declare(Section& section) {
   section.Number("batch_size", &batch_size,
                  {.at_least = 1, .at_most = uint64_t{1} << 20, .unit = "samples"},
                  "Samples of one worker in one step.");
+  section.Choice("scheme", &scheme, kSchemes,
+                 "Which samples a worker goes through in an epoch: a piece of the file, every "
+                 "n-th of n workers, a part dealt anew each epoch, or all. Shuffled in each.");
 }
 
 void LayerOptions::Declare(Section& section) {

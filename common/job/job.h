@@ -8,6 +8,7 @@
 
 #include "common/config/load.h"
 #include "common/config/schema.h"
+#include "common/data_scheme.h"
 #include "common/result.h"
 #include "common/view.h"
 
@@ -104,11 +105,12 @@ struct OptimizerOptions {
 
 enum class DataFormat : uint8_t { kIdx };
 
-// [data]: what is read, from where, and in batches of which size.
+// [data]: what is read, from where, by which worker, and in batches of which size.
 struct DataOptions {
   DataFormat format = DataFormat::kIdx;
   std::string folder;
   uint32_t batch_size = 64;
+  DataScheme scheme = DataScheme::kRandom;
 
   void Declare(config::Section& section);
 };

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <iterator>
 #include <memory>
+#include <set>
 #include <sstream>
 #include <string>
 #include <utility>
@@ -118,6 +119,16 @@ TEST(KeysTest, OnNonfiniteSaysWhatBecomesOfAGradientThatIsNoNumber) {
 
 TEST(KeysTest, BatchSizeAndEpochsMakeTheSteps) {
   EXPECT_EQ(At(TrainWith({"data.batch_size=50", "train.epochs=3"}), "steps"), 3 * 20);
+}
+
+TEST(KeysTest, SchemeSaysWhichRowsAWorkerSees) {
+  std::set<double> checksums;
+  for (const std::string scheme : {"contiguous", "round_robin", "random", "overlap"}) {
+    const JsonValue result = TrainWith({"data.scheme=" + scheme});
+    // Only where they overlap does each of the two workers go through all rows.
+    EXPECT_EQ(At(result, "steps"), scheme == "overlap" ? 100 : 50) << scheme;
+    EXPECT_TRUE(checksums.insert(Checksum(result)).second) << scheme;
+  }
 }
 
 TEST(KeysTest, MetricsAreThoseAskedFor) {

@@ -1,7 +1,6 @@
 #include "worker/data/batches.h"
 
 #include <algorithm>
-#include <numeric>
 #include <span>
 #include <utility>
 
@@ -29,20 +28,43 @@ uint64_t PartBegin(uint64_t rows, uint64_t rank, uint64_t workers) {
 Batches::Batches(const DataSet& data, const BatchPlan& plan)
     : data_(data),
       plan_(plan),
-      begin_(PartBegin(data.rows, plan.rank, plan.workers)),
-      end_(PartBegin(data.rows, uint64_t{plan.rank} + 1, plan.workers)),
-      steps_per_epoch_(RoundedUp(RoundedUp(data.rows, plan.workers), plan.batch_rows)),
-      order_(data.rows) {
-  const uint64_t rows_max = std::min<uint64_t>(plan.batch_rows, end_ - begin_);
+      deal_(DealOf(data.rows, plan)),
+      steps_per_epoch_(StepsPerEpoch(data.rows, plan)),
+      order_(deal_.rows) {
+  const uint64_t rows_max = std::min<uint64_t>(plan.batch_rows, deal_.end - deal_.begin);
   inputs_.resize(rows_max * data.row_size);
   labels_.resize(rows_max);
+}
+
+Batches::Deal Batches::DealOf(uint64_t rows, const BatchPlan& plan) {
+  const uint64_t begin = PartBegin(rows, plan.rank, plan.workers);
+  const uint64_t end = PartBegin(rows, uint64_t{plan.rank} + 1, plan.workers);
+  switch (plan.scheme) {
+    case DataScheme::kContiguous:
+      return {.first = begin, .rows = end - begin, .end = end - begin};
+    case DataScheme::kRoundRobin: {
+      const uint64_t own = rows > plan.rank ? RoundedUp(rows - plan.rank, plan.workers) : 0;
+      return {.first = plan.rank, .stride = plan.workers, .rows = own, .end = own};
+    }
+    case DataScheme::kRandom:
+      return {.rows = rows, .begin = begin, .end = end, .in_common = true};
+    case DataScheme::kOverlap:
+      return {.rows = rows, .end = rows};
+  }
+  SM_ASSERT(false);
+}
+
+// By the rank with most rows, so that all ranks make the same steps.
+uint64_t Batches::StepsPerEpoch(uint64_t rows, const BatchPlan& plan) {
+  const bool all = plan.scheme == DataScheme::kOverlap;
+  return RoundedUp(all ? rows : RoundedUp(rows, plan.workers), plan.batch_rows);
 }
 
 Batch Batches::At(uint64_t epoch, uint64_t step) {
   SM_ASSERT(step < steps_per_epoch_);
   Shuffle(epoch);
-  const uint64_t first = std::min(begin_ + step * plan_.batch_rows, end_);
-  const uint64_t count = std::min<uint64_t>(plan_.batch_rows, end_ - first);
+  const uint64_t first = std::min(deal_.begin + step * plan_.batch_rows, deal_.end);
+  const uint64_t count = std::min<uint64_t>(plan_.batch_rows, deal_.end - first);
   const uint64_t row_size = data_.row_size;
   for (uint64_t index = 0; index < count; ++index) {
     const uint64_t row = order_[first + index];
@@ -60,8 +82,11 @@ Batch Batches::At(uint64_t epoch, uint64_t step) {
 // By Fisher and Yates, from the order of the file, so that no epoch depends on the one before.
 void Batches::Shuffle(uint64_t epoch) {
   if (shuffled_epoch_ == epoch) return;
-  std::iota(order_.begin(), order_.end(), 0U);
-  Rng rng(Mix(Mix(plan_.seed ^ kShuffling) + epoch));
+  for (size_t index = 0; index < order_.size(); ++index) {
+    order_[index] = static_cast<uint32_t>(deal_.first + index * deal_.stride);
+  }
+  const uint64_t chance = Mix(Mix(plan_.seed ^ kShuffling) + epoch);
+  Rng rng(deal_.in_common ? chance : Mix(chance + plan_.rank));
   for (size_t left = order_.size(); left > 1; --left) {
     std::swap(order_[left - 1], order_[rng.Below(left)]);
   }

@@ -42,6 +42,7 @@ TEST(JobTest, HasDefaultsForAllButDataAndLayers) {
   EXPECT_EQ(options.cluster.Shards(), 1U);
   EXPECT_EQ(options.cluster.start_timeout, seconds(60));
   EXPECT_EQ(options.policy.mode, PolicyMode::kSync);
+  EXPECT_EQ(options.data.scheme, DataScheme::kRandom);
   EXPECT_EQ(options.network.unit_bytes, uint64_t{1} << 20);
   EXPECT_EQ(options.network.step_timeout, std::chrono::minutes(5));
   EXPECT_EQ(options.model.metrics, std::vector<std::string>{"accuracy"});
@@ -65,7 +66,8 @@ TEST(JobTest, ReadsEachKeyIntoItsOwnField) {
        "cluster.workers=5", "cluster.coordinator=localhost:6", "cluster.host=127.0.0.7",
        "cluster.insecure=true", "cluster.server_port=8", "cluster.start_timeout=9s",
        "cluster.lease=10s", "optimizer.learning_rate=0.25", "data.folder=c", "data.batch_size=11",
-       "model.metrics=[\"loss\"]", "train.epochs=12", "train.report_every=13"});
+       "data.scheme=overlap", "model.metrics=[\"loss\"]", "train.epochs=12",
+       "train.report_every=13"});
   EXPECT_EQ(options.job.name, "a");
   EXPECT_EQ(options.job.seed, 2U);
   EXPECT_EQ(options.job.runs, "b");
@@ -82,6 +84,7 @@ TEST(JobTest, ReadsEachKeyIntoItsOwnField) {
   EXPECT_EQ(options.optimizer.learning_rate, 0.25);
   EXPECT_EQ(options.data.folder, "c");
   EXPECT_EQ(options.data.batch_size, 11U);
+  EXPECT_EQ(options.data.scheme, DataScheme::kOverlap);
   EXPECT_EQ(options.model.metrics, std::vector<std::string>{"loss"});
   EXPECT_EQ(options.train.epochs, 12U);
   EXPECT_EQ(options.train.report_every, 13U);

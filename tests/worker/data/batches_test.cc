@@ -3,6 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
+#include <set>
+#include <tuple>
 #include <vector>
 
 namespace shardmill {
@@ -23,8 +26,10 @@ DataSet CountedRows(uint32_t rows) {
   return data;
 }
 
-std::vector<uint32_t> Epoch(Batches& batches, uint64_t epoch) {
-  std::vector<uint32_t> rows;
+using Rows = std::vector<uint32_t>;
+
+Rows Epoch(Batches& batches, uint64_t epoch) {
+  Rows rows;
   for (uint64_t step = 0; step < batches.steps_per_epoch(); ++step) {
     const Batch batch = batches.At(epoch, step);
     rows.insert(rows.end(), batch.labels.begin(), batch.labels.end());
@@ -32,18 +37,37 @@ std::vector<uint32_t> Epoch(Batches& batches, uint64_t epoch) {
   return rows;
 }
 
+Rows Sorted(Rows rows) {
+  std::sort(rows.begin(), rows.end());
+  return rows;
+}
+
+// In each epoch the plan's rank has these rows and no others.
+void ExpectOwned(uint32_t rows, const BatchPlan& plan, const Rows& owned) {
+  const DataSet data = CountedRows(rows);
+  Batches batches(data, plan);
+  for (uint64_t epoch = 0; epoch < 4; ++epoch) {
+    EXPECT_EQ(Sorted(Epoch(batches, epoch)), owned) << "rank " << plan.rank << " epoch " << epoch;
+  }
+}
+
 struct Sizes {
   uint32_t rows, workers, batch_rows;
 };
 
-class BatchesSizesTest : public testing::TestWithParam<Sizes> {};
+constexpr std::array kDisjoint = {DataScheme::kContiguous, DataScheme::kRoundRobin,
+                                  DataScheme::kRandom};
+constexpr std::array kSchemes = {DataScheme::kContiguous, DataScheme::kRoundRobin,
+                                 DataScheme::kRandom, DataScheme::kOverlap};
+
+class BatchesSizesTest : public testing::TestWithParam<std::tuple<DataScheme, Sizes>> {};
 
 TEST_P(BatchesSizesTest, GiveAllRanksTogetherEachRowOnceAnEpoch) {
-  const Sizes sizes = GetParam();
+  const auto [scheme, sizes] = GetParam();
   const DataSet data = CountedRows(sizes.rows);
   std::vector<int> seen(sizes.rows);
   for (uint32_t rank = 0; rank < sizes.workers; ++rank) {
-    Batches batches(data, {7, rank, sizes.workers, sizes.batch_rows});
+    Batches batches(data, {7, rank, sizes.workers, sizes.batch_rows, scheme});
     const uint32_t part = (sizes.rows + sizes.workers - 1) / sizes.workers;
     EXPECT_EQ(batches.steps_per_epoch(), (part + sizes.batch_rows - 1) / sizes.batch_rows);
     for (uint64_t step = 0; step < batches.steps_per_epoch(); ++step) {
@@ -62,9 +86,58 @@ TEST_P(BatchesSizesTest, GiveAllRanksTogetherEachRowOnceAnEpoch) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Sizes, BatchesSizesTest,
-                         testing::Values(Sizes{1, 1, 1}, Sizes{12, 3, 2}, Sizes{13, 3, 2},
-                                         Sizes{101, 7, 8}, Sizes{5, 2, 2}, Sizes{3, 5, 4},
-                                         Sizes{64, 1, 100}));
+                         testing::Combine(testing::ValuesIn(kDisjoint),
+                                          testing::Values(Sizes{1, 1, 1}, Sizes{12, 3, 2},
+                                                          Sizes{13, 3, 2}, Sizes{101, 7, 8},
+                                                          Sizes{5, 2, 2}, Sizes{3, 5, 4},
+                                                          Sizes{64, 1, 100})));
+
+// 11 rows over 3 ranks do not come out even; 2 rows leave a rank without any.
+TEST(BatchesTest, GiveARankItsPieceOfTheFileForGood) {
+  const Rows pieces[] = {{0, 1, 2}, {3, 4, 5, 6}, {7, 8, 9, 10}};
+  const Rows few[] = {{}, {0}, {1}};
+  for (uint32_t rank = 0; rank < 3; ++rank) {
+    ExpectOwned(11, {7, rank, 3, 2, DataScheme::kContiguous}, pieces[rank]);
+    ExpectOwned(2, {7, rank, 3, 2, DataScheme::kContiguous}, few[rank]);
+  }
+}
+
+TEST(BatchesTest, GiveARankEveryRowOfItsRoundForGood) {
+  const Rows rounds[] = {{0, 3, 6, 9}, {1, 4, 7, 10}, {2, 5, 8}};
+  const Rows few[] = {{0}, {1}, {}};
+  for (uint32_t rank = 0; rank < 3; ++rank) {
+    ExpectOwned(11, {7, rank, 3, 2, DataScheme::kRoundRobin}, rounds[rank]);
+    ExpectOwned(2, {7, rank, 3, 2, DataScheme::kRoundRobin}, few[rank]);
+  }
+}
+
+TEST(BatchesTest, GiveEachRankAllRowsInAnOrderOfItsOwnWhereTheyOverlap) {
+  const DataSet data = CountedRows(50);
+  std::set<Rows> orders;
+  for (uint32_t rank = 0; rank < 3; ++rank) {
+    const BatchPlan plan{7, rank, 3, 8, DataScheme::kOverlap};
+    ExpectOwned(50, plan, data.labels);
+    Batches batches(data, plan);
+    EXPECT_EQ(batches.steps_per_epoch(), 7U);
+    for (uint64_t epoch = 0; epoch < 3; ++epoch) orders.insert(Epoch(batches, epoch));
+  }
+  EXPECT_EQ(orders.size(), 9U);
+}
+
+// Written down before there were other schemes: a job of that time must train as it did.
+TEST(BatchesTest, AreDealtAtRandomAsTheyWereFromTheFirstDay) {
+  const DataSet data = CountedRows(11);
+  Batches first(data, {7, 0, 2, 3});
+  Batches second(data, {7, 1, 2, 3});
+  EXPECT_EQ(Epoch(first, 4), (Rows{4, 5, 2, 0, 9}));
+  EXPECT_EQ(Epoch(second, 4), (Rows{7, 10, 3, 6, 8, 1}));
+}
+
+TEST(BatchesTest, AreDealtToOtherRanksAnewEachEpochAtRandom) {
+  const DataSet data = CountedRows(50);
+  Batches batches(data, {7, 1, 3, 8});
+  EXPECT_NE(Sorted(Epoch(batches, 0)), Sorted(Epoch(batches, 1)));
+}
 
 TEST(BatchesTest, AreEmptyForARankThatHasNothingLeft) {
   const DataSet data = CountedRows(5);
@@ -77,23 +150,27 @@ TEST(BatchesTest, AreEmptyForARankThatHasNothingLeft) {
 
 TEST(BatchesTest, ComeInAnotherOrderInAnotherEpochAndUnderAnotherSeed) {
   const DataSet data = CountedRows(50);
-  Batches batches(data, {7, 0, 1, 8});
-  Batches other_seed(data, {8, 0, 1, 8});
-  EXPECT_NE(Epoch(batches, 0), Epoch(batches, 1));
-  EXPECT_NE(Epoch(batches, 0), Epoch(other_seed, 0));
-  EXPECT_NE(Epoch(batches, 0), data.labels);
+  for (const DataScheme scheme : kSchemes) {
+    Batches batches(data, {7, 0, 1, 8, scheme});
+    Batches other_seed(data, {8, 0, 1, 8, scheme});
+    EXPECT_NE(Epoch(batches, 0), Epoch(batches, 1));
+    EXPECT_NE(Epoch(batches, 0), Epoch(other_seed, 0));
+    EXPECT_NE(Epoch(batches, 0), data.labels);
+  }
 }
 
 TEST(BatchesTest, AreTheSameForTheSameArgumentsWhateverCameBefore) {
   const DataSet data = CountedRows(50);
-  Batches one(data, {7, 1, 3, 8});
-  Batches two(data, {7, 1, 3, 8});
-  const std::vector<uint32_t> want = Epoch(one, 4);
-  two.At(9, 1);
-  two.At(0, 0);
-  EXPECT_EQ(Epoch(two, 4), want);
-  const Batch batch = two.At(4, 2);
-  EXPECT_TRUE(std::equal(batch.labels.begin(), batch.labels.end(), want.begin() + 16));
+  for (const DataScheme scheme : kSchemes) {
+    Batches one(data, {7, 1, 3, 8, scheme});
+    Batches two(data, {7, 1, 3, 8, scheme});
+    const Rows want = Epoch(one, 4);
+    two.At(9, 1);
+    two.At(0, 0);
+    EXPECT_EQ(Epoch(two, 4), want);
+    const Batch batch = two.At(4, 2);
+    EXPECT_TRUE(std::equal(batch.labels.begin(), batch.labels.end(), want.begin() + 16));
+  }
 }
 
 }  // namespace
