@@ -99,12 +99,16 @@ struct Adam {
 // exactly zero where the gradients do not outweigh l1.
 struct Ftrl {
   static constexpr uint32_t kSlots = 2;
+  // A schedule may end at zero. Below this nothing moves: one over the rate would not be a float.
+  static constexpr float kRateMin = 1e-30F;
   Ftrl(const UpdateSettings& settings, const UpdateTime& time)
-      : per_rate(1 / time.rate),
+      : still(time.rate < kRateMin),
+        per_rate(1 / std::max(time.rate, kRateMin)),
         beta(Narrow(settings.beta)),
         l1(Narrow(settings.l1)),
         l2(Narrow(settings.l2)) {}
   void operator()(float& p, float g, float& lean, float& squares) const {
+    if (still) return;
     const float before = std::sqrt(squares);
     squares += g * g;
     const float after = std::sqrt(squares);
@@ -112,6 +116,7 @@ struct Ftrl {
     const float over = std::max(std::abs(lean) - l1, 0.0F);
     p = -std::copysign(over, lean) / ((beta + after) * per_rate + l2);
   }
+  bool still;
   float per_rate, beta, l1, l2;
 };
 
