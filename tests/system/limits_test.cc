@@ -2,7 +2,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <fstream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -13,58 +12,15 @@
 #include "common/fresh_id.h"
 #include "common/net/messenger.h"
 #include "common/net/zmq_transport.h"
-#include "tests/system/launch.h"
+#include "tests/system/servers.h"
 
 namespace shardmill {
 namespace {
 
 constexpr std::chrono::seconds kPatience{60};
 
-// A coordinator and a server with so many workers missing, whom the test plays.
-class Servers final {
- public:
-  Servers(const std::string& policy, uint32_t workers) {
-    const std::vector<std::string> settings{
-        "cluster.shards_per_server=1", "cluster.workers=" + std::to_string(workers),
-        "policy.mode=" + policy, "network.unit_bytes=1MiB", "optimizer.learning_rate=1"};
-    const std::string job = WriteJob(1);
-    const auto start = [&](const std::string& name, const std::string& program,
-                           std::vector<std::string> arguments) {
-      arguments.insert(arguments.begin(), job);
-      for (const std::string& set : settings) arguments.insert(arguments.end(), {"--set", set});
-      return LaunchDaemon(name, program, std::move(arguments));
-    };
-    coordinator_ =
-        start("coordinator", "server/shardmill-coordinator", {"--listen", "127.0.0.1:0"});
-    address_ = coordinator_.where.address.substr(std::string("tcp://").size());
-    server_ = start("server", "server/shardmill-ps",
-                    {"--index", "0", "--set", "cluster.coordinator=" + address_});
-  }
-
-  SessionOptions OptionsOf(uint32_t rank) const {
-    SessionOptions options;
-    options.coordinator = address_;
-    options.rank = rank;
-    return options;
-  }
-  const std::string& address() const { return address_; }
-
-  // The server's memory now, in MiB.
-  uint64_t MemoryMiB() const {
-    std::ifstream file("/proc/" + std::to_string(server_.process->pid()) + "/statm");
-    uint64_t pages = 0;
-    file >> pages >> pages;
-    return pages / 256;
-  }
-
- private:
-  Daemon coordinator_;
-  Daemon server_;
-  std::string address_;
-};
-
 TEST(LimitsTest, AHundredChunksGoThroughAWindowOfSixtyFour) {
-  const Servers servers("sync", 1);
+  const Servers servers({"policy.mode=sync"}, 1);
   SessionOptions options = servers.OptionsOf(0);
   options.unit_bytes = 4096;
   options.window_bytes = 64 * options.unit_bytes;
@@ -153,7 +109,7 @@ class DeafReader final {
 };
 
 TEST(LimitsTest, AReaderThatNeverReadsLeavesTheServersMemoryUnderItsCap) {
-  const Servers servers("async", 2);
+  const Servers servers({"policy.mode=async"}, 2);
   DeafReader reader(servers.address(), 1);
   std::unique_ptr<Session> writer;
   std::thread opening([&] {
