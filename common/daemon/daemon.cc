@@ -5,6 +5,7 @@
 
 #include "common/config/environment.h"
 #include "common/config/print.h"
+#include "common/process/announce.h"
 #include "common/process/exit_code.h"
 
 namespace shardmill {
@@ -18,17 +19,36 @@ int Tell(std::string_view name, const Error& error) {
 
 }  // namespace
 
-int RunDaemon(const JobFlags& flags, std::string_view name,
-              const std::function<Result<>(const DaemonContext&)>& serve) {
+Result<> CheckFlags(const CoordinatorFlags&, const JobOptions&) { return {}; }
+
+Result<> CheckFlags(const ServerFlags& flags, const JobOptions& job) {
+  if (flags.index < job.cluster.servers) return {};
+  return Error{ErrorCode::kBadUsage,
+               "--index " + std::to_string(flags.index) + " is out of range: cluster.servers is " +
+                   std::to_string(job.cluster.servers) + ", and servers are counted from 0"};
+}
+
+Result<> CheckFlags(const WorkerFlags& flags, const JobOptions& job) {
+  if (flags.rank < job.cluster.workers) return {};
+  return Error{ErrorCode::kBadUsage,
+               "--rank " + std::to_string(flags.rank) + " is out of range: cluster.workers is " +
+                   std::to_string(job.cluster.workers) + ", and ranks are counted from 0"};
+}
+
+int RunDaemon(const JobFlags& flags, std::string_view name, const DaemonWork& work) {
   StopSource stop;
   const auto signals = SignalWatcher::Start(&stop);
   if (!signals.ok()) return Tell(name, signals.error());
   const auto job = LoadJob(flags.file, {flags.sets, config::ProcessEnvironment()});
   if (!job.ok()) return Tell(name, job.error());
-  std::fprintf(stderr, "%s", config::PrintToml(job.value().listing, true).c_str());
   const JobOptions& options = job.value().options;
+  if (const Result<> checked = work.check(options); !checked.ok()) {
+    return Tell(name, checked.error());
+  }
+  std::fprintf(stderr, "%s%.*s\n", config::PrintToml(job.value().listing, true).c_str(),
+               static_cast<int>(kOptionsEnd.size()), kOptionsEnd.data());
   const Log log(name, LogLevelNamed(options.log.level));
-  const Result<> served = serve({options, stop, log});
+  const Result<> served = work.serve({options, stop, log});
   if (!served.ok()) return Tell(name, served.error());
   const bool interrupted = stop.reason() == StopReason::kInterrupt;
   return static_cast<int>(interrupted ? ExitCode::kStopped : ExitCode::kDone);
