@@ -66,16 +66,20 @@ WireLimits WireLimitsOf(const JobOptions& job) {
   return limits;
 }
 
-std::vector<HttpRoute> DaemonRoutes(const Registry& registry,
-                                    std::function<std::string()> unready) {
+std::vector<HttpRoute> DaemonRoutes(const Registry& registry, std::function<std::string()> unready,
+                                    std::function<std::string()> pending) {
   std::vector<HttpRoute> routes;
   routes.push_back({"/livez", [](const HttpRequest&) { return HttpResponse{.body = "ok\n"}; }});
-  routes.push_back({"/readyz", [unready = std::move(unready)](const HttpRequest& request) {
-                      const std::string words = unready();
+  routes.push_back({"/readyz", [unready = std::move(unready),
+                                pending = std::move(pending)](const HttpRequest& request) {
+                      const std::string missing = unready();
                       HttpResponse response;
-                      response.status = words.empty() ? 200 : 503;
-                      response.body = words.empty() ? "ok\n" : "not ready\n";
-                      if (!words.empty() && request.Has("verbose")) response.body = words + "\n";
+                      response.status = missing.empty() ? 200 : 503;
+                      response.body = missing.empty() ? "ok\n" : "not ready\n";
+                      if (!request.Has("verbose")) return response;
+                      const std::string later = pending ? pending() : "";
+                      if (!missing.empty()) response.body = missing + "\n";
+                      if (missing.empty() && !later.empty()) response.body = "ok; " + later + "\n";
                       return response;
                     }});
   routes.push_back({"/metrics", [&registry](const HttpRequest&) {

@@ -56,8 +56,11 @@ int RunDaemon(const FlagsOr<Flags>& parsed, std::string_view name, Serve serve) 
 ZmqOptions TransportOptionsOf(const JobOptions& job);
 WireLimits WireLimitsOf(const JobOptions& job);
 
-// /livez, /readyz and /metrics. `unready` says what is not ready yet; empty: all is.
-std::vector<HttpRoute> DaemonRoutes(const Registry& registry, std::function<std::string()> unready);
+// /livez, /readyz and /metrics. `unready` says what is not ready yet; empty: all is. `pending`,
+// where there is one, says what a daemon that serves already still waits for; only ?verbose tells
+// it.
+std::vector<HttpRoute> DaemonRoutes(const Registry& registry, std::function<std::string()> unready,
+                                    std::function<std::string()> pending = nullptr);
 
 // Serves the routes where the job file says, or nothing (null) where it says no.
 Result<std::unique_ptr<HttpServer>> StartHttp(const JobOptions& job, std::vector<HttpRoute> routes);
