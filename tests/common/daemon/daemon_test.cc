@@ -9,7 +9,8 @@ HttpResponse Readyz(const std::string& missing, const std::string& pending, bool
   const Registry registry;
   const auto routes = DaemonRoutes(
       registry, [missing] { return missing; }, [pending] { return pending; });
-  HttpRequest request{.path = "/readyz"};
+  HttpRequest request;
+  request.path = "/readyz";
   if (verbose) request.parameters.emplace_back("verbose");
   for (const HttpRoute& route : routes) {
     if (route.path == request.path) return route.handler(request);
@@ -35,10 +36,10 @@ TEST(DaemonTest, ChecksRanksAndIndicesAgainstTheJob) {
   JobOptions job;
   job.cluster.workers = 2;
   job.cluster.servers = 3;
-  EXPECT_TRUE(CheckFlags(WorkerFlags{.rank = 1}, job).ok());
-  EXPECT_EQ(CheckFlags(WorkerFlags{.rank = 2}, job).error().code, ErrorCode::kBadUsage);
-  EXPECT_TRUE(CheckFlags(ServerFlags{.index = 2}, job).ok());
-  EXPECT_EQ(CheckFlags(ServerFlags{.index = 3}, job).error().code, ErrorCode::kBadUsage);
+  EXPECT_TRUE(CheckFlags(WorkerFlags{.job = {}, .rank = 1}, job).ok());
+  EXPECT_EQ(CheckFlags(WorkerFlags{.job = {}, .rank = 2}, job).error().code, ErrorCode::kBadUsage);
+  EXPECT_TRUE(CheckFlags(ServerFlags{.job = {}, .index = 2}, job).ok());
+  EXPECT_EQ(CheckFlags(ServerFlags{.job = {}, .index = 3}, job).error().code, ErrorCode::kBadUsage);
 }
 
 }  // namespace
