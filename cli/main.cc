@@ -5,6 +5,7 @@
 #include <iostream>
 #include <variant>
 
+#include "cli/audit_command.h"
 #include "cli/config_command.h"
 #include "cli/console.h"
 #include "cli/status_command.h"
@@ -40,6 +41,7 @@ struct Runner {
   const Console& console;
 
   Result<> operator()(const TrainFlags& flags) const { return Train(flags, console); }
+  Result<> operator()(const AuditFlags& flags) const { return RunAudit(flags, console); }
   Result<> operator()(const StatusFlags& flags) const { return RunStatus(flags, console); }
   Result<> operator()(const ConfigCheckFlags& flags) const {
     return RunConfigCheck(flags, console);

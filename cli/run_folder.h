@@ -16,6 +16,11 @@ struct RunRecord {
   std::string http = {};         // "127.0.0.1:4712".
 };
 
+// What else a run's folder holds.
+inline constexpr const char* kJobFile = "job.toml";        // Every key in effect.
+inline constexpr const char* kResultFile = "result.json";  // Of a run that has ended well.
+inline constexpr const char* kTraceFolder = "trace";       // Of a recorded run.
+
 // "20261121T034100Z": now, in UTC.
 std::string UtcStamp();
 

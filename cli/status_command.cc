@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cli/run_folder.h"
+#include "cli/table.h"
 #include "cli/train_result.h"
 #include "common/config/text.h"
 #include "common/http/http_client.h"
@@ -17,27 +18,6 @@ namespace {
 constexpr std::chrono::milliseconds kTimeout{2'000};
 constexpr size_t kRunsTriedMax = 20;  // Old runs are many, and none of them answers.
 constexpr double kSilentShownSeconds = 2;
-
-using Row = std::vector<std::string>;
-
-// Columns as wide as their widest cell; the last is as wide as it is.
-std::string Align(const std::vector<Row>& rows) {
-  std::vector<size_t> widths;
-  for (const Row& row : rows) {
-    widths.resize(std::max(widths.size(), row.size()));
-    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
-  }
-  std::string text;
-  for (const Row& row : rows) {
-    std::string line;
-    for (size_t i = 0; i < row.size(); ++i) {
-      line += row[i] + std::string(widths[i] - row[i].size() + 2, ' ');
-    }
-    line.erase(line.find_last_not_of(' ') + 1);
-    text += line + "\n";
-  }
-  return text;
-}
 
 std::string MetricsWords(const JobStatus::Worker& worker) {
   std::string words;
@@ -102,14 +82,15 @@ std::string DescribeStatus(const JobStatus& status) {
   std::string text(NameOf(status.state));
   if (!status.words.empty()) text += ": " + status.words;
   text += "\npolicy " + PolicyWords(status) + ", view " + std::to_string(status.view) + "\n\n";
-  std::vector<Row> rows = {{"rank", "state", "epoch", "step", "samples/s", "staleness", "metrics"}};
+  std::vector<TableRow> rows = {
+      {"rank", "state", "epoch", "step", "samples/s", "staleness", "metrics"}};
   for (const JobStatus::Worker& worker : status.workers) {
     rows.push_back({std::to_string(worker.rank), StateWords(worker), std::to_string(worker.epoch),
                     FormatCount(static_cast<double>(worker.step)),
                     worker.seconds > 0 ? FormatCount(worker.samples / worker.seconds) : "-",
                     std::to_string(worker.staleness_max), MetricsWords(worker)});
   }
-  text += Align(rows) + "\n";
+  text += AlignTable(rows) + "\n";
   rows = {{"shard", "closed", "version", "units", "held", "staleness", "waiting for", "endpoint"}};
   for (const JobStatus::Shard& shard : status.shards) {
     rows.push_back({std::to_string(shard.id), FormatCount(static_cast<double>(shard.closed)),
@@ -119,7 +100,7 @@ std::string DescribeStatus(const JobStatus& status) {
                     WaitingWords(status, shard),
                     shard.endpoint.empty() ? "not there yet" : shard.endpoint});
   }
-  text += Align(rows);
+  text += AlignTable(rows);
   if (status.state == JobStatus::State::kDone) {
     text += "\nlost " + std::to_string(status.lost) + ", duplicated " +
             std::to_string(status.duplicated) + "\n";

@@ -9,6 +9,7 @@
 #include "cli/progress.h"
 #include "cli/run_folder.h"
 #include "cli/train_result.h"
+#include "common/config/print.h"
 #include "common/http/http_client.h"
 #include "common/job/job.h"
 #include "common/process/exit_code.h"
@@ -101,7 +102,7 @@ class Training final {
   Result<> Tell(const JobStatus& status) {
     const TrainResult result = ResultOf(job_.options, status);
     const std::string json = ToJson(result);
-    SM_TRY(WriteTextFile(folder_ + "/result.json", json + "\n"));
+    SM_TRY(WriteTextFile(folder_ + "/" + kResultFile, json + "\n"));
     std::ostream& people = flags_.json ? console_.err : console_.out;
     if (!flags_.json || !flags_.quiet) {
       people << DescribeResult(result) << "\n" << std::flush;
@@ -139,6 +140,12 @@ Result<> RunTrain(const TrainFlags& flags, const Console& console, const StopSou
   cluster.workers = job.options.cluster.workers;
   cluster.folder = SM_TRY(MakeRunFolder(job.options.job.runs, job.options.job.name, UtcStamp()));
   std::string folder = cluster.folder;
+  if (flags.record) {
+    cluster.job.sets.push_back("trace.folder=" + folder + "/" + kTraceFolder);
+    job = SM_TRY(LoadJob(cluster.job.file, {cluster.job.sets, console.environment}));
+  }
+  // All that the run was made of, wherever it came from: what a replay goes by.
+  SM_TRY(WriteTextFile(folder + "/" + kJobFile, config::PrintToml(job.listing, false)));
   Training training(flags, console, stop, std::move(job), std::move(folder), std::move(cluster));
   return training.Run();
 }

@@ -43,6 +43,8 @@ Result<Agents> MakeAgents(uint32_t index, const DaemonContext& daemon, ZmqContex
     options.bind = "tcp://" + job.cluster.host + ":" + (port == 0 ? "*" : std::to_string(port + i));
     options.coordinator = ParseAddress(job.cluster.coordinator)->Endpoint();
     options.limits = WireLimitsOf(job);
+    options.trace_folder = job.trace.folder;
+    options.workers = job.cluster.workers;
     agents.push_back(SM_TRY(
         ShardAgent::Make(options, std::make_unique<ZmqTransport>(context, TransportOptionsOf(job)),
                          clock, registry, daemon.log)));

@@ -54,7 +54,7 @@ struct ShardCounters {
 class ShardObserver {
  public:
   virtual ~ShardObserver() = default;
-  virtual void TookView(const View& view) = 0;
+  virtual void TookView(JobId job, const View& view) = 0;
   virtual void Applied(const LogEntry& entry) = 0;
   // `reader`: the process that asked.
   virtual void Served(const Pull& pull, BootId reader, const Pulled& answer) = 0;

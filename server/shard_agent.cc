@@ -11,20 +11,27 @@ Result<std::unique_ptr<ShardAgent>> ShardAgent::Make(const Options& options,
   ShardOptions shard_options = options.shard;
   shard_options.endpoint = SM_TRY(transport->Bind(options.bind));
   shard_options.coordinator = SM_TRY(transport->Connect(options.coordinator));
-  std::unique_ptr<Shard> shard = SM_TRY(Shard::Make(shard_options));
-  return std::unique_ptr<ShardAgent>(new ShardAgent(
-      shard_options.id, shard_options.endpoint, std::move(transport), options.limits,
-      std::move(shard), shard_options, clock, MakeMetrics(shard_options.id, registry), log));
+  std::unique_ptr<TraceWriter> trace;
+  if (!options.trace_folder.empty()) {
+    trace = SM_TRY(TraceWriter::Make(options.trace_folder, shard_options.id, options.workers, log));
+  }
+  std::unique_ptr<Shard> shard = SM_TRY(Shard::Make(shard_options, trace.get()));
+  return std::unique_ptr<ShardAgent>(
+      new ShardAgent(shard_options.id, shard_options.endpoint, std::move(transport), options.limits,
+                     std::move(trace), std::move(shard), shard_options, clock,
+                     MakeMetrics(shard_options.id, registry), log));
 }
 
 ShardAgent::ShardAgent(ShardId id, std::string endpoint, std::unique_ptr<Transport> transport,
-                       const WireLimits& limits, std::unique_ptr<Shard> shard,
-                       const ShardOptions& options, const Clock& clock, const Metrics& metrics,
-                       const Log& log)
+                       const WireLimits& limits, std::unique_ptr<TraceWriter> trace,
+                       std::unique_ptr<Shard> shard, const ShardOptions& options,
+                       const Clock& clock, const Metrics& metrics, const Log& log)
     : id_(id),
       endpoint_(std::move(endpoint)),
       transport_(std::move(transport)),
       messenger_(*transport_, limits),
+      clock_(clock),
+      trace_(std::move(trace)),
       shard_(std::move(shard)),
       coordinator_(options.coordinator),
       pump_(*shard_, messenger_, clock, log),
@@ -47,6 +54,8 @@ ShardAgent::Metrics ShardAgent::MakeMetrics(ShardId id, Registry& registry) {
                         labels),
       registry.AddGauge("shardmill_parked_pulls", "Pulls that wait for slower workers.", labels),
       registry.AddGauge("shardmill_staleness_rounds_max", "Largest staleness served.", labels),
+      registry.AddCounter("shardmill_trace_lost_events_total",
+                          "Events that the trace lacks because it could not be written.", labels),
   };
 }
 
@@ -56,6 +65,7 @@ Result<> ShardAgent::Run(const StopSource& stop) {
   Result<> result;
   while (!stop.requested()) {
     result = pump_.Turn(kPoll);
+    if (trace_ != nullptr) trace_->Tick(clock_.Now());
     Publish();
     if (!result.ok()) break;
     if (shard_->failure()) {
@@ -66,6 +76,7 @@ Result<> ShardAgent::Run(const StopSource& stop) {
       break;
     }
   }
+  if (trace_ != nullptr) trace_->Close();
   return result;
 }
 
@@ -91,6 +102,7 @@ void ShardAgent::Publish() {
   metrics_.held_bytes.Set(static_cast<double>(beat.held_bytes));
   metrics_.parked_pulls.Set(static_cast<double>(beat.parked_pulls));
   metrics_.staleness_max.Set(static_cast<double>(beat.staleness_max));
+  if (trace_ != nullptr) metrics_.trace_lost.Add(trace_->lost() - metrics_.trace_lost.value());
 }
 
 }  // namespace shardmill

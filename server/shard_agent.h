@@ -14,6 +14,7 @@
 #include "common/result.h"
 #include "server/pump.h"
 #include "server/shard.h"
+#include "server/trace_writer.h"
 
 namespace shardmill {
 
@@ -27,6 +28,8 @@ class ShardAgent final {
     std::string bind;         // tcp://HOST:PORT
     std::string coordinator;  // tcp://HOST:PORT
     WireLimits limits;
+    std::string trace_folder = {};  // Empty: no trace.
+    uint32_t workers = 0;           // Of the job; for the trace.
   };
 
   static Result<std::unique_ptr<ShardAgent>> Make(const Options& options,
@@ -54,11 +57,13 @@ class ShardAgent final {
     Gauge& held_bytes;
     Gauge& parked_pulls;
     Gauge& staleness_max;
+    Counter& trace_lost;
   };
 
   ShardAgent(ShardId id, std::string endpoint, std::unique_ptr<Transport> transport,
-             const WireLimits& limits, std::unique_ptr<Shard> shard, const ShardOptions& options,
-             const Clock& clock, const Metrics& metrics, const Log& log);
+             const WireLimits& limits, std::unique_ptr<TraceWriter> trace,
+             std::unique_ptr<Shard> shard, const ShardOptions& options, const Clock& clock,
+             const Metrics& metrics, const Log& log);
 
   static Metrics MakeMetrics(ShardId id, Registry& registry);
   void Publish();
@@ -67,6 +72,8 @@ class ShardAgent final {
   std::string endpoint_;
   std::unique_ptr<Transport> transport_;
   Messenger messenger_;
+  const Clock& clock_;
+  std::unique_ptr<TraceWriter> trace_;  // None: no trace. The shard tells it what it does.
   std::unique_ptr<Shard> shard_;
   PeerId coordinator_;
   Pump<Shard> pump_;

@@ -66,7 +66,7 @@ std::string Shard::TakeView(const View& view) {
     std::string problem = AddTable(place);
     if (!problem.empty()) return problem;
   }
-  if (observer_ != nullptr) observer_->TookView(view_);
+  if (observer_ != nullptr) observer_->TookView(job_, view_);
   return "";
 }
 

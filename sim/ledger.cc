@@ -30,7 +30,7 @@ class Ledger::Observer final : public ShardObserver {
  public:
   Observer(Ledger& ledger, ShardId shard) : ledger_(ledger), shard_(shard) {}
 
-  void TookView(const View& /*view*/) override {}
+  void TookView(JobId /*job*/, const View& /*view*/) override {}
   void Applied(const LogEntry& entry) override { ledger_.SawApplied(shard_, entry); }
   void Served(const Pull& pull, BootId reader, const Pulled& answer) override {
     ledger_.served_.insert({shard_.value, reader.value, pull.pull, Checksum(answer)});

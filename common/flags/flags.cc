@@ -96,6 +96,15 @@ FlagsOr<T> Parse(CLI::App* app, std::vector<std::string> arguments, T* flags) tr
   return FlagsEnd{static_cast<int>(ExitCode::kBadUsage), out.str() + err.str()};
 }
 
+void AddTraceCommands(CLI::App* app, AuditFlags* audit, CommandFlags* flags) {
+  CLI::App* audit_app =
+      app->add_subcommand("audit", "Prove from a recorded run's traces that it kept its policy");
+  audit_app->add_option("TRACE", audit->traces, "A run's folder, a folder of traces, or traces")
+      ->required();
+  audit_app->add_flag("--json", audit->json, "Print what was found as JSON");
+  audit_app->callback([=] { *flags = *audit; });
+}
+
 std::string CheckListen(std::string& text) {
   const std::optional<std::string> endpoint = ParseListen(text);
   if (!endpoint) return "must be HOST:PORT; port 0 takes any free one";
@@ -157,6 +166,7 @@ FlagsOr<WorkerFlags> ParseWorkerFlags(const std::vector<std::string>& arguments)
 FlagsOr<CommandFlags> ParseCommandFlags(const std::vector<std::string>& arguments) {
   TrainFlags train;
   StatusFlags status;
+  AuditFlags audit;
   ConfigCheckFlags check;
   ConfigPrintFlags print;
   CommandFlags flags;
@@ -168,6 +178,8 @@ FlagsOr<CommandFlags> ParseCommandFlags(const std::vector<std::string>& argument
   AddJob(train_app, &train.job);
   train_app->add_flag("--json", train.json, "End stdout with one line of JSON, the result");
   train_app->add_flag("--quiet", train.quiet, "Show no progress");
+  train_app->add_flag("--record", train.record,
+                      "Write what each shard did to the run's folder, for audit and replay");
   train_app->callback([&] { flags = train; });
 
   CLI::App* status_app = app.add_subcommand("status", "Say what a running job is doing");
@@ -180,6 +192,8 @@ FlagsOr<CommandFlags> ParseCommandFlags(const std::vector<std::string>& argument
       ->excludes(http);
   status_app->add_flag("--json", status.json, "Print what the coordinator says, as JSON");
   status_app->callback([&] { flags = status; });
+
+  AddTraceCommands(&app, &audit, &flags);
 
   CLI::App* config_app = app.add_subcommand("config", "Check or print a job file");
   config_app->require_subcommand(1);

@@ -37,6 +37,12 @@ struct TrainFlags {
   JobFlags job = {};
   bool json = false;
   bool quiet = false;
+  bool record = false;
+};
+
+struct AuditFlags {
+  std::vector<std::string> traces = {};  // Files and folders.
+  bool json = false;
 };
 
 struct StatusFlags {
@@ -56,8 +62,8 @@ struct ConfigPrintFlags {
 
 struct VersionFlags {};
 
-using CommandFlags =
-    std::variant<TrainFlags, StatusFlags, ConfigCheckFlags, ConfigPrintFlags, VersionFlags>;
+using CommandFlags = std::variant<TrainFlags, StatusFlags, AuditFlags, ConfigCheckFlags,
+                                  ConfigPrintFlags, VersionFlags>;
 
 // There is nothing to run: --help, --version (code 0, for stdout) or a mistake (code 2, for
 // stderr).

@@ -12,8 +12,8 @@
 #include "common/result.h"
 #include "common/view.h"
 
-// The job file: one struct a section, one declaration a key (in job.cc). A struct's initializers
-// are the defaults. Values that anybody may copy and read.
+// The job file: one struct a section, one declaration a key (in sections.cc). A struct's
+// initializers are the defaults. Values that anybody may copy and read.
 namespace shardmill {
 
 // [job]: what the run is called, where it writes, and its seed.
@@ -175,6 +175,13 @@ struct LogOptions {
   void Declare(config::Section& section);
 };
 
+// [trace]: the record of what each shard did.
+struct TraceOptions {
+  std::string folder;  // Empty: none is written.
+
+  void Declare(config::Section& section);
+};
+
 // All sections of a job file.
 struct JobOptions {
   GeneralOptions job;
@@ -187,6 +194,7 @@ struct JobOptions {
   NetworkOptions network;
   HttpOptions http;
   LogOptions log;
+  TraceOptions trace;
 
   // How the servers change a table that says nothing of its own.
   UpdateSettings ServerUpdate() const;

@@ -1,0 +1,363 @@
+// The keys of each section of a job file: default, range and reason, declared once.
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "common/config/text.h"
+#include "common/job/address.h"
+#include "common/job/job.h"
+
+namespace shardmill {
+namespace {
+
+using config::Named;
+using config::Section;
+using std::chrono::hours;
+using std::chrono::milliseconds;
+
+constexpr uint64_t kKiB = uint64_t{1} << 10;
+constexpr uint64_t kMiB = uint64_t{1} << 20;
+constexpr uint64_t kGiB = uint64_t{1} << 30;
+
+constexpr std::array<Named<PolicyMode>, 3> kPolicyModes = {{
+    {PolicyMode::kSync, "sync"},
+    {PolicyMode::kStale, "stale"},
+    {PolicyMode::kAsync, "async"},
+}};
+constexpr std::array<Named<Aggregate>, 3> kAggregates = {{
+    {Aggregate::kWeighted, "weighted"},
+    {Aggregate::kMean, "mean"},
+    {Aggregate::kSum, "sum"},
+}};
+constexpr std::array<Named<Exchange>, 2> kExchanges = {{
+    {Exchange::kGradients, "gradients"},
+    {Exchange::kParameters, "parameters"},
+}};
+constexpr std::array<Named<OnNonfinite>, 3> kOnNonfinite = {{
+    {OnNonfinite::kReject, "reject"},
+    {OnNonfinite::kSkip, "skip"},
+    {OnNonfinite::kAccept, "accept"},
+}};
+constexpr std::array<Named<OptimizerName>, 8> kOptimizers = {{
+    {OptimizerName::kSgd, "sgd"},
+    {OptimizerName::kMomentum, "momentum"},
+    {OptimizerName::kNesterov, "nesterov"},
+    {OptimizerName::kAdagrad, "adagrad"},
+    {OptimizerName::kRmsprop, "rmsprop"},
+    {OptimizerName::kAdam, "adam"},
+    {OptimizerName::kAdamw, "adamw"},
+    {OptimizerName::kFtrl, "ftrl"},
+}};
+constexpr std::array<Named<RateShape>, 4> kSchedules = {{
+    {RateShape::kConstant, "constant"},
+    {RateShape::kStep, "step"},
+    {RateShape::kPolynomial, "polynomial"},
+    {RateShape::kCosine, "cosine"},
+}};
+constexpr std::array<Named<DataFormat>, 1> kFormats = {{{DataFormat::kIdx, "idx"}}};
+constexpr std::array<Named<DataScheme>, 4> kSchemes = {{
+    {DataScheme::kContiguous, "contiguous"},
+    {DataScheme::kRoundRobin, "round_robin"},
+    {DataScheme::kRandom, "random"},
+    {DataScheme::kOverlap, "overlap"},
+}};
+constexpr std::array<Named<LayerType>, 2> kLayerTypes = {{
+    {LayerType::kFlatten, "flatten"},
+    {LayerType::kAffine, "affine"},
+}};
+constexpr std::array<Named<LossName>, 1> kLosses = {{
+    {LossName::kSoftmaxCrossEntropy, "softmax_cross_entropy"},
+}};
+
+template <class E, size_t kCount>
+std::string_view Lookup(const std::array<Named<E>, kCount>& names, E value) {
+  for (const Named<E>& named : names) {
+    if (named.value == value) return named.name;
+  }
+  SM_ASSERT(false);
+}
+
+bool IsJobName(std::string_view name) {
+  constexpr size_t kLengthMax = 64;  // It becomes part of a folder's name.
+  return !name.empty() && name.size() <= kLengthMax &&
+         std::all_of(name.begin(), name.end(), [](char c) {
+           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                  c == '-' || c == '_';
+         });
+}
+
+bool IsPath(std::string_view path) {
+  return !path.empty() && path.size() < 4096 && path.find('\0') == std::string_view::npos;
+}
+
+bool IsAddress(std::string_view text) { return ParseAddress(text).has_value(); }
+
+bool IsPathOrNone(std::string_view path) { return path.empty() || IsPath(path); }
+
+constexpr std::string_view kPathForm = "a path";
+constexpr std::string_view kHostForm = "a host name or number, without a port";
+
+}  // namespace
+
+std::string_view NameOf(PolicyMode mode) { return Lookup(kPolicyModes, mode); }
+std::string_view NameOf(OptimizerName name) { return Lookup(kOptimizers, name); }
+std::string_view NameOf(LayerType type) { return Lookup(kLayerTypes, type); }
+std::string_view NameOf(LossName name) { return Lookup(kLosses, name); }
+
+void GeneralOptions::Declare(Section& section) {
+  section.Text("name", &name, {.form = "1 to 64 letters, digits, - and _", .accepts = IsJobName},
+               "What the job is called; results go to a folder of this name and the time.");
+  section.Number("seed", &seed, {},
+                 "Start of all chance in the job: first weights and the order of samples.");
+  section.Text("runs", &runs, {.form = kPathForm, .accepts = IsPath},
+               "Folder in which each run of a job makes its own folder.");
+}
+
+void ClusterOptions::Declare(Section& section) {
+  section.Number("servers", &servers, {.at_least = 1, .at_most = 1024}, "Server processes.");
+  section.Number("shards_per_server", &shards_per_server, {.at_least = 1, .at_most = 64},
+                 "Shards in each server process, a thread each.");
+  section.Number("workers", &workers, {.at_least = 1, .at_most = 4096},
+                 "Worker processes; ranks go from 0 to one less.");
+  section.Text("coordinator", &coordinator,
+               {.form = "HOST:PORT or tcp://HOST:PORT", .accepts = IsAddress},
+               "Where the coordinator listens and all others find it.");
+  section.Text("host", &host, {.form = kHostForm, .accepts = IsHost},
+               "The address that servers and the coordinator listen at.");
+  section.Flag("insecure", &insecure,
+               "Allows a host other than loopback, although nothing on the wire is encrypted.");
+  section.Number("server_port", &server_port, {.at_most = 65535},
+                 "Shard i of a server listens at this port plus i; 0 takes any free port.");
+  section.Duration("start_timeout", &start_timeout,
+                   {.at_least = milliseconds(100), .at_most = hours(24)},
+                   "How long a process waits for the others before it gives up with exit code 4.");
+  section.Duration("lease", &lease, {.at_least = milliseconds(100), .at_most = hours(1)},
+                   "How long a silent worker keeps its rank.");
+  section.Require({"host", "insecure"}, [this]() -> std::string {
+    if (insecure || IsLoopback(host)) return "";
+    return "\"cluster.host\" is " + config::QuoteForMessage(host) +
+           ", which others can reach, and nothing on the wire is encrypted; keep to loopback "
+           "(\"127.0.0.1\") or set cluster.insecure = true on a network that you trust";
+  });
+  section.Require({"server_port", "shards_per_server"}, [this]() -> std::string {
+    if (server_port + shards_per_server <= 65536) return "";
+    return "\"cluster.server_port\" is " + std::to_string(server_port) + " and a server has " +
+           std::to_string(shards_per_server) + " shards; the last one's port is above 65535";
+  });
+}
+
+void PolicyOptions::Declare(Section& section) {
+  section.Choice("mode", &mode, kPolicyModes,
+                 "How far workers may run apart: not at all, by some steps, or freely.");
+  section.Number("staleness", &staleness, {.at_most = 1000, .unit = "steps"},
+                 "How many steps a worker may be ahead of the slowest.");
+  section.OnlyWith("staleness", "mode", "\"stale\"", [this] { return mode == PolicyMode::kStale; });
+  section.Choice("aggregate", &aggregate, kAggregates,
+                 "What the pushes of a round come to: their mean by samples, by workers, or "
+                 "their sum. Where pushes are applied one by one, each is a round of its own.");
+  section.Number("backups", &backups, {.at_most = 4095, .unit = "workers"},
+                 "So many of the workers are spare: a round closes without the slowest, whose "
+                 "pushes are discarded and counted.");
+  const auto sync = [this] { return mode == PolicyMode::kSync; };
+  section.OnlyWith("backups", "mode", "\"sync\"", sync);
+  section.Choice("exchange", &exchange, kExchanges,
+                 "What workers push: the gradient of each batch, or the parameters that they "
+                 "have stepped by themselves, to be averaged (with mode = \"sync\").");
+  section.Number("average_every", &average_every, {.at_most = 1'000'000, .unit = "batches"},
+                 "Batches between two averages; 0 averages once an epoch.");
+  section.OnlyWith("average_every", "exchange", "\"parameters\"",
+                   [this] { return exchange == Exchange::kParameters; });
+  section.Choice("on_nonfinite", &on_nonfinite, kOnNonfinite,
+                 "What becomes of a gradient with a NaN or an infinity in it: its worker ends, "
+                 "its step counts for nothing, or it is applied.");
+  section.Require({"mode", "exchange"}, [this, sync]() -> std::string {
+    if (exchange == Exchange::kGradients || sync()) return "";
+    return "\"policy.exchange\" is \"parameters\", which can be averaged only where rounds are "
+           "closed; set policy.mode = \"sync\"";
+  });
+  section.Require({"exchange", "aggregate"}, [this]() -> std::string {
+    if (exchange == Exchange::kGradients || aggregate != Aggregate::kSum) return "";
+    return "\"policy.aggregate\" is \"sum\", and a sum of parameters is no set of parameters; set "
+           "it to \"weighted\" or \"mean\"";
+  });
+}
+
+void OptimizerOptions::Declare(Section& section) {
+  section.Choice("name", &name, kOptimizers, "The rule by which gradients change parameters.");
+  DeclareFormula(section);
+  DeclareRate(section);
+}
+
+void OptimizerOptions::DeclareFormula(Section& section) {
+  using enum OptimizerName;
+  const auto only = [&](const char* key, const char* with, std::vector<OptimizerName> names) {
+    section.OnlyWith(key, "name", with, [this, names = std::move(names)] {
+      return std::ranges::find(names, name) != names.end();
+    });
+  };
+  section.Number("momentum", &momentum, {.at_least = 0, .at_most = 0.999999},
+                 "How much of its velocity a parameter keeps.");
+  only("momentum", "\"momentum\" or \"nesterov\"", {kMomentum, kNesterov});
+  section.Number("beta1", &beta1, {.at_least = 0, .at_most = 0.999999},
+                 "How much of the mean of gradients is kept.");
+  only("beta1", "\"adam\" or \"adamw\"", {kAdam, kAdamw});
+  section.Number("beta2", &beta2, {.at_least = 0, .at_most = 0.99999999},
+                 "How much of the mean of squared gradients is kept.");
+  only("beta2", "\"rmsprop\", \"adam\" or \"adamw\"", {kRmsprop, kAdam, kAdamw});
+  section.Number("epsilon", &epsilon, {.at_least = 0, .at_most = 1},
+                 "Keeps the division by small squares small.");
+  only("epsilon", "\"adagrad\", \"rmsprop\", \"adam\" or \"adamw\"",
+       {kAdagrad, kRmsprop, kAdam, kAdamw});
+  section.Number("beta", &beta, {.at_least = 0, .at_most = 1e6},
+                 "Keeps the first steps of ftrl small.");
+  only("beta", "\"ftrl\"", {kFtrl});
+  section.Number("l1", &l1, {.at_least = 0, .at_most = 1e6},
+                 "Pulls each parameter towards zero by so much; in ftrl, makes small ones zero.");
+  section.Number("l2", &l2, {.at_least = 0, .at_most = 1e6},
+                 "Pulls each parameter towards zero by so much of itself, as a part of the "
+                 "gradient.");
+  section.Number("weight_decay", &weight_decay, {.at_least = 0, .at_most = 1e6},
+                 "The same, beside the gradient: taken off in each step, times the rate.");
+  section.Number("clip_value", &clip_value, {.at_least = 0, .at_most = 1e30},
+                 "Bounds each element of the gradient that a round comes to; 0 does not.");
+  section.Number("clip_norm", &clip_norm, {.at_least = 0, .at_most = 1e30},
+                 "Bounds the length of each worker's own gradient over all parameters; 0 does "
+                 "not.");
+  section.Require({"name", "weight_decay"}, [this]() -> std::string {
+    if (name == kAdamw && weight_decay == 0) {
+      return "\"optimizer.name\" is \"adamw\" without a weight decay, which is \"adam\"; set "
+             "optimizer.weight_decay (0.01 is usual)";
+    }
+    if (name != kFtrl || weight_decay == 0) return "";
+    return "\"optimizer.weight_decay\" means nothing with optimizer.name = \"ftrl\"; use "
+           "optimizer.l2";
+  });
+}
+
+void OptimizerOptions::DeclareRate(Section& section) {
+  section.Number("learning_rate", &learning_rate, {.above = 0, .at_most = 1e6},
+                 "What a gradient is multiplied with before it is taken off.");
+  section.Choice("schedule", &schedule, kSchedules,
+                 "How the learning rate falls: not at all, in steps, by a power, or as a cosine.");
+  section.Number("warmup", &warmup, {.at_most = 1'000'000'000, .unit = "rounds"},
+                 "Rounds in which the rate first grows evenly from zero.");
+  const auto falls = [this] { return schedule != RateShape::kConstant; };
+  const char* const kFalling = "\"step\", \"polynomial\" or \"cosine\"";
+  section.Number("decay_rounds", &decay_rounds, {.at_most = 1'000'000'000'000, .unit = "rounds"},
+                 "Rounds between two steps of the fall, or of the whole fall.");
+  section.OnlyWith("decay_rounds", "schedule", kFalling, falls);
+  section.Number("decay_factor", &decay_factor, {.at_least = 0, .at_most = 1},
+                 "What is left of the rate after one step.");
+  section.OnlyWith("decay_factor", "schedule", "\"step\"",
+                   [this] { return schedule == RateShape::kStep; });
+  section.Number("decay_power", &decay_power, {.at_least = 0, .at_most = 100},
+                 "1 falls evenly; more falls faster at first.");
+  section.OnlyWith("decay_power", "schedule", "\"polynomial\"",
+                   [this] { return schedule == RateShape::kPolynomial; });
+  section.Number("end_rate", &end_rate, {.at_least = 0, .at_most = 1e6}, "Where the fall ends.");
+  section.OnlyWith("end_rate", "schedule", "\"polynomial\" or \"cosine\"", [this] {
+    return schedule == RateShape::kPolynomial || schedule == RateShape::kCosine;
+  });
+  section.Flag("scale_by_workers", &scale_by_workers,
+               "Multiplies the rate with the number of workers.");
+  section.Require({"schedule", "decay_rounds"}, [this, falls]() -> std::string {
+    if (!falls() || decay_rounds > 0) return "";
+    return "\"optimizer.decay_rounds\" is missing: it says over how many rounds the rate falls";
+  });
+}
+
+void DataOptions::Declare(Section& section) {
+  section.Choice("format", &format, kFormats,
+                 "How the files are written: \"idx\" is that of MNIST, gzip or not.");
+  section.Text("folder", &folder, {.form = kPathForm, .accepts = IsPathOrNone},
+               "The folder that holds the data set's files; shardmill-worker needs it.");
+  section.Number("batch_size", &batch_size,
+                 {.at_least = 1, .at_most = uint64_t{1} << 20, .unit = "samples"},
+                 "Samples of one worker in one step.");
+  section.Choice("scheme", &scheme, kSchemes,
+                 "Which samples a worker goes through in an epoch: a piece of the file, every "
+                 "n-th of n workers, a part dealt anew each epoch, or all. Shuffled in each.");
+}
+
+void LayerOptions::Declare(Section& section) {
+  section.Choice("type", &type, kLayerTypes,
+                 "\"flatten\" makes a sample one row; \"affine\" is weights and a bias.");
+  section.Demand("type");
+  section.Number("units", &units, {.at_least = 1, .at_most = uint64_t{1} << 24},
+                 "How many outputs; the inputs are inferred.");
+  section.Demand("units");
+  section.OnlyWith("units", "type", "\"affine\"", [this] { return type == LayerType::kAffine; });
+}
+
+void ModelOptions::Declare(Section& section) {
+  section.Choice("loss", &loss, kLosses, "What training makes small.");
+  section.Choices("metrics", &metrics, {"accuracy", "loss"},
+                  "What is measured on the test set at the end.");
+  section.Tables("layers", &layers,
+                 "The network, from the input to the loss; shardmill-worker needs it.");
+}
+
+void TrainOptions::Declare(Section& section) {
+  section.Number("epochs", &epochs, {.at_least = 1, .at_most = 1'000'000},
+                 "How often training goes through the data.");
+  section.Number("report_every", &report_every,
+                 {.at_least = 1, .at_most = 1'000'000, .unit = "steps"},
+                 "Steps of a worker between two reports of its progress.");
+}
+
+void NetworkOptions::Declare(Section& section) {
+  constexpr milliseconds kShortest{10};
+  section.Number("io_threads", &io_threads, {.at_least = 1, .at_most = 16},
+                 "Threads of a process that only move bytes.");
+  section.Size("unit_bytes", &unit_bytes,
+               {.at_least = 4 * kKiB, .at_most = 256 * kMiB, .multiple_of = 4},
+               "Largest payload of one message; longer vectors are cut.");
+  section.Size("window_bytes", &window_bytes, {.at_least = 4 * kKiB, .at_most = 64 * kGiB},
+               "What a worker may have sent to a shard without an answer yet.");
+  section.Size("held_bytes", &held_bytes, {.at_least = 4 * kKiB, .at_most = 1024 * kGiB},
+               "Gradient that a shard holds for steps that have not ended, shared by the ranks.");
+  section.Duration("retry_after", &retry_after, {.at_least = kShortest, .at_most = hours(1)},
+                   "A request without an answer for so long is sent again.");
+  section.Duration("step_timeout", &step_timeout, {.at_least = kShortest, .at_most = hours(24)},
+                   "A step that has not ended by then fails and names whom it waited for.");
+  section.Size("message_bytes", &message_bytes, {.at_least = 64 * kKiB, .at_most = 16 * kGiB},
+               "A larger message from a peer is refused.");
+  // One unit must fit wherever units go, or no step would ever end.
+  const auto fits = [this](std::string key, const uint64_t* limit) {
+    return [this, key = std::move(key), limit]() -> std::string {
+      if (unit_bytes <= *limit) return "";
+      return "\"network.unit_bytes\" is " + config::FormatSize(unit_bytes) + " and \"network." +
+             key + "\" " + config::FormatSize(*limit) +
+             "; one unit must fit, so make the first smaller or the second larger";
+    };
+  };
+  section.Require({"unit_bytes", "window_bytes"}, fits("window_bytes", &window_bytes));
+  section.Require({"unit_bytes", "held_bytes"}, fits("held_bytes", &held_bytes));
+  section.Require({"unit_bytes", "message_bytes"}, fits("message_bytes", &message_bytes));
+  section.Require({"retry_after", "step_timeout"}, [this]() -> std::string {
+    if (retry_after <= step_timeout) return "";
+    return "\"network.retry_after\" is " + config::FormatDuration(retry_after) +
+           " and \"network.step_timeout\" " + config::FormatDuration(step_timeout) +
+           "; nothing would ever be sent again";
+  });
+}
+
+void HttpOptions::Declare(Section& section) {
+  section.Flag("enabled", &enabled, "Whether a daemon serves /livez, /readyz and /metrics.");
+  section.Number("port", &port, {.at_most = 65535}, "Its port; 0 takes any free port.");
+  section.Text("bind", &bind, {.form = kHostForm, .accepts = IsHost},
+               "The address it listens at; nobody is asked who they are.");
+}
+
+void LogOptions::Declare(Section& section) {
+  section.Choice("level", &level, {"trace", "debug", "info", "warn", "error"},
+                 "The least important lines that are still written.");
+}
+
+void TraceOptions::Declare(Section& section) {
+  section.Text("folder", &folder, {.form = kPathForm, .accepts = IsPathOrNone},
+               "Where each shard writes what it applied and served, for `shardmill audit`; empty: "
+               "nowhere.");
+}
+
+}  // namespace shardmill
