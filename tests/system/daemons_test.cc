@@ -5,6 +5,8 @@
 #include <csignal>
 
 #include "common/http/http_client.h"
+#include "common/json/json.h"
+#include "common/rng.h"
 #include "tests/system/launch.h"
 
 namespace shardmill {
@@ -234,6 +236,64 @@ TEST(DaemonsTest, WorkerThatIsStartedAgainGoesOnFromWhereItWasKilled) {
   EXPECT_EQ(job.Rank(1).incarnation, 2U);
   job.ExpectDone();
   for (const Daemon* daemon : {&server, &job.coordinator()}) ExpectStops(*daemon);
+}
+
+// Rank 0 stands still and so rank 1 reports no step: nothing but renewals keeps its rank.
+TEST(DaemonsTest, LeaseSaysHowLongARankIsKeptForASilentProcess) {
+  const HandMadeJob job(kEndless);
+  const Daemon server = job.StartServer();
+  const Daemon other = job.StartWorker(0);
+  const Daemon first = job.StartWorker(1);
+  job.AwaitSteps(1, 20);
+  kill(other.process->pid(), SIGSTOP);
+  // A process that went by the 5 seconds that are the key's default would renew too late.
+  const Daemon twin = job.StartWorker(1, "twin", {"--set", "cluster.start_timeout=2s"});
+  ExpectEnd(twin, 4);
+  EXPECT_EQ(job.Rank(1).incarnation, 1U);
+  // And a coordinator that did would not let anybody in so soon.
+  ExpectKilled(first);
+  const Daemon again = job.StartWorker(1, "again", {"--set", "cluster.start_timeout=3s"});
+  job.AwaitIncarnation(1, 2);
+}
+
+double WeightsOf(const JobStatus::Worker& worker) {
+  for (const auto& [name, value] : worker.metrics) {
+    if (name == "weights_crc32") return value;
+  }
+  ADD_FAILURE() << "rank " << worker.rank << " does not tell its weights";
+  return -1;
+}
+
+// Of the same job from its beginning to its end without a disturbance.
+double WeightsOfCleanRun() {
+  const auto train = LaunchTrain(WriteJob(kEpochs), {"--json", "--quiet"});
+  EXPECT_EQ(train->Wait(kPatience), ExitStatus{}) << OutputOf("train");
+  const Result<JsonValue> result = ParseJson(LastLineOf("train"));
+  const JsonValue* metrics = result.ok() ? result.value().Find("metrics") : nullptr;
+  const JsonValue* weights = metrics != nullptr ? metrics->Find("weights_crc32") : nullptr;
+  EXPECT_NE(weights, nullptr) << OutputOf("train");
+  return weights != nullptr ? weights->number : -2;
+}
+
+// A rank that waits for the one that was killed sends its requests again every few milliseconds.
+TEST(DaemonsTest, KillsAndRepeatedMessagesDoNotChangeTheWeights) {
+  constexpr uint64_t kKills = 8;
+  const HandMadeJob job(kEpochs, {"network.retry_after=10ms", "cluster.lease=200ms"});
+  const Daemon server = job.StartServer();
+  Daemon workers[] = {job.StartWorker(0), job.StartWorker(1)};
+  Rng rng(8);  // Where in a step a kill hits is up to the machine.
+  for (uint64_t kills = 1; kills <= kKills; ++kills) {
+    const auto rank = static_cast<uint32_t>(rng.Below(2));
+    job.AwaitSteps(rank, 1 + rng.Below(400));
+    ExpectKilled(workers[rank]);
+    workers[rank] = job.StartWorker(rank, "worker-after-kill-" + std::to_string(kills));
+  }
+  for (const Daemon& worker : workers) ExpectEnd(worker, 0);
+  job.ExpectDone();
+  EXPECT_EQ(job.Rank(0).incarnation + job.Rank(1).incarnation, 2 + kKills);
+  const double weights = WeightsOf(job.Rank(0));
+  for (const Daemon* daemon : {&server, &job.coordinator()}) ExpectStops(*daemon);
+  EXPECT_EQ(weights, WeightsOfCleanRun());
 }
 
 TEST(DaemonsTest, IdleDaemonsEndPromptlyWhenTheyAreAsked) {
