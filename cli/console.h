@@ -1,10 +1,11 @@
 #pragma once
 
 #include <cstddef>
-#include <iosfwd>
+#include <ostream>
 #include <vector>
 
 #include "common/config/environment.h"
+#include "common/result.h"
 
 namespace shardmill {
 
@@ -17,5 +18,12 @@ struct Console {
   bool color = false;
   size_t columns = 80;
 };
+
+// Whether all that a command wrote to console.out has gone where it should: a full disk or a closed
+// pipe must not look like success.
+inline Result<> FlushResult(const Console& console) {
+  if (console.out.flush()) return {};
+  return Error{ErrorCode::kFailed, "stdout cannot be written, and the result did not reach it"};
+}
 
 }  // namespace shardmill

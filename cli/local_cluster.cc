@@ -1,5 +1,7 @@
 #include "cli/local_cluster.h"
 
+#include <algorithm>
+#include <array>
 #include <utility>
 
 #include "cli/run_folder.h"
@@ -13,6 +15,7 @@ using Children = std::vector<std::unique_ptr<Child>>;
 
 constexpr milliseconds kAnnounceTimeout{30'000};
 constexpr milliseconds kSlice{50};
+constexpr milliseconds kSlow{1'000};  // An end that takes longer is told of.
 constexpr size_t kLogLinesShown = 4;
 
 ErrorCode CodeOf(const ExitStatus& status) {
@@ -28,14 +31,35 @@ ErrorCode CodeOf(const ExitStatus& status) {
   }
 }
 
+// The keys that Start sets, whatever the job file says.
+constexpr std::array<std::string_view, 3> kSetForAll = {"cluster.coordinator", "cluster.host",
+                                                        "cluster.server_port"};
+
 }  // namespace
+
+std::string OverriddenWords(const config::Listing& listing) {
+  std::string keys;
+  std::string more;
+  for (const config::Effective& one : listing) {
+    if (one.value == one.default_value) continue;
+    if (std::find(kSetForAll.begin(), kSetForAll.end(), one.key) != kSetForAll.end()) {
+      keys += (keys.empty() ? "" : ", ") + one.key + " = " + one.value;
+    }
+    if (one.key == "http.port") more += "; http.port is the coordinator's alone";
+    if (one.key == "http.enabled")
+      more += "; the coordinator's page is on in spite of http.enabled";
+  }
+  if (keys.empty() && more.empty()) return "";
+  return "train runs every process on this machine, at addresses of its own choice" +
+         (keys.empty() ? more : ": not used: " + keys + more);
+}
 
 std::string LocalCluster::LogOf(const Child& child) const {
   return options_.folder + "/" + child.name() + ".log";
 }
 
 Error LocalCluster::Culprit(const Child& child, const ExitStatus& status) const {
-  const std::string end = LastLines(LogOf(child), kLogLinesShown);
+  const std::string end = LastLines(LogOf(child), kLogLinesShown, kOptionsEnd);
   std::string words = child.name() + " ended with " + ExitWords(status);
   words += end.empty() ? "; it said nothing" : "; the end of " + LogOf(child) + ":\n" + end;
   if (words.back() == '\n') words.pop_back();
@@ -141,16 +165,23 @@ Result<> LocalCluster::AwaitWorkers(milliseconds timeout, const StopSource& stop
   return Check();
 }
 
-Result<> LocalCluster::Stop(milliseconds grace) {
+Result<> LocalCluster::Stop(milliseconds grace,
+                            const std::function<void(const std::string&)>& tell_slow) {
   const auto end = std::chrono::steady_clock::now() + grace;
+  const auto left = [&end] {
+    return std::chrono::ceil<milliseconds>(end - std::chrono::steady_clock::now());
+  };
   std::optional<Error> wrong;
   // Workers leave while there is still somebody to say goodbye to.
   for (const Children* children : {&workers_, &servers_, &coordinators_}) {
     for (const auto& child : *children) child->Terminate();
     for (const auto& child : *children) {
-      const auto left =
-          std::chrono::duration_cast<milliseconds>(end - std::chrono::steady_clock::now());
-      std::optional<ExitStatus> status = child->Wait(left);
+      std::optional<ExitStatus> status = child->Wait(std::min(left(), kSlow));
+      if (!status && tell_slow && left() > kSlow) {
+        tell_slow(child->name() + " does not end and will be killed in " +
+                  std::to_string(std::chrono::ceil<std::chrono::seconds>(left()).count()) + " s");
+      }
+      if (!status) status = child->Wait(left());
       if (!status) {
         child->Kill();
         status = child->Wait(std::chrono::seconds(1));

@@ -1,12 +1,14 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "cli/programs.h"
+#include "common/config/load.h"
 #include "common/flags/flags.h"
 #include "common/process/announce.h"
 #include "common/process/child.h"
@@ -14,6 +16,9 @@
 #include "common/result.h"
 
 namespace shardmill {
+
+// One line about the keys of a job that a LocalCluster sets otherwise; empty where nobody set them.
+std::string OverriddenWords(const config::Listing& listing);
 
 struct LocalClusterOptions {
   Programs programs;
@@ -42,8 +47,9 @@ class LocalCluster final {
   Result<> AwaitWorkers(std::chrono::milliseconds timeout, const StopSource& stop);
 
   // Asks every process to end, waits for `grace`, kills what is left. With an error where one did
-  // not end well.
-  Result<> Stop(std::chrono::milliseconds grace);
+  // not end well. `tell_slow` gets words about each that takes its time.
+  Result<> Stop(std::chrono::milliseconds grace,
+                const std::function<void(const std::string&)>& tell_slow = nullptr);
 
  private:
   Result<> Spawn(const std::string& name, const std::string& program,

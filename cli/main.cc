@@ -60,9 +60,10 @@ int Main(int argc, char** argv) {
   if (const auto* end = std::get_if<FlagsEnd>(&parsed)) return PrintFlagsEnd(*end);
   const Console console = MakeConsole();
   const Result<> ran = std::visit(Runner{console}, std::get<CommandFlags>(parsed));
-  if (ran.ok()) return static_cast<int>(ExitCode::kDone);
-  console.err << "shardmill: " << ran.error().message << "\n";
-  return static_cast<int>(ExitCodeOf(ran.error().code));
+  const Result<> told = ran.ok() ? FlushResult(console) : ran;
+  if (told.ok()) return static_cast<int>(ExitCode::kDone);
+  console.err << "shardmill: " << told.error().message << "\n";
+  return static_cast<int>(ExitCodeOf(told.error().code));
 }
 
 }  // namespace

@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::chrono::seconds kLineEvery{5};
 constexpr size_t kBarColumns = 16;
+constexpr double kSilentShownSeconds = 3;
 constexpr double kTimeLeftMax = 1e7;  // Of which nobody wants to know more.
 
 // The one that finishes last, among those that train at all.
@@ -22,6 +23,23 @@ const JobStatus::Worker* Slowest(const JobStatus& status) {
     if (!slowest || worker.step < slowest->step) slowest = &worker;
   }
   return slowest;
+}
+
+// The silent worker that the others cannot do without, the longest silent first; null where all
+// goes well. A worker that only computes for long is not silent: its session speaks beside it.
+const JobStatus::Worker* Missing(const JobStatus& status) {
+  const JobStatus::Worker* missing = nullptr;
+  for (const JobStatus::Worker& worker : status.workers) {
+    if (worker.state == JobStatus::Worker::State::kDone) continue;
+    if (worker.silent_seconds < kSilentShownSeconds) continue;
+    bool awaited = worker.state == JobStatus::Worker::State::kSilent;
+    for (const JobStatus::Shard& shard : status.shards) {
+      awaited = awaited || (shard.waiting_for == worker.rank && Waits(status, shard));
+    }
+    if (!awaited) continue;
+    if (!missing || worker.silent_seconds > missing->silent_seconds) missing = &worker;
+  }
+  return missing;
 }
 
 }  // namespace
@@ -84,7 +102,10 @@ std::string Progress::Describe(const JobStatus& status) {
                      std::to_string(epochs_);
   // What matters most comes first: a narrow terminal shows no more.
   const double fraction = Fraction(status);
-  if (steps_per_epoch_ > 0 && fraction > 0 && fraction < 1) {
+  if (const JobStatus::Worker* missing = Missing(status)) {
+    line += "  waiting for worker " + std::to_string(missing->rank) + ", silent " +
+            FormatCount(missing->silent_seconds) + " s";
+  } else if (steps_per_epoch_ > 0 && fraction > 0 && fraction < 1) {
     line += "  " + FormatTimeLeft(seconds * (1 - fraction) / fraction) + " left";
   }
   for (const auto& [name, value] : ResultOf({}, status).metrics) {

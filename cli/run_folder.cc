@@ -97,11 +97,15 @@ std::vector<std::string> FindRuns(const std::string& runs) {
   return paths;
 }
 
-std::string LastLines(const std::string& path, size_t lines) {
+std::string LastLines(const std::string& path, size_t lines, std::string_view after) {
   constexpr size_t kLineBytesMax = 2000;
   std::ifstream file(path);
   std::deque<std::string> last;
   for (std::string line; std::getline(file, line);) {
+    if (line == after && !after.empty()) {
+      last.clear();
+      continue;
+    }
     last.push_back(line.substr(0, kLineBytesMax));
     if (last.size() > lines) last.pop_front();
   }

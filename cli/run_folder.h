@@ -37,7 +37,8 @@ std::vector<std::string> FindRuns(const std::string& runs);
 
 Result<> WriteTextFile(const std::string& path, std::string_view text);
 
-// The last lines of a file, each indented by two blanks; empty where there are none.
-std::string LastLines(const std::string& path, size_t lines);
+// The last lines of a file, each indented by two blanks; empty where there are none. Where a line
+// is `after`, only what follows it counts.
+std::string LastLines(const std::string& path, size_t lines, std::string_view after = {});
 
 }  // namespace shardmill

@@ -36,19 +36,40 @@ std::string StateWords(const JobStatus::Worker& worker) {
   return words;
 }
 
+std::string WaitingWords(const JobStatus& status, const JobStatus::Shard& shard) {
+  if (!Waits(status, shard)) return "-";
+  std::string words = "rank " + std::to_string(shard.waiting_for);
+  if (shard.parked_pulls > 0) words += " (" + std::to_string(shard.parked_pulls) + " pulls)";
+  return words;
+}
+
 std::string PolicyWords(const JobStatus& status) {
   return status.policy == "stale" ? "stale (" + std::to_string(status.staleness) + ")"
                                   : status.policy;
 }
 
-Result<std::string> AskNewest(const std::string& runs) {
+// Whoever else answers there may say anything: its words would only confuse.
+Result<JobStatus> AskCoordinator(const std::string& http) {
+  const HttpResponse response = SM_TRY(HttpGet(http, "/status", kTimeout));
+  const auto no_coordinator = [&](const std::string& why) {
+    return Error{ErrorCode::kBadInput, http + " is no shardmill coordinator: " + why};
+  };
+  if (response.status != 200) {
+    return no_coordinator("it answers /status with HTTP status " + std::to_string(response.status));
+  }
+  Result<JobStatus> status = ParseJobStatus(response.body);
+  if (status.ok()) return status;
+  return no_coordinator("its /status is no status of a job");
+}
+
+Result<JobStatus> AskNewest(const std::string& runs) {
   std::vector<std::string> folders = FindRuns(runs);
   if (folders.size() > kRunsTriedMax) folders.resize(kRunsTriedMax);
   for (const std::string& folder : folders) {
     const Result<RunRecord> record = ReadRunRecord(folder);
     if (!record.ok()) continue;
-    Result<std::string> answer = HttpGetBody(record.value().http, "/status", kTimeout);
-    if (answer.ok()) return answer;
+    Result<JobStatus> status = AskCoordinator(record.value().http);
+    if (status.ok()) return status;
   }
   return Error{ErrorCode::kUnavailable,
                "no job is running: none of the runs under \"" + runs +
@@ -76,9 +97,7 @@ std::string DescribeStatus(const JobStatus& status) {
                     FormatCount(static_cast<double>(shard.version)),
                     FormatCount(static_cast<double>(shard.units)),
                     config::FormatSize(shard.held_bytes), std::to_string(shard.staleness_max),
-                    shard.parked_pulls > 0 ? "rank " + std::to_string(shard.waiting_for) + " (" +
-                                                 std::to_string(shard.parked_pulls) + " pulls)"
-                                           : "-",
+                    WaitingWords(status, shard),
                     shard.endpoint.empty() ? "not there yet" : shard.endpoint});
   }
   text += AlignTable(rows);
@@ -90,9 +109,8 @@ std::string DescribeStatus(const JobStatus& status) {
 }
 
 Result<> RunStatus(const StatusFlags& flags, const Console& console) {
-  const std::string answer = SM_TRY(
-      flags.http.empty() ? AskNewest(flags.runs) : HttpGetBody(flags.http, "/status", kTimeout));
-  const JobStatus status = SM_TRY(ParseJobStatus(answer));
+  const JobStatus status =
+      SM_TRY(flags.http.empty() ? AskNewest(flags.runs) : AskCoordinator(flags.http));
   console.out << (flags.json ? ToJson(status) + "\n" : DescribeStatus(status)) << std::flush;
   return {};
 }

@@ -13,6 +13,7 @@
 #include "common/http/http_client.h"
 #include "common/job/job.h"
 #include "common/process/exit_code.h"
+#include "worker/data/idx_reader.h"
 
 namespace shardmill {
 namespace {
@@ -51,9 +52,13 @@ class Training final {
     Result<JobStatus> end = Train();
     progress_.Clear();
     if (!end.ok()) {
-      if (end.error().code == ErrorCode::kStopped) console_.err << "stopping\n" << std::flush;
+      const bool stopped = end.error().code == ErrorCode::kStopped;
+      if (stopped) console_.err << "stopping; Ctrl-C again ends at once\n" << std::flush;
       // The first error is the one to tell, whatever others follow from it.
-      static_cast<void>(cluster_.Stop(kGrace).ok());
+      const Result<> ended = cluster_.Stop(kGrace, [&](const std::string& slow) {
+        console_.err << slow << (stopped ? "; Ctrl-C again ends at once\n" : "\n") << std::flush;
+      });
+      static_cast<void>(ended.ok());
       return std::move(end).error();
     }
     SM_TRY(cluster_.Stop(kGrace));
@@ -125,6 +130,9 @@ class Training final {
 Result<> RunTrain(const TrainFlags& flags, const Console& console, const StopSource& stop) {
   Job job = SM_TRY(LoadJob(flags.job.file, {flags.job.sets, console.environment}));
   SM_TRY(CheckTrainable(job.options));
+  SM_TRY(CheckIdxFolder(job.options.data.folder));
+  const std::string overridden = OverriddenWords(job.listing);
+  if (!overridden.empty()) console.err << "shardmill: " << overridden << "\n" << std::flush;
   LocalClusterOptions cluster;
   cluster.programs = SM_TRY(FindPrograms());
   cluster.job = flags.job;

@@ -29,6 +29,7 @@ bool PsClient::Ready() const {
 }
 
 void PsClient::MakeTable(TimePoint now, const TableSpec& spec, Outbox& outbox) {
+  if (FindTable(spec.name) != nullptr) return;
   wanted_tables_.emplace(spec.name, spec);
   coordinator_.MarkFirst(now);
   SendToCoordinator(shardmill::MakeTable{sender(), spec}, outbox);
@@ -229,6 +230,8 @@ void PsClient::AbandonStep() {
   ++attempt_;
   ResetStep();
 }
+
+void PsClient::ForgetPulls() { pulls_.clear(); }
 
 // Nothing of a step outlives it: late answers find nobody, and borrowed memory is given back.
 void PsClient::ResetStep() {

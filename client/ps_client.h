@@ -71,7 +71,7 @@ class PsClient final {
   const std::optional<Error>& failure() const { return failure_; }
   bool fenced() const { return failure_ && failure_->code == ErrorCode::kFenced; }
 
-  // Makes a table or checks that it is the same; there once FindTable gives it.
+  // Asks for a table, unless it is there; there once FindTable gives it, as somebody has made it.
   void MakeTable(TimePoint now, const TableSpec& spec, Outbox& outbox);
   const TablePlace* FindTable(const std::string& name) const { return view_.FindTable(name); }
 
@@ -104,6 +104,9 @@ class PsClient final {
   void NextStep();
   // Forgets what was pulled and pushed in the step under way, which has not ended: it begins anew.
   void AbandonStep();
+  // Gives the memory of pulls back: no late answer writes there any more. Their tickets stay
+  // undone.
+  void ForgetPulls();
 
   bool Done(Ticket ticket) const;
   // What a finished pull was served at. Forgets the ticket.
@@ -117,6 +120,8 @@ class PsClient final {
   Sender sender() const { return {options_.rank, incarnation_}; }
   Stamp CoordinatorStamp() const;
   uint64_t staleness_max() const { return staleness_max_; }
+  // Grows while those that this worker waits for get on.
+  uint64_t progress() const { return progress_; }
   const View& view() const { return view_; }
   // Who is waited for now, in words; empty where nobody is.
   std::string WaitsFor() const;
@@ -131,6 +136,7 @@ class PsClient final {
     bool ended = false;
     Asked end;
     std::string waiting;  // What the shard last said it waits for.
+    uint64_t waiting_round = 0;
   };
   struct FlyingUnit {
     ShardId shard;
@@ -219,6 +225,7 @@ class PsClient final {
   std::map<uint64_t, std::shared_ptr<BoundKeys>> bound_;
   uint64_t next_id_ = 1;
   uint64_t staleness_max_ = 0;
+  uint64_t progress_ = 0;
 };
 
 }  // namespace shardmill

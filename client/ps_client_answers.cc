@@ -64,7 +64,9 @@ void PsClient::On(const Refused& refused, TimePoint now, const Envelope& from, O
   }
   ShardId id;
   Shard* shard = FindShard(from, &id);
-  const std::string who = by_coordinator ? "the coordinator" : "shard " + std::to_string(id.value);
+  const std::string who = by_coordinator     ? "the coordinator"
+                          : shard == nullptr ? "a shard that is gone, or another in its place"
+                                             : "shard " + std::to_string(id.value);
   switch (refused.code) {
     case Refusal::kFenced:
       // A shard that was fenced at an earlier incarnation of ours cannot know this one; the boot id
@@ -222,6 +224,8 @@ void PsClient::On(const Waiting& waiting, TimePoint /*now*/, const Envelope& fro
   ShardId id;
   Shard* shard = FindShard(from, &id);
   if (shard == nullptr) return;
+  if (waiting.round > shard->waiting_round) ++progress_;
+  shard->waiting_round = waiting.round;
   shard->waiting = "worker " + std::to_string(waiting.rank.value) + " to finish round " +
                    std::to_string(waiting.round);
 }

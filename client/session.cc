@@ -45,21 +45,25 @@ class Session::Impl final {
   Result<const TablePlace*> Table(const TableSpec& spec);
   Result<> Close(bool done, const std::string& failure);
 
-  // Moves IO until `done()`, a failure, or the deadline.
+  // Moves IO until `done()`, a failure, or the deadline. While those who are waited for get on, it
+  // is put off by `put_off`.
   template <class DoneFn>
-  Result<> MoveUntil(TimePoint deadline, DoneFn done);
+  Result<> MoveUntil(TimePoint deadline, DoneFn done, Duration put_off = Duration{0});
   // Moves what is there, without waiting.
   Result<> Move() { return MoveOnce(std::chrono::milliseconds(0)); }
   void Flush() { messenger_.Send(outbox_); }
 
   PsClient& client() { return *client_; }
+  const PsClient& client() const { return *client_; }
   Result<const TablePlace*> Place(uint32_t table, bool sparse) const;
   const SessionOptions& options() const { return options_; }
   TimePoint Now() const { return clock_.Now(); }
   Outbox& outbox() { return outbox_; }
 
   // Of the step under way.
+  Duration step_limit{};
   TimePoint deadline{};
+  uint64_t step_serial = 0;
   bool in_step = false;
   bool left_unfinished = false;
   SessionCounters counters;
@@ -84,7 +88,11 @@ class Session::Impl final {
 };
 
 Result<> Session::Impl::Open() {
-  const std::string endpoint = "tcp://" + options_.coordinator;
+  if (options_.unit_bytes < sizeof(float) || options_.unit_bytes % sizeof(float) != 0) {
+    return Error{ErrorCode::kBadUsage, "SessionOptions::unit_bytes is no multiple of 4 bytes"};
+  }
+  const bool whole = options_.coordinator.starts_with("tcp://");
+  const std::string endpoint = (whole ? "" : "tcp://") + options_.coordinator;
   coordinator_ = SM_TRY(transport_.Connect(endpoint));
   PsClientOptions client;
   client.rank = WorkerId{options_.rank};
@@ -134,12 +142,17 @@ Result<const TablePlace*> Session::Impl::Place(uint32_t table, bool sparse) cons
 }
 
 template <class DoneFn>
-Result<> Session::Impl::MoveUntil(TimePoint deadline_at, DoneFn done) {
+Result<> Session::Impl::MoveUntil(TimePoint deadline_at, DoneFn done, Duration put_off) {
   constexpr std::chrono::milliseconds kPollMax{20};
   const TimePoint begin = clock_.Now();
+  uint64_t progress = client_->progress();
   while (true) {
     SM_TRY(MoveOnce(std::chrono::milliseconds(0)));
     if (done()) return {};
+    if (client_->progress() != progress) {
+      progress = client_->progress();
+      deadline_at = std::max(deadline_at, clock_.Now() + put_off);
+    }
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline_at - clock_.Now());
     if (left.count() <= 0) return Late(clock_.Now() - begin);
     if (options_.stopped && options_.stopped()) {
@@ -238,9 +251,10 @@ Result<TrainingStep> Session::Begin(std::chrono::milliseconds deadline) {
     impl_->left_unfinished = false;
   }
   SM_TRY(impl_->Move());
+  impl_->step_limit = deadline;
   impl_->deadline = impl_->Now() + deadline;
   impl_->in_step = true;
-  return TrainingStep(this);
+  return TrainingStep(this, ++impl_->step_serial);
 }
 
 uint64_t Session::next_step() const { return impl_->client().step(); }
@@ -266,18 +280,29 @@ const SessionCounters& Session::counters() const {
 }
 
 TrainingStep::TrainingStep(TrainingStep&& other) noexcept
-    : session_(std::exchange(other.session_, nullptr)) {}
+    : session_(std::exchange(other.session_, nullptr)), serial_(other.serial_) {}
 
 TrainingStep::~TrainingStep() {
-  if (session_ == nullptr || !session_->impl_->in_step) return;
-  session_->impl_->in_step = false;
-  session_->impl_->left_unfinished = true;
+  if (session_ == nullptr) return;
+  Session::Impl& impl = *session_->impl_;
+  if (!impl.in_step || impl.step_serial != serial_) return;
+  impl.in_step = false;
+  impl.left_unfinished = true;
+  // What was lent for pulls goes back to the caller now.
+  impl.client().ForgetPulls();
+}
+
+Result<> TrainingStep::CheckOpen() const {
+  const Session::Impl& impl = *session_->impl_;
+  if (impl.in_step && impl.step_serial == serial_ && !impl.client().ending()) return {};
+  return Error{ErrorCode::kBadUsage, "this step is over, or Finish has been called for it"};
 }
 
 uint64_t TrainingStep::number() const { return session_->impl_->client().step(); }
 
 Result<Ticket> TrainingStep::Pull(DenseTable table, uint64_t begin, std::span<float> into,
                                   uint64_t closed_min) {
+  SM_TRY(CheckOpen());
   Session::Impl& impl = *session_->impl_;
   const TablePlace* place = SM_TRY(impl.Place(table.id, false));
   const Ticket ticket =
@@ -288,6 +313,7 @@ Result<Ticket> TrainingStep::Pull(DenseTable table, uint64_t begin, std::span<fl
 
 Result<Ticket> TrainingStep::Push(DenseTable table, uint64_t begin,
                                   std::span<const float> gradient) {
+  SM_TRY(CheckOpen());
   Session::Impl& impl = *session_->impl_;
   const TablePlace* place = SM_TRY(impl.Place(table.id, false));
   const Ticket ticket =
@@ -297,6 +323,7 @@ Result<Ticket> TrainingStep::Push(DenseTable table, uint64_t begin,
 }
 
 Result<Ticket> TrainingStep::Pull(KeySet keys, std::span<float> into, uint64_t closed_min) {
+  SM_TRY(CheckOpen());
   Session::Impl& impl = *session_->impl_;
   const Ticket ticket =
       SM_TRY(impl.client().Pull(impl.Now(), keys, into, closed_min, impl.outbox()));
@@ -305,6 +332,7 @@ Result<Ticket> TrainingStep::Pull(KeySet keys, std::span<float> into, uint64_t c
 }
 
 Result<Ticket> TrainingStep::Push(KeySet keys, std::span<const float> gradient) {
+  SM_TRY(CheckOpen());
   Session::Impl& impl = *session_->impl_;
   const Ticket ticket = SM_TRY(impl.client().Push(impl.Now(), keys, gradient, impl.outbox()));
   impl.Flush();
@@ -314,20 +342,30 @@ Result<Ticket> TrainingStep::Push(KeySet keys, std::span<const float> gradient) 
 bool TrainingStep::Done(Ticket ticket) {
   Session::Impl& impl = *session_->impl_;
   // A failure stays and is told by the Wait that follows.
-  return impl.Move().ok() && impl.client().Done(ticket);
+  return CheckOpen().ok() && impl.Move().ok() && impl.client().Done(ticket);
 }
 
 Result<Served> TrainingStep::Wait(Ticket ticket) {
+  SM_TRY(CheckOpen());
   Session::Impl& impl = *session_->impl_;
-  SM_TRY(impl.MoveUntil(impl.deadline, [&] { return impl.client().Done(ticket); }));
+  const Result<> waited = impl.MoveUntil(
+      impl.deadline, [&] { return impl.client().Done(ticket); }, impl.step_limit);
+  if (!waited.ok()) {
+    impl.client().ForgetPulls();
+    return waited.error();
+  }
   return impl.client().Take(ticket);
 }
 
 Result<Finished> TrainingStep::Finish(double samples) {
+  SM_TRY(CheckOpen());
   Session::Impl& impl = *session_->impl_;
   impl.client().EndStep(impl.Now(), samples, impl.outbox());
   impl.Flush();
-  SM_TRY(impl.MoveUntil(impl.deadline, [&] { return impl.client().Ended(); }));
+  const Result<> ended = impl.MoveUntil(
+      impl.deadline, [&] { return impl.client().Ended(); }, impl.step_limit);
+  impl.client().ForgetPulls();
+  if (!ended.ok()) return ended.error();
   const Finished finished = impl.client().finished();
   impl.client().NextStep();
   impl.in_step = false;

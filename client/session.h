@@ -83,9 +83,12 @@ class TrainingStep final {
 
  private:
   friend class Session;
-  explicit TrainingStep(Session* session) : session_(session) {}
+  TrainingStep(Session* session, uint64_t serial) : session_(session), serial_(serial) {}
+  // Fails where this is not the step under way, or nothing more can be asked of it.
+  Result<> CheckOpen() const;
 
   Session* session_;
+  uint64_t serial_;
 };
 
 // A worker's place in a job. Used by one thread, which also moves the IO, in the calls below and in
@@ -119,7 +122,8 @@ class Session final {
   void Unbind(KeySet keys);
 
   // Begins the next step, or again the one that was left unfinished. All waits of the step end at
-  // the deadline.
+  // the deadline, so far from now; where rounds that are waited for still close, so far from the
+  // last of them.
   Result<TrainingStep> Begin(std::chrono::milliseconds deadline);
 
   // The step that Begin would begin.

@@ -26,6 +26,8 @@ enum class Mutation : uint8_t {
   kGrantTwice,           // A rank is granted again under the same incarnation.
   kResumeTooEarly,       // A rank is granted from the step before the one it has ended.
   kApplyNonfinite,       // Nobody looks whether a gradient is a number.
+  kForgetNewLink,        // The coordinator keeps to the link that a shard first came by.
+  kTableTwice,           // A table is made again while the view that has it is being taken.
   kSkipOnOneShard,       // A step is left out on the shard that saw the NaN, and applied elsewhere.
 };
 

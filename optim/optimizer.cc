@@ -91,8 +91,16 @@ std::string Problem(const UpdateSettings& settings) {
       !amount(settings.l2) || !amount(settings.weight_decay) || !amount(settings.clip_value)) {
     return "a setting that is negative, or no number";
   }
-  if (settings.rule == UpdateRule::kFtrl && settings.weight_decay > 0) {
-    return "ftrl has no weight decay beside its l2";
+  const bool divides = settings.rule == UpdateRule::kAdagrad ||
+                       settings.rule == UpdateRule::kRmsprop || settings.rule == UpdateRule::kAdam;
+  if (divides && settings.epsilon == 0) return "an epsilon of 0, which a gradient of 0 divides by";
+  if (settings.rule == UpdateRule::kFtrl) {
+    if (settings.weight_decay > 0) return "ftrl, which has no weight decay beside its l2";
+    // Its parameter is made anew from all gradients with the rate of now: a rate that moved would
+    // rescale the whole model.
+    if (settings.rate.shape != RateShape::kConstant || settings.rate.warmup > 0) {
+      return "ftrl and a rate that moves, which would rescale what was learnt";
+    }
   }
   return RateProblem(settings.rate);
 }

@@ -52,6 +52,8 @@ void Coordinator::Tick(TimePoint now, Outbox& outbox) {
   if (state_ == JobState::kFailed) return;
   CheckStart(now);
   CheckLeases(now);
+  CheckShards(now);
+  if (state_ == JobState::kFailed) return;
   if (phase_ == Phase::kIdle && ChangeWanted()) {
     BeginCut(now, outbox);
   } else if (phase_ != Phase::kIdle && now - asked_at_ >= options_.retry_after) {
@@ -78,9 +80,13 @@ void Coordinator::On(const Register& request, TimePoint now, const Envelope& fro
   }
   ShardStatus& shard = shards_[request.shard.value];
   if (shard.registered && shard.boot != from.stamp.from) {
-    if (state_ == JobState::kStarting && phase_ == Phase::kIdle) {
-      shard.registered = false;
-    } else {
+    if (!Silent(shard, now)) {
+      // A second process must not cost the job the one that works.
+      Refuse(Refusal::kRankHeld, request.shard.value,
+             "another process holds shard " + std::to_string(request.shard.value), from, outbox);
+      return;
+    }
+    if (state_ != JobState::kStarting || phase_ != Phase::kIdle) {
       const std::string words = "shard " + std::to_string(request.shard.value) +
                                 " was started again; its part of the tables is lost";
       Fail(words);
@@ -96,18 +102,20 @@ void Coordinator::On(const Register& request, TimePoint now, const Envelope& fro
   Send(from.peer, shard.boot, Registered{request.shard}, outbox);
 }
 
-void Coordinator::On(const Beat& beat, TimePoint now, const Envelope& from, Outbox& /*outbox*/) {
+void Coordinator::On(const Beat& beat, TimePoint now, const Envelope& from, Outbox& outbox) {
   ShardId id;
-  ShardStatus* shard = FindShard(from, &id);
+  ShardStatus* shard = FindShard(from, now, &id);
   if (shard == nullptr || beat.shard != id) return;
-  shard->heard_at = now;
   shard->beat = beat;
+  if (state_ == JobState::kFailed) Refuse(Refusal::kFailed, id.value, words_, from, outbox);
 }
 
 void Coordinator::On(const Frozen& frozen, TimePoint now, const Envelope& from, Outbox& outbox) {
   ShardId id;
-  if (FindShard(from, &id) == nullptr) return;
+  if (FindShard(from, now, &id) == nullptr) return;
   if (phase_ != Phase::kFreezing || frozen.number != next_.number) return;
+  const auto known = [this](const RankState& s) { return s.rank.value < options_.workers; };
+  if (!std::ranges::all_of(frozen.ranks, known)) return;
   frozen_.emplace(id, frozen.ranks);
   if (frozen_.size() == shards_.size()) FinishFreeze(now, outbox);
 }
@@ -115,16 +123,16 @@ void Coordinator::On(const Frozen& frozen, TimePoint now, const Envelope& from, 
 void Coordinator::On(const Installed& installed, TimePoint now, const Envelope& from,
                      Outbox& outbox) {
   ShardId id;
-  if (FindShard(from, &id) == nullptr) return;
+  if (FindShard(from, now, &id) == nullptr) return;
   if (phase_ != Phase::kInstalling || installed.number != next_.number) return;
   installed_[id] = installed.number;
   if (installed_.size() == shards_.size()) FinishInstall(now, outbox);
 }
 
-void Coordinator::On(const Refused& refused, TimePoint /*now*/, const Envelope& from,
+void Coordinator::On(const Refused& refused, TimePoint now, const Envelope& from,
                      Outbox& /*outbox*/) {
   ShardId id;
-  if (FindShard(from, &id) == nullptr || refused.code != Refusal::kFailed) return;
+  if (FindShard(from, now, &id) == nullptr || refused.code != Refusal::kFailed) return;
   Fail("shard " + std::to_string(id.value) + ": " + refused.words);
 }
 
@@ -167,6 +175,7 @@ void Coordinator::On(const Join& join, TimePoint now, const Envelope& from, Outb
     // Its answer was lost, or this is a repeat of a Join from before; after a goodbye, surely that.
     if (rank.state == RankStatus::State::kAbsent) return;
     rank.state = RankStatus::State::kTraining;
+    rank.peer = from.peer;  // Its link may be another since.
     rank.lease_until = now + options_.lease;
     const Member* member = view_.FindMember(join.rank);
     const bool installed = member != nullptr && member->incarnation == rank.incarnation;
@@ -211,39 +220,59 @@ void Coordinator::On(const Goodbye& goodbye, TimePoint /*now*/, const Envelope& 
 void Coordinator::On(const Report& report, TimePoint /*now*/, const Envelope& from,
                      Outbox& outbox) {
   RankStatus* rank = PassSender(report.sender, from, outbox);
-  if (rank != nullptr && report.step >= rank->report.step) rank->report = report;
+  if (rank == nullptr) return;
+  rank->peer = from.peer;
+  if (report.step >= rank->report.step) rank->report = report;
 }
 
 void Coordinator::On(const MakeTable& request, TimePoint /*now*/, const Envelope& from,
                      Outbox& outbox) {
-  if (PassSender(request.sender, from, outbox) == nullptr) return;
+  RankStatus* rank = PassSender(request.sender, from, outbox);
+  if (rank == nullptr) return;
+  rank->peer = from.peer;
   const TableSpec& spec = request.spec;
   const TablePlace* place = view_.FindTable(spec.name);
   if (place != nullptr && place->spec == spec) {
     Send(from.peer, from.stamp.from, ViewIs{view_}, outbox);
     return;
   }
-  const auto wanted = wanted_tables_.find(spec.name);
-  const TableSpec* other = place != nullptr                 ? &place->spec
-                           : wanted != wanted_tables_.end() ? &wanted->second
-                                                            : nullptr;
-  std::string problem;
-  const auto optimizer = MakeOptimizer(spec.update.value_or(UpdateSettings{}));
-  if (spec.name.empty() || (spec.size == 0) == (spec.dim == 0) || spec.size > kTableFloatsMax ||
-      spec.dim > kRowFloatsMax) {
-    problem = "a table has a name, and 1 to 2^46 floats or rows of 1 to 2^24";
-  } else if (!optimizer.ok()) {
-    problem = "table \"" + spec.name + "\": " + optimizer.error().message;
-  } else if (other != nullptr && !(*other == spec)) {
-    problem = "there is a table \"" + spec.name + "\" already with " + Differs(*other, spec);
-  } else if (view_.tables.size() + wanted_tables_.size() >= kTablesMax) {
-    problem = "a job has at most " + std::to_string(kTablesMax) + " tables";
-  }
+  const std::string problem = TableProblem(spec);
   if (!problem.empty()) {
     Refuse(Refusal::kBadRequest, 0, problem, from, outbox);
     return;
   }
-  wanted_tables_.emplace(spec.name, spec);
+  if (KnownTable(spec.name) == nullptr) wanted_tables_.emplace(spec.name, spec);
+}
+
+// The table of that name that there is, will be after the cut under way, or is asked for.
+const TableSpec* Coordinator::KnownTable(const std::string& name) const {
+  const bool taking = phase_ == Phase::kInstalling && !Mutated(Mutation::kTableTwice);
+  const View& view = taking ? next_ : view_;
+  const TablePlace* place = view.FindTable(name);
+  if (place != nullptr) return &place->spec;
+  const auto wanted = wanted_tables_.find(name);
+  return wanted == wanted_tables_.end() ? nullptr : &wanted->second;
+}
+
+std::string Coordinator::TableProblem(const TableSpec& spec) const {
+  const std::string name = "table \"" + spec.name + "\"";
+  if (spec.name.empty() || spec.name.size() > kTableNameMax) {
+    return "a table has a name of 1 to " + std::to_string(kTableNameMax) + " bytes";
+  }
+  if ((spec.size == 0) == (spec.dim == 0) || spec.size > kTableFloatsMax ||
+      spec.dim > kRowFloatsMax) {
+    return name + ": a table has 1 to 2^46 floats, or rows of 1 to 2^24";
+  }
+  const auto optimizer = MakeOptimizer(spec.update.value_or(UpdateSettings{}));
+  if (!optimizer.ok()) return name + ": " + optimizer.error().message;
+  const TableSpec* other = KnownTable(spec.name);
+  if (other != nullptr) {
+    return *other == spec ? "" : "there is a " + name + " already with " + Differs(*other, spec);
+  }
+  const size_t tables = view_.tables.size() + wanted_tables_.size() + 1;
+  if (tables <= kTablesMax && tables * shards_.size() <= kTablePartsMax) return "";
+  return "a job has at most " + std::to_string(kTablesMax) + " tables, and " +
+         std::to_string(kTablePartsMax) + " parts of tables on all shards";
 }
 
 void Coordinator::On(const GetView& /*request*/, TimePoint /*now*/, const Envelope& from,
@@ -281,12 +310,15 @@ RankStatus* Coordinator::PassSender(const Sender& sender, const Envelope& from, 
   return &rank;
 }
 
-ShardStatus* Coordinator::FindShard(const Envelope& from, ShardId* id) {
+// A shard that has connected anew is still the same.
+ShardStatus* Coordinator::FindShard(const Envelope& from, TimePoint now, ShardId* id) {
   for (uint32_t i = 0; i < shards_.size(); ++i) {
-    if (shards_[i].registered && shards_[i].boot == from.stamp.from) {
-      *id = ShardId{i};
-      return &shards_[i];
-    }
+    ShardStatus& shard = shards_[i];
+    if (!shard.registered || shard.boot != from.stamp.from) continue;
+    if (!Mutated(Mutation::kForgetNewLink)) shard.peer = from.peer;
+    shard.heard_at = now;
+    *id = ShardId{i};
+    return &shard;
   }
   return nullptr;
 }

@@ -21,6 +21,8 @@ struct CoordinatorOptions {
   Duration lease = std::chrono::seconds(5);
   Duration retry_after = std::chrono::milliseconds(500);
   Duration start_timeout = std::chrono::seconds(60);
+  // A shard that was not heard of for so long is lost, and the job with it.
+  Duration silence_limit = std::chrono::minutes(5);
 };
 
 enum class JobState : uint8_t { kStarting, kTraining, kDone, kFailed };
@@ -59,6 +61,9 @@ struct Audit {
 inline constexpr uint64_t kTableFloatsMax = uint64_t{1} << 46;
 inline constexpr uint32_t kRowFloatsMax = uint32_t{1} << 24;
 inline constexpr size_t kTablesMax = 4096;
+inline constexpr size_t kTableNameMax = 255;
+// A view names each table's part on each shard; with more it would not fit into one header.
+inline constexpr size_t kTablePartsMax = size_t{1} << 18;
 inline constexpr size_t kFencedBootsMax = 64;  // Remembered of each rank.
 
 // Membership, views, the shard map and cuts: the one writer of what the job is. A pure state
@@ -78,8 +83,10 @@ class Coordinator final {
   const std::vector<RankStatus>& ranks() const { return ranks_; }
   const std::vector<ShardStatus>& shards() const { return shards_; }
   const Audit& audit() const { return audit_; }
-  // Each rank's last step at the last cut.
-  const std::vector<RankState>& last_cut() const { return cut_; }
+  // Whether the shard has been silent for longer than a lease.
+  bool Silent(const ShardStatus& shard, TimePoint now) const {
+    return shard.registered && now - shard.heard_at > options_.lease;
+  }
 
  private:
   enum class Phase : uint8_t { kIdle, kFreezing, kInstalling };
@@ -99,7 +106,9 @@ class Coordinator final {
 
   bool PassStamp(const Envelope& from, Outbox& outbox);
   RankStatus* PassSender(const Sender& sender, const Envelope& from, Outbox& outbox);
-  ShardStatus* FindShard(const Envelope& from, ShardId* id);
+  ShardStatus* FindShard(const Envelope& from, TimePoint now, ShardId* id);
+  std::string TableProblem(const TableSpec& spec) const;
+  const TableSpec* KnownTable(const std::string& name) const;
 
   bool ChangeWanted() const;
   void BeginCut(TimePoint now, Outbox& outbox);
@@ -109,7 +118,9 @@ class Coordinator final {
   void CountAudit();
   View NextView() const;
   std::string MissingWords() const;
+  std::string CutWords() const;
   void CheckStart(TimePoint now);
+  void CheckShards(TimePoint now);
   void CheckLeases(TimePoint now);
   void Fail(std::string words);
 

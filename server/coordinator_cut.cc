@@ -165,9 +165,34 @@ std::string Coordinator::MissingWords() const {
   return "waiting for " + names;
 }
 
+// Whom the cut under way waits for.
+std::string Coordinator::CutWords() const {
+  std::string names;
+  for (uint32_t i = 0; i < shards_.size(); ++i) {
+    const ShardId id{i};
+    if (phase_ == Phase::kFreezing ? frozen_.contains(id) : installed_.contains(id)) continue;
+    names += (names.empty() ? "shard " : ", shard ") + std::to_string(i);
+  }
+  return "waiting for " + names + " to take a new view";
+}
+
+// A shard that is gone takes its part of the tables with it. One that is only silent is named.
+void Coordinator::CheckShards(TimePoint now) {
+  if (view_.number.value == 0 || state_ == JobState::kDone) return;
+  words_ = phase_ == Phase::kIdle ? "" : CutWords();
+  for (uint32_t i = 0; i < shards_.size(); ++i) {
+    if (!Silent(shards_[i], now)) continue;
+    const auto silent = std::chrono::round<std::chrono::seconds>(now - shards_[i].heard_at);
+    words_ = "shard " + std::to_string(i) + " at " + shards_[i].endpoint +
+             " has not been heard of for " + config::FormatDuration(silent);
+    if (now - shards_[i].heard_at > options_.silence_limit) Fail(words_);
+    return;
+  }
+}
+
 void Coordinator::CheckStart(TimePoint now) {
   if (view_.number.value != 0) return;
-  if (phase_ == Phase::kIdle) words_ = MissingWords();
+  words_ = phase_ == Phase::kIdle ? MissingWords() : CutWords();
   if (now - started_ < options_.start_timeout) return;
   const auto limit = std::chrono::round<std::chrono::milliseconds>(options_.start_timeout);
   Fail("the job did not begin within " + config::FormatDuration(limit) +

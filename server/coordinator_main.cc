@@ -1,6 +1,8 @@
 // shardmill-coordinator: membership, views and cuts of one job.
 
+#include <algorithm>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,6 +37,8 @@ CoordinatorOptions OptionsOf(const JobOptions& job) {
   options.lease = job.cluster.lease;
   options.retry_after = job.network.retry_after;
   options.start_timeout = job.cluster.start_timeout;
+  // The workers give up first, and say what they waited for.
+  options.silence_limit = job.network.step_timeout + 2 * job.cluster.lease;
   return options;
 }
 
@@ -64,23 +68,60 @@ struct CoordinatorMetrics {
 };
 
 // Logs each change of the job's state once.
-void LogState(const Coordinator& coordinator, const Log& log, JobState& logged,
-              ViewNumber& logged_view) {
-  if (coordinator.view().number != logged_view) {
-    logged_view = coordinator.view().number;
-    log.Info("view", {{"number", logged_view.value},
-                      {"members", coordinator.view().members.size()},
-                      {"tables", coordinator.view().tables.size()}});
+class StateLog final {
+ public:
+  explicit StateLog(const Log& log) : log_(log) {}
+
+  // Whether there was anything.
+  bool Look(const Coordinator& coordinator) {
+    const JobState before = state_;
+    LookAtRanks(coordinator);
+    LookAtWords(coordinator);
+    if (coordinator.view().number != view_) {
+      view_ = coordinator.view().number;
+      log_.Info("view", {{"number", view_.value},
+                         {"members", coordinator.view().members.size()},
+                         {"tables", coordinator.view().tables.size()}});
+    }
+    state_ = coordinator.state();
+    if (state_ == before) return false;
+    if (state_ == JobState::kTraining) log_.Info("job_training");
+    if (state_ == JobState::kFailed) log_.Error("job_failed", {{"why", coordinator.words()}});
+    if (state_ == JobState::kDone) {
+      const Audit& audit = coordinator.audit();
+      log_.Info(
+          "job_done",
+          {{"lost", audit.lost}, {"duplicated", audit.duplicated}, {"next", "idle until stopped"}});
+    }
+    return true;
   }
-  if (coordinator.state() == logged) return;
-  logged = coordinator.state();
-  if (logged == JobState::kTraining) log.Info("job_training");
-  if (logged == JobState::kDone) {
-    log.Info("job_done",
-             {{"lost", coordinator.audit().lost}, {"duplicated", coordinator.audit().duplicated}});
+
+ private:
+  void LookAtRanks(const Coordinator& coordinator) {
+    silent_.resize(coordinator.ranks().size());
+    for (size_t i = 0; i < silent_.size(); ++i) {
+      const RankStatus& rank = coordinator.ranks()[i];
+      const bool silent = rank.state == RankStatus::State::kSilent;
+      if (silent && !silent_[i]) log_.Warn("worker_silent", {{"rank", i}, {"lease", "over"}});
+      if (!silent && silent_[i]) {
+        log_.Info("worker_heard", {{"rank", i}, {"incarnation", rank.incarnation.value}});
+      }
+      silent_[i] = silent;
+    }
   }
-  if (logged == JobState::kFailed) log.Error("job_failed", {{"why", coordinator.words()}});
-}
+
+  void LookAtWords(const Coordinator& coordinator) {
+    const bool waits = coordinator.state() == JobState::kTraining && !coordinator.words().empty();
+    if (waits && !waits_) log_.Warn("waits", {{"why", coordinator.words()}});
+    waits_ = waits;
+  }
+
+  const Log& log_;
+  JobState state_ = JobState::kStarting;
+  ViewNumber view_;
+  bool waits_ = false;
+  std::vector<bool> silent_;
+};
 
 // Where the flag says, or else where the job file says that everybody finds the coordinator.
 Result<std::string> EndpointOf(const CoordinatorFlags& flags, const JobOptions& job) {
@@ -105,7 +146,7 @@ Result<> Serve(const CoordinatorFlags& flags, const DaemonContext& daemon) {
   const CoordinatorOptions options = OptionsOf(job);
   Coordinator coordinator(options, clock.Now());
   Messenger messenger(transport, WireLimitsOf(job));
-  Pump<Coordinator> pump(coordinator, options.boot, messenger, clock, log);
+  Pump<Coordinator> pump(coordinator, messenger, clock, log);
 
   status.Set(ToJson(StatusOf(coordinator, clock.Now())));
   std::vector<HttpRoute> routes = DaemonRoutes(registry, [] { return std::string(); });
@@ -119,14 +160,17 @@ Result<> Serve(const CoordinatorFlags& flags, const DaemonContext& daemon) {
 
   constexpr std::chrono::milliseconds kPoll{20};
   constexpr Duration kStatusEvery = std::chrono::milliseconds(100);
+  // When the job has failed: so long everybody can still hear why.
+  constexpr Duration kFailedLinger = std::chrono::seconds(10);
   TimePoint status_at{};
-  JobState logged = JobState::kStarting;
-  ViewNumber logged_view;
+  StateLog state_log(log);
+  std::optional<TimePoint> failed_at;
   while (!daemon.stop.requested()) {
     SM_TRY(pump.Turn(kPoll));
-    const JobState before = logged;
-    LogState(coordinator, log, logged, logged_view);
-    if (logged == before && clock.Now() - status_at < kStatusEvery) continue;
+    const bool changed = state_log.Look(coordinator);
+    if (changed && coordinator.state() == JobState::kFailed) failed_at = clock.Now();
+    if (failed_at && clock.Now() - *failed_at > kFailedLinger) break;
+    if (!changed && clock.Now() - status_at < kStatusEvery) continue;
     status_at = clock.Now();
     status.Set(ToJson(StatusOf(coordinator, status_at)));
     metrics.Publish(coordinator, messenger.counters().bad_packets);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
+#include <vector>
 
 #include "common/assert.h"
 #include "common/mutation.h"
@@ -56,26 +58,37 @@ std::vector<Frame> DenseSlice::Read(uint64_t begin, uint64_t count) const {
 }
 
 void DenseSlice::Apply(std::span<const ChangePart> parts, float rate, const Optimizer& optimizer) {
-  // Between two neighbouring edges the same parts cover every element.
-  std::vector<uint64_t> edges;
-  for (const ChangePart& part : parts) {
-    const uint64_t count = part.gradient.floats().size();
-    SM_ASSERT(part.begin >= begin_ && Contains(part.begin, count));
-    edges.push_back(part.begin);
-    edges.push_back(part.begin + count);
+  // From left to right: between two neighbouring edges the same parts cover every element.
+  struct Edge {
+    uint64_t at;
+    size_t part;
+    bool begins;
+  };
+  std::vector<Edge> edges;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const uint64_t count = parts[i].gradient.floats().size();
+    SM_ASSERT(parts[i].begin >= begin_ && Contains(parts[i].begin, count));
+    edges.push_back({parts[i].begin, i, true});
+    edges.push_back({parts[i].begin + count, i, false});
   }
-  std::ranges::sort(edges);
-  edges.erase(std::unique(edges.begin(), edges.end()), edges.end());
+  std::ranges::sort(edges, {}, &Edge::at);
 
   const UpdateTime time{rate, ++updates_};
-  std::vector<const ChangePart*> covering;
-  for (size_t i = 0; i + 1 < edges.size(); ++i) {
-    covering.clear();
-    for (const ChangePart& part : parts) {
-      const uint64_t part_end = part.begin + part.gradient.floats().size();
-      if (part.begin <= edges[i] && part_end >= edges[i + 1]) covering.push_back(&part);
+  std::set<size_t> covering;  // In the order of the parts.
+  std::vector<const ChangePart*> now;
+  for (size_t i = 0; i < edges.size();) {
+    const uint64_t at = edges[i].at;
+    for (; i < edges.size() && edges[i].at == at; ++i) {
+      if (edges[i].begins) {
+        covering.insert(edges[i].part);
+      } else {
+        covering.erase(edges[i].part);
+      }
     }
-    if (!covering.empty()) ApplySegment(edges[i], edges[i + 1], covering, time, optimizer);
+    if (covering.empty()) continue;
+    now.clear();
+    for (const size_t part : covering) now.push_back(&parts[part]);
+    ApplySegment(at, edges[i].at, now, time, optimizer);
   }
 }
 

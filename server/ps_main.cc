@@ -1,5 +1,6 @@
 // shardmill-ps: one server process with its shards, a thread each.
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
@@ -37,6 +38,7 @@ Result<Agents> MakeAgents(uint32_t index, const DaemonContext& daemon, ZmqContex
     options.shard.held_bytes_max = job.network.held_bytes;
     options.shard.retry_after = job.network.retry_after;
     options.shard.start_timeout = job.cluster.start_timeout;
+    options.shard.beat_every = std::min<Duration>(options.shard.beat_every, job.cluster.lease / 4);
     const uint32_t port = job.cluster.server_port;
     options.bind = "tcp://" + job.cluster.host + ":" + (port == 0 ? "*" : std::to_string(port + i));
     options.coordinator = ParseAddress(job.cluster.coordinator)->Endpoint();

@@ -15,19 +15,19 @@ namespace shardmill {
 
 // The duty cycle of a server-side agent: polls, hands each message to a core (a Shard, a
 // Coordinator), gives it its tick, and sends what it says. Owned by the agent, on its thread. Bytes
-// that are no message are counted, answered with words and logged once a peer.
+// that are no message are counted, and logged once a peer.
 template <class Core>
 class Pump final {
  public:
-  Pump(Core& core, BootId boot, Messenger& messenger, const Clock& clock, const Log& log)
-      : core_(core), boot_(boot), messenger_(messenger), clock_(clock), log_(log) {}
+  Pump(Core& core, Messenger& messenger, const Clock& clock, const Log& log)
+      : core_(core), messenger_(messenger), clock_(clock), log_(log) {}
 
   // One turn; waits for messages, `timeout` at most. An error means that the transport is broken.
   Result<> Turn(std::chrono::milliseconds timeout) {
     messages_.clear();
     bad_.clear();
     SM_TRY(messenger_.Poll(timeout, messages_, bad_));
-    for (const BadPacket& packet : bad_) Answer(packet);
+    for (const BadPacket& packet : bad_) LogOnce(packet);
     for (const Envelope& envelope : messages_) core_.Handle(clock_.Now(), envelope, outbox_);
     messages_.clear();  // The frames go as soon as the core is done with them.
     core_.Tick(clock_.Now(), outbox_);
@@ -38,16 +38,13 @@ class Pump final {
  private:
   static constexpr size_t kLoggedPeersMax = 1024;
 
-  void Answer(const BadPacket& packet) {
-    outbox_.push_back({packet.peer,
-                       {{}, {}, {}, boot_, {}},
-                       Refused{Refusal::kBadRequest, 0, packet.why.message}});
+  // There is no answer: who sends what is no message would not understand it.
+  void LogOnce(const BadPacket& packet) {
     if (logged_.size() >= kLoggedPeersMax || !logged_.insert(packet.peer).second) return;
     log_.Warn("bad_packet", {{"peer", packet.peer.value}, {"why", packet.why.message}});
   }
 
   Core& core_;
-  BootId boot_;
   Messenger& messenger_;
   const Clock& clock_;
   const Log& log_;

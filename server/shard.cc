@@ -32,6 +32,13 @@ void Shard::Handle(TimePoint /*now*/, const Envelope& envelope, Outbox& outbox) 
           asked_at_.reset();
         } else if constexpr (requires { On(message, envelope, outbox); }) {
           constexpr bool kAnyStamp = std::is_same_v<Kind, Hello> || std::is_same_v<Kind, Refused>;
+          constexpr bool kByCoordinator = std::is_same_v<Kind, Registered> ||
+                                          std::is_same_v<Kind, Freeze> ||
+                                          std::is_same_v<Kind, Install>;
+          if (kByCoordinator && envelope.peer != options_.coordinator) {
+            Refuse(Refusal::kBadRequest, 0, "only the coordinator may say this", envelope, outbox);
+            return;
+          }
           if (kAnyStamp || PassStamp(envelope, outbox)) {
             On(message, envelope, outbox);
           }
@@ -151,8 +158,8 @@ void Shard::On(const Unit& unit, const Envelope& from, Outbox& outbox) {
   switch (held_.Keep(std::move(held))) {
     case HeldUnits::Kept::kTooLarge:
       Refuse(Refusal::kTooLarge, unit.step,
-             "the units of one step are more than a shard holds for one worker; raise "
-             "network.held_bytes or network.unit_bytes, or use more shards",
+             "the units of one step are more than a shard holds for one worker: its share of "
+             "network.held_bytes; raise that, or use more shards",
              from, outbox);
       return;
     case HeldUnits::Kept::kYes:
@@ -258,7 +265,9 @@ void Shard::On(const Install& install, const Envelope& from, Outbox& outbox) {
     return;
   }
   if (freezing_ != install.view.number) return;
-  const std::string problem = CompleteCut(install.cut, outbox);
+  const std::string problem = install.view.shards.size() > options_.id.value
+                                  ? CompleteCut(install.cut, outbox)
+                                  : "a view without this shard";
   if (!problem.empty()) {
     Refuse(Refusal::kFailed, install.view.number.value, problem, from, outbox);
     return;

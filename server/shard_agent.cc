@@ -34,7 +34,7 @@ ShardAgent::ShardAgent(ShardId id, std::string endpoint, std::unique_ptr<Transpo
       trace_(std::move(trace)),
       shard_(std::move(shard)),
       coordinator_(options.coordinator),
-      pump_(*shard_, options.boot, messenger_, clock, log),
+      pump_(*shard_, messenger_, clock, log),
       log_(log),
       metrics_(metrics) {}
 

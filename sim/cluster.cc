@@ -82,6 +82,7 @@ Scenario Scenario::FromSeed(uint64_t seed) {
   if (rng.Chance(0.7)) scenario.crash = rng.Uniform() * 0.02;
   if (rng.Chance(0.4)) scenario.pause = rng.Uniform() * 0.01;
   if (rng.Chance(0.3)) scenario.twin = rng.Uniform() * 0.01;
+  if (rng.Chance(0.3)) scenario.relink = rng.Uniform() * 0.02;
   return scenario;
 }
 
@@ -104,6 +105,7 @@ Cluster::Cluster(const Scenario& scenario)
   coordinator_ = std::make_unique<Coordinator>(options, now_);
   for (uint32_t i = 0; i < scenario.shards; ++i) {
     shards_.push_back(MakeShard(scenario, i, ledger_.ObserverOf(ShardId{i})));
+    shard_callers_.push_back(PeerId{next_peer_++});
   }
   for (uint32_t i = 0; i < scenario.workers; ++i) StartWorker(WorkerId{i});
 }
@@ -159,8 +161,12 @@ Outcome Cluster::Run() {
 
 void Cluster::Deliver(const Delivery& delivery) {
   Outbox outbox;
+  const auto caller = std::ranges::find(shard_callers_, delivery.to);
   if (delivery.to == kCoordinator) {
     coordinator_->Handle(now_, delivery.envelope, outbox);
+  } else if (caller != shard_callers_.end()) {
+    DeliverToShard(static_cast<uint32_t>(caller - shard_callers_.begin()), delivery.envelope,
+                   outbox);
   } else if (delivery.to.value < kFirstShard + scenario_.shards) {
     DeliverToShard(static_cast<uint32_t>(delivery.to.value - kFirstShard), delivery.envelope,
                    outbox);
@@ -175,7 +181,23 @@ void Cluster::Deliver(const Delivery& delivery) {
       process.worker->Handle(now_, delivery.envelope, outbox);
     }
   }
-  network_.Send(now_, delivery.to, outbox);
+  Send(delivery.to, outbox);
+}
+
+// A shard calls the coordinator, and is called by workers: it has a number for each.
+void Cluster::Send(PeerId from, Outbox& outbox) {
+  const auto caller = std::ranges::find(shard_callers_, from);
+  uint64_t shard = from.value - kFirstShard;
+  if (caller != shard_callers_.end()) shard = caller - shard_callers_.begin();
+  if (from == kCoordinator || shard >= shards_.size()) {
+    network_.Send(now_, from, outbox);
+    return;
+  }
+  for (Outgoing& out : outbox) {
+    const bool called = out.peer == kCoordinator;
+    network_.Send(now_, called ? shard_callers_[shard] : PeerId{kFirstShard + shard},
+                  {std::move(out)});
+  }
 }
 
 void Cluster::DeliverToShard(uint32_t index, const Envelope& envelope, Outbox& outbox) {
@@ -191,7 +213,7 @@ void Cluster::TickAll() {
   const auto tick = [this](PeerId peer, auto& node) {
     Outbox outbox;
     node.Tick(now_, outbox);
-    network_.Send(now_, peer, outbox);
+    Send(peer, outbox);
   };
   tick(kCoordinator, *coordinator_);
   for (uint32_t i = 0; i < shards_.size(); ++i) {
@@ -205,10 +227,19 @@ void Cluster::TickAll() {
 }
 
 void Cluster::InjectFaults() {
+  for (PeerId& caller : shard_callers_) {
+    if (!rng_.Chance(scenario_.relink)) continue;
+    ++outcome_.relinks;
+    caller = PeerId{next_peer_++};
+  }
   std::vector<std::pair<WorkerId, std::optional<PeerId>>> start;
   for (size_t i = 0; i < processes_.size(); ++i) {
     Process& process = processes_[i];
     if (process.zombie || process.worker->over()) continue;
+    if (rng_.Chance(scenario_.relink)) {
+      ++outcome_.relinks;
+      process.peer = PeerId{next_peer_++};
+    }
     if (rng_.Chance(scenario_.crash)) {
       // The process is gone; another takes the rank when the lease has ended, perhaps in its place,
       // where it hears what was meant for the one before.
@@ -235,6 +266,10 @@ bool Cluster::Finished() const { return coordinator_->state() == JobState::kDone
 void Cluster::CheckAtRest() {
   for (uint32_t i = 0; i < shards_.size(); ++i) {
     ledger_.SawEnd(ShardId{i}, *shards_[i], scenario_.steps);
+  }
+  if (coordinator_->view().tables.size() != model_.tables().size()) {
+    ledger_.Violation("there are " + std::to_string(coordinator_->view().tables.size()) +
+                      " tables");
   }
   const bool rounds = scenario_.policy.apply == ApplyRule::kPerStep;
   if (rounds && scenario_.policy.backups == 0) {

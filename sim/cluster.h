@@ -28,7 +28,8 @@ struct Scenario {
   double crash = 0;  // Chance of a worker's crash, each millisecond, while faults last.
   // Chance that a worker stands still for longer than its lease, and is replaced.
   double pause = 0;
-  double twin = 0;  // Chance that a second process is started for a rank that is held.
+  double twin = 0;    // Chance that a second process is started for a rank that is held.
+  double relink = 0;  // Chance that a link breaks, and its other end is known by a new number.
   Duration faults_last = std::chrono::milliseconds(400);
   Duration heal_limit = std::chrono::seconds(10);  // All must be done this long after.
 
@@ -42,6 +43,7 @@ struct Outcome {
   uint64_t crashes = 0;
   uint64_t replaced = 0;
   uint64_t twins = 0;
+  uint64_t relinks = 0;
   uint64_t stale_shards = 0;  // Shards that served a read behind its round.
   uint64_t discarded = 0;     // Steps whose round was closed without them.
   uint64_t skipped = 0;       // Steps left out for a NaN.
@@ -69,6 +71,7 @@ class Cluster final {
   // `peer`: where the process before it was, if it is started in its place.
   void StartWorker(WorkerId rank, std::optional<PeerId> peer = {});
   void Deliver(const Delivery& delivery);
+  void Send(PeerId from, Outbox& outbox);
   void DeliverToShard(uint32_t index, const Envelope& envelope, Outbox& outbox);
   void TickAll();
   void InjectFaults();
@@ -86,6 +89,7 @@ class Cluster final {
   bool healed_ = false;
   std::unique_ptr<Coordinator> coordinator_;
   std::vector<std::unique_ptr<Shard>> shards_;
+  std::vector<PeerId> shard_callers_;  // What the coordinator knows each shard by.
   std::vector<Process> processes_;
   uint64_t next_peer_;
   uint64_t next_boot_ = 1000;

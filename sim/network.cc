@@ -35,7 +35,6 @@ std::optional<TimePoint> Network::Next() const {
 
 Delivery Network::Take() {
   SM_ASSERT(!flying_.empty());
-  ++delivered_;
   return std::move(flying_.extract(flying_.begin()).mapped());
 }
 

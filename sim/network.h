@@ -39,13 +39,11 @@ class Network final {
   std::optional<TimePoint> Next() const;
   // The earliest message, which must be there.
   Delivery Take();
-  uint64_t delivered() const { return delivered_; }
 
  private:
   Rng rng_;
   NetworkFaults faults_;
   uint64_t sequence_ = 0;
-  uint64_t delivered_ = 0;
   // A link that stands still: until when, and how many messages wait in it.
   struct Clog {
     TimePoint until{};

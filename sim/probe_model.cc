@@ -19,6 +19,10 @@ UpdateSettings SomeOptimizer(Rng& rng) {
   settings.rate.base = 0.01 + 0.1 * rng.Uniform();
   settings.rate.shape = static_cast<RateShape>(rng.Below(4));
   settings.rate.warmup = rng.Below(4);
+  if (settings.rule == UpdateRule::kFtrl) {
+    settings.rate.shape = RateShape::kConstant;  // As MakeOptimizer demands.
+    settings.rate.warmup = 0;
+  }
   settings.rate.length = 1 + rng.Below(10);
   settings.rate.factor = 0.7;  // A rate that falls to nothing makes numbers that are none.
   settings.rate.end = 0.001;

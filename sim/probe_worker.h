@@ -27,7 +27,6 @@ class ProbeWorker final {
 
   ProbeWorker(const Options& options, PeerId coordinator, const ProbeModel& model, Ledger& ledger);
 
-  // `peer_of_shard(i)` is i + first_shard: in the simulator everybody can reach everybody.
   void Handle(TimePoint now, const Envelope& envelope, Outbox& outbox);
   void Tick(TimePoint now, Outbox& outbox);
 

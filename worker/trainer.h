@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "client/model.h"
@@ -50,6 +51,9 @@ class Trainer final {
 
   // Until the last step is made and measured. `watch` is called after each step.
   Result<> Run(const std::function<void(const TrainerProgress&)>& watch);
+
+  // What the last measure found, by name; rank 0 alone measures.
+  const std::vector<std::pair<std::string, double>>& metrics() const { return metrics_; }
 
  private:
   struct Tensor {

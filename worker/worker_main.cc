@@ -7,6 +7,7 @@
 
 #include "client/session.h"
 #include "common/clock.h"
+#include "common/config/text.h"
 #include "common/daemon/daemon.h"
 #include "common/flags/flags.h"
 #include "common/http/http_server.h"
@@ -41,15 +42,34 @@ SessionOptions SessionOptionsOf(const WorkerFlags& flags, const DaemonContext& d
   return options;
 }
 
-Result<std::unique_ptr<NetworkModel>> MakeModel(const JobOptions& job, const DataSet& data) {
+Result<std::unique_ptr<NetworkModel>> MakeModel(const JobOptions& job, const DataSet& train,
+                                                const DataSet& test) {
   nn::NetworkSpec spec;
-  spec.input = SM_TRY(nn::Shape::Make(data.row_shape));
+  spec.input = SM_TRY(nn::Shape::Make(train.row_shape));
   spec.loss = std::string(NameOf(job.model.loss));
   for (const LayerOptions& layer : job.model.layers) {
     spec.layers.push_back(
         nn::LayerSpec{.type = std::string(NameOf(layer.type)), .units = layer.units});
   }
-  return NetworkModel::Make(spec, data.classes, job.job.seed);
+  const DataSet& data = test.classes > train.classes ? test : train;
+  Result<std::unique_ptr<NetworkModel>> model =
+      NetworkModel::Make(spec, data.classes, job.job.seed);
+  if (model.ok() || model.error().code != ErrorCode::kBadUsage) return model;
+  // One damaged label makes classes that nobody has heard of.
+  return Error{model.error().code, model.error().message + "; the greatest label is " +
+                                       std::to_string(data.classes - 1) + " (" + data.greatest_at +
+                                       ", counted from 0)"};
+}
+
+// What the job file can hardly have meant, and still can be trained.
+void WarnOfFewSamples(const JobOptions& job, uint64_t rows, const Log& log) {
+  if (rows == 0) {
+    log.Warn("rank_has_no_samples", {{"cluster.workers", job.cluster.workers},
+                                     {"why", "there are more workers than samples"}});
+  } else if (rows < job.data.batch_size) {
+    log.Warn("batch_is_never_full",
+             {{"data.batch_size", job.data.batch_size}, {"samples_of_this_rank", rows}});
+  }
 }
 
 // What an operator sees of this worker.
@@ -92,15 +112,21 @@ Result<> Train(const WorkerFlags& flags, const DaemonContext& daemon, WorkerMetr
   SM_TRY(CheckTrainable(job));
   const DataSet train = SM_TRY(ReadIdxFolder(job.data.folder, DataPart::kTrain));
   const DataSet test = SM_TRY(ReadIdxFolder(job.data.folder, DataPart::kTest));
-  const std::unique_ptr<NetworkModel> model = SM_TRY(MakeModel(job, train));
+  const std::unique_ptr<NetworkModel> model = SM_TRY(MakeModel(job, train, test));
   Batches batches(
       train, {job.job.seed, flags.rank, job.cluster.workers, job.data.batch_size, job.data.scheme});
+  WarnOfFewSamples(job, batches.rows_per_epoch(), daemon.log);
   std::unique_ptr<LocalSteps> local;
   if (job.policy.exchange == Exchange::kParameters) {
     local = SM_TRY(LocalSteps::Make(job.optimizer.ToUpdate(), job.cluster.workers));
   }
 
-  const std::unique_ptr<Session> session = SM_TRY(Session::Open(SessionOptionsOf(flags, daemon)));
+  const SessionOptions session_options = SessionOptionsOf(flags, daemon);
+  daemon.log.Info("waiting_for_the_coordinator",
+                  {{"at", session_options.coordinator},
+                   {"up_to", config::FormatDuration(session_options.open_timeout)},
+                   {"key", "cluster.start_timeout"}});
+  const std::unique_ptr<Session> session = SM_TRY(Session::Open(session_options));
   joined.store(true, std::memory_order_relaxed);
   daemon.log.Info("joined", {{"rank", flags.rank}, {"step", session->next_step()}});
 
@@ -125,6 +151,9 @@ Result<> Train(const WorkerFlags& flags, const DaemonContext& daemon, WorkerMetr
     if (error.code == ErrorCode::kBadInput) static_cast<void>(session->Abort(error.message).ok());
     return error;
   }
+  for (const auto& [name, value] : trainer.metrics()) {
+    daemon.log.Info("result", {{"metric", name}, {"value", value}});
+  }
   SM_TRY(session->Close(true));
   daemon.log.Info("done", {{"staleness_max", session->counters().staleness_max}});
   return {};
@@ -132,11 +161,6 @@ Result<> Train(const WorkerFlags& flags, const DaemonContext& daemon, WorkerMetr
 
 Result<> Serve(const WorkerFlags& flags, const DaemonContext& daemon) {
   const JobOptions& job = daemon.job;
-  if (flags.rank >= job.cluster.workers) {
-    return Error{ErrorCode::kBadUsage,
-                 "--rank " + std::to_string(flags.rank) + " is out of range: cluster.workers is " +
-                     std::to_string(job.cluster.workers) + ", and ranks are counted from 0"};
-  }
   Registry registry;
   WorkerMetrics metrics(registry);
   // Written by the training thread, read by HTTP threads.
@@ -146,6 +170,8 @@ Result<> Serve(const WorkerFlags& flags, const DaemonContext& daemon) {
         return joined.load(std::memory_order_relaxed) ? "" : "the job has not let this rank in";
       })));
   SM_TRY(Announce(flags.announce_fd, {"", http ? http->address() : ""}));
+  daemon.log.Info("worker_starts",
+                  {{"rank", flags.rank}, {"http", http ? http->address() : "off"}});
   return Train(flags, daemon, metrics, joined);
 }
 

@@ -138,6 +138,23 @@ std::string FormatDuration(std::chrono::milliseconds duration) {
   return text;
 }
 
+std::string FormatAbout(std::chrono::milliseconds duration) {
+  using std::chrono::milliseconds;
+  struct Step {
+    milliseconds below;
+    milliseconds to;
+  };
+  constexpr std::array<Step, 4> kSteps = {{{std::chrono::seconds(1), milliseconds(1)},
+                                           {std::chrono::seconds(10), milliseconds(100)},
+                                           {std::chrono::hours(1), std::chrono::seconds(1)},
+                                           {std::chrono::hours(24), std::chrono::minutes(1)}}};
+  milliseconds to = std::chrono::hours(1);
+  for (const Step& step : kSteps) {
+    if (duration < step.below) to = std::min(to, step.to);
+  }
+  return FormatDuration((duration + to / 2) / to * to);
+}
+
 std::optional<uint64_t> ParseSize(std::string_view text) {
   const std::optional<uint64_t> number = TakeNumber(&text);
   if (!number) return std::nullopt;

@@ -15,6 +15,8 @@ namespace shardmill::config {
 // largest first. Nothing where the text is anything else or does not fit.
 std::optional<std::chrono::milliseconds> ParseDuration(std::string_view text);
 std::string FormatDuration(std::chrono::milliseconds duration);
+// The same for a time that was measured, rounded to what a person wants to know: "3s", "1m5s".
+std::string FormatAbout(std::chrono::milliseconds duration);
 
 // "64MiB", "4 KiB": a whole number and one of B, KiB, MiB, GiB and TiB.
 std::optional<uint64_t> ParseSize(std::string_view text);

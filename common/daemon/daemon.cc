@@ -5,6 +5,7 @@
 
 #include "common/config/environment.h"
 #include "common/config/print.h"
+#include "common/process/announce.h"
 #include "common/process/exit_code.h"
 
 namespace shardmill {
@@ -18,17 +19,36 @@ int Tell(std::string_view name, const Error& error) {
 
 }  // namespace
 
-int RunDaemon(const JobFlags& flags, std::string_view name,
-              const std::function<Result<>(const DaemonContext&)>& serve) {
+Result<> CheckFlags(const CoordinatorFlags&, const JobOptions&) { return {}; }
+
+Result<> CheckFlags(const ServerFlags& flags, const JobOptions& job) {
+  if (flags.index < job.cluster.servers) return {};
+  return Error{ErrorCode::kBadUsage,
+               "--index " + std::to_string(flags.index) + " is out of range: cluster.servers is " +
+                   std::to_string(job.cluster.servers) + ", and servers are counted from 0"};
+}
+
+Result<> CheckFlags(const WorkerFlags& flags, const JobOptions& job) {
+  if (flags.rank < job.cluster.workers) return {};
+  return Error{ErrorCode::kBadUsage,
+               "--rank " + std::to_string(flags.rank) + " is out of range: cluster.workers is " +
+                   std::to_string(job.cluster.workers) + ", and ranks are counted from 0"};
+}
+
+int RunDaemon(const JobFlags& flags, std::string_view name, const DaemonWork& work) {
   StopSource stop;
   const auto signals = SignalWatcher::Start(&stop);
   if (!signals.ok()) return Tell(name, signals.error());
   const auto job = LoadJob(flags.file, {flags.sets, config::ProcessEnvironment()});
   if (!job.ok()) return Tell(name, job.error());
-  std::fprintf(stderr, "%s", config::PrintToml(job.value().listing, true).c_str());
   const JobOptions& options = job.value().options;
+  if (const Result<> checked = work.check(options); !checked.ok()) {
+    return Tell(name, checked.error());
+  }
+  std::fprintf(stderr, "%s%.*s\n", config::PrintToml(job.value().listing, true).c_str(),
+               static_cast<int>(kOptionsEnd.size()), kOptionsEnd.data());
   const Log log(name, LogLevelNamed(options.log.level));
-  const Result<> served = serve({options, stop, log});
+  const Result<> served = work.serve({options, stop, log});
   if (!served.ok()) return Tell(name, served.error());
   const bool interrupted = stop.reason() == StopReason::kInterrupt;
   return static_cast<int>(interrupted ? ExitCode::kStopped : ExitCode::kDone);
@@ -46,16 +66,20 @@ WireLimits WireLimitsOf(const JobOptions& job) {
   return limits;
 }
 
-std::vector<HttpRoute> DaemonRoutes(const Registry& registry,
-                                    std::function<std::string()> unready) {
+std::vector<HttpRoute> DaemonRoutes(const Registry& registry, std::function<std::string()> unready,
+                                    std::function<std::string()> pending) {
   std::vector<HttpRoute> routes;
   routes.push_back({"/livez", [](const HttpRequest&) { return HttpResponse{.body = "ok\n"}; }});
-  routes.push_back({"/readyz", [unready = std::move(unready)](const HttpRequest& request) {
-                      const std::string words = unready();
+  routes.push_back({"/readyz", [unready = std::move(unready),
+                                pending = std::move(pending)](const HttpRequest& request) {
+                      const std::string missing = unready();
                       HttpResponse response;
-                      response.status = words.empty() ? 200 : 503;
-                      response.body = words.empty() ? "ok\n" : "not ready\n";
-                      if (!words.empty() && request.Has("verbose")) response.body = words + "\n";
+                      response.status = missing.empty() ? 200 : 503;
+                      response.body = missing.empty() ? "ok\n" : "not ready\n";
+                      if (!request.Has("verbose")) return response;
+                      const std::string later = pending ? pending() : "";
+                      if (!missing.empty()) response.body = missing + "\n";
+                      if (missing.empty() && !later.empty()) response.body = "ok; " + later + "\n";
                       return response;
                     }});
   routes.push_back({"/metrics", [&registry](const HttpRequest&) {

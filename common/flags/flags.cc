@@ -7,6 +7,7 @@
 #include <sstream>
 #include <utility>
 
+#include "common/config/text.h"
 #include "common/job/address.h"
 #include "common/process/exit_code.h"
 #include "common/process/version.h"
@@ -20,13 +21,50 @@ constexpr const char* kExitCodes =
     "Exit codes: 0 done, 1 failed, 2 bad usage or configuration, 3 fenced (another process holds\n"
     "this rank), 4 a peer or a file was not there in time, 130 stopped by the user.";
 
+// "shardmill train": the program and the subcommands that were given.
+std::string CommandOf(const CLI::App* app) {
+  std::string words = app->get_name();
+  while (!app->get_subcommands().empty()) {
+    app = app->get_subcommands().front();
+    words += " " + app->get_name();
+  }
+  return words;
+}
+
+// The library only says that some command is missing, not that the first word is none.
+std::optional<FlagsEnd> UnknownCommand(const CLI::App& app,
+                                       const std::vector<std::string>& arguments) {
+  const CLI::App* at = &app;
+  std::string command = app.get_name();
+  for (const std::string& word : arguments) {
+    std::vector<std::string> names;
+    const CLI::App* next = nullptr;
+    for (const CLI::App* one : at->get_subcommands([](const CLI::App*) { return true; })) {
+      names.push_back(one->get_name());
+      if (one->get_name() == word) next = one;
+    }
+    if (names.empty() || word.starts_with("-")) return {};
+    if (!next) {
+      const std::string near = config::Nearest(word, names);
+      return FlagsEnd{static_cast<int>(ExitCode::kBadUsage),
+                      command + ": there is no command " + config::QuoteForMessage(word) +
+                          (near.empty() ? "" : "; did you mean \"" + near + "\"?") + "\nsee " +
+                          command + " --help\n"};
+    }
+    at = next;
+    command += " " + word;
+  }
+  return {};
+}
+
 void Describe(CLI::App* app, const char* program) {
   app->name(program);
   app->set_version_flag("--version", VersionText(program), "Print the version and exit");
   app->footer(kExitCodes);
   // A mistake shows its own line alone; the page of help is for those who ask.
   app->failure_message([](const CLI::App* from, const CLI::Error& error) {
-    return from->get_name() + ": " + error.what() + "\nsee " + from->get_name() + " --help\n";
+    const std::string command = CommandOf(from);
+    return command + ": " + error.what() + "\nsee " + command + " --help\n";
   });
 }
 
@@ -169,6 +207,7 @@ FlagsOr<CommandFlags> ParseCommandFlags(const std::vector<std::string>& argument
   print_app->callback([&] { flags = print; });
 
   app.add_subcommand("version", "Print the version")->callback([&] { flags = VersionFlags{}; });
+  if (const std::optional<FlagsEnd> unknown = UnknownCommand(app, arguments)) return *unknown;
   return Parse(&app, arguments, &flags);
 }
 
@@ -177,8 +216,9 @@ std::vector<std::string> ArgumentsOf(int argc, char** argv) {
 }
 
 int PrintFlagsEnd(const FlagsEnd& end) {
-  std::fputs(end.text.c_str(), end.code == 0 ? stdout : stderr);
-  return end.code;
+  std::FILE* to = end.code == 0 ? stdout : stderr;
+  if (std::fputs(end.text.c_str(), to) >= 0 && std::fflush(to) == 0) return end.code;
+  return end.code == 0 ? static_cast<int>(ExitCode::kFailed) : end.code;
 }
 
 }  // namespace shardmill

@@ -17,20 +17,19 @@
 namespace shardmill {
 namespace {
 
-// A few threads behind a bounded queue. When the queue is full the thread that accepts waits, and
-// with it the peers in the kernel's backlog. Owned by the library's server. The mutex guards all
-// fields but the threads.
+// Threads behind a bounded queue, made when all others are busy and up to a limit. When the queue
+// is full the thread that accepts waits, and with it the peers in the kernel's backlog. Owned by
+// the library's server, whose one thread calls it. The mutex guards all fields but the threads.
 class BoundedPool final : public httplib::TaskQueue {
  public:
-  BoundedPool() {
-    for (size_t i = 0; i < kHttpThreads; ++i) threads_.emplace_back([this] { Run(); });
-  }
+  BoundedPool() = default;
   ~BoundedPool() override { shutdown(); }
 
   void enqueue(std::function<void()> task) override {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [this] { return tasks_.size() < kHttpWaitingMax; });
     tasks_.push_back(std::move(task));
+    if (tasks_.size() > idle_ && threads_.size() < kHttpThreads) Grow();
     changed_.notify_all();
   }
 
@@ -45,10 +44,18 @@ class BoundedPool final : public httplib::TaskQueue {
   }
 
  private:
+  void Grow() try {
+    threads_.emplace_back([this] { Run(); });
+  } catch (const std::system_error&) {
+    // The machine has no more threads: those that there are serve all, or the next task tries anew.
+  }
+
   void Run() {
     std::unique_lock lock(mutex_);
     while (true) {
+      ++idle_;
       changed_.wait(lock, [this] { return ending_ || !tasks_.empty(); });
+      --idle_;
       if (tasks_.empty()) return;
       const std::function<void()> task = std::move(tasks_.front());
       tasks_.pop_front();
@@ -62,6 +69,7 @@ class BoundedPool final : public httplib::TaskQueue {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<std::function<void()>> tasks_;
+  size_t idle_ = 0;  // Threads that wait for a task.
   bool ending_ = false;
   std::vector<std::thread> threads_;
 };
@@ -83,7 +91,7 @@ std::string Bare(const std::string& host) {  // Without the brackets of an IPv6 
 void Limit(httplib::Server* server) {
   server->new_task_queue = [] { return std::make_unique<BoundedPool>().release(); };
   server->set_keep_alive_max_count(1);
-  server->set_keep_alive_timeout(kHttpWaitMax.count());
+  server->set_keep_alive_timeout(kHttpIdleMax.count());
   server->set_read_timeout(kHttpWaitMax);
   server->set_write_timeout(kHttpWaitMax);
   server->set_payload_max_length(kHttpPayloadBytesMax);

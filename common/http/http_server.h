@@ -26,7 +26,7 @@ struct HttpResponse {
   std::string body = {};
 };
 
-// Called on a thread of the server's, two at a time at most. Must not wait for anything long.
+// Called on threads of the server's, several at a time. Must not wait for anything long.
 using HttpHandler = std::function<HttpResponse(const HttpRequest&)>;
 
 struct HttpRoute {
@@ -40,14 +40,16 @@ struct HttpServerOptions {
 };
 
 // What one server bears; a peer beyond a limit is cut off or waits in the kernel's backlog.
-inline constexpr size_t kHttpThreads = 2;
+inline constexpr size_t kHttpThreads = 32;              // Connections served at a time.
 inline constexpr size_t kHttpWaitingMax = 16;           // Connections taken and not yet served.
 inline constexpr size_t kHttpPayloadBytesMax = 4096;    // Of a request.
+inline constexpr std::chrono::seconds kHttpIdleMax{1};  // Before a request begins.
 inline constexpr std::chrono::seconds kHttpWaitMax{2};  // For the next bytes to come or go.
 
-// Answers GET and HEAD for a few paths, one request a connection, so that an idle client holds no
-// thread. Owned by main; serves on threads of its own from Start to the destructor, which waits for
-// answers under way. Handlers must live as long. What peers send can fail only their own request.
+// Answers GET and HEAD for a few paths, one request a connection. A client that says nothing holds
+// one of the threads for kHttpIdleMax, and threads are made as they are needed. Owned by main;
+// serves on threads of its own from Start to the destructor, which waits for answers under way.
+// Handlers must live as long. What peers send can fail only their own request.
 class HttpServer final {
   struct Impl;  // Keeps the HTTP library, which is slow to compile, out of this header.
 

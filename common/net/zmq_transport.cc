@@ -1,5 +1,6 @@
 #include "common/net/zmq_transport.h"
 
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <list>
@@ -39,16 +40,29 @@ Frame FrameOf(zmq::message_t&& message) {
   return Frame(std::move(storage), bytes);
 }
 
-// ZeroMQ calls this on its IO thread when the bytes have left.
-void ReleaseFrame(void* /*data*/, void* hint) { delete static_cast<Frame*>(hint); }
+// Bytes on their way to one peer. Added to by the agent, taken from by ZeroMQ's IO thread.
+using Leaving = std::atomic<uint64_t>;
 
-zmq::message_t MessageOf(const Frame& frame) {
+// A frame that ZeroMQ sends from where it lies.
+struct Lent {
+  Frame frame;
+  std::shared_ptr<Leaving> leaving;  // Shared: the peer may be forgotten before its bytes are.
+};
+
+// ZeroMQ calls this on its IO thread when the bytes have left.
+void ReleaseFrame(void* /*data*/, void* hint) {
+  const std::unique_ptr<Lent> lent(static_cast<Lent*>(hint));
+  lent->leaving->fetch_sub(lent->frame.size(), std::memory_order_relaxed);
+}
+
+zmq::message_t MessageOf(const Frame& frame, const std::shared_ptr<Leaving>& leaving) {
   if (frame.size() < kCopyBytesMax) return zmq::message_t(frame.bytes().data(), frame.size());
-  auto held = std::make_unique<Frame>(frame);
+  auto lent = std::make_unique<Lent>(Lent{frame, leaving});
+  leaving->fetch_add(frame.size(), std::memory_order_relaxed);
   // ZeroMQ wants a pointer to mutable bytes and only reads them.
-  auto* data = const_cast<std::byte*>(held->bytes().data());
-  const size_t size = held->size();
-  return zmq::message_t(data, size, &ReleaseFrame, held.release());
+  auto* data = const_cast<std::byte*>(lent->frame.bytes().data());
+  const size_t size = lent->frame.size();
+  return zmq::message_t(data, size, &ReleaseFrame, lent.release());
 }
 
 void SetCommon(zmq::socket_t& socket, const ZmqOptions& options) {
@@ -106,12 +120,14 @@ struct Dealer {
   std::string endpoint;
   zmq::socket_t socket;
   std::unique_ptr<LinkWatch> watch;
+  std::shared_ptr<Leaving> leaving = std::make_shared<Leaving>(0);
 };
 
 // One who connected to us.
 struct Caller {
   PeerId peer;
   std::string routing_id;
+  std::shared_ptr<Leaving> leaving = std::make_shared<Leaving>(0);
 };
 
 }  // namespace
@@ -128,7 +144,8 @@ struct ZmqTransport::Impl {
   Impl(zmq::context_t& zmq_context, const ZmqOptions& zmq_options)
       : context(zmq_context), options(zmq_options) {}
 
-  Sent SendOn(zmq::socket_t& socket, const std::string* routing_id, std::span<const Frame> frames);
+  Sent SendOn(zmq::socket_t& socket, const std::string* routing_id,
+              const std::shared_ptr<Leaving>& leaving, std::span<const Frame> frames);
   void Drain(zmq::socket_t& socket, std::optional<PeerId> peer, std::vector<Received>& received);
   // The frames of one message; false where there is none. Over the limits the rest is dropped.
   bool ReceiveOne(zmq::socket_t& socket, std::vector<zmq::message_t>& parts, bool& over);
@@ -184,11 +201,12 @@ Sent ZmqTransport::Send(PeerId peer, std::span<const Frame> frames) {
   if (frames.empty()) return Sent::kSent;
   const auto dealer = impl_->dealers.find(peer);
   if (dealer != impl_->dealers.end()) {
-    return impl_->SendOn(dealer->second.socket, nullptr, frames);
+    return impl_->SendOn(dealer->second.socket, nullptr, dealer->second.leaving, frames);
   }
   const auto caller = impl_->by_peer.find(peer);
   if (caller == impl_->by_peer.end() || !impl_->router) return Sent::kUnknown;
-  const Sent sent = impl_->SendOn(*impl_->router, &caller->second->routing_id, frames);
+  const Sent sent =
+      impl_->SendOn(*impl_->router, &caller->second->routing_id, caller->second->leaving, frames);
   if (sent == Sent::kUnknown) impl_->Forget(caller->second);
   return sent;
 }
@@ -196,13 +214,18 @@ Sent ZmqTransport::Send(PeerId peer, std::span<const Frame> frames) {
 // The first part decides: once ZeroMQ has taken it, it takes the rest, unless the connection ends
 // between two parts. Then the rest is still handed over, for ZeroMQ to drop up to the last part.
 Sent ZmqTransport::Impl::SendOn(zmq::socket_t& socket, const std::string* routing_id,
+                                const std::shared_ptr<Leaving>& leaving,
                                 std::span<const Frame> frames) {
+  const uint64_t before = leaving->load(std::memory_order_relaxed);
+  uint64_t bytes = before;
+  for (const Frame& frame : frames) bytes += frame.size();
+  if (before > 0 && bytes > options.queue_bytes_max) return Sent::kFull;
   try {
     bool begun = routing_id != nullptr;
     if (begun && !SendPart(socket, zmq::message_t(*routing_id), true)) return Sent::kFull;
     Sent sent = Sent::kSent;
     for (size_t i = 0; i < frames.size(); ++i) {
-      if (SendPart(socket, MessageOf(frames[i]), i + 1 < frames.size())) {
+      if (SendPart(socket, MessageOf(frames[i], leaving), i + 1 < frames.size())) {
         begun = true;
         continue;
       }
@@ -287,7 +310,7 @@ PeerId ZmqTransport::Impl::PeerOf(const zmq::message_t& routing_id) {
     return known->second->peer;
   }
   const PeerId peer{next_peer++};
-  known->second = callers.insert(callers.end(), {peer, known->first});
+  known->second = callers.insert(callers.end(), Caller{peer, known->first});
   by_peer[peer] = known->second;
   if (callers.size() > options.peers_max) Forget(callers.begin());
   return peer;

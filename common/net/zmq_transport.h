@@ -28,7 +28,10 @@ struct ZmqOptions {
   uint32_t frames_max = 4096;                        // Of one multipart message.
   uint32_t peers_max = 65536;                        // Remembered of those who connect to us.
   int queue_messages_max = 10000;                    // Each way, a peer.
-  int linger_ms = 500;                               // For what is queued when a socket closes.
+  // Payload on its way to one peer: who does not read must not cost the sender its memory. One
+  // message always has room.
+  uint64_t queue_bytes_max = uint64_t{256} << 20;
+  int linger_ms = 500;  // For what is queued when a socket closes.
 };
 
 // Frames over ZeroMQ: one ROUTER where the agent listens, one DEALER a peer that it connects to.

@@ -3,10 +3,14 @@
 #include <chrono>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "common/result.h"
 
 namespace shardmill {
+
+// The line that ends the options at the top of a daemon's log. What follows is what happened.
+inline constexpr std::string_view kOptionsEnd = "# These were the options in effect.";
 
 // Where a daemon can be found once it listens: what it tells the process that started it.
 struct Announcement {

@@ -32,7 +32,7 @@ void Write(const Worker& worker, JsonWriter* json) {
   json->EndObject().EndObject();
 }
 
-void Write(const Shard& shard, JsonWriter* json) {
+void Write(const Shard& shard, bool waits, JsonWriter* json) {
   json->BeginObject();
   json->Key("id").Whole(shard.id);
   json->Key("endpoint").Text(shard.endpoint);
@@ -43,7 +43,7 @@ void Write(const Shard& shard, JsonWriter* json) {
   json->Key("parked_pulls").Whole(shard.parked_pulls);
   json->Key("staleness_max").Whole(shard.staleness_max);
   json->Key("waiting_for");
-  shard.parked_pulls > 0 ? json->Whole(shard.waiting_for) : json->Null();
+  waits ? json->Whole(shard.waiting_for) : json->Null();
   json->Key("discarded").Whole(shard.discarded);
   json->Key("skipped").Whole(shard.skipped);
   json->Key("nonfinite").Whole(shard.nonfinite);
@@ -150,6 +150,10 @@ Shard ReadShard(const JsonValue& object, std::string* wrong) {
 
 }  // namespace
 
+bool Waits(const JobStatus& status, const Shard& shard) {
+  return shard.parked_pulls > 0 || (status.policy == "sync" && shard.held_bytes > 0);
+}
+
 std::string_view NameOf(JobStatus::State state) { return kStates.at(static_cast<size_t>(state)); }
 std::string_view NameOf(Worker::State state) {
   return kWorkerStates.at(static_cast<size_t>(state));
@@ -167,7 +171,7 @@ std::string ToJson(const JobStatus& status) {
   json.Key("workers").BeginList();
   for (const Worker& worker : status.workers) Write(worker, &json);
   json.EndList().Key("shards").BeginList();
-  for (const Shard& shard : status.shards) Write(shard, &json);
+  for (const Shard& shard : status.shards) Write(shard, Waits(status, shard), &json);
   json.EndList();
   if (status.state == JobStatus::State::kDone) {
     json.Key("audit").BeginObject().Key("lost").Whole(status.lost);

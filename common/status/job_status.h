@@ -41,7 +41,7 @@ struct JobStatus {
     uint64_t held_bytes = 0;
     uint64_t parked_pulls = 0;
     uint64_t staleness_max = 0;
-    uint32_t waiting_for = 0;  // A rank; it holds up the parked pulls, where there are any.
+    uint32_t waiting_for = 0;  // The rank that is furthest behind; see Waits.
     uint64_t discarded = 0;    // Steps whose round was closed without them.
     uint64_t skipped = 0;      // Steps left out for a gradient that is no number.
     uint64_t nonfinite = 0;    // Units that came with a NaN or an infinity in them.
@@ -58,6 +58,10 @@ struct JobStatus {
   uint64_t lost = 0;        // Acked steps that a shard lacks; counted when the job is done.
   uint64_t duplicated = 0;  // Steps that a shard applied more than once; likewise.
 };
+
+// Whether the shard waits for its rank `waiting_for`: pulls are parked, or, where rounds are closed
+// together, units are held until that rank has finished its step.
+bool Waits(const JobStatus& status, const JobStatus::Shard& shard);
 
 std::string_view NameOf(JobStatus::State state);
 std::string_view NameOf(JobStatus::Worker::State state);

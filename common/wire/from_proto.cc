@@ -164,9 +164,13 @@ Result<View> Get(const wire::View& from, const In& in) {
         {ShardId{shard.id()}, Term{shard.term()}, BootId{shard.boot()}, shard.endpoint()});
   }
   std::set<TableId> tables;
+  std::set<std::string> names;
   for (const wire::TablePlace& table : from.tables()) {
     view.tables.push_back(SM_TRY(Get(table, view.shards.size(), in)));
-    if (!tables.insert(view.tables.back().id).second) return Bad("a table that stands twice");
+    const TablePlace& added = view.tables.back();
+    if (!tables.insert(added.id).second || !names.insert(added.spec.name).second) {
+      return Bad("a table that stands twice");
+    }
   }
   return view;
 }

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <sstream>
 
 namespace shardmill {
@@ -20,6 +21,24 @@ TEST(ConfigCommandTest, FindsTheSampleGood) {
   const Result<> ran = RunConfigCheck({{.file = kFile}}, screen.console);
   EXPECT_TRUE(ran.ok()) << ran.error().message;
   EXPECT_EQ(screen.out.str(), "configs/quickstart.toml: good\n");
+}
+
+TEST(ConfigCommandTest, SaysWhatTrainNeedsThatAProgramOfOnesOwnDoesNot) {
+  const std::string path = testing::TempDir() + "/bare.toml";
+  std::ofstream(path) << "cluster = { workers = 2 }\n";
+  Screen screen;
+  const Result<> ran = RunConfigCheck({{.file = path}}, screen.console);
+  EXPECT_TRUE(ran.ok()) << ran.error().message;
+  EXPECT_EQ(screen.out.str(), path +
+                                  ": good for a program of your own; shardmill train still needs "
+                                  "data.folder and model.layers\n");
+}
+
+TEST(ConfigCommandTest, FindsAResultThatCannotBeWritten) {
+  Screen screen;
+  EXPECT_TRUE(FlushResult(screen.console).ok());
+  screen.out.setstate(std::ios::badbit);
+  EXPECT_EQ(FlushResult(screen.console).error().code, ErrorCode::kFailed);
 }
 
 TEST(ConfigCommandTest, NamesAMisspeltKeyAndWhatWasMeant) {

@@ -7,6 +7,8 @@
 #include <filesystem>
 
 #include "cli/run_folder.h"
+#include "common/job/job.h"
+#include "common/process/announce.h"
 
 namespace shardmill {
 namespace {
@@ -111,6 +113,46 @@ TEST(LocalClusterTest, KillsWhatDoesNotEndWhenAsked) {
   ASSERT_FALSE(stopped.ok());
   EXPECT_NE(stopped.error().message.find("worker-0 ended with signal"), std::string::npos)
       << stopped.error().message;
+}
+
+TEST(LocalClusterTest, NamesTheProcessThatTakesItsTimeToEnd) {
+  StopSource stop;
+  LocalCluster cluster(Options(
+      {.server = "trap '' TERM\necho up\nwhile :; do sleep 0.02; done\n", .worker = "exit 0\n"}));
+  ASSERT_TRUE(cluster.Start(stop).ok());
+  std::string told;
+  EXPECT_FALSE(
+      cluster
+          .Stop(std::chrono::milliseconds(2500), [&told](const std::string& slow) { told += slow; })
+          .ok());
+  EXPECT_EQ(told.find("server-0 does not end and will be killed in "), 0U) << told;
+}
+
+TEST(LocalClusterTest, LeavesTheOptionsOutOfWhatAProcessSaid) {
+  StopSource stop;
+  LocalCluster cluster(
+      Options({.worker = "echo '[log]'; echo 'level = \"info\"'; echo '" +
+                         std::string(kOptionsEnd) + "'; echo no data set >&2; exit 4\n"}));
+  ASSERT_TRUE(cluster.Start(stop).ok());
+  const Result<> checked = CheckUntilWrong(&cluster);
+  ASSERT_FALSE(checked.ok());
+  const std::string& words = checked.error().message;
+  EXPECT_TRUE(words.ends_with(".log:\n  no data set")) << words;
+}
+
+TEST(LocalClusterTest, TellsWhichKeysItSetsOtherwise) {
+  const auto words = [](std::vector<std::string> sets) {
+    const Result<Job> job = ParseJob("a.toml", "", {.sets = std::move(sets)});
+    EXPECT_TRUE(job.ok()) << job.error().message;
+    return job.ok() ? OverriddenWords(job.value().listing) : "";
+  };
+  EXPECT_EQ(words({"cluster.workers=3"}), "");
+  EXPECT_EQ(words({"cluster.server_port=7700", "cluster.coordinator=a:1"}),
+            "train runs every process on this machine, at addresses of its own choice: not used: "
+            "cluster.coordinator = \"a:1\", cluster.server_port = 7700");
+  EXPECT_NE(words({"http.enabled=false"}).find("in spite of http.enabled"), std::string::npos);
+  EXPECT_NE(words({"http.port=80"}).find("http.port is the coordinator's alone"),
+            std::string::npos);
 }
 
 TEST(LocalClusterTest, GivesUpWhenTheUserDoes) {

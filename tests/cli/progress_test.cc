@@ -59,6 +59,27 @@ TEST(ProgressTest, KnowsTheTimeLeftOnceAnEpochIsDone) {
   EXPECT_NE(screen.err.str().find("0:18 left"), std::string::npos) << screen.err.str();
 }
 
+TEST(ProgressTest, NamesTheSilentWorkerThatTheJobWaitsForInsteadOfATimeLeft) {
+  Screen screen;
+  Progress progress(screen.console, 10);
+  JobStatus status = Training(98, 1);
+  status.workers[1].silent_seconds = 6.2;
+  status.shards.push_back({.id = 0, .held_bytes = 64, .waiting_for = 1});
+  progress.Show(status, TimePoint{});
+  EXPECT_NE(screen.err.str().find("  waiting for worker 1, silent 6 s  "), std::string::npos)
+      << screen.err.str();
+  EXPECT_EQ(screen.err.str().find("left"), std::string::npos) << screen.err.str();
+}
+
+TEST(ProgressTest, SaysNothingOfASilenceThatHoldsNobodyUp) {
+  Screen screen;
+  Progress progress(screen.console, 10);
+  JobStatus status = Training(98, 1);
+  status.workers[1].silent_seconds = 6.2;
+  progress.Show(status, TimePoint{});
+  EXPECT_EQ(screen.err.str().find("waiting"), std::string::npos) << screen.err.str();
+}
+
 TEST(ProgressTest, DrawsOneLineAnewOnATerminalAndTakesItAway) {
   Screen screen;
   screen.console.animate = true;

@@ -64,6 +64,8 @@ TEST(RunFolderTest, ShowsTheLastLinesOfALog) {
   ASSERT_TRUE(WriteTextFile(path, "1\n2\n3").ok());
   EXPECT_EQ(LastLines(path, 2), "  2\n  3\n");
   EXPECT_EQ(LastLines(path + "x", 2), "");
+  EXPECT_EQ(LastLines(path, 3, "2"), "  3\n");
+  EXPECT_EQ(LastLines(path, 2, "none"), "  2\n  3\n");
 }
 
 }  // namespace

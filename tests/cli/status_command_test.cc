@@ -65,6 +65,45 @@ TEST(StatusCommandTest, SaysInAScreenWhatAJobIsDoing) {
       "0      1,199   2,400    2,401  4KiB  1          rank 1 (2 pulls)  tcp://127.0.0.1:7\n");
 }
 
+TEST(StatusCommandTest, NamesTheRankThatHeldStepsWaitFor) {
+  JobStatus status = Example();
+  status.policy = "sync";
+  status.shards[0].parked_pulls = 0;
+  EXPECT_NE(DescribeStatus(status).find("4KiB  1          rank 1       tcp"), std::string::npos)
+      << DescribeStatus(status);
+  status.shards[0].held_bytes = 0;
+  EXPECT_NE(DescribeStatus(status).find("-            tcp"), std::string::npos)
+      << DescribeStatus(status);
+}
+
+TEST(StatusCommandTest, TellsACoordinatorFromAnyOtherPage) {
+  const auto html = [](const HttpRequest&) { return HttpResponse{.body = "<html>hello</html>"}; };
+  for (const char* path : {"/status", "/other"}) {
+    const auto server = HttpServer::Start({}, {{path, html}}).value();
+    Screen screen;
+    const Result<> ran = RunStatus({.http = server->address()}, screen.console);
+    ASSERT_FALSE(ran.ok());
+    EXPECT_TRUE(
+        ran.error().message.starts_with(server->address() + " is no shardmill coordinator: "))
+        << ran.error().message;
+    EXPECT_EQ(ran.error().message.find("html"), std::string::npos) << ran.error().message;
+  }
+}
+
+TEST(StatusCommandTest, PassesOverARunWhosePortIsAnothersNow) {
+  const auto server = Serve();
+  const auto html = [](const HttpRequest&) { return HttpResponse{.body = "<html>"}; };
+  const auto other = HttpServer::Start({}, {{"/status", html}}).value();
+  const std::string runs = testing::TempDir() + "/taken";
+  ASSERT_TRUE(
+      WriteRunRecord(MakeRunFolder(runs, "a", "1").value(), {.http = server->address()}).ok());
+  ASSERT_TRUE(
+      WriteRunRecord(MakeRunFolder(runs, "b", "2").value(), {.http = other->address()}).ok());
+  Screen screen;
+  const Result<> ran = RunStatus({.runs = runs}, screen.console);
+  ASSERT_TRUE(ran.ok()) << ran.error().message;
+}
+
 TEST(StatusCommandTest, AsksTheCoordinatorThatIsNamed) {
   const auto server = Serve();
   Screen screen;

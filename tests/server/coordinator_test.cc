@@ -151,8 +151,36 @@ TEST_F(CoordinatorTest, NamesWhoIsMissingWhenTheTimeToStartIsOver) {
             "1");
 }
 
+TEST_F(CoordinatorTest, LetsNoSecondProcessTakeTheShardOfOneThatWorks) {
+  Begin();
+  const Outbox outbox = Say(51, Register{ShardId{0}, "s"});
+  ASSERT_NE(Find<Refused>(outbox, 51), nullptr);
+  EXPECT_EQ(Find<Refused>(outbox, 51)->code, Refusal::kRankHeld);
+  EXPECT_EQ(coordinator_.state(), JobState::kTraining);
+}
+
+TEST_F(CoordinatorTest, NamesAShardThatIsSilentAndFailsWhenItStaysSo) {
+  Begin();
+  After(milliseconds(200));
+  EXPECT_EQ(coordinator_.words(), "shard 0 at s has not been heard of for 0s");
+  EXPECT_EQ(coordinator_.state(), JobState::kTraining);
+  After(std::chrono::minutes(6));
+  EXPECT_EQ(coordinator_.state(), JobState::kFailed);
+}
+
+TEST_F(CoordinatorTest, AnswersAShardWhereItLastCameFrom) {
+  Begin();
+  Outbox outbox;
+  coordinator_.Handle(now_, {PeerId{77}, {kJob, {}, {}, BootId{kShard}, kBoot}, Beat{ShardId{0}}},
+                      outbox);
+  const Sender sender{WorkerId{0}, Incarnation{1}};
+  Say(1, MakeTable{sender, {"t", 100, {}}});
+  EXPECT_NE(Find<Freeze>(After(milliseconds(1)), 77), nullptr);
+}
+
 TEST_F(CoordinatorTest, FailsWithWordsWhenAShardComesBackEmpty) {
   Begin();
+  After(milliseconds(200));
   Say(51, Register{ShardId{0}, "s"});
   EXPECT_EQ(coordinator_.state(), JobState::kFailed);
   EXPECT_EQ(coordinator_.words(), "shard 0 was started again; its part of the tables is lost");

@@ -149,10 +149,33 @@ TEST_F(ShardTest, CompletesInACutWhatAnotherShardHasApplied) {
   EXPECT_EQ(shard_->States().at(0).ended, 1U);
 }
 
+TEST_F(ShardTest, TakesNoOrdersButTheCoordinators) {
+  view_.number = ViewNumber{2};
+  EXPECT_EQ(CodeOf(Say(0, Freeze{view_.number})), Refusal::kBadRequest);
+  EXPECT_EQ(CodeOf(Say(0, Install{view_, {}})), Refusal::kBadRequest);
+  EXPECT_NE(Only<Ended>(Finish(0, 1)), nullptr);  // It is not frozen.
+  view_.shards.clear();
+  Send(kCoordinator, kCoordinatorBoot, Freeze{view_.number});
+  const Outbox refused = Send(kCoordinator, kCoordinatorBoot, Install{view_, {}});
+  EXPECT_EQ(CodeOf(refused), Refusal::kFailed);
+}
+
+TEST_F(ShardTest, AppliesNothingOfAnAttemptThatWasGivenUp) {
+  Push(0, 1);
+  EXPECT_NE(Only<Ended>(Say(0, End{Who(0), 1, 1, 0, 1})), nullptr);
+  EXPECT_EQ(Value(), 0);
+  Push(1, 1);
+  view_.number = ViewNumber{2};
+  Take(view_, {{WorkerId{0}, 1, 1, 1, 1}, {WorkerId{1}, 1, 1, 1, 1, 0, 1}});
+  EXPECT_EQ(Value(), 0);
+  EXPECT_EQ(shard_->States().at(1).ended, 1U);
+}
+
 TEST_F(ShardTest, TakesNoEndWhileFrozen) {
   Push(0, 1);
   Send(kCoordinator, kCoordinatorBoot, Freeze{ViewNumber{2}});
-  EXPECT_TRUE(Finish(0, 1).size() <= 1 && Value() == 0);
+  EXPECT_TRUE(Finish(0, 1).empty());
+  EXPECT_EQ(Value(), 0);
   EXPECT_NE(Only<Pulled>(Read(1, 1)), nullptr);
 }
 

@@ -27,6 +27,8 @@ constexpr std::array kBugs{
     KnownBug{"GrantTwice", Mutation::kGrantTwice},
     KnownBug{"ResumeTooEarly", Mutation::kResumeTooEarly},
     KnownBug{"ApplyNonfinite", Mutation::kApplyNonfinite},
+    KnownBug{"ForgetNewLink", Mutation::kForgetNewLink},
+    KnownBug{"TableTwice", Mutation::kTableTwice},
     KnownBug{"SkipOnOneShard", Mutation::kSkipOnOneShard},
 };
 

@@ -43,6 +43,19 @@ void WritePart(const std::string& folder, const std::string& part, uint32_t coun
   }
 }
 
+std::unique_ptr<Child> Spawn(const std::string& name, const std::string& program,
+                             std::vector<std::string> arguments, bool announces) {
+  ChildOptions options;
+  options.name = name;
+  options.argv = {fs::current_path().string() + "/" + program};
+  options.argv.insert(options.argv.end(), arguments.begin(), arguments.end());
+  options.log_path = TestFolder() + "/" + name + ".out";
+  options.announces = announces;
+  Result<std::unique_ptr<Child>> child = Child::Spawn(options);
+  EXPECT_TRUE(child.ok()) << child.error().message;
+  return std::move(child).value();
+}
+
 }  // namespace
 
 std::string TestFolder() {
@@ -70,14 +83,18 @@ std::string WriteJob(uint32_t epochs) {
 
 std::unique_ptr<Child> Launch(const std::string& name, const std::string& program,
                               std::vector<std::string> arguments) {
-  ChildOptions options;
-  options.name = name;
-  options.argv = {fs::current_path().string() + "/" + program};
-  options.argv.insert(options.argv.end(), arguments.begin(), arguments.end());
-  options.log_path = TestFolder() + "/" + name + ".out";
-  Result<std::unique_ptr<Child>> child = Child::Spawn(options);
-  EXPECT_TRUE(child.ok()) << child.error().message;
-  return std::move(child).value();
+  return Spawn(name, program, std::move(arguments), false);
+}
+
+Daemon LaunchDaemon(const std::string& name, const std::string& program,
+                    std::vector<std::string> arguments) {
+  Daemon daemon{.process = Spawn(name, program, std::move(arguments), true), .where = {}};
+  const Result<std::optional<Announcement>> read =
+      AnnouncementReader(daemon.process->announce_fd()).Read(kPatience);
+  const bool announced = read.ok() && read.value();
+  EXPECT_TRUE(announced) << name << " does not say where it is: " << OutputOf(name);
+  if (announced) daemon.where = *read.value();
+  return daemon;
 }
 
 std::unique_ptr<Child> LaunchTrain(const std::string& job, std::vector<std::string> arguments) {
@@ -114,6 +131,15 @@ JobStatus AwaitState(JobStatus::State state) {
   }
   ADD_FAILURE() << "the job is never " << NameOf(state) << ": " << OutputOf("train");
   return {};
+}
+
+bool Await(const std::function<bool()>& is_true) {
+  const auto end = std::chrono::steady_clock::now() + kPatience;
+  while (!is_true()) {
+    if (std::chrono::steady_clock::now() >= end) return false;
+    poll(nullptr, 0, 20);
+  }
+  return true;
 }
 
 std::vector<int> ChildrenOf(int pid) {

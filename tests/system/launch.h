@@ -1,9 +1,11 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "common/process/announce.h"
 #include "common/process/child.h"
 #include "common/status/job_status.h"
 
@@ -21,6 +23,16 @@ std::string WriteJob(uint32_t epochs);
 std::unique_ptr<Child> Launch(const std::string& name, const std::string& program,
                               std::vector<std::string> arguments);
 
+// A daemon that was started by itself, as an operator does, and where it says that it can be found.
+struct Daemon {
+  std::unique_ptr<Child> process;
+  Announcement where;
+};
+
+// Launch, and then waits for its announcement.
+Daemon LaunchDaemon(const std::string& name, const std::string& program,
+                    std::vector<std::string> arguments);
+
 // What a program wrote, stdout and stderr in the order in which they came.
 std::string OutputOf(const std::string& name);
 std::string LastLineOf(const std::string& name);
@@ -30,6 +42,9 @@ std::unique_ptr<Child> LaunchTrain(const std::string& job, std::vector<std::stri
 
 // Waits until the newest run under the test's folder is in that state. Returns the status.
 JobStatus AwaitState(JobStatus::State state);
+
+// Asks until it is true; says whether it became so in time.
+bool Await(const std::function<bool()>& is_true);
 
 // The processes whose parent is that one.
 std::vector<int> ChildrenOf(int pid);

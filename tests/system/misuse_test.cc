@@ -1,6 +1,9 @@
 // What a newcomer does wrong: each has words that say how to mend it, and an exit code.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
 #include <string>
 
 #include "common/http/http_server.h"
@@ -19,6 +22,19 @@ struct Outcome {
 Outcome Try(const std::string& program, std::vector<std::string> arguments) {
   const auto child = Launch("it", program, std::move(arguments));
   const std::optional<ExitStatus> status = child->Wait(kPatience);
+  EXPECT_TRUE(status) << "it hangs";
+  return {status.value_or(ExitStatus{}), OutputOf("it")};
+}
+
+// The same for a line of the shell.
+Outcome TryShell(const std::string& line) {
+  ChildOptions options;
+  options.name = "it";
+  options.argv = {"/bin/sh", "-c", line};
+  options.log_path = TestFolder() + "/it.out";
+  Result<std::unique_ptr<Child>> child = Child::Spawn(options);
+  EXPECT_TRUE(child.ok()) << child.error().message;
+  const std::optional<ExitStatus> status = child.value()->Wait(kPatience);
   EXPECT_TRUE(status) << "it hangs";
   return {status.value_or(ExitStatus{}), OutputOf("it")};
 }
@@ -49,27 +65,74 @@ TEST(MisuseTest, MissingJobFileIsNamed) {
   EXPECT_TRUE(Ends(Try("cli/shardmill", {"train", "/none.toml"}), 2, "/none.toml: cannot be read"));
 }
 
-TEST(MisuseTest, MissingDataSetEndsAWholeJobWithItsCode) {
+TEST(MisuseTest, MissingDataSetIsFoundBeforeAnyProcessStarts) {
   const std::string job = WriteJob(1);
   const Outcome outcome = Try("cli/shardmill", {"train", job, "--set", "data.folder=/none"});
   EXPECT_TRUE(Ends(outcome, 4, "/none/train-images-idx3-ubyte"));
-  EXPECT_NE(outcome.said.find("shardmill: worker-"), std::string::npos) << outcome.said;
+  EXPECT_NE(outcome.said.find("dataset-fashion-mnist"), std::string::npos) << outcome.said;
+  EXPECT_FALSE(std::filesystem::exists(TestFolder() + "/runs"));
+}
+
+TEST(MisuseTest, DamagedLabelIsNamedWithItsFileAndPlace) {
+  const std::string job = WriteJob(1);
+  const std::string labels = TestFolder() + "/train-labels-idx1-ubyte";
+  std::fstream file(labels, std::ios::binary | std::ios::in | std::ios::out);
+  file.seekp(8 + 17);
+  file.put('\xC8');
+  file.close();
+  EXPECT_TRUE(Ends(Try("worker/shardmill-worker", {job, "--rank", "0"}), 2,
+                   "the greatest label is 200 (" + labels + ", label 17, counted from 0)"));
+}
+
+TEST(MisuseTest, BatchLargerThanAWorkersPartIsWarnedOf) {
+  const std::string job = WriteJob(1);
+  EXPECT_TRUE(Ends(Try("worker/shardmill-worker",
+                       {job, "--rank", "0", "--set", "cluster.start_timeout=500ms", "--set",
+                        "cluster.coordinator=127.0.0.1:9", "--set", "data.batch_size=1001"}),
+                   4, "batch_is_never_full data.batch_size=1001 samples_of_this_rank=1000"));
+  EXPECT_TRUE(Ends(Try("worker/shardmill-worker",
+                       {job, "--rank", "0", "--set", "cluster.start_timeout=500ms", "--set",
+                        "cluster.coordinator=127.0.0.1:9", "--set", "cluster.workers=2001"}),
+                   4, "rank_has_no_samples cluster.workers=2001"));
+}
+
+TEST(MisuseTest, ResultThatCannotBeWrittenIsAFailure) {
+  const std::string job = WriteJob(1);
+  for (const std::string& command : {"config print " + job, "train --quiet --json " + job}) {
+    EXPECT_TRUE(
+        Ends(TryShell("cli/shardmill " + command + " >/dev/full"), 1, "stdout cannot be written"));
+  }
+  EXPECT_EQ(TryShell("cli/shardmill --help >/dev/full").status, (ExitStatus{.code = 1}));
+}
+
+TEST(MisuseTest, AddressesThatTrainDoesNotUseAreNamed) {
+  EXPECT_TRUE(
+      Ends(Try("cli/shardmill", {"train", WriteJob(1), "--set", "cluster.host=nosuch.invalid",
+                                 "--set", "cluster.insecure=true"}),
+           0, "not used: cluster.host = \"nosuch.invalid\""));
 }
 
 TEST(MisuseTest, RankAndIndexOutOfRangeAreRefused) {
   const std::string job = WriteJob(1);
-  EXPECT_TRUE(
-      Ends(Try("worker/shardmill-worker", {job, "--rank", "2"}), 2, "--rank 2 is out of range"));
-  EXPECT_TRUE(
-      Ends(Try("server/shardmill-ps", {job, "--index", "1"}), 2, "--index 1 is out of range"));
+  const Outcome worker = Try("worker/shardmill-worker", {job, "--rank", "2"});
+  EXPECT_TRUE(Ends(worker, 2, "--rank 2 is out of range"));
+  const Outcome server = Try("server/shardmill-ps", {job, "--index", "1"});
+  EXPECT_TRUE(Ends(server, 2, "--index 1 is out of range"));
+  for (const Outcome& outcome : {worker, server}) {
+    EXPECT_EQ(std::count(outcome.said.begin(), outcome.said.end(), '\n'), 1) << outcome.said;
+  }
 }
 
 TEST(MisuseTest, WorkerWithoutACoordinatorWaitsForAnAnnouncedTime) {
   const std::string job = WriteJob(1);
-  EXPECT_TRUE(Ends(
+  const Outcome outcome =
       Try("worker/shardmill-worker", {job, "--rank", "0", "--set", "cluster.start_timeout=500ms",
-                                      "--set", "cluster.coordinator=127.0.0.1:9"}),
-      4, "127.0.0.1:9"));
+                                      "--set", "cluster.coordinator=127.0.0.1:9"});
+  EXPECT_TRUE(Ends(outcome, 4, "the coordinator is expected at 127.0.0.1:9"));
+  EXPECT_TRUE(Ends(outcome, 4,
+                   "waiting_for_the_coordinator at=127.0.0.1:9 up_to=500ms "
+                   "key=cluster.start_timeout"));
+  EXPECT_TRUE(Ends(outcome, 4, "worker_starts rank=0 http=127.0.0.1:"));
 }
 
 TEST(MisuseTest, PortInUseIsNamed) {
@@ -92,11 +155,11 @@ TEST(MisuseTest, PeerThatSpeaksAnotherProtocolIsNamed) {
   EXPECT_TRUE(
       Ends(Try("worker/shardmill-worker", {job, "--rank", "0", "--set", "cluster.start_timeout=2s",
                                            "--set", "cluster.coordinator=" + other->address()}),
-           4, other->address()));
+           4, "the coordinator is expected at " + other->address()));
 }
 
 TEST(MisuseTest, UnknownFlagsAndCommandsAreRefused) {
-  EXPECT_TRUE(Ends(Try("cli/shardmill", {"trian"}), 2, "shardmill --help"));
+  EXPECT_TRUE(Ends(Try("cli/shardmill", {"trian"}), 2, "there is no command \"trian\""));
   EXPECT_TRUE(Ends(Try("server/shardmill-ps", {"--indx", "1"}), 2, "shardmill-ps --help"));
 }
 

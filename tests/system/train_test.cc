@@ -124,6 +124,8 @@ TEST(TrainTest, FindsTheNewestRunsResultInItsFolder) {
   ASSERT_EQ(runs.size(), 1U);
   EXPECT_EQ(LastLines(runs[0] + "/result.json", 1), "  " + LastLineOf("train") + "\n");
   EXPECT_EQ(NumberAt(result, "steps"), 50);
+  const std::string log = LastLines(runs[0] + "/worker-0.log", 10);
+  EXPECT_NE(log.find(" result metric=accuracy value="), std::string::npos) << log;
 }
 
 }  // namespace

@@ -32,6 +32,9 @@ class Batches final {
   // The same for all ranks. In the last ones a rank may have fewer rows than others, or none.
   uint64_t steps_per_epoch() const { return steps_per_epoch_; }
 
+  // Of this rank, in each epoch.
+  uint64_t rows_per_epoch() const { return deal_.end - deal_.begin; }
+
   // Borrowed until the next call. step < steps_per_epoch().
   Batch At(uint64_t epoch, uint64_t step);
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "client/model.h"
@@ -16,6 +17,7 @@ struct DataSet {
   uint32_t row_size = 0;
   std::vector<uint64_t> row_shape;  // Its extents multiply to row_size: {28, 28}.
   uint32_t classes = 0;             // One more than the greatest label.
+  std::string greatest_at = {};     // The first place of the greatest label: file and entry.
 
   // Up to `rows_max` rows from `begin` on, in the order of the file and without a copy. Borrowed
   // from this data set.

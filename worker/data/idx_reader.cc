@@ -16,6 +16,8 @@ namespace {
 // Far above any real set of this kind, and low enough that a file made to fill the memory does not.
 constexpr uint64_t kFileBytesMax = uint64_t{16} << 30;
 constexpr uint64_t kDimsMax = 4;
+constexpr char kImagesName[] = "-images-idx3-ubyte";
+constexpr char kLabelsName[] = "-labels-idx1-ubyte";
 constexpr uint8_t kUnsignedByte = 0x08;
 
 // An IDX file taken apart: what it says of itself, and as many bytes as it says.
@@ -35,6 +37,7 @@ Result<IdxFile> ReadIdxFile(const std::string& path) {
   IdxFile file;
   file.bytes = SM_TRY(ReadMaybeGzip(path, kFileBytesMax));
   const std::span<const uint8_t> bytes(file.bytes);
+  if (bytes.empty()) return Bad(path, "the file is empty: it has no samples");
   if (bytes.size() < 4) return Bad(path, "too short for an IDX file");
   if (bytes[0] != 0 || bytes[1] != 0) {
     return Bad(path, "not an IDX file: it does not begin with two zero bytes");
@@ -54,6 +57,7 @@ Result<IdxFile> ReadIdxFile(const std::string& path) {
   for (uint64_t dim = 0; dim < dims; ++dim) {
     uint64_t extent = 0;
     for (uint64_t byte = 0; byte < 4; ++byte) extent = extent << 8 | bytes[4 + 4 * dim + byte];
+    if (extent == 0 && dim == 0) return Bad(path, "it has no samples");
     if (extent == 0) return Bad(path, "its dimension " + std::to_string(dim + 1) + " is 0");
     if (extent > kFileBytesMax / said) return Bad(path, "its dimensions multiply to too much");
     said *= extent;
@@ -83,16 +87,33 @@ std::string WithoutSlash(std::string folder) {
 
 Result<DataSet> ReadIdxFolder(const std::string& folder, DataPart part) {
   const std::string prefix = WithoutSlash(folder) + (part == DataPart::kTrain ? "/train" : "/t10k");
-  Result<DataSet> data = ReadIdxFiles(GzipOrPlain(prefix + "-images-idx3-ubyte"),
-                                      GzipOrPlain(prefix + "-labels-idx1-ubyte"));
+  Result<DataSet> data =
+      ReadIdxFiles(GzipOrPlain(prefix + kImagesName), GzipOrPlain(prefix + kLabelsName));
   if (data.ok() || data.error().code != ErrorCode::kUnavailable) return data;
   return Error{data.error().code, data.error().message + "; " + MissingDataHint(folder)};
+}
+
+Result<> CheckIdxFolder(const std::string& folder) {
+  for (const char* part : {"/train", "/t10k"}) {
+    for (const char* name : {kImagesName, kLabelsName}) {
+      const std::string path = GzipOrPlain(WithoutSlash(folder) + part + name);
+      std::error_code error;
+      if (std::filesystem::exists(path, error)) continue;
+      return Error{ErrorCode::kUnavailable,
+                   path + ": " + (error ? error.message() : "there is no such file") + "; " +
+                       MissingDataHint(folder)};
+    }
+  }
+  return {};
 }
 
 std::string MissingDataHint(const std::string& folder) {
   return WithoutSlash(folder) == kFashionMnistFolder
              ? "it comes with a package: apt-get install dataset-fashion-mnist"
-             : "the folder of the data set must hold it, with the ending .gz or without";
+             : "the folder of the data set (data.folder) must hold it, with the ending .gz or "
+               "without; Fashion-MNIST comes with a package, apt-get install "
+               "dataset-fashion-mnist, and lies in " +
+                   std::string(kFashionMnistFolder);
 }
 
 Result<DataSet> ReadIdxFiles(const std::string& images_path, const std::string& labels_path) {
@@ -115,7 +136,9 @@ Result<DataSet> ReadIdxFiles(const std::string& images_path, const std::string& 
   std::transform(pixels.begin(), pixels.end(), data.inputs.begin(),
                  [](uint8_t pixel) { return static_cast<float>(pixel) / 255.0F; });
   data.labels.assign(labels.values().begin(), labels.values().end());
-  data.classes = *std::max_element(data.labels.begin(), data.labels.end()) + 1;
+  const auto greatest = std::max_element(data.labels.begin(), data.labels.end());
+  data.classes = *greatest + 1;
+  data.greatest_at = labels_path + ", label " + std::to_string(greatest - data.labels.begin());
   return data;
 }
 

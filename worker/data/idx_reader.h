@@ -19,6 +19,9 @@ inline constexpr char kFashionMnistFolder[] = "/usr/share/datasets/fashion-mnist
 // begin with "t10k", each with ".gz" or without.
 Result<DataSet> ReadIdxFolder(const std::string& folder, DataPart part);
 
+// Whether the four files of the folder are there; what is in them is not looked at.
+Result<> CheckIdxFolder(const std::string& folder);
+
 // How to come by the files of a folder that are not there.
 std::string MissingDataHint(const std::string& folder);
 

@@ -37,6 +37,16 @@ TEST(TextTest, WritesDurationsThatReadBackTheSame) {
   }
 }
 
+TEST(TextTest, RoundsMeasuredTimesToWhatMatters) {
+  EXPECT_EQ(FormatAbout(milliseconds(512)), "512ms");
+  EXPECT_EQ(FormatAbout(milliseconds(3'001)), "3s");
+  EXPECT_EQ(FormatAbout(milliseconds(1'949)), "1s900ms");
+  EXPECT_EQ(FormatAbout(milliseconds(13'990)), "14s");
+  EXPECT_EQ(FormatAbout(milliseconds(65'432)), "1m5s");
+  EXPECT_EQ(FormatAbout(milliseconds(7'265'432)), "2h1m");
+  EXPECT_EQ(FormatAbout(milliseconds(180'000'001)), "2d2h");
+}
+
 TEST(TextTest, ReadsSizes) {
   EXPECT_EQ(ParseSize("0B"), 0U);
   EXPECT_EQ(ParseSize("512B"), 512U);

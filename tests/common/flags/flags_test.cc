@@ -48,6 +48,22 @@ TEST(FlagsTest, EndsWithTwoAndWordsOnAMistake) {
   EXPECT_EQ(Mistake(ParseCommandFlags({"status", "--http", "a:1", "--runs", "b"}))[0], '2');
 }
 
+TEST(FlagsTest, NamesTheWordThatIsNoCommand) {
+  EXPECT_EQ(Mistake(ParseCommandFlags({"frobnicate"})),
+            "2 shardmill: there is no command \"frobnicate\"\nsee shardmill --help\n");
+  EXPECT_NE(Mistake(ParseCommandFlags({"trian"})).find("did you mean \"train\"?"),
+            std::string::npos);
+  EXPECT_NE(Mistake(ParseCommandFlags({"config", "frob"})).find("shardmill config: there is no"),
+            std::string::npos);
+}
+
+TEST(FlagsTest, PointsAtTheHelpOfTheCommandThatWasGiven) {
+  const std::string train = Mistake(ParseCommandFlags({"train"}));
+  EXPECT_TRUE(train.ends_with("\nsee shardmill train --help\n")) << train;
+  const std::string check = Mistake(ParseCommandFlags({"config", "check"}));
+  EXPECT_TRUE(check.ends_with("\nsee shardmill config check --help\n")) << check;
+}
+
 TEST(FlagsTest, PrintsHelpAndVersionWithZero) {
   const std::string help = Mistake(ParseCoordinatorFlags({"--help"}));
   EXPECT_EQ(help[0], '0');

@@ -42,14 +42,19 @@ uint16_t PortOf(const HttpServer& server) {
   return port;
 }
 
-// What the server sends on a connection on which this was written.
-std::string Exchange(uint16_t port, const std::string& request) {
-  const FileDescriptor socket(::socket(AF_INET, SOCK_STREAM, 0));
+FileDescriptor Connect(uint16_t port) {
+  FileDescriptor socket(::socket(AF_INET, SOCK_STREAM, 0));
   sockaddr_in to{};
   to.sin_family = AF_INET;
   to.sin_port = htons(port);
   to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  if (connect(socket.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to) != 0) return "";
+  EXPECT_EQ(connect(socket.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to), 0);
+  return socket;
+}
+
+// What the server sends on a connection on which this was written.
+std::string Exchange(uint16_t port, const std::string& request) {
+  const FileDescriptor socket = Connect(port);
   if (send(socket.get(), request.data(), request.size(), 0) < 0) return "";
   std::string answer;
   char bytes[1024];
@@ -98,15 +103,22 @@ TEST(HttpTest, SurvivesBytesThatAreNoHttp) {
 TEST(HttpTest, IsNotHeldUpByClientsThatSayNothing) {
   const auto server = Start();
   std::vector<FileDescriptor> silent;
-  for (size_t i = 0; i < 2 * kHttpThreads; ++i) {
-    silent.emplace_back(::socket(AF_INET, SOCK_STREAM, 0));
-    sockaddr_in to{};
-    to.sin_family = AF_INET;
-    to.sin_port = htons(PortOf(*server));
-    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    ASSERT_EQ(connect(silent.back().get(), reinterpret_cast<const sockaddr*>(&to), sizeof to), 0);
+  for (size_t i = 0; i < 26; ++i) {
+    silent.push_back(Connect(PortOf(*server)));
+  }
+  EXPECT_TRUE(HttpGetBody(server->address(), "/status", std::chrono::milliseconds(900)).ok())
+      << "it waits for those who say nothing";
+}
+
+TEST(HttpTest, CutsOffClientsThatSayNothingBeyondItsBound) {
+  const auto server = Start();
+  std::vector<FileDescriptor> silent;
+  for (size_t i = 0; i < kHttpThreads + kHttpWaitingMax; ++i) {
+    silent.push_back(Connect(PortOf(*server)));
   }
   EXPECT_TRUE(HttpGetBody(server->address(), "/status", std::chrono::seconds(30)).ok());
+  char byte = 0;
+  EXPECT_EQ(recv(silent.front().get(), &byte, 1, 0), 0) << "the first is still connected";
 }
 
 TEST(HttpTest, SaysThatAPortIsInUse) {

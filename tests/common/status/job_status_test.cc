@@ -51,6 +51,17 @@ TEST(JobStatusTest, WritesTheKeysThatOperatorsRead) {
       R"("audit":{"lost":1,"duplicated":2}})");
 }
 
+TEST(JobStatusTest, ShardThatHoldsUnitsUnderSyncWaitsForItsSlowestRank) {
+  JobStatus status;
+  JobStatus::Shard shard{.id = 0, .held_bytes = 64, .waiting_for = 1};
+  EXPECT_TRUE(Waits(status, shard));
+  status.shards.push_back(shard);
+  EXPECT_NE(ToJson(status).find(R"("waiting_for":1)"), std::string::npos);
+  status.policy = "async";  // What is held there waits for its own worker's step alone.
+  EXPECT_FALSE(Waits(status, shard));
+  EXPECT_NE(ToJson(status).find(R"("waiting_for":null)"), std::string::npos);
+}
+
 TEST(JobStatusTest, ReadsWhatItWrote) {
   const Result<JobStatus> read = ParseJobStatus(ToJson(Example()));
   ASSERT_TRUE(read.ok()) << read.error().message;

@@ -98,6 +98,7 @@ View RandomView(Rng& rng) {
   });
   view.tables = List(rng, [&rng, &view](size_t i) {
     TablePlace table{TableId{static_cast<uint32_t>(i)}, RandomSpec(rng), {}};
+    table.spec.name += std::to_string(i);  // Each once.
     if (view.shards.empty()) table.spec.size = table.spec.dim = 0;
     const uint64_t whole = table.spec.sparse() ? kBuckets : table.spec.size;
     for (size_t shard = 1; shard < view.shards.size(); ++shard) {

@@ -46,6 +46,7 @@ Rows Sorted(Rows rows) {
 void ExpectOwned(uint32_t rows, const BatchPlan& plan, const Rows& owned) {
   const DataSet data = CountedRows(rows);
   Batches batches(data, plan);
+  EXPECT_EQ(batches.rows_per_epoch(), owned.size());
   for (uint64_t epoch = 0; epoch < 4; ++epoch) {
     EXPECT_EQ(Sorted(Epoch(batches, epoch)), owned) << "rank " << plan.rank << " epoch " << epoch;
   }

@@ -51,7 +51,33 @@ TEST(IdxReaderTest, SaysHowToMendADataSetThatIsNotThere) {
   EXPECT_EQ(data.error().message,
             folder.path() +
                 "/train-images-idx3-ubyte.gz: there is no such file; the folder of the data set "
-                "must hold it, with the ending .gz or without");
+                "(data.folder) must hold it, with the ending .gz or without; Fashion-MNIST comes "
+                "with a package, apt-get install dataset-fashion-mnist, and lies in "
+                "/usr/share/datasets/fashion-mnist");
+}
+
+TEST(IdxReaderTest, ChecksThatAllFourFilesAreThere) {
+  const TestFolder folder;
+  folder.WriteGzip("train-images-idx3-ubyte.gz", GoodImages());
+  folder.Write("train-labels-idx1-ubyte", GoodLabels());
+  folder.Write("t10k-images-idx3-ubyte", GoodImages());
+  const Result<> missing = CheckIdxFolder(folder.path());
+  ASSERT_FALSE(missing.ok());
+  EXPECT_EQ(missing.error().code, ErrorCode::kUnavailable);
+  EXPECT_NE(missing.error().message.find("/t10k-labels-idx1-ubyte.gz: there is no such file"),
+            std::string::npos)
+      << missing.error().message;
+  EXPECT_NE(missing.error().message.find("dataset-fashion-mnist"), std::string::npos);
+  folder.Write("t10k-labels-idx1-ubyte", GoodLabels());
+  EXPECT_TRUE(CheckIdxFolder(folder.path() + "/").ok());
+}
+
+TEST(IdxReaderTest, KnowsWhereTheGreatestLabelIs) {
+  const TestFolder folder;
+  const std::string labels = folder.Write("labels", Idx({3}, Bytes{4, 200, 200}));
+  const Result<DataSet> data = ReadIdxFiles(folder.Write("images", GoodImages()), labels);
+  ASSERT_TRUE(data.ok()) << data.error().message;
+  EXPECT_EQ(data.value().greatest_at, labels + ", label 1");
 }
 
 TEST(IdxReaderTest, NamesThePackageOfFashionMnist) {
@@ -73,6 +99,8 @@ TEST(IdxReaderTest, SaysWhatIsWrongWithAFileOfImages) {
       {"0 dimensions", [](Bytes& bytes) { bytes[3] = 0; }},
       {"255 dimensions", [](Bytes& bytes) { bytes[3] = 255; }},
       {"within its header", [](Bytes& bytes) { bytes.resize(15); }},
+      {"the file is empty: it has no samples", [](Bytes& bytes) { bytes.clear(); }},
+      {"it has no samples", [](Bytes& bytes) { bytes[7] = 0; }},
       {"dimension 2 is 0", [](Bytes& bytes) { bytes[11] = 0; }},
       {"multiply to too much", [](Bytes& bytes) { bytes[4] = bytes[8] = bytes[12] = 0xff; }},
       {"cut off: its header tells of 12 values, and 11", [](Bytes& bytes) { bytes.pop_back(); }},

@@ -1,0 +1,142 @@
+// Limits that hold whatever a peer does: windows, and the memory of who is not read from.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "client/ps_client.h"
+#include "client/session.h"
+#include "common/clock.h"
+#include "common/fresh_id.h"
+#include "common/net/messenger.h"
+#include "common/net/zmq_transport.h"
+#include "tests/system/servers.h"
+
+namespace shardmill {
+namespace {
+
+constexpr std::chrono::seconds kPatience{60};
+
+TEST(LimitsTest, AHundredChunksGoThroughAWindowOfSixtyFour) {
+  const Servers servers({"policy.mode=sync"}, 1);
+  SessionOptions options = servers.OptionsOf(0);
+  options.unit_bytes = 4096;
+  options.window_bytes = 64 * options.unit_bytes;
+  auto session = Session::Open(options);
+  ASSERT_TRUE(session.ok()) << session.error().message;
+  constexpr uint64_t kFloats = 100 * 1024;
+  const auto table = session.value()->Dense("t", kFloats);
+  ASSERT_TRUE(table.ok()) << table.error().message;
+  for (int round = 1; round <= 3; ++round) {
+    auto step = session.value()->Begin(kPatience);
+    ASSERT_TRUE(step.ok());
+    const std::vector<float> gradient(kFloats, -1);
+    ASSERT_TRUE(step.value().Push(table.value(), 0, gradient).ok());
+    const auto finished = step.value().Finish(1);
+    ASSERT_TRUE(finished.ok()) << finished.error().message;
+  }
+  auto step = session.value()->Begin(kPatience);
+  std::vector<float> values(kFloats);
+  const auto pull = step.value().Pull(table.value(), 0, values);
+  ASSERT_TRUE(pull.ok() && step.value().Wait(pull.value()).ok());
+  EXPECT_TRUE(std::ranges::all_of(values, [](float value) { return value == 3; }));
+}
+
+// Asks for a table again and again, and never takes an answer from its socket.
+class DeafReader final {
+ public:
+  explicit DeafReader(const std::string& address, uint32_t rank)
+      : context_(1), transport_(context_, SmallQueues()), messenger_(transport_, {}) {
+    const auto coordinator = transport_.Connect("tcp://" + address);
+    PsClientOptions options;
+    options.rank = WorkerId{rank};
+    options.boot = BootId{FreshId()};
+    options.coordinator = coordinator.value();
+    client_.emplace(options);
+  }
+
+  // Joins and waits until the table is there.
+  void Open(const std::string& table) {
+    const SteadyClock clock;
+    std::vector<Envelope> messages;
+    std::vector<BadPacket> bad;
+    bool asked = false;
+    const TimePoint end = clock.Now() + kPatience;
+    while (client_->FindTable(table) == nullptr && clock.Now() < end) {
+      client_->Tick(clock.Now(), outbox_);
+      if (client_->Ready() && !asked) {
+        client_->MakeTable(clock.Now(), {table, kTableFloats, {}}, outbox_);
+        asked = true;
+      }
+      messenger_.Send(outbox_);
+      messages.clear();
+      ASSERT_TRUE(messenger_.Poll(std::chrono::milliseconds(20), messages, bad).ok());
+      for (const Envelope& message : messages) client_->Handle(clock.Now(), message, outbox_);
+      for (const ShardPlace& place : client_->Unattached()) {
+        client_->Attach(place.id, transport_.Connect(place.endpoint).value());
+      }
+    }
+    ASSERT_NE(client_->FindTable(table), nullptr) << client_->WaitsFor();
+    values_.resize(kTableFloats);
+  }
+
+  void AskForAll(const std::string& table) {
+    const SteadyClock clock;
+    const auto pull =
+        client_->Pull(clock.Now(), *client_->FindTable(table), 0, values_, 0, outbox_);
+    ASSERT_TRUE(pull.ok());
+    messenger_.Send(outbox_);
+  }
+
+  static constexpr uint64_t kTableFloats = uint64_t{16} << 20;  // 64 MiB.
+
+ private:
+  // What this process would take in without being read from is little too.
+  static ZmqOptions SmallQueues() {
+    ZmqOptions options;
+    options.queue_messages_max = 8;
+    return options;
+  }
+
+  ZmqContext context_;
+  ZmqTransport transport_;
+  Messenger messenger_;
+  std::optional<PsClient> client_;
+  Outbox outbox_;
+  std::vector<float> values_;
+};
+
+TEST(LimitsTest, AReaderThatNeverReadsLeavesTheServersMemoryUnderItsCap) {
+  const Servers servers({"policy.mode=async"}, 2);
+  DeafReader reader(servers.address(), 1);
+  std::unique_ptr<Session> writer;
+  std::thread opening([&] {
+    auto opened = Session::Open(servers.OptionsOf(0));
+    if (opened.ok()) writer = std::move(opened).value();
+  });
+  reader.Open("t");
+  opening.join();
+  ASSERT_NE(writer, nullptr);
+  const auto table = writer->Dense("t", DeafReader::kTableFloats);
+  ASSERT_TRUE(table.ok());
+  const uint64_t before = servers.MemoryMiB();
+  // Each round every chunk changes, so that answers on their way hold the chunks of before: without
+  // a bound they would come to 40 times 64 MiB.
+  const std::vector<float> gradient(DeafReader::kTableFloats, 0.5F);
+  for (int round = 0; round < 40; ++round) {
+    reader.AskForAll("t");
+    auto step = writer->Begin(kPatience);
+    ASSERT_TRUE(step.ok() && step.value().Push(table.value(), 0, gradient).ok());
+    const auto finished = step.value().Finish(1);
+    ASSERT_TRUE(finished.ok()) << finished.error().message;
+  }
+  // A queue of 256 MiB, the chunks that it holds, and what one step has under way.
+  const uint64_t after = servers.MemoryMiB();
+  RecordProperty("grown_mib", static_cast<int>(after - before));
+  EXPECT_LT(after, before + 700);
+}
+
+}  // namespace
+}  // namespace shardmill

@@ -1,0 +1,143 @@
+// The client API against real processes: what it answers to a caller who is wrong.
+#include "client/session.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tests/system/servers.h"
+
+namespace shardmill {
+namespace {
+
+constexpr std::chrono::seconds kPatience{60};
+
+class SessionTest : public testing::Test {
+ protected:
+  SessionTest() : servers_({"policy.mode=async"}, 1) {
+    auto opened = Session::Open(servers_.OptionsOf(0));
+    EXPECT_TRUE(opened.ok()) << opened.error().message;
+    session_ = std::move(opened).value();
+    table_ = session_->Dense("t", kFloats).value();
+  }
+
+  template <class Value>
+  static testing::AssertionResult Refused(const Result<Value>& result, const char* words) {
+    if (result.ok()) return testing::AssertionFailure() << "it was taken";
+    if (result.error().message.find(words) != std::string::npos) {
+      return testing::AssertionSuccess();
+    }
+    return testing::AssertionFailure() << result.error().message;
+  }
+
+  std::vector<float> Values() {
+    std::vector<float> values(kFloats);
+    auto step = session_->Begin(kPatience);
+    const auto pull = step.value().Pull(table_, 0, values);
+    EXPECT_TRUE(pull.ok() && step.value().Wait(pull.value()).ok());
+    return values;
+  }
+
+  static constexpr uint64_t kFloats = 8;
+  const std::vector<float> kOnes = std::vector<float>(kFloats, -1);
+  Servers servers_;
+  std::unique_ptr<Session> session_;
+  DenseTable table_;
+};
+
+TEST_F(SessionTest, RefusesWhatIsNotInATableAndLeavesItAsItIs) {
+  auto step = session_->Begin(kPatience);
+  ASSERT_TRUE(step.ok());
+  std::vector<float> more(kFloats + 1);
+  EXPECT_TRUE(Refused(step.value().Pull(table_, 0, more), "are not in table \"t\""));
+  EXPECT_TRUE(Refused(step.value().Push(table_, 4, kOnes), "are not in table \"t\""));
+  EXPECT_TRUE(Refused(step.value().Push(DenseTable{99, 8}, 0, kOnes), "did not give"));
+  EXPECT_TRUE(Refused(step.value().Push(KeySet{99, 1, 1}, kOnes), "not bound"));
+  EXPECT_TRUE(
+      Refused(session_->Bind(SparseTable{table_.id, 1}, std::vector<uint64_t>{1}), "did not give"));
+  ASSERT_TRUE(step.value().Finish(1).ok());
+  EXPECT_EQ(Values(), std::vector<float>(kFloats));
+}
+
+TEST_F(SessionTest, RefusesATableThatIsThereWithAnotherShape) {
+  EXPECT_TRUE(Refused(session_->Dense("t", kFloats + 1), "not what this worker wants"));
+  EXPECT_TRUE(
+      Refused(session_->Dense("t", kFloats, {.initial = Initial::Constant(1), .update = {}}),
+              "not what this worker wants"));
+  EXPECT_TRUE(Refused(session_->Sparse("t", 2), "not what this worker wants"));
+  EXPECT_TRUE(session_->Dense("t", kFloats).ok());
+}
+
+TEST_F(SessionTest, TakesNothingMoreForAStepThatIsOver) {
+  auto step = session_->Begin(kPatience);
+  ASSERT_TRUE(step.value().Push(table_, 0, kOnes).ok());
+  EXPECT_TRUE(Refused(session_->Begin(kPatience), "a step is under way"));
+  ASSERT_TRUE(step.value().Finish(1).ok());
+  EXPECT_TRUE(Refused(step.value().Push(table_, 0, kOnes), "this step is over"));
+  EXPECT_TRUE(Refused(step.value().Finish(1), "this step is over"));
+  auto next = session_->Begin(kPatience);
+  ASSERT_TRUE(next.ok());
+  // The old one goes when the next is under way, which must not notice.
+  { const TrainingStep gone = std::move(step).value(); }
+  ASSERT_TRUE(next.value().Push(table_, 0, kOnes).ok());
+  ASSERT_TRUE(next.value().Finish(1).ok());
+  EXPECT_EQ(Values(), std::vector<float>(kFloats, 2));
+}
+
+TEST_F(SessionTest, AppliesNothingOfAStepThatWasLeftUnfinished) {
+  {
+    auto step = session_->Begin(kPatience);
+    const auto push = step.value().Push(table_, 0, kOnes);
+    ASSERT_TRUE(push.ok() && step.value().Wait(push.value()).ok());
+  }
+  auto again = session_->Begin(kPatience);
+  EXPECT_EQ(again.value().number(), 1U);
+  ASSERT_TRUE(again.value().Finish(1).ok());
+  EXPECT_EQ(Values(), std::vector<float>(kFloats));
+}
+
+// Memory that was lent to a pull is the caller's again when the step is gone, answered or not.
+TEST_F(SessionTest, WritesNowhereAfterAStepIsGone) {
+  for (int i = 0; i < 50; ++i) {
+    auto step = session_->Begin(kPatience);
+    auto values = std::make_unique<std::vector<float>>(kFloats);
+    ASSERT_TRUE(step.value().Pull(table_, 0, *values).ok());
+  }
+  EXPECT_TRUE(session_->Dense("another", 3).ok());  // Moves the IO.
+  EXPECT_EQ(Values(), std::vector<float>(kFloats));
+}
+
+TEST_F(SessionTest, KeepsWhatIsNoNumberToItself) {
+  auto step = session_->Begin(kPatience);
+  std::vector<float> gradient = kOnes;
+  gradient[3] = NAN;
+  EXPECT_TRUE(Refused(step.value().Push(table_, 0, gradient), "NaN or an infinity"));
+}
+
+TEST_F(SessionTest, SumsRowsOfEqualKeysAndMakesRowsOnlyByPushes) {
+  const auto rows =
+      session_->Sparse("rows", 2, {.initial = Initial::Constant(5), .update = {}}).value();
+  const std::vector<uint64_t> names{7, 9, 7};
+  const KeySet keys = session_->Bind(rows, names).value();
+  std::vector<float> values(6);
+  {
+    auto step = session_->Begin(kPatience);
+    const auto pull = step.value().Pull(keys, values);
+    ASSERT_TRUE(pull.ok() && step.value().Wait(pull.value()).ok());
+    EXPECT_EQ(values, std::vector<float>(6, 5));
+    ASSERT_TRUE(step.value().Push(keys, std::vector<float>{-1, -2, -3, -4, -5, -6}).ok());
+    ASSERT_TRUE(step.value().Finish(1).ok());
+  }
+  auto step = session_->Begin(kPatience);
+  const auto pull = step.value().Pull(keys, values);
+  ASSERT_TRUE(pull.ok() && step.value().Wait(pull.value()).ok());
+  EXPECT_EQ(values, (std::vector<float>{11, 13, 8, 9, 11, 13}));
+  session_->Unbind(keys);
+  EXPECT_TRUE(Refused(step.value().Pull(keys, values), "not bound"));
+}
+
+}  // namespace
+}  // namespace shardmill
