@@ -8,6 +8,7 @@
 #include "cli/audit_command.h"
 #include "cli/config_command.h"
 #include "cli/console.h"
+#include "cli/replay_command.h"
 #include "cli/status_command.h"
 #include "cli/train_command.h"
 #include "common/flags/flags.h"
@@ -42,6 +43,7 @@ struct Runner {
 
   Result<> operator()(const TrainFlags& flags) const { return Train(flags, console); }
   Result<> operator()(const AuditFlags& flags) const { return RunAudit(flags, console); }
+  Result<> operator()(const ReplayFlags& flags) const { return RunReplay(flags, console); }
   Result<> operator()(const StatusFlags& flags) const { return RunStatus(flags, console); }
   Result<> operator()(const ConfigCheckFlags& flags) const {
     return RunConfigCheck(flags, console);

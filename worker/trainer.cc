@@ -1,9 +1,9 @@
 #include "worker/trainer.h"
 
-#include <zlib.h>
-
 #include <algorithm>
 #include <utility>
+
+#include "worker/checksum.h"
 
 namespace shardmill {
 namespace {
@@ -129,13 +129,7 @@ Result<> Trainer::Measure(uint64_t closed_min, bool last) {
   }
   SM_TRY(Test());
   if (!last) return {};
-  uLong checksum = crc32(0, nullptr, 0);
-  for (const Tensor& tensor : tensors_) {
-    const auto bytes = std::as_bytes(std::span(tensor.values));
-    checksum = crc32_z(checksum, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size());
-  }
-  // Equal weights, bit for bit, have equal checksums: how a repeated run is compared.
-  metrics_.emplace_back("weights_crc32", static_cast<double>(checksum));
+  metrics_.emplace_back("weights_crc32", static_cast<double>(WeightsChecksum(values_)));
   return {};
 }
 

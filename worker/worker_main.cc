@@ -15,11 +15,10 @@
 #include "common/job/job.h"
 #include "common/metrics/metrics.h"
 #include "common/process/announce.h"
-#include "nn/network_spec.h"
 #include "worker/data/batches.h"
 #include "worker/data/idx_reader.h"
+#include "worker/job_model.h"
 #include "worker/local_steps.h"
-#include "worker/network_model.h"
 #include "worker/trainer.h"
 
 namespace shardmill {
@@ -40,25 +39,6 @@ SessionOptions SessionOptionsOf(const WorkerFlags& flags, const DaemonContext& d
   options.io_threads = static_cast<int>(job.network.io_threads);
   options.stopped = [&daemon] { return daemon.stop.requested(); };
   return options;
-}
-
-Result<std::unique_ptr<NetworkModel>> MakeModel(const JobOptions& job, const DataSet& train,
-                                                const DataSet& test) {
-  nn::NetworkSpec spec;
-  spec.input = SM_TRY(nn::Shape::Make(train.row_shape));
-  spec.loss = std::string(NameOf(job.model.loss));
-  for (const LayerOptions& layer : job.model.layers) {
-    spec.layers.push_back(
-        nn::LayerSpec{.type = std::string(NameOf(layer.type)), .units = layer.units});
-  }
-  const DataSet& data = test.classes > train.classes ? test : train;
-  Result<std::unique_ptr<NetworkModel>> model =
-      NetworkModel::Make(spec, data.classes, job.job.seed);
-  if (model.ok() || model.error().code != ErrorCode::kBadUsage) return model;
-  // One damaged label makes classes that nobody has heard of.
-  return Error{model.error().code, model.error().message + "; the greatest label is " +
-                                       std::to_string(data.classes - 1) + " (" + data.greatest_at +
-                                       ", counted from 0)"};
 }
 
 // What the job file can hardly have meant, and still can be trained.
@@ -112,7 +92,7 @@ Result<> Train(const WorkerFlags& flags, const DaemonContext& daemon, WorkerMetr
   SM_TRY(CheckTrainable(job));
   const DataSet train = SM_TRY(ReadIdxFolder(job.data.folder, DataPart::kTrain));
   const DataSet test = SM_TRY(ReadIdxFolder(job.data.folder, DataPart::kTest));
-  const std::unique_ptr<NetworkModel> model = SM_TRY(MakeModel(job, train, test));
+  const std::unique_ptr<NetworkModel> model = SM_TRY(MakeJobModel(job, train, test));
   Batches batches(
       train, {job.job.seed, flags.rank, job.cluster.workers, job.data.batch_size, job.data.scheme});
   WarnOfFewSamples(job, batches.rows_per_epoch(), daemon.log);

@@ -96,13 +96,19 @@ FlagsOr<T> Parse(CLI::App* app, std::vector<std::string> arguments, T* flags) tr
   return FlagsEnd{static_cast<int>(ExitCode::kBadUsage), out.str() + err.str()};
 }
 
-void AddTraceCommands(CLI::App* app, AuditFlags* audit, CommandFlags* flags) {
+void AddTraceCommands(CLI::App* app, AuditFlags* audit, ReplayFlags* replay, CommandFlags* flags) {
   CLI::App* audit_app =
       app->add_subcommand("audit", "Prove from a recorded run's traces that it kept its policy");
   audit_app->add_option("TRACE", audit->traces, "A run's folder, a folder of traces, or traces")
       ->required();
   audit_app->add_flag("--json", audit->json, "Print what was found as JSON");
   audit_app->callback([=] { *flags = *audit; });
+
+  CLI::App* replay_app =
+      app->add_subcommand("replay", "Make a recorded run again in one thread, to the same weights");
+  replay_app->add_option("FOLDER", replay->folder, "The run's folder")->required();
+  replay_app->add_flag("--json", replay->json, "Print what came of it as JSON");
+  replay_app->callback([=] { *flags = *replay; });
 }
 
 std::string CheckListen(std::string& text) {
@@ -167,6 +173,7 @@ FlagsOr<CommandFlags> ParseCommandFlags(const std::vector<std::string>& argument
   TrainFlags train;
   StatusFlags status;
   AuditFlags audit;
+  ReplayFlags replay;
   ConfigCheckFlags check;
   ConfigPrintFlags print;
   CommandFlags flags;
@@ -193,7 +200,7 @@ FlagsOr<CommandFlags> ParseCommandFlags(const std::vector<std::string>& argument
   status_app->add_flag("--json", status.json, "Print what the coordinator says, as JSON");
   status_app->callback([&] { flags = status; });
 
-  AddTraceCommands(&app, &audit, &flags);
+  AddTraceCommands(&app, &audit, &replay, &flags);
 
   CLI::App* config_app = app.add_subcommand("config", "Check or print a job file");
   config_app->require_subcommand(1);

@@ -45,6 +45,11 @@ struct AuditFlags {
   bool json = false;
 };
 
+struct ReplayFlags {
+  std::string folder = {};  // Of the run.
+  bool json = false;
+};
+
 struct StatusFlags {
   std::string http = {};  // Empty: the newest run under `runs` whose coordinator answers.
   std::string runs = "runs";
@@ -62,8 +67,8 @@ struct ConfigPrintFlags {
 
 struct VersionFlags {};
 
-using CommandFlags = std::variant<TrainFlags, StatusFlags, AuditFlags, ConfigCheckFlags,
-                                  ConfigPrintFlags, VersionFlags>;
+using CommandFlags = std::variant<TrainFlags, StatusFlags, AuditFlags, ReplayFlags,
+                                  ConfigCheckFlags, ConfigPrintFlags, VersionFlags>;
 
 // There is nothing to run: --help, --version (code 0, for stdout) or a mistake (code 2, for
 // stderr).

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -173,6 +174,85 @@ TEST(TraceTest, ProvesWhatIsThereOfATraceThatWasCutOff) {
   const JsonValue report = Audited(run);
   EXPECT_TRUE(report.Find("violations")->items.empty());
   EXPECT_EQ(report.Find("notes")->items.size(), 1U);
+}
+
+// Replays a run. What it says of itself, and that it ends with that code.
+std::string Replayed(const std::string& run, int code) {
+  const auto replay = Launch("replay", "cli/shardmill", {"replay", run, "--json"});
+  EXPECT_EQ(replay->Wait(kPatience), (ExitStatus{.code = code})) << OutputOf("replay");
+  return OutputOf("replay");
+}
+
+void ExpectTheSameWeights(const std::string& run) {
+  const Result<JsonValue> json = ParseJson(Replayed(run, 0));
+  ASSERT_TRUE(json.ok()) << OutputOf("replay");
+  EXPECT_TRUE(json.value().Find("equal")->flag) << OutputOf("replay");
+  EXPECT_EQ(At(json.value(), "weights_crc32"), At(json.value(), "recorded_crc32"));
+  EXPECT_EQ(At(json.value(), "shards"), 2U);
+  EXPECT_GT(At(json.value(), "gradients"), 0U);
+}
+
+TEST(ReplayTest, ComesToTheSameWeightsUnderAsync) {
+  const std::string run = Record({"policy.mode=async", "optimizer.name=adam"});
+  ExpectTheSameWeights(run);
+}
+
+TEST(ReplayTest, ComesToTheSameWeightsUnderStale) {
+  ExpectTheSameWeights(
+      Record({"policy.mode=stale", "policy.staleness=2", "optimizer.clip_norm=0.5"}));
+}
+
+TEST(ReplayTest, ComesToTheSameWeightsUnderSync) {
+  ExpectTheSameWeights(Record({"optimizer.name=momentum", "data.scheme=overlap"}));
+}
+
+TEST(ReplayTest, ComesToTheSameWeightsWithBackupWorkers) {
+  ExpectTheSameWeights(Record({"policy.backups=1", "policy.aggregate=mean"}));
+}
+
+TEST(ReplayTest, ComesToOtherWeightsWhereTheOrderIsAnother) {
+  const std::string run = Record({"policy.mode=async"});
+  std::optional<LogEntry> kept;
+  // Two entries after each other, of two workers, in the other order.
+  Edit(run + "/" + kTraceFolder + "/shard-0.trace",
+       [&kept, done = false](const TraceEvent& event) mutable -> std::vector<TraceEvent> {
+         const auto* entry = std::get_if<LogEntry>(&event);
+         std::vector<TraceEvent> events;
+         if (kept && !done) {
+           done = entry != nullptr && entry->made.at(0).rank != kept->made.at(0).rank;
+           if (done) {
+             LogEntry other = *entry;
+             std::swap(other.version, kept->version);
+             events.emplace_back(other);
+           }
+           events.emplace_back(*kept);
+           kept.reset();
+           if (done) return events;
+         }
+         if (!done && entry != nullptr && entry->version > 20) {
+           kept = *entry;
+           return events;
+         }
+         events.push_back(event);
+         return events;
+       });
+  EXPECT_NE(Replayed(run, 1).find("shardmill: "), std::string::npos) << OutputOf("replay");
+}
+
+TEST(ReplayTest, SaysPlainlyWhatItCannotReplay) {
+  const std::string run = Record({});
+  const std::string path = run + "/" + kTraceFolder + "/shard-1.trace";
+  fs::resize_file(path, fs::file_size(path) - 40);
+  EXPECT_NE(Replayed(run, 1).find("the trace is not whole"), std::string::npos);
+  fs::remove(path);
+  EXPECT_NE(Replayed(run, 1).find("traces of 1 of 2 shards"), std::string::npos);
+  fs::remove_all(run + "/" + kTraceFolder);
+  EXPECT_NE(Replayed(run, 4).find("--record"), std::string::npos);
+}
+
+TEST(ReplayTest, RefusesARunThatExchangedParameters) {
+  const std::string run = Record({"policy.exchange=parameters"});
+  EXPECT_NE(Replayed(run, 2).find("exchanged parameters"), std::string::npos);
 }
 
 }  // namespace
