@@ -200,10 +200,9 @@ Result<> Session::Impl::AttachShards() {
 }
 
 Error Session::Impl::Late(Duration waited) const {
-  std::string words =
-      "gave up after " +
-      config::FormatDuration(std::chrono::round<std::chrono::milliseconds>(waited)) +
-      " of waiting for " + client_->WaitsFor();
+  std::string words = "gave up after " +
+                      config::FormatAbout(std::chrono::round<std::chrono::milliseconds>(waited)) +
+                      " of waiting for " + client_->WaitsFor();
   std::string trouble = transport_.Trouble(coordinator_);
   for (const auto& [shard, peer] : shard_peers_) {
     if (trouble.empty()) trouble = transport_.Trouble(peer);

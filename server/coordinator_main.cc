@@ -149,7 +149,9 @@ Result<> Serve(const CoordinatorFlags& flags, const DaemonContext& daemon) {
   Pump<Coordinator> pump(coordinator, messenger, clock, log);
 
   status.Set(ToJson(StatusOf(coordinator, clock.Now())));
-  std::vector<HttpRoute> routes = DaemonRoutes(registry, [] { return std::string(); });
+  Published<std::string> awaited(coordinator.words());  // Whom a start waits for.
+  std::vector<HttpRoute> routes = DaemonRoutes(
+      registry, [] { return std::string(); }, [&awaited] { return awaited.Get(); });
   routes.push_back({"/status", [&status](const HttpRequest&) {
                       return HttpResponse{200, "application/json", status.Get() + "\n"};
                     }});
@@ -173,6 +175,7 @@ Result<> Serve(const CoordinatorFlags& flags, const DaemonContext& daemon) {
     if (!changed && clock.Now() - status_at < kStatusEvery) continue;
     status_at = clock.Now();
     status.Set(ToJson(StatusOf(coordinator, status_at)));
+    awaited.Set(coordinator.words());
     metrics.Publish(coordinator, messenger.counters().bad_packets);
   }
   if (coordinator.state() != JobState::kFailed) return {};

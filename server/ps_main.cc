@@ -63,12 +63,6 @@ std::string UnreadyWords(const Agents& agents) {
 
 Result<> Serve(const ServerFlags& flags, const DaemonContext& daemon) {
   const JobOptions& job = daemon.job;
-  if (flags.index >= job.cluster.servers) {
-    return Error{ErrorCode::kBadUsage, "--index " + std::to_string(flags.index) +
-                                           " is out of range: cluster.servers is " +
-                                           std::to_string(job.cluster.servers) +
-                                           ", and servers are counted from 0"};
-  }
   const SteadyClock clock;
   Registry registry;
   ZmqContext context(static_cast<int>(job.network.io_threads));
@@ -76,6 +70,9 @@ Result<> Serve(const ServerFlags& flags, const DaemonContext& daemon) {
   const std::unique_ptr<HttpServer> http =
       SM_TRY(StartHttp(job, DaemonRoutes(registry, [&agents] { return UnreadyWords(agents); })));
   SM_TRY(Announce(flags.announce_fd, {agents.front()->endpoint(), http ? http->address() : ""}));
+  daemon.log.Info("server_listens", {{"index", flags.index},
+                                     {"endpoint", agents.front()->endpoint()},
+                                     {"http", http ? http->address() : "off"}});
 
   // The first shard that cannot go on takes the process with it, and says why.
   Published<std::optional<Error>> failure;

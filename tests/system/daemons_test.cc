@@ -377,5 +377,17 @@ TEST(DaemonsTest, ServerThatIsStartedAgainEndsTheJobWithTheReason) {
   EXPECT_EQ(job.Status().state, State::kFailed);
 }
 
+TEST(DaemonsTest, SayWhereTheirPagesAreAndWhomAStartWaitsFor) {
+  const HandMadeJob job(kEndless);
+  const auto ready = HttpGetBody(job.coordinator().where.http, "/readyz?verbose", kHttpPatience);
+  ASSERT_TRUE(ready.ok()) << ready.error().message;
+  EXPECT_NE(ready.value().find("ok; "), std::string::npos) << ready.value();
+  EXPECT_NE(ready.value().find("worker"), std::string::npos) << ready.value();
+  const Daemon server = job.StartServer();
+  EXPECT_TRUE(Await([&] {
+    return OutputOf("server").find("http=" + server.where.http) != std::string::npos;
+  })) << OutputOf("server");
+}
+
 }  // namespace
 }  // namespace shardmill
