@@ -80,7 +80,7 @@ Beat Shard::Status() const {
   beat.held_bytes = held_.bytes();
   for (const auto& [rank, pulls] : parked_) beat.parked_pulls += pulls.size();
   beat.staleness_max = counters_.staleness_max;
-  beat.waiting_for = tracker_.Slowest().value_or(WorkerId{}).value;
+  beat.waiting_for = Awaited().value;
   beat.discarded = counters_.discarded;
   beat.skipped = counters_.skipped;
   beat.nonfinite = counters_.nonfinite;

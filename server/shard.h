@@ -150,6 +150,7 @@ class Shard final {
   void Serve(const ParkedPull& parked, Outbox& outbox);
   void ReleaseParked(Outbox& outbox);
   void Send(Client client, Message message, Outbox& outbox) const;
+  WorkerId Awaited() const;
   void SendWaiting(uint64_t about, bool is_pull, Client client, Outbox& outbox) const;
   void Refuse(Refusal code, uint64_t about, std::string words, const Envelope& from,
               Outbox& outbox);

@@ -127,20 +127,21 @@ void Shard::Send(Client client, Message message, Outbox& outbox) const {
   outbox.push_back({client.peer, stamp, std::move(message)});
 }
 
+// An open round waits for the first member whose End is not here; else the slowest is awaited.
+WorkerId Shard::Awaited() const {
+  if (!pending_.empty()) {
+    for (const Member& member : view_.members) {
+      if (!pending_.contains(member.rank)) return member.rank;
+    }
+  }
+  return tracker_.Slowest().value_or(WorkerId{});
+}
+
 void Shard::SendWaiting(uint64_t about, bool is_pull, Client client, Outbox& outbox) const {
   Waiting waiting;
   waiting.about = about;
   waiting.is_pull = is_pull;
-  waiting.rank = tracker_.Slowest().value_or(WorkerId{});
-  if (!is_pull) {
-    // The round waits for the first member whose End is not here.
-    for (const Member& member : view_.members) {
-      if (!pending_.contains(member.rank)) {
-        waiting.rank = member.rank;
-        break;
-      }
-    }
-  }
+  waiting.rank = is_pull ? tracker_.Slowest().value_or(WorkerId{}) : Awaited();
   waiting.round = tracker_.Closed() + 1;
   Send(client, waiting, outbox);
 }

@@ -193,6 +193,13 @@ class SyncShardTest : public ShardTest {
   SyncShardTest() : ShardTest({ApplyRule::kPerStep, true, 0}) {}
 };
 
+TEST_F(SyncShardTest, TellsItsCoordinatorWhoseEndAnOpenRoundWaitsFor) {
+  Push(0, 1);
+  Push(1, 1);  // And then it is never heard of again.
+  Finish(0, 1);
+  EXPECT_EQ(shard_->Status().waiting_for, 1U);
+}
+
 TEST_F(SyncShardTest, ClosesARoundAsOneStepWhenAllHaveEnded) {
   EXPECT_TRUE(Finish(0, 1).empty());
   EXPECT_EQ(Value(), 0);
