@@ -199,7 +199,7 @@ class Cluster final {
       const Batch batch =
           batches.At(step / batches.steps_per_epoch(), step % batches.steps_per_epoch());
       MakeStep(*session.value(), *model, tables, batch, weights);
-      ASSERT_FALSE(testing::Test::HasFailure());
+      ASSERT_FALSE(testing::Test::HasFatalFailure());
     }
     if (last != nullptr) {
       auto step = session.value()->Begin(kPatience);
@@ -271,7 +271,7 @@ void ExpectThatItComesToTheSame(uint32_t rows, uint32_t last_of_first, uint32_t 
   for (const Rule& rule : kRules) {
     const std::string name(NameOf(rule.name));
     const Weights apart = Cluster(rule, "weighted").Train(data);
-    ASSERT_FALSE(testing::Test::HasFailure()) << name;
+    ASSERT_FALSE(testing::Test::HasFatalFailure()) << name;
     const double distance = Distance(apart, OneProcess(rule).Train(data));
     testing::Test::RecordProperty("distance_" + name, std::to_string(distance * 1e9) + "e-9");
     EXPECT_LT(distance, kTolerance) << name;
