@@ -4,7 +4,8 @@
 
 namespace shardmill {
 
-void LeaseKeeper::Handle(const Envelope& envelope) {
+void LeaseKeeper::Handle(TimePoint now, const Envelope& envelope) {
+  if (std::holds_alternative<Renewed>(envelope.message)) heard_at_ = now;
   const auto* refused = std::get_if<Refused>(&envelope.message);
   if (refused == nullptr || envelope.stamp.to != stamp_.from || failure_) return;
   if (refused->code == Refusal::kFenced) {
@@ -20,6 +21,7 @@ void LeaseKeeper::Handle(const Envelope& envelope) {
 void LeaseKeeper::Tick(TimePoint now, Outbox& outbox) {
   if (asked_at_ && now - *asked_at_ < every_) return;
   asked_at_ = now;
+  if (!heard_at_) heard_at_ = now;
   outbox.push_back({coordinator_, stamp_, Renew{sender_}});
 }
 

@@ -17,9 +17,11 @@ class LeaseKeeper final {
   LeaseKeeper(Sender sender, Stamp stamp, PeerId coordinator, Duration every)
       : sender_(sender), stamp_(stamp), coordinator_(coordinator), every_(every) {}
 
-  void Handle(const Envelope& envelope);
+  void Handle(TimePoint now, const Envelope& envelope);
   void Tick(TimePoint now, Outbox& outbox);
   const std::optional<Error>& failure() const { return failure_; }
+  // How long the coordinator has not answered, counted from the first time it was asked.
+  Duration Silent(TimePoint now) const { return heard_at_ ? now - *heard_at_ : Duration{0}; }
 
  private:
   Sender sender_;
@@ -27,6 +29,7 @@ class LeaseKeeper final {
   PeerId coordinator_;
   Duration every_;
   std::optional<TimePoint> asked_at_;
+  std::optional<TimePoint> heard_at_;
   std::optional<Error> failure_;
 };
 

@@ -46,7 +46,9 @@ void LeaseThread::Run() {
       failure_.Set(polled.error());
       return;
     }
-    for (const Envelope& envelope : messages) keeper_.Handle(envelope);
+    for (const Envelope& envelope : messages) keeper_.Handle(clock.Now(), envelope);
+    const auto silent = std::chrono::floor<std::chrono::milliseconds>(keeper_.Silent(clock.Now()));
+    silent_ms_.store(silent.count(), std::memory_order_relaxed);
     if (keeper_.failure()) {
       failure_.Set(keeper_.failure());
       return;

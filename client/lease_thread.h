@@ -1,6 +1,8 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <thread>
@@ -15,7 +17,7 @@ namespace shardmill {
 
 // The thread that renews a rank's lease while the session's own thread computes. Owned by a
 // Session. It has a transport of its own and shares nothing with the session but a stop flag and
-// the error that ends the rank.
+// what it has found out.
 class LeaseThread final {
  public:
   // `transport` must not be connected yet. Fails when it cannot connect at all.
@@ -28,6 +30,10 @@ class LeaseThread final {
   LeaseThread& operator=(const LeaseThread&) = delete;
 
   std::optional<Error> failure() const { return failure_.Get(); }
+  // How long the coordinator has not answered.
+  std::chrono::milliseconds silent() const {
+    return std::chrono::milliseconds(silent_ms_.load(std::memory_order_relaxed));
+  }
 
  private:
   LeaseThread(std::unique_ptr<Transport> transport, const LeaseKeeper& keeper,
@@ -38,7 +44,8 @@ class LeaseThread final {
   LeaseKeeper keeper_;                    // The same.
   WireLimits limits_;
   Published<std::optional<Error>> failure_;
-  std::atomic<bool> stop_{false};  // Asks the thread to end.
+  std::atomic<int64_t> silent_ms_{0};  // Written by the thread.
+  std::atomic<bool> stop_{false};      // Asks the thread to end.
   std::thread thread_;
 };
 

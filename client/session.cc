@@ -58,6 +58,9 @@ class Session::Impl final {
   Result<const TablePlace*> Place(uint32_t table, bool sparse) const;
   const SessionOptions& options() const { return options_; }
   TimePoint Now() const { return clock_.Now(); }
+  std::chrono::milliseconds silent() const {
+    return lease_ ? lease_->silent() : std::chrono::milliseconds(0);
+  }
   Outbox& outbox() { return outbox_; }
 
   // Of the step under way.
@@ -273,6 +276,8 @@ void Session::Report(const Progress& progress) {
 Result<> Session::Close(bool done) { return impl_->Close(done, ""); }
 
 Result<> Session::Abort(const std::string& why) { return impl_->Close(false, why); }
+
+std::chrono::milliseconds Session::coordinator_silent() const { return impl_->silent(); }
 
 const SessionCounters& Session::counters() const {
   impl_->counters.staleness_max = impl_->client().staleness_max();

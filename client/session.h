@@ -145,6 +145,10 @@ class Session final {
 
   const SessionCounters& counters() const;
 
+  // How long the coordinator has not answered the thread that renews the lease. Training goes on
+  // without it; nobody can join meanwhile, and the end of the job waits for it.
+  std::chrono::milliseconds coordinator_silent() const;
+
  private:
   friend class TrainingStep;
   class Impl;

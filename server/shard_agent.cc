@@ -46,6 +46,8 @@ ShardAgent::Metrics ShardAgent::MakeMetrics(ShardId id, Registry& registry) {
       registry.AddCounter("shardmill_entries_total", "Changes applied to the tables.", labels),
       registry.AddCounter("shardmill_refused_total", "Requests refused.", labels),
       registry.AddCounter("shardmill_bad_packets_total", "Packets that were no message.", labels),
+      registry.AddCounter("shardmill_unsent_total",
+                          "Messages that a full queue or a lost peer did not take.", labels),
       registry.AddGauge("shardmill_rounds_closed", "Rounds that every worker has finished.",
                         labels),
       registry.AddGauge("shardmill_held_bytes", "Gradient held for steps that have not ended.",
@@ -91,6 +93,10 @@ void ShardAgent::Publish() {
   metrics_.bad_packets.Add(messenger_.counters().bad_packets - counted_bad_);
   counted_ = now;
   counted_bad_ = messenger_.counters().bad_packets;
+  const uint64_t unsent =
+      messenger_.counters().dropped_full + messenger_.counters().dropped_unknown;
+  metrics_.unsent.Add(unsent - counted_unsent_);
+  counted_unsent_ = unsent;
   const Beat beat = shard_->Status();
   metrics_.closed.Set(static_cast<double>(beat.closed));
   metrics_.held_bytes.Set(static_cast<double>(beat.held_bytes));

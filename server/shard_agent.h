@@ -52,6 +52,7 @@ class ShardAgent final {
     Counter& entries;
     Counter& refused;
     Counter& bad_packets;
+    Counter& unsent;
     Gauge& closed;
     Gauge& held_bytes;
     Gauge& parked_pulls;
@@ -81,6 +82,7 @@ class ShardAgent final {
   std::atomic<bool> ready_{false};  // Written by the agent, read by HTTP threads.
   ShardCounters counted_;           // As last published.
   uint64_t counted_bad_ = 0;
+  uint64_t counted_unsent_ = 0;
 };
 
 }  // namespace shardmill

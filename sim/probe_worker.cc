@@ -33,7 +33,7 @@ ProbeWorker::ProbeWorker(const Options& options, PeerId coordinator, const Probe
       weights_(ProbeModel::kWeights) {}
 
 void ProbeWorker::Handle(TimePoint now, const Envelope& envelope, Outbox& outbox) {
-  if (lease_) lease_->Handle(envelope);
+  if (lease_) lease_->Handle(now, envelope);
   client_.Handle(now, envelope, outbox);
   Advance(now, outbox);
 }

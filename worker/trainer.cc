@@ -41,6 +41,7 @@ Result<> Trainer::Run(const std::function<void(const TrainerProgress&)>& watch) 
     SM_TRY(MakeStep(step));
     seconds_ += Seconds(clock_.Now() - begin);
     watch(progress_);
+    WatchCoordinator();
     // The next step is not always the one after: see Finished.
     const uint64_t next = session_.next_step();
     const bool epoch_ends = EpochOf(next) != EpochOf(step);
@@ -144,6 +145,17 @@ Result<> Trainer::Test() {
     metrics_.emplace_back(name, value / rows);
   }
   return {};
+}
+
+void Trainer::WatchCoordinator() {
+  const std::chrono::milliseconds silent = session_.coordinator_silent();
+  const bool away = silent > options_.lease;
+  if (away && !coordinator_away_) {
+    log_.Warn("coordinator_silent", {{"for_ms", silent.count()},
+                                     {"training", "goes on; the end of the job waits for it"}});
+  }
+  if (!away && coordinator_away_) log_.Info("coordinator_heard");
+  coordinator_away_ = away;
 }
 
 void Trainer::Report() {

@@ -23,8 +23,9 @@ struct TrainerOptions {
   uint32_t report_every = 20;  // Steps.
   std::chrono::milliseconds step_timeout{300'000};
   std::vector<std::string> metrics;  // What the job file wants to see of the test set.
-  double clip_norm = 0;              // Longest gradient that is pushed; 0: any.
-  uint32_t average_every = 0;        // Batches of a step that exchanges parameters; 0: an epoch's.
+  std::chrono::milliseconds lease{5'000};
+  double clip_norm = 0;        // Longest gradient that is pushed; 0: any.
+  uint32_t average_every = 0;  // Batches of a step that exchanges parameters; 0: an epoch's.
 };
 
 // What a worker has done in its life; for metrics.
@@ -74,6 +75,8 @@ class Trainer final {
   Result<> Measure(uint64_t closed_min, bool last);
   Result<> Test();
   void Report();
+  // Says once that the coordinator is away, and once that it is back.
+  void WatchCoordinator();
   uint64_t EpochOf(uint64_t step) const { return (step - 1) / StepsPerEpoch(); }
 
   TrainerOptions options_;
@@ -89,6 +92,7 @@ class Trainer final {
   std::vector<std::span<float>> gradients_;     // The same.
   std::vector<std::span<float>> parameters_;    // The values, for steps of this worker's own.
   TrainerProgress progress_;
+  bool coordinator_away_ = false;
   double seconds_ = 0;  // Of training alone.
   std::vector<std::pair<std::string, double>> metrics_;
 };

@@ -117,6 +117,7 @@ Result<> Train(const WorkerFlags& flags, const DaemonContext& daemon, WorkerMetr
   options.report_every = job.train.report_every;
   options.step_timeout = job.network.step_timeout;
   options.metrics = job.model.metrics;
+  options.lease = job.cluster.lease;
   options.clip_norm = job.optimizer.clip_norm;
   options.average_every = job.policy.average_every;
   Trainer trainer(options, *session, *model, batches, local.get(), test, clock, daemon.log);
