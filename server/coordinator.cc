@@ -189,7 +189,8 @@ void Coordinator::On(const Join& join, TimePoint now, const Envelope& from, Outb
   }
   rank.peer = from.peer;
   rank.boot = from.stamp.from;
-  rank.lease_until = now + options_.lease;
+  // One that waits shows itself by asking again, which may be less often than leases are long.
+  rank.lease_until = now + std::max(options_.lease, 3 * options_.retry_after);
   rank.heard_at = now;
   rank.state = RankStatus::State::kWaiting;
 }
@@ -268,6 +269,13 @@ std::string Coordinator::TableProblem(const TableSpec& spec) const {
   const TableSpec* other = KnownTable(spec.name);
   if (other != nullptr) {
     return *other == spec ? "" : "there is a " + name + " already with " + Differs(*other, spec);
+  }
+  uint64_t floats = spec.size;  // Far from what 64 bits hold: 2^12 tables of 2^46 at most.
+  for (const TablePlace& place : view_.tables) floats += place.spec.size;
+  for (const auto& [wanted_name, wanted] : wanted_tables_) floats += wanted.size;
+  if (floats > options_.table_bytes_max / sizeof(float)) {
+    return name + " of " + std::to_string(spec.size) +
+           " floats is more than cluster.table_bytes leaves for dense tables";
   }
   const size_t tables = view_.tables.size() + wanted_tables_.size() + 1;
   if (tables <= kTablesMax && tables * shards_.size() <= kTablePartsMax) return "";

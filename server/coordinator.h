@@ -21,6 +21,7 @@ struct CoordinatorOptions {
   Duration lease = std::chrono::seconds(5);
   Duration retry_after = std::chrono::milliseconds(500);
   Duration start_timeout = std::chrono::seconds(60);
+  uint64_t table_bytes_max = uint64_t{64} << 30;  // Of all dense tables together.
   // A shard that was not heard of for so long is lost, and the job with it.
   Duration silence_limit = std::chrono::minutes(5);
 };

@@ -36,6 +36,7 @@ CoordinatorOptions OptionsOf(const JobOptions& job) {
   options.shards = job.cluster.Shards();
   options.lease = job.cluster.lease;
   options.retry_after = job.network.retry_after;
+  options.table_bytes_max = job.cluster.table_bytes;
   options.start_timeout = job.cluster.start_timeout;
   // The workers give up first, and say what they waited for.
   options.silence_limit = job.network.step_timeout + 2 * job.cluster.lease;

@@ -57,6 +57,7 @@ int RunDaemon(const JobFlags& flags, std::string_view name, const DaemonWork& wo
 ZmqOptions TransportOptionsOf(const JobOptions& job) {
   ZmqOptions options;
   options.message_bytes_max = job.network.message_bytes;
+  options.queue_bytes_max = job.network.queue_bytes;
   return options;
 }
 

@@ -36,6 +36,7 @@ struct ClusterOptions {
   uint32_t server_port = 0;
   std::chrono::milliseconds start_timeout = std::chrono::seconds(60);
   std::chrono::milliseconds lease = std::chrono::seconds(5);
+  uint64_t table_bytes = uint64_t{64} << 30;
 
   uint32_t Shards() const { return servers * shards_per_server; }
   void Declare(config::Section& section);
@@ -152,6 +153,7 @@ struct NetworkOptions {
   uint64_t unit_bytes = uint64_t{1} << 20;
   uint64_t window_bytes = uint64_t{64} << 20;
   uint64_t held_bytes = uint64_t{1} << 30;
+  uint64_t queue_bytes = uint64_t{256} << 20;
   std::chrono::milliseconds retry_after{500};
   std::chrono::milliseconds step_timeout = std::chrono::minutes(5);
   uint64_t message_bytes = uint64_t{512} << 20;

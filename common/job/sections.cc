@@ -133,6 +133,10 @@ void ClusterOptions::Declare(Section& section) {
                    "How long a process waits for the others before it gives up with exit code 4.");
   section.Duration("lease", &lease, {.at_least = milliseconds(100), .at_most = hours(1)},
                    "How long a silent worker keeps its rank.");
+  section.Size(
+      "table_bytes", &table_bytes, {.at_least = 4 * kKiB, .at_most = 1024 * kGiB},
+      "All dense tables of the job together, without optimizer state; a table beyond it is "
+      "refused.");
   section.Require({"host", "insecure"}, [this]() -> std::string {
     if (insecure || IsLoopback(host)) return "";
     return "\"cluster.host\" is " + config::QuoteForMessage(host) +
@@ -316,6 +320,8 @@ void NetworkOptions::Declare(Section& section) {
                "What a worker may have sent to a shard without an answer yet.");
   section.Size("held_bytes", &held_bytes, {.at_least = 4 * kKiB, .at_most = 1024 * kGiB},
                "Gradient that a shard holds for steps that have not ended, shared by the ranks.");
+  section.Size("queue_bytes", &queue_bytes, {.at_least = kMiB, .at_most = 64 * kGiB},
+               "What may be on its way to one peer; who does not read is not sent more.");
   section.Duration("retry_after", &retry_after, {.at_least = kShortest, .at_most = hours(1)},
                    "A request without an answer for so long is sent again.");
   section.Duration("step_timeout", &step_timeout, {.at_least = kShortest, .at_most = hours(24)},

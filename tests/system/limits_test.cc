@@ -44,6 +44,17 @@ TEST(LimitsTest, AHundredChunksGoThroughAWindowOfSixtyFour) {
   EXPECT_TRUE(std::ranges::all_of(values, [](float value) { return value == 3; }));
 }
 
+TEST(LimitsTest, DenseTablesTogetherHaveALimit) {
+  const Servers servers({"policy.mode=sync", "cluster.table_bytes=8KiB"}, 1);
+  auto session = Session::Open(servers.OptionsOf(0));
+  ASSERT_TRUE(session.ok()) << session.error().message;
+  EXPECT_TRUE(session.value()->Dense("a", 1024).ok());
+  const auto more = session.value()->Dense("b", 1025);
+  ASSERT_FALSE(more.ok());
+  EXPECT_NE(more.error().message.find("cluster.table_bytes"), std::string::npos)
+      << more.error().message;
+}
+
 // Asks for a table again and again, and never takes an answer from its socket.
 class DeafReader final {
  public:
@@ -109,7 +120,7 @@ class DeafReader final {
 };
 
 TEST(LimitsTest, AReaderThatNeverReadsLeavesTheServersMemoryUnderItsCap) {
-  const Servers servers({"policy.mode=async"}, 2);
+  const Servers servers({"policy.mode=async", "network.queue_bytes=64MiB"}, 2);
   DeafReader reader(servers.address(), 1);
   std::unique_ptr<Session> writer;
   std::thread opening([&] {
@@ -132,10 +143,10 @@ TEST(LimitsTest, AReaderThatNeverReadsLeavesTheServersMemoryUnderItsCap) {
     const auto finished = step.value().Finish(1);
     ASSERT_TRUE(finished.ok()) << finished.error().message;
   }
-  // A queue of 256 MiB, the chunks that it holds, and what one step has under way.
+  // A queue of 64 MiB, the chunks that it holds, and what one step has under way.
   const uint64_t after = servers.MemoryMiB();
   RecordProperty("grown_mib", static_cast<int>(after - before));
-  EXPECT_LT(after, before + 700);
+  EXPECT_LT(after, before + 300);
 }
 
 }  // namespace
