@@ -19,6 +19,14 @@ namespace {
 
 constexpr std::chrono::seconds kPatience{60};
 
+// A queue of 64 MiB, the chunks that it holds, and what one step has under way. The address
+// sanitizer keeps 256 MiB of what was freed from use, in each of the servers.
+#ifdef __SANITIZE_ADDRESS__
+constexpr uint64_t kGrowthMaxMiB = 300 + 2 * 256;
+#else
+constexpr uint64_t kGrowthMaxMiB = 300;
+#endif
+
 TEST(LimitsTest, AHundredChunksGoThroughAWindowOfSixtyFour) {
   const Servers servers({"policy.mode=sync"}, 1);
   SessionOptions options = servers.OptionsOf(0);
@@ -143,10 +151,9 @@ TEST(LimitsTest, AReaderThatNeverReadsLeavesTheServersMemoryUnderItsCap) {
     const auto finished = step.value().Finish(1);
     ASSERT_TRUE(finished.ok()) << finished.error().message;
   }
-  // A queue of 64 MiB, the chunks that it holds, and what one step has under way.
   const uint64_t after = servers.MemoryMiB();
   RecordProperty("grown_mib", static_cast<int>(after - before));
-  EXPECT_LT(after, before + 300);
+  EXPECT_LT(after, before + kGrowthMaxMiB);
 }
 
 }  // namespace
