@@ -15,6 +15,7 @@ enum class Mutation : uint8_t {
   kForgetPartialStep,    // A cut does not complete the step that another shard has applied.
   kEndWhileFrozen,       // A shard takes an End during a cut.
   kKeepOldAttempt,       // What was pushed before a step was begun anew is applied with it.
+  kTakeAnyAttempt,       // Units of an attempt that was given up are applied for a later one.
   kWriteWhatIsRead,      // A chunk is written while an answer still references it.
   kStepPerWorker,        // A round is as many optimizer steps as it has members.
   kOrderOfArrival,       // A round is summed as its Ends came, not by rank.

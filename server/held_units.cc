@@ -21,7 +21,7 @@ HeldUnits::Kept HeldUnits::Keep(HeldUnit held) {
   rank.step = unit.step;
   rank.attempt = unit.attempt;
   if (rank.units.contains(unit.index)) return Kept::kAlready;
-  const uint64_t size = unit.gradient.size() + (held.keys ? held.keys->keys.size() : 0);
+  const uint64_t size = unit.gradient.size() + (held.keys ? held.keys->bytes() : 0);
   if (unit.index >= units_max_ || size > rank_bytes_max_ || rank.bytes > rank_bytes_max_ - size) {
     return Kept::kTooLarge;
   }
@@ -37,9 +37,10 @@ void HeldUnits::DropBefore(WorkerId rank, Step step, uint32_t attempt) {
   if (found != nullptr && found->attempt < attempt) Drop(rank);
 }
 
-uint32_t HeldUnits::Count(WorkerId rank, Step step) const {
+uint32_t HeldUnits::Count(WorkerId rank, Step step, uint32_t attempt) const {
   const Rank* found = Find(rank, step);
-  return found == nullptr ? 0 : static_cast<uint32_t>(found->units.size());
+  const bool any = found != nullptr && found->attempt == attempt;
+  return any ? static_cast<uint32_t>(found->units.size()) : 0;
 }
 
 bool HeldUnits::Nonfinite(WorkerId rank, Step step) const {
@@ -50,16 +51,19 @@ bool HeldUnits::Nonfinite(WorkerId rank, Step step) const {
 }
 
 bool HeldUnits::Whole(WorkerId rank, Step step, uint32_t attempt, uint32_t units) const {
-  if (units == 0) return true;
   const Rank* found = Find(rank, step);
+  if (units == 0) return found == nullptr || found->attempt != attempt;
   return found != nullptr && found->attempt == attempt && found->units.size() == units &&
          found->units.rbegin()->first == units - 1;
 }
 
-std::vector<HeldUnit> HeldUnits::Take(WorkerId rank, Step step) {
+std::vector<HeldUnit> HeldUnits::Take(WorkerId rank, Step step, uint32_t attempt) {
   std::vector<HeldUnit> units;
-  if (Find(rank, step) == nullptr) return units;
-  for (auto& [index, unit] : ranks_[rank].units) units.push_back(std::move(unit));
+  const Rank* found = Find(rank, step);
+  if (found == nullptr) return units;
+  if (found->attempt == attempt || Mutated(Mutation::kTakeAnyAttempt)) {
+    for (auto& [index, unit] : ranks_[rank].units) units.push_back(std::move(unit));
+  }
   Drop(rank);
   return units;
 }

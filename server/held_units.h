@@ -37,15 +37,16 @@ class HeldUnits final {
   // Forgets what came before this attempt at the step: no unit of it may have come here since.
   void DropBefore(WorkerId rank, Step step, uint32_t attempt);
 
-  // The units that are held of the rank's step.
-  uint32_t Count(WorkerId rank, Step step) const;
+  // The units that are held of this attempt at the step.
+  uint32_t Count(WorkerId rank, Step step, uint32_t attempt) const;
   bool Nonfinite(WorkerId rank, Step step) const;
 
   // Whether exactly the units 0 .. units - 1 of this attempt at the step are held.
   bool Whole(WorkerId rank, Step step, uint32_t attempt, uint32_t units) const;
 
-  // Takes the step's units out, in the order of their indexes.
-  std::vector<HeldUnit> Take(WorkerId rank, Step step);
+  // Takes the units of this attempt at the step out, in the order of their indexes; forgets those
+  // of any other.
+  std::vector<HeldUnit> Take(WorkerId rank, Step step, uint32_t attempt);
 
   // Forgets what the rank has sent.
   void Drop(WorkerId rank);

@@ -15,6 +15,8 @@ struct KeyRows {
   TableId table;
   Frame keys;
   std::vector<uint32_t> rows;  // One a key; RowIndex::kNone: not looked up, or not there yet.
+
+  uint64_t bytes() const { return keys.size() + rows.size() * sizeof(uint32_t); }
 };
 
 // A worker's step that an entry counts.

@@ -137,14 +137,7 @@ void Shard::On(const Unit& unit, const Envelope& from, Outbox& outbox) {
     Send({from.peer, from.stamp.from}, answer, outbox);
     return;
   }
-  if (unit.step > ended + 1) {
-    // Where the first shard closes rounds, this one may be a round behind: it will come.
-    Refuse(first_closes() ? Refusal::kNotReady : Refusal::kBadRequest, unit.step,
-           "a unit of step " + std::to_string(unit.step) + ", but step " +
-               std::to_string(ended + 1) + " is next",
-           from, outbox);
-    return;
-  }
+  if (!PassStep(unit.step, rank, unit.step, from, outbox)) return;
   HeldUnit held{unit, nullptr, false};
   const uint64_t floats = unit.gradient.size() / sizeof(float);
   if (!PassPlace(unit.table, unit.begin, floats, unit.keys, rank, unit.step, from, outbox,
@@ -177,9 +170,14 @@ void Shard::On(const End& end, const Envelope& from, Outbox& outbox) {
   const WorkerId rank = end.sender.rank;
   const Client client{from.peer, from.stamp.from};
   const bool frozen = freezing_ && !Mutated(Mutation::kEndWhileFrozen);
-  if (!end.close.empty() && !frozen && !CloseAsTold(end.close, outbox)) {
+  const Told told = end.close.empty() ? Told::kClosed : RoundAsTold(end.close);
+  if (told == Told::kCannotBe) {
     Refuse(Refusal::kBadRequest, end.step, "a round that cannot have been closed", from, outbox);
     return;
+  }
+  if (told == Told::kNext) {
+    if (frozen) return;  // The client takes an answer for word that the round is closed here too.
+    CloseAsTold(end.close, outbox);
   }
   const Step ended = tracker_.Ended(rank);
   if (end.step <= ended && !Mutated(Mutation::kApplyRepeatedEnd)) {
@@ -198,16 +196,25 @@ void Shard::On(const End& end, const Envelope& from, Outbox& outbox) {
   }
 }
 
+// Whether a rank's step is its next here. Where the first shard closes rounds, another may be one
+// round behind, which will come: the client asks again.
+bool Shard::PassStep(Step step, WorkerId rank, uint64_t about, const Envelope& from,
+                     Outbox& outbox) {
+  const Step next = tracker_.Ended(rank) + 1;
+  if (step <= next) return true;
+  const bool behind = first_closes() && options_.id.value != 0 && step == next + 1;
+  Refuse(behind ? Refusal::kNotReady : Refusal::kBadRequest, about,
+         "step " + std::to_string(step) + ", but step " + std::to_string(next) + " is next", from,
+         outbox);
+  return false;
+}
+
 // Whether an End that is not over may be taken now; refuses it, or is silent where it will come
 // again.
 bool Shard::PassEnd(const End& end, const Envelope& from, Outbox& outbox) {
   const WorkerId rank = end.sender.rank;
   const Step ended = tracker_.Ended(rank);
-  if (end.step > ended + 1) {
-    Refuse(first_closes() ? Refusal::kNotReady : Refusal::kBadRequest, end.step,
-           "the end of a step that is not the next", from, outbox);
-    return false;
-  }
+  if (!PassStep(end.step, rank, end.step, from, outbox)) return false;
   // Here a round closes when somebody brings word of it from the first shard.
   const bool follows = first_closes() && options_.id.value != 0;
   if (follows && !Mutated(Mutation::kCloseAlone)) return false;
@@ -235,14 +242,31 @@ void Shard::On(const Pull& pull, const Envelope& from, Outbox& outbox) {
     Serve(asked, outbox);
     return;
   }
+  // One step ahead is a pull that has overtaken its End.
+  if (pull.step > tracker_.Ended(rank) + 2) {
+    Refuse(Refusal::kBadRequest, pull.pull,
+           "a pull for step " + std::to_string(pull.step) + ", but step " +
+               std::to_string(tracker_.Ended(rank) + 1) + " is next",
+           from, outbox);
+    return;
+  }
   auto& parked = parked_[rank];
-  if (!parked.contains(pull.pull) && parked.size() >= options_.parked_pulls_max) {
+  if (!parked.contains(pull.pull) && !MayPark(parked, asked)) {
     Refuse(Refusal::kBusy, pull.pull, "too many pulls wait already", from, outbox);
     return;
   }
   if (!parked.insert_or_assign(pull.pull, asked).second) {
     SendWaiting(pull.pull, true, asked.client, outbox);
   }
+}
+
+// What a parked pull keeps is its list of keys, which may be forgotten otherwise.
+bool Shard::MayPark(const std::map<uint64_t, ParkedPull>& parked, const ParkedPull& pull) const {
+  if (parked.size() >= options_.parked_pulls_max) return false;
+  if (pull.keys == nullptr) return true;
+  uint64_t keys = pull.keys->rows.size();
+  for (const auto& [number, other] : parked) keys += other.keys ? other.keys->rows.size() : 0;
+  return parked.empty() || keys <= options_.keys_max;
 }
 
 void Shard::On(const Registered& /*registered*/, const Envelope& /*from*/, Outbox& /*outbox*/) {

@@ -31,7 +31,7 @@ struct ShardOptions {
   uint32_t units_max = 65536;             // Of one step of one rank.
   uint32_t parked_pulls_max = 4096;       // Of one rank.
   uint32_t key_lists_max = 64;            // Remembered of one rank.
-  uint64_t keys_max = uint64_t{1} << 22;  // In those lists together.
+  uint64_t keys_max = uint64_t{1} << 22;  // In those lists together; and in its parked pulls.
   Duration retry_after = std::chrono::milliseconds(500);
   Duration beat_every = std::chrono::seconds(1);
   Duration start_timeout = std::chrono::seconds(60);  // For the coordinator to answer.
@@ -130,12 +130,19 @@ class Shard final {
                  std::shared_ptr<KeyRows>& rows);
   std::string PlaceProblem(const Table& table, uint64_t begin, uint64_t count,
                            const KeyList& keys) const;
+  bool PassStep(Step step, WorkerId rank, uint64_t about, const Envelope& from, Outbox& outbox);
   bool PassEnd(const End& end, const Envelope& from, Outbox& outbox);
+
+  bool MayPark(const std::map<uint64_t, ParkedPull>& parked, const ParkedPull& pull) const;
 
   bool closes_rounds() const { return view_.policy.apply == ApplyRule::kPerStep; }
   bool first_closes() const { return view_.policy.backups > 0; }
   void CloseRoundIfWhole(Outbox& outbox);
-  bool CloseAsTold(const std::vector<RankState>& close, Outbox& outbox);
+  // What the first shard's word on a round means here.
+  enum class Told : uint8_t { kCannotBe, kClosed, kNext, kTooEarly };
+  Told RoundAsTold(const std::vector<RankState>& close) const;
+  void CloseAsTold(const std::vector<RankState>& close, Outbox& outbox);
+  uint64_t RoundMin() const;  // The steps that make a round.
   void CloseRound(std::vector<PendingEnd> round, Outbox& outbox);
   double WeightOf(const PendingEnd& step, double samples, double members) const;
   void ApplySteps(const std::vector<PendingEnd>& steps, Outbox& outbox);

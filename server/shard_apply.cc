@@ -18,7 +18,7 @@ std::string Shard::CompleteCut(const std::vector<RankState>& cut, Outbox& outbox
     const WorkerId rank = state.rank;
     if (view_.FindMember(rank) == nullptr || state.ended <= tracker_.Ended(rank)) continue;
     held_.DropBefore(rank, state.ended, state.attempt);
-    const uint32_t units = held_.Count(rank, state.ended);
+    const uint32_t units = held_.Count(rank, state.ended, state.attempt);
     PendingEnd step;
     step.discarded = state.counted < state.ended;
     if (state.ended != tracker_.Ended(rank) + 1 ||

@@ -18,32 +18,49 @@ void Shard::CloseRoundIfWhole(Outbox& outbox) {
     const auto found = pending_.find(member.rank);
     if (found != pending_.end()) round.push_back(found->second);
   }
-  const uint64_t backups = view_.policy.backups;
-  const uint64_t members = view_.members.size();
-  const uint64_t wanted = members > backups ? members - backups : 1;
-  if (round.size() >= wanted) CloseRound(std::move(round), outbox);
+  if (round.size() >= RoundMin()) CloseRound(std::move(round), outbox);
 }
 
-// Word from the first shard: who counts in a round. It is the next here, or one that is closed.
-bool Shard::CloseAsTold(const std::vector<RankState>& close, Outbox& outbox) {
-  if (!first_closes() || options_.id.value == 0) return false;
+uint64_t Shard::RoundMin() const {
+  const uint64_t members = view_.members.size();
+  return members > view_.policy.backups ? members - view_.policy.backups : 1;
+}
+
+// Word from the first shard: who counts in a round. All of them are as far from it.
+Shard::Told Shard::RoundAsTold(const std::vector<RankState>& close) const {
+  if (!first_closes() || options_.id.value == 0 || close.size() < RoundMin()) {
+    return Told::kCannotBe;
+  }
+  std::optional<Told> told;
+  for (size_t i = 0; i < close.size(); ++i) {
+    const RankState& state = close[i];
+    const bool ordered = i == 0 || close[i - 1].rank < state.rank;
+    if (!ordered || view_.FindMember(state.rank) == nullptr) return Told::kCannotBe;
+    const Step next = tracker_.Ended(state.rank) + 1;
+    Told here = Told::kTooEarly;
+    if (state.ended < next) here = Told::kClosed;
+    if (state.ended == next) {
+      const uint32_t units = held_.Count(state.rank, next, state.attempt);
+      if (!held_.Whole(state.rank, next, state.attempt, units)) return Told::kCannotBe;
+      here = Told::kNext;
+    }
+    if (told && *told != here) return Told::kCannotBe;
+    told = here;
+  }
+  return told.value_or(Told::kCannotBe);
+}
+
+void Shard::CloseAsTold(const std::vector<RankState>& close, Outbox& outbox) {
   std::vector<PendingEnd> round;
   for (const RankState& state : close) {
-    if (view_.FindMember(state.rank) == nullptr) return false;
-    const Step ended = tracker_.Ended(state.rank);
-    if (state.ended <= ended) return true;
-    if (state.ended != ended + 1)
-      return true;  // Too early: it comes again when the one before has.
     PendingEnd step;
     step.end.sender.rank = state.rank;
     step.end.step = state.ended;
     step.end.samples = state.samples;
     step.end.attempt = state.attempt;
-    held_.DropBefore(state.rank, state.ended, state.attempt);
     round.push_back(step);
   }
   CloseRound(std::move(round), outbox);
-  return true;
 }
 
 // Steps of the members that are not in the round are over too, and count for nothing.
@@ -125,7 +142,8 @@ void Shard::ApplySteps(const std::vector<PendingEnd>& steps, Outbox& outbox) {
 
 // What counts for nothing changes nothing, not even an optimizer's state.
 void Shard::AddChanges(const PendingEnd& step, float weight, LogEntry& entry) {
-  for (HeldUnit& held : held_.Take(step.end.sender.rank, step.end.step)) {
+  const End& end = step.end;
+  for (HeldUnit& held : held_.Take(end.sender.rank, end.step, end.attempt)) {
     if (weight == 0) continue;
     const TableId table = held.unit.table;
     auto change = std::ranges::find(entry.changes, table, &TableChange::table);

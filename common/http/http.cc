@@ -1,6 +1,4 @@
 // The one file that sees the HTTP library, for server and client alike: it is slow to compile.
-// The library's own backlog is 5, beyond which a burst of connections waits a second in the kernel.
-#define CPPHTTPLIB_LISTEN_BACKLOG 128
 #include <httplib.h>
 
 #include <algorithm>

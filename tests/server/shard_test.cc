@@ -18,18 +18,22 @@ constexpr uint64_t kFloats = 8;
 // One shard of two with two workers; a worker's peer, boot id and rank are one number plus 100.
 class ShardTest : public testing::Test {
  protected:
-  explicit ShardTest(Policy policy = {ApplyRule::kOnArrival, true, 1}) {
+  explicit ShardTest(Policy policy = {ApplyRule::kOnArrival, true, 1}, uint32_t shard = 0,
+                     uint32_t workers = 2)
+      : begin_(shard * kFloats) {
     ShardOptions options;
+    options.id = ShardId{shard};
     options.boot = kShardBoot;
     options.coordinator = kCoordinator;
     options.update.rate.base = 1;
-    options.held_bytes_max = 2 * kFloats * sizeof(float);
+    options.held_bytes_max = workers * kFloats * sizeof(float);
     shard_ = std::move(Shard::Make(options)).value();
     Send(kCoordinator, kCoordinatorBoot, Welcome{});
     view_.number = ViewNumber{1};
     view_.policy = policy;
     view_.members = {{WorkerId{0}, Incarnation{1}, 0}, {WorkerId{1}, Incarnation{1}, 0}};
-    view_.shards = {{ShardId{0}, Term{1}, kShardBoot, ""}, {ShardId{1}, Term{1}, BootId{11}, ""}};
+    view_.shards = {{ShardId{0}, Term{1}, BootId{11}, ""}, {ShardId{1}, Term{1}, BootId{12}, ""}};
+    view_.shards[shard].boot = kShardBoot;
     view_.tables = {{kTable, {"t", 2 * kFloats, {}}, {0, kFloats, 2 * kFloats}}};
     Take(view_, {});
   }
@@ -58,14 +62,14 @@ class ShardTest : public testing::Test {
   // A push of -1 to every float, which adds one to it.
   Outbox Push(uint32_t rank, Step step) {
     const Frame gradient = Frame::CopyOf(std::vector<float>(kFloats, -1));
-    return Say(rank, Unit{Who(rank), step, 0, 0, kTable, 0, gradient});
+    return Say(rank, Unit{Who(rank), step, 0, 0, kTable, begin_, gradient});
   }
   Outbox Finish(uint32_t rank, Step step) {
     Push(rank, step);
     return Say(rank, End{Who(rank), step, 0, 1, 1});
   }
   Outbox Read(uint32_t rank, Step step, uint64_t pull = 1) {
-    return Say(rank, Pull{Who(rank), step, pull, kTable, 0, kFloats, 0});
+    return Say(rank, Pull{Who(rank), step, pull, kTable, begin_, kFloats, 0});
   }
   float Value() const { return shard_->Snapshot(kTable).at(0); }
 
@@ -78,6 +82,7 @@ class ShardTest : public testing::Test {
     return refused == nullptr ? Refusal::kFailed : refused->code;
   }
 
+  uint64_t begin_;  // Of this shard's slice.
   std::unique_ptr<Shard> shard_;
   View view_;
 };
@@ -171,6 +176,22 @@ TEST_F(ShardTest, AppliesNothingOfAnAttemptThatWasGivenUp) {
   EXPECT_EQ(shard_->States().at(1).ended, 1U);
 }
 
+TEST_F(ShardTest, AppliesNothingThatComesAfterItsAttemptWasGivenUp) {
+  view_.number = ViewNumber{2};
+  view_.policy = {ApplyRule::kPerStep, true, 0};
+  Take(view_, {});
+  Say(0, End{Who(0), 1, 1, 0, 1});  // The second attempt had nothing for this shard.
+  Push(0, 1);                       // And this is of the first.
+  Finish(1, 1);
+  EXPECT_EQ(shard_->States().at(0).ended, 1U);
+  EXPECT_EQ(Value(), 0.5F);  // The mean of nothing and one.
+}
+
+TEST_F(ShardTest, RefusesAPullFromTheFuture) {
+  EXPECT_EQ(CodeOf(Read(0, 9)), Refusal::kBadRequest);
+  EXPECT_TRUE(Read(0, 2).empty());  // One step ahead may have overtaken its End: it waits.
+}
+
 TEST_F(ShardTest, TakesNoEndWhileFrozen) {
   Push(0, 1);
   Send(kCoordinator, kCoordinatorBoot, Freeze{ViewNumber{2}});
@@ -211,6 +232,68 @@ TEST_F(SyncShardTest, ClosesARoundAsOneStepWhenAllHaveEnded) {
 TEST_F(SyncShardTest, NamesWhomARoundWaitsFor) {
   Finish(0, 1);
   EXPECT_EQ(Only<Waiting>(Say(0, End{Who(0), 1, 0, 1, 1}))->rank, WorkerId{1});
+}
+
+// The second of two shards, with three workers of which one is a backup.
+class FollowingShardTest : public ShardTest {
+ protected:
+  FollowingShardTest() : ShardTest(WithBackup(), 1, 3) {
+    view_.number = ViewNumber{2};
+    view_.members.push_back({WorkerId{2}, Incarnation{1}, 0});
+    Take(view_, {});
+  }
+  static Policy WithBackup() {
+    Policy policy{ApplyRule::kPerStep, true, 0};
+    policy.backups = 1;
+    return policy;
+  }
+  static RankState Counts(uint32_t rank, Step step) {
+    return {WorkerId{rank}, step, 1, 0, step, 0, 0};
+  }
+  Outbox Told(uint32_t rank, Step step, std::vector<RankState> close) {
+    return Say(rank, End{Who(rank), step, 0, 1, 1, false, std::move(close)});
+  }
+};
+
+TEST_F(FollowingShardTest, ClosesARoundAsTheFirstShardSays) {
+  Push(0, 1);
+  Push(1, 1);
+  EXPECT_TRUE(Told(0, 1, {}).empty());
+  EXPECT_EQ(Value(), 0);
+  EXPECT_NE(Only<Ended>(Told(0, 1, {Counts(0, 1), Counts(1, 1)})), nullptr);
+  EXPECT_EQ(Value(), 1);
+  EXPECT_EQ(shard_->States().at(2).discarded, 1U);
+}
+
+TEST_F(FollowingShardTest, RefusesARoundThatCannotHaveBeenClosed) {
+  Push(0, 1);
+  Push(1, 1);
+  const std::vector<std::vector<RankState>> rounds = {
+      {Counts(0, 1)},                // Too few.
+      {Counts(0, 1), Counts(0, 1)},  // One of them twice.
+      {Counts(1, 1), Counts(0, 1)},  // Out of order.
+      {Counts(0, 1), Counts(9, 1)},  // A stranger.
+      {Counts(0, 1), Counts(1, 2)},  // Of two rounds.
+  };
+  for (const auto& round : rounds) EXPECT_EQ(CodeOf(Told(0, 1, round)), Refusal::kBadRequest);
+  EXPECT_EQ(Value(), 0);
+}
+
+TEST_F(FollowingShardTest, AsksForPatienceForTheRoundAfterTheNextAndNoLater) {
+  const Frame one = Frame::CopyOf(std::vector<float>(1));
+  EXPECT_EQ(CodeOf(Say(0, Unit{Who(0), 2, 0, 0, kTable, kFloats, one})), Refusal::kNotReady);
+  EXPECT_EQ(CodeOf(Say(0, Unit{Who(0), 3, 0, 0, kTable, kFloats, one})), Refusal::kBadRequest);
+  EXPECT_EQ(CodeOf(Told(0, 2, {})), Refusal::kNotReady);
+  EXPECT_EQ(CodeOf(Told(0, 3, {})), Refusal::kBadRequest);
+}
+
+TEST_F(FollowingShardTest, IsSilentWhileFrozenOnARoundThatIsOpenHere) {
+  for (const uint32_t rank : {0U, 1U}) Push(rank, 1);
+  Told(0, 1, {Counts(0, 1), Counts(1, 1)});
+  for (const uint32_t rank : {0U, 1U}) Push(rank, 2);
+  Send(kCoordinator, kCoordinatorBoot, Freeze{ViewNumber{3}});
+  EXPECT_TRUE(Told(2, 1, {Counts(0, 2), Counts(1, 2)}).empty());
+  EXPECT_NE(Only<Ended>(Told(2, 1, {Counts(0, 1), Counts(1, 1)})), nullptr);
 }
 
 }  // namespace
