@@ -88,7 +88,7 @@ std::string Bare(const std::string& host) {  // Without the brackets of an IPv6 
   return bracketed ? host.substr(1, host.size() - 2) : host;
 }
 
-void Limit(httplib::Server* server) {
+void Limit(httplib::Server* server, socket_t* listening) {
   server->new_task_queue = [] { return std::make_unique<BoundedPool>().release(); };
   server->set_keep_alive_max_count(1);
   server->set_keep_alive_timeout(kHttpIdleMax.count());
@@ -96,7 +96,8 @@ void Limit(httplib::Server* server) {
   server->set_write_timeout(kHttpWaitMax);
   server->set_payload_max_length(kHttpPayloadBytesMax);
   // The library's own choice would let two servers share one port in silence.
-  server->set_socket_options([](socket_t socket) {
+  server->set_socket_options([listening](socket_t socket) {
+    *listening = socket;
     const int yes = 1;
     setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
   });
@@ -130,6 +131,7 @@ bool HttpRequest::Has(const std::string& parameter) const {
 
 struct HttpServer::Impl {
   std::vector<HttpRoute> routes;
+  socket_t listening = -1;  // The server's, while it binds.
   httplib::Server server;
   std::thread thread;
   std::atomic<bool> ended{false};  // Set by the thread that accepts, read by the destructor.
@@ -142,7 +144,7 @@ Result<std::unique_ptr<HttpServer>> HttpServer::Start(const HttpServerOptions& o
                                                       std::vector<HttpRoute> routes) try {
   auto impl = std::make_unique<Impl>();
   impl->routes = std::move(routes);
-  Limit(&impl->server);
+  Limit(&impl->server, &impl->listening);
   for (const HttpRoute& route : impl->routes) {
     // The library takes regular expressions; a path of ours is literal.
     SM_ASSERT(route.path.find_first_of(".*+?()[]{}|^$\\") == std::string::npos);
@@ -159,6 +161,8 @@ Result<std::unique_ptr<HttpServer>> HttpServer::Start(const HttpServerOptions& o
     port = -1;
   }
   if (port <= 0) return CannotListen(options, errno);
+  // The library's own backlog is 5: the sixth of a burst of connections would wait for a second.
+  if (listen(impl->listening, kHttpBacklog) != 0) return CannotListen(options, errno);
   impl->thread = std::thread([impl = impl.get()] {
     impl->server.listen_after_bind();
     impl->ended = true;

@@ -42,6 +42,7 @@ struct HttpServerOptions {
 // What one server bears; a peer beyond a limit is cut off or waits in the kernel's backlog.
 inline constexpr size_t kHttpThreads = 32;              // Connections served at a time.
 inline constexpr size_t kHttpWaitingMax = 16;           // Connections taken and not yet served.
+inline constexpr int kHttpBacklog = 128;                // Connections not yet taken.
 inline constexpr size_t kHttpPayloadBytesMax = 4096;    // Of a request.
 inline constexpr std::chrono::seconds kHttpIdleMax{1};  // Before a request begins.
 inline constexpr std::chrono::seconds kHttpWaitMax{2};  // For the next bytes to come or go.
