@@ -14,13 +14,14 @@ constexpr size_t kAlignment = 64;
 class HeapStorage final : public FrameStorage {
  public:
   explicit HeapStorage(size_t size)
-      : data_(static_cast<std::byte*>(::operator new (size, std::align_val_t{kAlignment}))) {}
-  ~HeapStorage() override { ::operator delete (data_, std::align_val_t{kAlignment}); }
+      : bytes_(static_cast<std::byte*>(::operator new (size, std::align_val_t{kAlignment})), size) {
+  }
+  ~HeapStorage() override { ::operator delete (bytes_.data(), std::align_val_t{kAlignment}); }
 
-  std::byte* data() const { return data_; }
+  std::span<std::byte> writable() override { return bytes_; }
 
  private:
-  std::byte* data_;
+  std::span<std::byte> bytes_;
 };
 
 }  // namespace
@@ -28,6 +29,11 @@ class HeapStorage final : public FrameStorage {
 Frame::Frame(std::unique_ptr<FrameStorage> storage, std::span<const std::byte> bytes)
     : storage_(storage.release()), data_(bytes.data()), size_(bytes.size()) {
   if (storage_ != nullptr) storage_->references_.store(1, std::memory_order_relaxed);
+}
+
+Frame::Frame(FrameStorage& storage, std::span<const std::byte> bytes)
+    : storage_(&storage), data_(bytes.data()), size_(bytes.size()) {
+  storage_->references_.store(1, std::memory_order_relaxed);
 }
 
 Frame::Frame(const Frame& other)
@@ -49,7 +55,7 @@ Frame& Frame::operator=(Frame other) noexcept {
 
 Frame::~Frame() {
   if (storage_ == nullptr) return;
-  if (storage_->references_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete storage_;
+  if (storage_->references_.fetch_sub(1, std::memory_order_acq_rel) == 1) storage_->Release();
 }
 
 Frame Frame::CopyOf(std::span<const std::byte> bytes) {
@@ -95,16 +101,15 @@ bool Frame::Unique() const {
 
 Buffer Buffer::OfBytes(size_t bytes) {
   auto storage = std::make_unique<HeapStorage>(bytes);
-  const std::span<const std::byte> span(storage->data(), bytes);
-  return Buffer(Frame(std::move(storage), span));
+  const std::span<const std::byte> all = storage->writable();
+  return Buffer(Frame(std::move(storage), all));
 }
 
 Buffer Buffer::OfFloats(size_t floats) { return OfBytes(floats * sizeof(float)); }
 
 Buffer Buffer::Reopen(Frame&& frame) {
   SM_ASSERT(frame.Unique());
-  auto* storage = dynamic_cast<HeapStorage*>(frame.storage_);
-  SM_ASSERT(storage != nullptr && storage->data() == frame.data_);
+  SM_ASSERT(frame.storage_->writable().data() == frame.data_);
   return Buffer(std::move(frame));
 }
 

@@ -9,8 +9,8 @@
 
 namespace shardmill {
 
-// Where a frame's bytes live and what happens when the last reference goes: a subclass's destructor
-// is the release function. It may run on any thread (ZeroMQ releases on its IO thread).
+// Where a frame's bytes live and what happens when the last reference goes. Frames own it until
+// then, and use it on any thread (ZeroMQ lets go on its IO thread).
 class FrameStorage {
  public:
   FrameStorage(const FrameStorage&) = delete;
@@ -21,7 +21,14 @@ class FrameStorage {
   FrameStorage() = default;
 
  private:
+  friend class Buffer;
   friend class Frame;
+
+  // The last reference has gone: deletes this, or keeps it for the next frame.
+  virtual void Release() { delete this; }
+  // The bytes, where they may be written again by who holds the only reference (see Buffer).
+  virtual std::span<std::byte> writable() { return {}; }
+
   std::atomic<uint64_t> references_{0};
 };
 
@@ -32,6 +39,8 @@ class Frame final {
   Frame() = default;
   // Takes a storage whose bytes are `bytes`, and counts the references to it from here on.
   Frame(std::unique_ptr<FrameStorage> storage, std::span<const std::byte> bytes);
+  // The same for a storage that somebody else owns while no frame does, as its Release says.
+  Frame(FrameStorage& storage, std::span<const std::byte> bytes);
   Frame(const Frame& other);
   Frame(Frame&& other) noexcept;
   Frame& operator=(Frame other) noexcept;
@@ -62,8 +71,8 @@ class Frame final {
   size_t size_ = 0;
 };
 
-// Writable bytes on the heap, aligned to a cache line, that become a Frame when they are done. Move
-// only. Size is fixed.
+// Writable bytes, aligned to a cache line, that become a Frame when they are done. Made on the heap
+// here, or by a FramePool. Move only. Size is fixed.
 class Buffer final {
  public:
   Buffer() = default;
@@ -81,6 +90,7 @@ class Buffer final {
   Frame Close() &&;
 
  private:
+  friend class FramePool;
   explicit Buffer(Frame frame) : frame_(std::move(frame)) {}
 
   Frame frame_;
