@@ -24,7 +24,7 @@ class ReadyShard final {
     ShardOptions options;
     options.boot = kShardBoot;
     options.coordinator = kCoordinator;
-    shard_ = std::move(Shard::Make(options)).value();
+    shard_ = std::move(Shard::Make(options, frames_)).value();
     Say(kCoordinator, BootId{30}, Welcome{});
     View view;
     view.number = ViewNumber{1};
@@ -44,6 +44,7 @@ class ReadyShard final {
   const Outbox& outbox() const { return outbox_; }
 
  private:
+  FramePool frames_{FramePool::Memory::kPrivate};
   std::unique_ptr<Shard> shard_;
   Outbox outbox_;
 };

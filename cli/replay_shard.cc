@@ -76,7 +76,7 @@ Result<> ReplayShard::Begin(const std::string& path) {
   options.coordinator = kCoordinator;
   options.update = job_.ServerUpdate();
   options.held_bytes_max = kHeldBytesMax;
-  core_ = SM_TRY(Shard::Make(options, watch_.get()));
+  core_ = SM_TRY(Shard::Make(options, frames_, watch_.get()));
   Say(kCoordinator, kCoordinatorBoot, Welcome{});
   return {};
 }

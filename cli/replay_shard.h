@@ -57,6 +57,7 @@ class ReplayShard final {
   ReplayGradients& workers_;
   std::unique_ptr<TraceReader> reader_;
   std::unique_ptr<Watch> watch_;
+  FramePool frames_{FramePool::Memory::kPrivate};
   std::unique_ptr<Shard> core_;
   AnswerFilter answers_;
   std::optional<TraceEvent> next_;

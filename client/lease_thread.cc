@@ -32,7 +32,8 @@ LeaseThread::~LeaseThread() {
 void LeaseThread::Run() {
   constexpr std::chrono::milliseconds kPoll{50};  // Also the longest wait for the end.
   const SteadyClock clock;
-  Messenger messenger(*transport_, limits_);
+  FramePool frames(FramePool::Memory::kPrivate);
+  Messenger messenger(*transport_, frames, limits_);
   Outbox outbox;
   std::vector<Envelope> messages;
   std::vector<BadPacket> bad;

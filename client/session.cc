@@ -39,7 +39,7 @@ class Session::Impl final {
       : options_(options),
         context_(options.io_threads),
         transport_(context_, TransportOptions(options)),
-        messenger_(transport_, Limits(options)) {}
+        messenger_(transport_, frames_, Limits(options)) {}
 
   Result<> Open();
   Result<const TablePlace*> Table(const TableSpec& spec);
@@ -79,6 +79,7 @@ class Session::Impl final {
   SessionOptions options_;
   SteadyClock clock_;
   ZmqContext context_;
+  FramePool frames_{FramePool::Memory::kPrivate};
   ZmqTransport transport_;
   Messenger messenger_;
   std::optional<PsClient> client_;

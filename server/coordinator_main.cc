@@ -146,7 +146,8 @@ Result<> Serve(const CoordinatorFlags& flags, const DaemonContext& daemon) {
   const std::string endpoint = SM_TRY(transport.Bind(wanted));
   const CoordinatorOptions options = OptionsOf(job);
   Coordinator coordinator(options, clock.Now());
-  Messenger messenger(transport, WireLimitsOf(job));
+  FramePool frames(FramePool::Memory::kPrivate);
+  Messenger messenger(transport, frames, WireLimitsOf(job));
   Pump<Coordinator> pump(coordinator, messenger, clock, log);
 
   status.Set(ToJson(StatusOf(coordinator, clock.Now())));

@@ -13,8 +13,8 @@ namespace {
 
 // The floats of a frame, to be written: the frame itself if nobody else reads it, or else a copy
 // that takes its place.
-std::span<float> Writable(Frame& frame) {
-  if (!frame.Unique() && !Mutated(Mutation::kWriteWhatIsRead)) frame = Frame::CopyOf(frame.bytes());
+std::span<float> Writable(FramePool& frames, Frame& frame) {
+  if (!frame.Unique() && !Mutated(Mutation::kWriteWhatIsRead)) frame = frames.CopyOf(frame.bytes());
   if (!frame.Unique()) {
     const std::span<const float> floats = frame.floats();
     return {const_cast<float*>(floats.data()), floats.size()};
@@ -27,16 +27,17 @@ std::span<float> Writable(Frame& frame) {
 
 }  // namespace
 
-DenseSlice::DenseSlice(uint64_t begin, uint64_t end, const Initial& initial, uint32_t slots)
-    : begin_(begin), end_(end), slots_(slots) {
+DenseSlice::DenseSlice(FramePool& frames, uint64_t begin, uint64_t end, const Initial& initial,
+                       uint32_t slots)
+    : frames_(&frames), begin_(begin), end_(end), slots_(slots) {
   SM_ASSERT(begin <= end);
   for (uint64_t at = begin; at < end; at += kChunkFloats) {
     const uint64_t size = std::min(kChunkFloats, end - at);
-    Buffer chunk = Buffer::OfFloats(size);
+    Buffer chunk = frames.OfFloats(size);
     FillInitial(initial, at, chunk.floats());
     chunks_.push_back(std::move(chunk).Close());
     if (slots == 0) continue;
-    Buffer state = Buffer::OfFloats(size * slots);
+    Buffer state = frames.OfFloats(size * slots);
     std::ranges::fill(state.floats(), 0.0F);
     states_.push_back(std::move(state).Close());
   }
@@ -99,9 +100,9 @@ void DenseSlice::ApplySegment(uint64_t begin, uint64_t end,
   std::array<float, 1024> block;
   for (uint64_t at = begin; at < end;) {
     const size_t which = (at - begin_) / kChunkFloats;
-    const std::span<float> chunk = Writable(chunks_[which]);
+    const std::span<float> chunk = Writable(*frames_, chunks_[which]);
     UpdateState state;
-    if (slots_ > 0) state = {Writable(states_[which]).data(), chunk.size()};
+    if (slots_ > 0) state = {Writable(*frames_, states_[which]).data(), chunk.size()};
     const uint64_t chunk_begin = begin_ + which * kChunkFloats;
     const uint64_t chunk_end = std::min(end, chunk_begin + chunk.size());
     for (; at < chunk_end; at += std::min<uint64_t>(block.size(), chunk_end - at)) {

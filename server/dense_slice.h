@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "common/frame.h"
+#include "common/frame_pool.h"
 #include "common/initial.h"
 #include "optim/optimizer.h"
 #include "server/log_entry.h"
@@ -16,8 +17,10 @@ namespace shardmill {
 // by a Shard, on its thread. Ranges are checked by the caller; a bad one is our own bug.
 class DenseSlice final {
  public:
-  // The slice [begin, end) of the whole table, with so many floats of state a parameter.
-  DenseSlice(uint64_t begin, uint64_t end, const Initial& initial, uint32_t slots);
+  // The slice [begin, end) of the whole table, with so many floats of state a parameter. The pool
+  // outlives it.
+  DenseSlice(FramePool& frames, uint64_t begin, uint64_t end, const Initial& initial,
+             uint32_t slots);
 
   uint64_t begin() const { return begin_; }
   uint64_t end() const { return end_; }
@@ -39,6 +42,7 @@ class DenseSlice final {
   void ApplySegment(uint64_t begin, uint64_t end, std::span<const ChangePart* const> parts,
                     const UpdateTime& time, const Optimizer& optimizer);
 
+  FramePool* frames_;
   uint64_t begin_;
   uint64_t end_;
   uint32_t slots_;

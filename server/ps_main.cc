@@ -10,6 +10,7 @@
 #include "common/clock.h"
 #include "common/daemon/daemon.h"
 #include "common/flags/flags.h"
+#include "common/frame_pool.h"
 #include "common/fresh_id.h"
 #include "common/http/http_server.h"
 #include "common/job/address.h"
@@ -27,7 +28,7 @@ namespace {
 using Agents = std::vector<std::unique_ptr<ShardAgent>>;
 
 Result<Agents> MakeAgents(uint32_t index, const DaemonContext& daemon, ZmqContext& context,
-                          const Clock& clock, Registry& registry) {
+                          FramePool& frames, const Clock& clock, Registry& registry) {
   const JobOptions& job = daemon.job;
   Agents agents;
   for (uint32_t i = 0; i < job.cluster.shards_per_server; ++i) {
@@ -47,7 +48,7 @@ Result<Agents> MakeAgents(uint32_t index, const DaemonContext& daemon, ZmqContex
     options.workers = job.cluster.workers;
     agents.push_back(SM_TRY(
         ShardAgent::Make(options, std::make_unique<ZmqTransport>(context, TransportOptionsOf(job)),
-                         clock, registry, daemon.log)));
+                         frames, clock, registry, daemon.log)));
   }
   return agents;
 }
@@ -66,7 +67,8 @@ Result<> Serve(const ServerFlags& flags, const DaemonContext& daemon) {
   const SteadyClock clock;
   Registry registry;
   ZmqContext context(static_cast<int>(job.network.io_threads));
-  const Agents agents = SM_TRY(MakeAgents(flags.index, daemon, context, clock, registry));
+  FramePool frames(FramePool::Memory::kPrivate);
+  const Agents agents = SM_TRY(MakeAgents(flags.index, daemon, context, frames, clock, registry));
   const std::unique_ptr<HttpServer> http =
       SM_TRY(StartHttp(job, DaemonRoutes(registry, [&agents] { return UnreadyWords(agents); })));
   SM_TRY(Announce(flags.announce_fd, {agents.front()->endpoint(), http ? http->address() : ""}));

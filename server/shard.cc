@@ -10,13 +10,15 @@
 
 namespace shardmill {
 
-Result<std::unique_ptr<Shard>> Shard::Make(const ShardOptions& options, ShardObserver* observer) {
+Result<std::unique_ptr<Shard>> Shard::Make(const ShardOptions& options, FramePool& frames,
+                                           ShardObserver* observer) {
   SM_TRY(MakeOptimizer(options.update));
-  return std::unique_ptr<Shard>(new Shard(options, observer));
+  return std::unique_ptr<Shard>(new Shard(options, frames, observer));
 }
 
-Shard::Shard(const ShardOptions& options, ShardObserver* observer)
+Shard::Shard(const ShardOptions& options, FramePool& frames, ShardObserver* observer)
     : options_(options),
+      frames_(frames),
       observer_(observer),
       held_(options.held_bytes_max, options.units_max),
       keys_(options.key_lists_max, options.keys_max) {}

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "common/clock.h"
+#include "common/frame_pool.h"
 #include "common/messages.h"
 #include "common/result.h"
 #include "optim/optimizer.h"
@@ -66,8 +67,8 @@ class ShardObserver {
 // cannot be is refused with words and counted; it never ends the process.
 class Shard final {
  public:
-  // Fails on settings that cannot be. The observer, if any, must outlive the shard.
-  static Result<std::unique_ptr<Shard>> Make(const ShardOptions& options,
+  // Fails on settings that cannot be. The pool and the observer, if any, must outlive the shard.
+  static Result<std::unique_ptr<Shard>> Make(const ShardOptions& options, FramePool& frames,
                                              ShardObserver* observer = nullptr);
 
   void Handle(TimePoint now, const Envelope& envelope, Outbox& outbox);
@@ -110,7 +111,7 @@ class Shard final {
     std::variant<std::monostate, DenseSlice, SparseSlice> values;
   };
 
-  Shard(const ShardOptions& options, ShardObserver* observer);
+  Shard(const ShardOptions& options, FramePool& frames, ShardObserver* observer);
 
   void On(const Hello& hello, const Envelope& from, Outbox& outbox);
   void On(const Refused& refused, const Envelope& from, Outbox& outbox);
@@ -164,6 +165,7 @@ class Shard final {
   Client Coordinator() const { return {options_.coordinator, coordinator_boot_}; }
 
   ShardOptions options_;
+  FramePool& frames_;
   ShardObserver* observer_;
   JobId job_;
   BootId coordinator_boot_;

@@ -6,8 +6,8 @@ namespace shardmill {
 
 Result<std::unique_ptr<ShardAgent>> ShardAgent::Make(const Options& options,
                                                      std::unique_ptr<Transport> transport,
-                                                     const Clock& clock, Registry& registry,
-                                                     const Log& log) {
+                                                     FramePool& frames, const Clock& clock,
+                                                     Registry& registry, const Log& log) {
   ShardOptions shard_options = options.shard;
   shard_options.endpoint = SM_TRY(transport->Bind(options.bind));
   shard_options.coordinator = SM_TRY(transport->Connect(options.coordinator));
@@ -15,21 +15,22 @@ Result<std::unique_ptr<ShardAgent>> ShardAgent::Make(const Options& options,
   if (!options.trace_folder.empty()) {
     trace = SM_TRY(TraceWriter::Make(options.trace_folder, shard_options.id, options.workers, log));
   }
-  std::unique_ptr<Shard> shard = SM_TRY(Shard::Make(shard_options, trace.get()));
+  std::unique_ptr<Shard> shard = SM_TRY(Shard::Make(shard_options, frames, trace.get()));
   return std::unique_ptr<ShardAgent>(
-      new ShardAgent(shard_options.id, shard_options.endpoint, std::move(transport), options.limits,
-                     std::move(trace), std::move(shard), shard_options, clock,
+      new ShardAgent(shard_options.id, shard_options.endpoint, std::move(transport), frames,
+                     options.limits, std::move(trace), std::move(shard), shard_options, clock,
                      MakeMetrics(shard_options.id, registry), log));
 }
 
 ShardAgent::ShardAgent(ShardId id, std::string endpoint, std::unique_ptr<Transport> transport,
-                       const WireLimits& limits, std::unique_ptr<TraceWriter> trace,
-                       std::unique_ptr<Shard> shard, const ShardOptions& options,
-                       const Clock& clock, const Metrics& metrics, const Log& log)
+                       FramePool& frames, const WireLimits& limits,
+                       std::unique_ptr<TraceWriter> trace, std::unique_ptr<Shard> shard,
+                       const ShardOptions& options, const Clock& clock, const Metrics& metrics,
+                       const Log& log)
     : id_(id),
       endpoint_(std::move(endpoint)),
       transport_(std::move(transport)),
-      messenger_(*transport_, limits),
+      messenger_(*transport_, frames, limits),
       clock_(clock),
       trace_(std::move(trace)),
       shard_(std::move(shard)),

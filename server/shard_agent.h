@@ -34,8 +34,8 @@ class ShardAgent final {
 
   static Result<std::unique_ptr<ShardAgent>> Make(const Options& options,
                                                   std::unique_ptr<Transport> transport,
-                                                  const Clock& clock, Registry& registry,
-                                                  const Log& log);
+                                                  FramePool& frames, const Clock& clock,
+                                                  Registry& registry, const Log& log);
 
   // Returns when a stop is requested, or with what went wrong.
   Result<> Run(const StopSource& stop);
@@ -61,7 +61,7 @@ class ShardAgent final {
   };
 
   ShardAgent(ShardId id, std::string endpoint, std::unique_ptr<Transport> transport,
-             const WireLimits& limits, std::unique_ptr<TraceWriter> trace,
+             FramePool& frames, const WireLimits& limits, std::unique_ptr<TraceWriter> trace,
              std::unique_ptr<Shard> shard, const ShardOptions& options, const Clock& clock,
              const Metrics& metrics, const Log& log);
 

@@ -86,7 +86,7 @@ std::string Shard::AddTable(const TablePlace& place) {
   if (spec.sparse()) {
     table.values.emplace<SparseSlice>(begin, end, spec.dim, initial, slots);
   } else {
-    table.values.emplace<DenseSlice>(begin, end, initial, slots);
+    table.values.emplace<DenseSlice>(frames_, begin, end, initial, slots);
   }
   return "";
 }

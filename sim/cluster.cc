@@ -21,7 +21,7 @@ constexpr uint64_t kHeldBytesMax = uint64_t{1} << 14;
 
 BootId ShardBoot(uint32_t index) { return BootId{500 + index}; }
 
-std::unique_ptr<Shard> MakeShard(const Scenario& scenario, uint32_t index,
+std::unique_ptr<Shard> MakeShard(const Scenario& scenario, uint32_t index, FramePool& frames,
                                  ShardObserver* observer) {
   ShardOptions options;
   options.id = ShardId{index};
@@ -32,7 +32,7 @@ std::unique_ptr<Shard> MakeShard(const Scenario& scenario, uint32_t index,
   options.key_lists_max = 8;
   options.retry_after = milliseconds(20);
   options.beat_every = milliseconds(50);
-  auto shard = Shard::Make(options, observer);
+  auto shard = Shard::Make(options, frames, observer);
   SM_ASSERT(shard.ok() && scenario.shards > index);
   return std::move(shard).value();
 }
@@ -104,7 +104,7 @@ Cluster::Cluster(const Scenario& scenario)
   options.retry_after = milliseconds(20);
   coordinator_ = std::make_unique<Coordinator>(options, now_);
   for (uint32_t i = 0; i < scenario.shards; ++i) {
-    shards_.push_back(MakeShard(scenario, i, ledger_.ObserverOf(ShardId{i})));
+    shards_.push_back(MakeShard(scenario, i, frames_, ledger_.ObserverOf(ShardId{i})));
     shard_callers_.push_back(PeerId{next_peer_++});
   }
   for (uint32_t i = 0; i < scenario.workers; ++i) StartWorker(WorkerId{i});

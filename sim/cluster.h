@@ -88,6 +88,7 @@ class Cluster final {
   TimePoint start_{};
   bool healed_ = false;
   std::unique_ptr<Coordinator> coordinator_;
+  FramePool frames_{FramePool::Memory::kPrivate};
   std::vector<std::unique_ptr<Shard>> shards_;
   std::vector<PeerId> shard_callers_;  // What the coordinator knows each shard by.
   std::vector<Process> processes_;

@@ -31,8 +31,7 @@ void Messenger::Send(Outbox& outbox) {
   for (size_t i = 0; i < outbox.size();) {
     const PeerId peer = outbox[i].peer;
     i = Fill(outbox, i);
-    const std::vector<Frame> frames = Encode(packet_);
-    switch (transport_.Send(peer, frames)) {
+    switch (transport_.Send(peer, codec_.Encode(packet_))) {
       case Sent::kSent:
         counters_.sent += packet_.messages.size();
         break;
@@ -66,21 +65,23 @@ size_t Messenger::Fill(Outbox& outbox, size_t first) {
 
 Result<> Messenger::Poll(std::chrono::milliseconds timeout, std::vector<Envelope>& messages,
                          std::vector<BadPacket>& bad) {
-  received_.clear();
-  SM_TRY(transport_.Poll(timeout, received_));
-  for (Received& received : received_) {
-    auto packet = Decode(received.frames, limits_);
-    if (!packet.ok()) {
+  inbox_.Clear();
+  SM_TRY(transport_.Poll(timeout, inbox_));
+  for (size_t i = 0; i < inbox_.size(); ++i) {
+    const Received received = inbox_[i];
+    const Result<> read = codec_.Decode(received.frames, packet_);
+    if (!read.ok()) {
       ++counters_.bad_packets;
-      bad.push_back({received.peer, std::move(packet).error()});
+      bad.push_back({received.peer, read.error()});
       continue;
     }
-    for (auto& [stamp, message] : packet.value().messages) {
+    for (auto& [stamp, message] : packet_.messages) {
       messages.push_back({received.peer, stamp, std::move(message)});
       ++counters_.received;
     }
   }
-  received_.clear();
+  packet_.messages.clear();
+  inbox_.Clear();
   return {};
 }
 

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "common/frame_pool.h"
 #include "common/messages.h"
 #include "common/net/transport.h"
 #include "common/result.h"
@@ -31,8 +32,8 @@ class Messenger final {
     uint64_t bad_packets = 0;
   };
 
-  Messenger(Transport& transport, const WireLimits& limits)
-      : transport_(transport), limits_(limits) {}
+  Messenger(Transport& transport, FramePool& pool, const WireLimits& limits)
+      : transport_(transport), limits_(limits), codec_(pool, limits) {}
 
   // Sends and empties the outbox.
   void Send(Outbox& outbox);
@@ -50,8 +51,9 @@ class Messenger final {
   Transport& transport_;
   WireLimits limits_;
   Counters counters_;
+  WireCodec codec_;
   Packet packet_;
-  std::vector<Received> received_;
+  Inbox inbox_;
 };
 
 }  // namespace shardmill

@@ -3,10 +3,10 @@
 #include <chrono>
 #include <span>
 #include <string>
-#include <vector>
 
 #include "common/frame.h"
 #include "common/ids.h"
+#include "common/net/inbox.h"
 #include "common/result.h"
 
 namespace shardmill {
@@ -17,12 +17,6 @@ enum class Sent : uint8_t {
   kSent,
   kFull,     // The queue to this peer is full. Nothing was sent.
   kUnknown,  // No such peer, or it has gone. Nothing was sent.
-};
-
-// One multipart message that came in.
-struct Received {
-  PeerId peer;
-  std::vector<Frame> frames;
 };
 
 // Moves frames between this agent and its peers: ZeroMQ, or the simulator. Owned by one agent and
@@ -45,8 +39,8 @@ class Transport {
   // Never blocks. The frames are referenced until they have left.
   virtual Sent Send(PeerId peer, std::span<const Frame> frames) = 0;
 
-  // Waits for messages, `timeout` at most, and appends what has come to `received`.
-  virtual Result<> Poll(std::chrono::milliseconds timeout, std::vector<Received>& received) = 0;
+  // Waits for messages, `timeout` at most, and appends what has come to `inbox`.
+  virtual Result<> Poll(std::chrono::milliseconds timeout, Inbox& inbox) = 0;
 
   // What is wrong with the link to a peer, in words for a person ("tcp://… does not speak this
   // protocol"); empty where nothing is known to be.

@@ -11,6 +11,7 @@
 #include <zmq.hpp>
 
 #include "common/net/zmq_link_watch.h"
+#include "common/recycler.h"
 
 namespace shardmill {
 namespace {
@@ -25,44 +26,60 @@ constexpr int kDrainMax = 256;
 // A message that came in: its bytes live for as long as a frame points into them.
 class ZmqStorage final : public FrameStorage {
  public:
-  explicit ZmqStorage(zmq::message_t&& message) : message_(std::move(message)) {}
-  std::span<const std::byte> bytes() const {
-    return {static_cast<const std::byte*>(message_.data()), message_.size()};
+  using Home = std::shared_ptr<Recycler<ZmqStorage>>;  // Shared: frames outlive their transport.
+
+  static Frame Open(const Home& home, zmq::message_t&& message) {
+    ZmqStorage& storage = home->Take();
+    storage.home_ = home;
+    storage.message_ = std::move(message);
+    return Frame(storage,
+                 {static_cast<const std::byte*>(storage.message_.data()), storage.message_.size()});
   }
 
  private:
-  zmq::message_t message_;
-};
+  void Release() override {
+    message_.rebuild();
+    const Home home = std::move(home_);  // May go with the last of what it keeps.
+    home->GiveBack(*this);
+  }
 
-Frame FrameOf(zmq::message_t&& message) {
-  auto storage = std::make_unique<ZmqStorage>(std::move(message));
-  const std::span<const std::byte> bytes = storage->bytes();
-  return Frame(std::move(storage), bytes);
-}
+  zmq::message_t message_;
+  Home home_;
+};
 
 // Bytes on their way to one peer. Added to by the agent, taken from by ZeroMQ's IO thread.
 using Leaving = std::atomic<uint64_t>;
 
 // A frame that ZeroMQ sends from where it lies.
 struct Lent {
+  using Home = std::shared_ptr<Recycler<Lent>>;
+
   Frame frame;
   std::shared_ptr<Leaving> leaving;  // Shared: the peer may be forgotten before its bytes are.
+  Home home;
 };
 
 // ZeroMQ calls this on its IO thread when the bytes have left.
 void ReleaseFrame(void* /*data*/, void* hint) {
-  const std::unique_ptr<Lent> lent(static_cast<Lent*>(hint));
+  auto* lent = static_cast<Lent*>(hint);
   lent->leaving->fetch_sub(lent->frame.size(), std::memory_order_relaxed);
+  lent->leaving.reset();
+  lent->frame = Frame();
+  const Lent::Home home = std::move(lent->home);
+  home->GiveBack(*lent);
 }
 
-zmq::message_t MessageOf(const Frame& frame, const std::shared_ptr<Leaving>& leaving) {
+zmq::message_t MessageOf(const Frame& frame, const std::shared_ptr<Leaving>& leaving,
+                         const Lent::Home& home) {
   if (frame.size() < kCopyBytesMax) return zmq::message_t(frame.bytes().data(), frame.size());
-  auto lent = std::make_unique<Lent>(Lent{frame, leaving});
+  Lent& lent = home->Take();
+  lent.frame = frame;
+  lent.leaving = leaving;
+  lent.home = home;
   leaving->fetch_add(frame.size(), std::memory_order_relaxed);
   // ZeroMQ wants a pointer to mutable bytes and only reads them.
-  auto* data = const_cast<std::byte*>(lent->frame.bytes().data());
-  const size_t size = lent->frame.size();
-  return zmq::message_t(data, size, &ReleaseFrame, lent.release());
+  auto* data = const_cast<std::byte*>(frame.bytes().data());
+  return zmq::message_t(data, frame.size(), &ReleaseFrame, &lent);
 }
 
 void SetCommon(zmq::socket_t& socket, const ZmqOptions& options) {
@@ -146,9 +163,9 @@ struct ZmqTransport::Impl {
 
   Sent SendOn(zmq::socket_t& socket, const std::string* routing_id,
               const std::shared_ptr<Leaving>& leaving, std::span<const Frame> frames);
-  void Drain(zmq::socket_t& socket, std::optional<PeerId> peer, std::vector<Received>& received);
-  // The frames of one message; false where there is none. Over the limits the rest is dropped.
-  bool ReceiveOne(zmq::socket_t& socket, std::vector<zmq::message_t>& parts, bool& over);
+  void Drain(zmq::socket_t& socket, std::optional<PeerId> peer, Inbox& inbox);
+  // One message; false where there is none. Over the limits it comes without frames.
+  bool ReceiveOne(zmq::socket_t& socket, std::optional<PeerId> peer, Inbox& inbox);
   // The number of a caller, who is the last to be forgotten from now on.
   PeerId PeerOf(const zmq::message_t& routing_id);
   void Forget(std::list<Caller>::iterator caller);
@@ -161,6 +178,9 @@ struct ZmqTransport::Impl {
   std::map<std::string, std::list<Caller>::iterator> by_routing_id;
   std::map<PeerId, std::list<Caller>::iterator> by_peer;
   std::map<PeerId, Dealer> dealers;
+  ZmqStorage::Home storages = std::make_shared<Recycler<ZmqStorage>>();
+  Lent::Home lent = std::make_shared<Recycler<Lent>>();
+  std::vector<zmq::pollitem_t> items;  // Of the poll under way.
 };
 
 ZmqTransport::ZmqTransport(ZmqContext& context, const ZmqOptions& options)
@@ -225,7 +245,7 @@ Sent ZmqTransport::Impl::SendOn(zmq::socket_t& socket, const std::string* routin
     if (begun && !SendPart(socket, zmq::message_t(*routing_id), true)) return Sent::kFull;
     Sent sent = Sent::kSent;
     for (size_t i = 0; i < frames.size(); ++i) {
-      if (SendPart(socket, MessageOf(frames[i], leaving), i + 1 < frames.size())) {
+      if (SendPart(socket, MessageOf(frames[i], leaving, lent), i + 1 < frames.size())) {
         begun = true;
         continue;
       }
@@ -238,10 +258,11 @@ Sent ZmqTransport::Impl::SendOn(zmq::socket_t& socket, const std::string* routin
   }
 }
 
-Result<> ZmqTransport::Poll(std::chrono::milliseconds timeout, std::vector<Received>& received) {
+Result<> ZmqTransport::Poll(std::chrono::milliseconds timeout, Inbox& inbox) {
   Impl& impl = *impl_;
+  std::vector<zmq::pollitem_t>& items = impl.items;
   try {
-    std::vector<zmq::pollitem_t> items;
+    items.clear();
     if (impl.router) items.push_back({impl.router->handle(), 0, ZMQ_POLLIN, 0});
     for (auto& [peer, dealer] : impl.dealers) {
       items.push_back({dealer.socket.handle(), 0, ZMQ_POLLIN, 0});
@@ -249,11 +270,11 @@ Result<> ZmqTransport::Poll(std::chrono::milliseconds timeout, std::vector<Recei
     zmq::poll(items, timeout);
     size_t i = 0;
     if (impl.router && (items[i++].revents & ZMQ_POLLIN) != 0) {
-      impl.Drain(*impl.router, std::nullopt, received);
+      impl.Drain(*impl.router, std::nullopt, inbox);
     }
     for (auto& [peer, dealer] : impl.dealers) {
       dealer.watch->Drain();
-      if ((items[i++].revents & ZMQ_POLLIN) != 0) impl.Drain(dealer.socket, peer, received);
+      if ((items[i++].revents & ZMQ_POLLIN) != 0) impl.Drain(dealer.socket, peer, inbox);
     }
     return {};
   } catch (const zmq::error_t& error) {
@@ -267,40 +288,36 @@ std::string ZmqTransport::Trouble(PeerId peer) const {
   return found == impl_->dealers.end() ? "" : found->second.watch->Words(found->second.endpoint);
 }
 
-void ZmqTransport::Impl::Drain(zmq::socket_t& socket, std::optional<PeerId> peer,
-                               std::vector<Received>& received) {
-  std::vector<zmq::message_t> parts;
-  bool over = false;
-  for (int i = 0; i < kDrainMax && ReceiveOne(socket, parts, over); ++i) {
-    const size_t first = peer ? 0 : 1;  // A ROUTER puts the routing id in front.
-    if (parts.size() < first) continue;
-    Received message;
-    message.peer = peer ? *peer : PeerOf(parts[0]);
-    if (over) parts.clear();
-    message.frames.reserve(parts.size());
-    for (size_t part = first; part < parts.size(); ++part) {
-      message.frames.push_back(FrameOf(std::move(parts[part])));
-    }
-    received.push_back(std::move(message));
+void ZmqTransport::Impl::Drain(zmq::socket_t& socket, std::optional<PeerId> peer, Inbox& inbox) {
+  for (int i = 0; i < kDrainMax && ReceiveOne(socket, peer, inbox); ++i) {
   }
 }
 
-bool ZmqTransport::Impl::ReceiveOne(zmq::socket_t& socket, std::vector<zmq::message_t>& parts,
-                                    bool& over) {
-  parts.clear();
-  over = false;
-  bool more = true;
-  uint64_t bytes = 0;
-  while (more) {
-    zmq::message_t part;
+bool ZmqTransport::Impl::ReceiveOne(zmq::socket_t& socket, std::optional<PeerId> peer,
+                                    Inbox& inbox) {
+  zmq::message_t part;
+  if (!socket.recv(part, zmq::recv_flags::dontwait)) return false;
+  bool more = part.more();
+  if (peer) {
+    inbox.Begin(*peer);
+  } else {  // A ROUTER puts the routing id in front.
+    inbox.Begin(PeerOf(part));
+    if (!more) return true;
     if (!socket.recv(part, zmq::recv_flags::dontwait)) return false;
     more = part.more();
-    bytes += part.size();
-    over = over || parts.size() > options.frames_max ||
-           bytes > options.message_bytes_max + kHeaderBytes;
-    if (!over) parts.push_back(std::move(part));
   }
-  return true;
+  uint64_t bytes = 0;
+  uint64_t frames = 0;
+  while (true) {
+    bytes += part.size();
+    const bool over =
+        ++frames > options.frames_max || bytes > options.message_bytes_max + kHeaderBytes;
+    if (over) inbox.DropFrames();
+    if (!over) inbox.Add(ZmqStorage::Open(storages, std::move(part)));
+    if (!more) return true;
+    if (!socket.recv(part, zmq::recv_flags::dontwait)) return false;
+    more = part.more();
+  }
 }
 
 PeerId ZmqTransport::Impl::PeerOf(const zmq::message_t& routing_id) {

@@ -47,7 +47,7 @@ class ZmqTransport final : public Transport {
   Result<PeerId> Connect(const std::string& endpoint) override;
   void Disconnect(PeerId peer) override;
   Sent Send(PeerId peer, std::span<const Frame> frames) override;
-  Result<> Poll(std::chrono::milliseconds timeout, std::vector<Received>& received) override;
+  Result<> Poll(std::chrono::milliseconds timeout, Inbox& inbox) override;
   std::string Trouble(PeerId peer) const override;
 
  private:

@@ -1,5 +1,7 @@
 #include "common/wire/wire.h"
 
+#include <google/protobuf/arena.h>
+
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -79,42 +81,77 @@ Result<std::span<const Frame>> TakePayload(const wire::Message& message,
 
 }  // namespace
 
-std::vector<Frame> Encode(const Packet& packet) {
-  std::vector<Frame> frames(1);
-  wire::Packet header;
+struct WireCodec::Impl {
+  Impl(FramePool& frame_pool, const WireLimits& wire_limits)
+      : pool(frame_pool),
+        limits(wire_limits),
+        block(std::make_unique<char[]>(kArenaBytes)),
+        arena(block.get(), kArenaBytes) {}
+
+  Result<> ReadMessages(const wire::Packet& header, std::span<const Frame> rest, Packet& packet);
+
+  // What the headers of nearly all packets need; a larger one allocates.
+  static constexpr size_t kArenaBytes = size_t{256} << 10;
+
+  FramePool& pool;
+  WireLimits limits;
+  std::unique_ptr<char[]> block;
+  google::protobuf::Arena arena;
   std::vector<Stamp> stamps;
+  std::vector<Frame> frames;
+};
+
+WireCodec::WireCodec(FramePool& pool, const WireLimits& limits)
+    : impl_(std::make_unique<Impl>(pool, limits)) {}
+WireCodec::~WireCodec() = default;
+
+std::span<const Frame> WireCodec::Encode(const Packet& packet) {
+  Impl& impl = *impl_;
+  impl.frames.clear();
+  impl.frames.emplace_back();
+  impl.stamps.clear();
+  impl.arena.Reset();
+  auto& header = *google::protobuf::Arena::CreateMessage<wire::Packet>(&impl.arena);
   for (const auto& [stamp, message] : packet.messages) {
-    const auto known = std::ranges::find(stamps, stamp);
+    const auto known = std::ranges::find(impl.stamps, stamp);
     wire::Message& to = *header.add_messages();
-    to.set_stamp(static_cast<uint32_t>(known - stamps.begin()));
-    if (known == stamps.end()) {
-      stamps.push_back(stamp);
+    to.set_stamp(static_cast<uint32_t>(known - impl.stamps.begin()));
+    if (known == impl.stamps.end()) {
+      impl.stamps.push_back(stamp);
       ToProto(stamp, *header.add_stamps());
     }
-    ToProto(message, to, frames);
+    ToProto(message, to, impl.frames);
   }
   const size_t size = header.ByteSizeLong();
-  Buffer buffer = Buffer::OfBytes(kPrefixBytes + size);
+  Buffer buffer = impl.pool.OfBytes(kPrefixBytes + size);
   WritePrefix(buffer.bytes());
   header.SerializeWithCachedSizesToArray(
       reinterpret_cast<uint8_t*>(buffer.bytes().data() + kPrefixBytes));
-  frames.front() = std::move(buffer).Close();
-  return frames;
+  impl.frames.front() = std::move(buffer).Close();
+  return impl.frames;
 }
 
-Result<Packet> Decode(std::span<const Frame> frames, const WireLimits& limits) {
-  SM_TRY(CheckSizes(frames, limits));
+Result<> WireCodec::Decode(std::span<const Frame> frames, Packet& packet) {
+  Impl& impl = *impl_;
+  packet.messages.clear();
+  SM_TRY(CheckSizes(frames, impl.limits));
   const auto body = SM_TRY(CheckPrefix(frames.front().bytes()));
-  wire::Packet header;
+  impl.arena.Reset();
+  auto& header = *google::protobuf::Arena::CreateMessage<wire::Packet>(&impl.arena);
   if (!header.ParseFromArray(body.data(), static_cast<int>(body.size()))) {
     return Bad("a header that cannot be read");
   }
+  const Result<> read = impl.ReadMessages(header, frames.subspan(1), packet);
+  if (!read.ok()) packet.messages.clear();
+  return read;
+}
+
+Result<> WireCodec::Impl::ReadMessages(const wire::Packet& header, std::span<const Frame> rest,
+                                       Packet& packet) {
   if (static_cast<uint32_t>(header.messages_size()) > limits.messages_max ||
       header.stamps_size() > header.messages_size()) {
     return Bad("a packet of " + std::to_string(header.messages_size()) + " messages");
   }
-  Packet packet;
-  std::span<const Frame> rest = frames.subspan(1);
   for (const wire::Message& message : header.messages()) {
     if (message.stamp() >= static_cast<uint32_t>(header.stamps_size())) {
       return Bad("a message without a stamp");
@@ -125,7 +162,7 @@ Result<Packet> Decode(std::span<const Frame> frames, const WireLimits& limits) {
                                  std::move(read));
   }
   if (!rest.empty()) return Bad("more payload frames than the header names");
-  return packet;
+  return {};
 }
 
 }  // namespace shardmill

@@ -27,7 +27,8 @@ std::unique_ptr<Optimizer> Made(UpdateRule rule) {
 
 DenseSlice Slice(uint64_t begin, uint64_t end, const Optimizer& optimizer,
                  const Initial& initial = {}) {
-  return {begin, end, initial, optimizer.slots()};
+  static FramePool frames(FramePool::Memory::kPrivate);
+  return {frames, begin, end, initial, optimizer.slots()};
 }
 
 ChangePart Part(uint64_t begin, const std::vector<float>& gradient, float weight = 1) {

@@ -27,7 +27,7 @@ class ShardTest : public testing::Test {
     options.coordinator = kCoordinator;
     options.update.rate.base = 1;
     options.held_bytes_max = workers * kFloats * sizeof(float);
-    shard_ = std::move(Shard::Make(options)).value();
+    shard_ = std::move(Shard::Make(options, frames_)).value();
     Send(kCoordinator, kCoordinatorBoot, Welcome{});
     view_.number = ViewNumber{1};
     view_.policy = policy;
@@ -83,6 +83,7 @@ class ShardTest : public testing::Test {
   }
 
   uint64_t begin_;  // Of this shard's slice.
+  FramePool frames_{FramePool::Memory::kPrivate};
   std::unique_ptr<Shard> shard_;
   View view_;
 };

@@ -96,7 +96,7 @@ TEST(NetworkKeysTest, WindowBytesBoundWhatAWorkerSendsAtOnce) {
 // Listens in the coordinator's place, and never answers.
 class MuteCoordinator final {
  public:
-  MuteCoordinator() : context_(1), transport_(context_, {}), messenger_(transport_, {}) {
+  MuteCoordinator() : context_(1), transport_(context_, {}), messenger_(transport_, frames_, {}) {
     const auto endpoint = transport_.Bind("tcp://127.0.0.1:*");
     EXPECT_TRUE(endpoint.ok()) << endpoint.error().message;
     if (endpoint.ok()) endpoint_ = endpoint.value();
@@ -127,6 +127,7 @@ class MuteCoordinator final {
  private:
   ZmqContext context_;
   ZmqTransport transport_;
+  FramePool frames_{FramePool::Memory::kPrivate};
   Messenger messenger_;
   std::string endpoint_;
 };

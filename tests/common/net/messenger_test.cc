@@ -20,16 +20,25 @@ class FakeTransport final : public Transport {
     if (answer == Sent::kSent) sent.push_back({peer, {frames.begin(), frames.end()}});
     return answer;
   }
-  Result<> Poll(std::chrono::milliseconds, std::vector<Received>& received) override {
-    received.insert(received.end(), incoming.begin(), incoming.end());
+  Result<> Poll(std::chrono::milliseconds, Inbox& inbox) override {
+    for (const Kept& message : incoming) {
+      inbox.Begin(message.peer);
+      for (const Frame& frame : message.frames) inbox.Add(frame);
+    }
     incoming.clear();
     return {};
   }
   std::string Trouble(PeerId) const override { return ""; }
 
+  struct Kept {
+    PeerId peer;
+    std::vector<Frame> frames;
+  };
+
+  FramePool pool{FramePool::Memory::kPrivate};
   Sent answer = Sent::kSent;
-  std::vector<Received> sent;
-  std::vector<Received> incoming;
+  std::vector<Kept> sent;
+  std::vector<Kept> incoming;
 };
 
 Outgoing PulledOf(uint64_t peer, uint64_t number, std::vector<Frame> values) {
@@ -55,7 +64,7 @@ std::vector<uint64_t> Loop(FakeTransport& transport, Messenger& messenger) {
 
 TEST(MessengerTest, GroupsWhatGoesToOnePeerAndKeepsOrder) {
   FakeTransport transport;
-  Messenger messenger(transport, {});
+  Messenger messenger(transport, transport.pool, {});
   Outbox outbox = {PulledOf(1, 1, {}), PulledOf(1, 2, {}), PulledOf(2, 3, {}), PulledOf(1, 4, {})};
   messenger.Send(outbox);
   EXPECT_TRUE(outbox.empty());
@@ -68,7 +77,7 @@ TEST(MessengerTest, GroupsWhatGoesToOnePeerAndKeepsOrder) {
 
 TEST(MessengerTest, NeverMakesAGroupThatTheReceiverWouldRefuse) {
   FakeTransport transport;
-  Messenger messenger(transport, {.message_bytes_max = 4096, .messages_max = 8});
+  Messenger messenger(transport, transport.pool, {.message_bytes_max = 4096, .messages_max = 8});
   const Frame half = Buffer::OfBytes(2048).Close();
   Outbox outbox;
   for (uint64_t i = 0; i < 5; ++i) outbox.push_back(PulledOf(1, i, {half}));
@@ -80,20 +89,20 @@ TEST(MessengerTest, NeverMakesAGroupThatTheReceiverWouldRefuse) {
 
 TEST(MessengerTest, BoundsTheFramesOfAGroup) {
   FakeTransport transport;
-  Messenger messenger(transport, {});
+  Messenger messenger(transport, transport.pool, {});
   Outbox outbox;
   for (uint64_t i = 0; i < 10; ++i) {
     outbox.push_back(PulledOf(1, i, std::vector<Frame>(300, Buffer::OfBytes(4).Close())));
   }
   messenger.Send(outbox);
   EXPECT_EQ(transport.sent.size(), 4u);
-  for (const Received& each : transport.sent) EXPECT_LE(each.frames.size(), 1025u);
+  for (const auto& each : transport.sent) EXPECT_LE(each.frames.size(), 1025u);
   EXPECT_EQ(Loop(transport, messenger).size(), 10u);
 }
 
 TEST(MessengerTest, DropsAndCountsWhatCannotGo) {
   FakeTransport transport;
-  Messenger messenger(transport, {});
+  Messenger messenger(transport, transport.pool, {});
   transport.answer = Sent::kFull;
   Outbox outbox = {PulledOf(1, 1, {}), PulledOf(1, 2, {})};
   messenger.Send(outbox);
@@ -108,7 +117,7 @@ TEST(MessengerTest, DropsAndCountsWhatCannotGo) {
 
 TEST(MessengerTest, HandsOnWhatCannotBeReadWithItsPeer) {
   FakeTransport transport;
-  Messenger messenger(transport, {});
+  Messenger messenger(transport, transport.pool, {});
   transport.incoming.push_back({PeerId{9}, {Buffer::OfBytes(3).Close()}});
   std::vector<Envelope> messages;
   std::vector<BadPacket> bad;

@@ -8,6 +8,7 @@
 #include "common/net/zmq_transport.h"
 #include "common/rng.h"
 #include "tests/common/net/tcp.h"
+#include "tests/common/wire/codec.h"
 
 namespace shardmill {
 namespace {
@@ -32,7 +33,7 @@ std::string TroubleWith(const std::string& endpoint, const std::string& words) {
   ZmqContext context(1);
   ZmqTransport transport(context, ZmqOptions{.linger_ms = 0});
   const PeerId peer = transport.Connect(endpoint).value();
-  std::vector<Received> received;
+  Inbox received;
   const auto deadline = Clock::now() + std::chrono::seconds(10);
   while (Clock::now() < deadline && transport.Trouble(peer).find(words) == std::string::npos) {
     EXPECT_TRUE(transport.Poll(milliseconds(5), received).ok());
@@ -44,8 +45,9 @@ std::string TroubleWith(const std::string& endpoint, const std::string& words) {
 // A ping through a bound side: it works still.
 void ExpectServes(ZmqContext& context, ZmqTransport& server, const std::string& endpoint) {
   ZmqTransport client(context, ZmqOptions{});
-  Messenger ask(client, {});
-  Messenger serve(server, {});
+  FramePool frames(FramePool::Memory::kPrivate);
+  Messenger ask(client, frames, {});
+  Messenger serve(server, frames, {});
   Outbox outbox = {{client.Connect(endpoint).value(), Stamp{JobId{1}, {}, {}, {}, {}}, Hello{}}};
   ask.Send(outbox);
   std::vector<Envelope> asked;
@@ -124,7 +126,8 @@ TEST(StrangersTest, CountsMultipartsThatAreNoMessages) {
     }
     ASSERT_EQ(client.Send(to_server, frames), Sent::kSent);
   }
-  Messenger messenger(server, {});
+  FramePool frames(FramePool::Memory::kPrivate);
+  Messenger messenger(server, frames, {});
   std::vector<Envelope> messages;
   std::vector<BadPacket> bad;
   const auto deadline = Clock::now() + std::chrono::seconds(10);
@@ -150,7 +153,7 @@ TEST(StrangersTest, DropsWhatIsOverItsLimitsCountsItAndServesOn) {
   // A header may be longer than the payload that is taken.
   const Frame header = Buffer::OfBytes(2 * kPayloadMax).Close();
   ASSERT_EQ(client.Send(many, std::vector<Frame>{header, FrameOf("y")}), Sent::kSent);
-  std::vector<Received> received;
+  Inbox received;
   const auto deadline = Clock::now() + std::chrono::seconds(10);
   while (received.size() < 2 && Clock::now() < deadline) {
     ASSERT_TRUE(server.Poll(milliseconds(5), received).ok());

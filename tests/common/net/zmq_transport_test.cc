@@ -22,9 +22,8 @@ constexpr uint64_t kSeed = 4711;
 constexpr char kAnyPort[] = "tcp://127.0.0.1:*";
 
 // Polls until `enough`, or for ten seconds.
-std::vector<Received> PollUntil(Transport& transport,
-                                const std::function<bool(const std::vector<Received>&)>& enough) {
-  std::vector<Received> received;
+Inbox PollUntil(Transport& transport, const std::function<bool(const Inbox&)>& enough) {
+  Inbox received;
   const auto deadline = Clock::now() + std::chrono::seconds(10);
   while (!enough(received) && Clock::now() < deadline) {
     EXPECT_TRUE(transport.Poll(milliseconds(5), received).ok());
@@ -33,7 +32,7 @@ std::vector<Received> PollUntil(Transport& transport,
   return received;
 }
 
-std::vector<Received> PollFor(Transport& transport, size_t count) {
+Inbox PollFor(Transport& transport, size_t count) {
   return PollUntil(transport, [count](const auto& received) { return received.size() >= count; });
 }
 
@@ -42,7 +41,7 @@ std::vector<Frame> Text(const std::string& text) {
 }
 
 std::string TextOf(const Received& received) {
-  const auto bytes = received.frames.at(0).bytes();
+  const auto bytes = received.frames[0].bytes();
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
@@ -96,8 +95,9 @@ TEST_F(ZmqTransportTest, KeepsOrderAndBoundaries) {
 
 TEST_F(ZmqTransportTest, BringsEveryMessageOfTheProtocol) {
   const PeerId to_server = Meet();
-  Messenger out(client_, {});
-  Messenger in(server_, {});
+  FramePool frames(FramePool::Memory::kPrivate);
+  Messenger out(client_, frames, {});
+  Messenger in(server_, frames, {});
   Rng rng(kSeed);
   constexpr size_t kRounds = 20;
   Outbox outbox;

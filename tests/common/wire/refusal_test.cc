@@ -9,6 +9,7 @@
 
 #include "common/wire/wire.h"
 #include "proto/wire.pb.h"
+#include "tests/common/wire/codec.h"
 #include "tests/common/wire/random_packet.h"
 
 namespace shardmill {

@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "tests/common/wire/codec.h"
 #include "tests/common/wire/random_packet.h"
 
 namespace shardmill {

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "common/frame_pool.h"
+#include "common/wire/wire.h"
+
+namespace shardmill {
+
+// One packet at a time, for tests.
+inline std::vector<Frame> Encode(const Packet& packet) {
+  FramePool frames(FramePool::Memory::kPrivate);
+  WireCodec codec(frames, {});
+  const std::span<const Frame> encoded = codec.Encode(packet);
+  return {encoded.begin(), encoded.end()};
+}
+
+inline Result<Packet> Decode(std::span<const Frame> frames, const WireLimits& limits) {
+  FramePool pool(FramePool::Memory::kPrivate);
+  WireCodec codec(pool, limits);
+  Packet packet;
+  SM_TRY(codec.Decode(frames, packet));
+  return packet;
+}
+
+}  // namespace shardmill
