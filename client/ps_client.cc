@@ -179,7 +179,7 @@ Result<> PsClient::CheckNumbers(const TablePlace& table, std::span<const float> 
     return {};
   }
   return Error{ErrorCode::kBadInput,
-               "the gradient of table \"" + table.spec.name + "\" in step " +
+               "what is pushed to table \"" + table.spec.name + "\" in step " +
                    std::to_string(step_) +
                    " has a NaN or an infinity in it (policy.on_nonfinite = \"reject\")"};
 }

@@ -1,6 +1,7 @@
 #include "client/session.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <optional>
 #include <utility>
@@ -363,6 +364,10 @@ Result<Served> TrainingStep::Wait(Ticket ticket) {
 
 Result<Finished> TrainingStep::Finish(double samples) {
   SM_TRY(CheckOpen());
+  if (!std::isfinite(samples) || samples < 0) {
+    return Error{ErrorCode::kBadUsage, "a step of " + config::FormatReal(samples) +
+                                           " samples; Finish takes a number that is not negative"};
+  }
   Session::Impl& impl = *session_->impl_;
   impl.client().EndStep(impl.Now(), samples, impl.outbox());
   impl.Flush();

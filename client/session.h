@@ -76,7 +76,8 @@ class TrainingStep final {
   Result<Served> Wait(Ticket ticket);
 
   // Ends the step and blocks until every shard has applied it. `samples` weighs this worker's
-  // gradient against the others' where rounds are closed together; 0 counts for nothing. Where the
+  // gradient against the others' where rounds are closed together; 0 counts for nothing, and less
+  // than 0 or no number is kBadUsage: then nothing was sent, and the step is still open. Where the
   // job has backup workers, a step that came too late is not counted, and the next one is that of
   // the others: ask Session::next_step().
   Result<Finished> Finish(double samples);
