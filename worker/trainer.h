@@ -28,7 +28,8 @@ struct TrainerOptions {
   double clip_norm = 0;        // Longest gradient that is pushed; 0: any.
   uint32_t average_every = 0;  // Batches of a step that exchanges parameters; 0: an epoch's.
   OnNonfinite on_nonfinite = OnNonfinite::kReject;  // Before steps of this worker's own.
-  std::function<bool()> stopped;  // Asked before each batch; true ends the training with kStopped.
+  // Asked before each batch; true ends the training with kStopped.
+  std::function<bool()> stopped = {};
 };
 
 // What a worker has done in its life; for metrics.

@@ -99,6 +99,15 @@ TEST_F(SessionTest, RefusesToFinishWithAWeightThatIsNoAmountAndKeepsTheStepOpen)
   EXPECT_EQ(Values(), std::vector<float>(kFloats, 1));
 }
 
+TEST_F(SessionTest, BeginsNothingWithoutADeadlineOrOnceItIsClosed) {
+  using std::chrono::milliseconds;
+  EXPECT_TRUE(Refused(session_->Begin(milliseconds(0)), "the deadline of a step"));
+  EXPECT_TRUE(Refused(session_->Begin(milliseconds::max()), "the deadline of a step"));
+  ASSERT_TRUE(session_->Close(true).ok());
+  EXPECT_TRUE(Refused(session_->Begin(kPatience), "this session is closed"));
+  EXPECT_TRUE(Refused(session_->Dense("more", 3), "this session is closed"));
+}
+
 TEST_F(SessionTest, AppliesNothingOfAStepThatWasLeftUnfinished) {
   {
     auto step = session_->Begin(kPatience);
