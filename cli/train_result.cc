@@ -32,8 +32,7 @@ TrainResult ResultOf(const JobOptions& job, const JobStatus& status) {
   result.policy = NameOf(job.policy.mode);
   result.shards = status.shards.size();
   result.workers = status.workers.size();
-  // Which workers are late is chance.
-  result.reproducible = job.policy.mode == PolicyMode::kSync && job.policy.backups == 0;
+  result.reproducible = job.Reproducible();
   result.lost = status.lost;
   result.duplicated = status.duplicated;
   bool first = true;

@@ -24,7 +24,7 @@ struct TrainResult {
   uint64_t duplicated = 0;
   uint64_t discarded = 0;     // Steps whose round was closed without them.
   uint64_t skipped = 0;       // Steps left out for a gradient that is no number.
-  bool reproducible = false;  // The same seed would give the same weights.
+  bool reproducible = false;  // See JobOptions::Reproducible.
   std::vector<std::pair<std::string, double>> metrics;
 
   double SamplesPerSecond() const { return seconds > 0 ? samples / seconds : 0; }

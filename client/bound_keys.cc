@@ -29,7 +29,9 @@ BoundKeys::BoundKeys(const TablePlace& table, std::span<const uint64_t> keys, ui
   std::vector<Place> places(keys.size());
   for (uint32_t i = 0; i < keys.size(); ++i) places[i] = {ShardOf(table, keys[i]), keys[i], i};
   std::ranges::sort(places);
-  const uint64_t rows_max = std::max<uint64_t>(1, piece_bytes / (dim_ * sizeof(float)));
+  // Rows travel with their keys, and both must fit.
+  const uint64_t row_bytes = dim_ * sizeof(float) + sizeof(uint64_t);
+  const uint64_t rows_max = std::max<uint64_t>(1, piece_bytes / row_bytes);
   std::vector<uint64_t> names;
   for (size_t i = 0; i < places.size();) {
     Piece piece;

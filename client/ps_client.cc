@@ -106,10 +106,10 @@ Result<KeySet> PsClient::Bind(const TablePlace& table, std::span<const uint64_t>
     return Error{ErrorCode::kBadUsage, "a list of " + std::to_string(keys.size()) +
                                            " keys; 1 to 2^31 can be bound at once"};
   }
-  if (table.spec.dim * sizeof(float) > options_.unit_bytes) {
+  if (table.spec.dim * sizeof(float) + sizeof(uint64_t) > options_.unit_bytes) {
     return Error{ErrorCode::kBadUsage, "a row of table \"" + table.spec.name + "\" has " +
                                            std::to_string(table.spec.dim) +
-                                           " floats, more than network.unit_bytes allows"};
+                                           " floats, with its key more than network.unit_bytes"};
   }
   const KeySet set{next_id_++, keys.size(), table.spec.dim};
   bound_[set.id] = std::make_shared<BoundKeys>(table, keys, options_.unit_bytes, next_id_);
@@ -179,7 +179,7 @@ Result<> PsClient::CheckNumbers(const TablePlace& table, std::span<const float> 
     return {};
   }
   return Error{ErrorCode::kBadInput,
-               "the gradient of table \"" + table.spec.name + "\" in step " +
+               "what is pushed to table \"" + table.spec.name + "\" in step " +
                    std::to_string(step_) +
                    " has a NaN or an infinity in it (policy.on_nonfinite = \"reject\")"};
 }
@@ -291,19 +291,22 @@ std::string PsClient::WaitsFor() const {
                ? "the coordinator to let rank " + std::to_string(options_.rank.value) + " in"
                : coordinator_words_;
   }
+  if (view_.shards.empty()) return "the coordinator to say where the shards are";
   for (const auto& [id, shard] : shards_) {
     const std::string name = "shard " + std::to_string(id.value);
     const std::string place = name + " at " + view_.shards.at(id.value).endpoint;
-    if (!shard.welcomed) return place + " to answer";
+    if (!shard.welcomed) {
+      return place + " to answer" + (shard.waiting.empty() ? "" : ", which " + shard.waiting);
+    }
     const bool reads =
         std::ranges::any_of(pulls_, [&id](const auto& entry) { return entry.second.shard == id; });
     const bool ends = ends_sent_ && !shard.ended;
-    if ((reads || ends) && !shard.waiting.empty())
-      return name + ", which waits for " + shard.waiting;
-    if (reads) return place + " to answer a pull";
-    if (ends) return place + " to end step " + std::to_string(step_);
     const bool holds =
         std::ranges::any_of(units_, [&id](const auto& entry) { return entry.second.shard == id; });
+    if ((reads || ends || holds) && !shard.waiting.empty())
+      return name + ", which " + shard.waiting;
+    if (reads) return place + " to answer a pull";
+    if (ends) return place + " to end step " + std::to_string(step_);
     if (holds) return place + " to hold the units of step " + std::to_string(step_);
   }
   if (!wanted_tables_.empty()) {

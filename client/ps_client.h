@@ -135,7 +135,7 @@ class PsClient final {
     uint64_t flying_bytes = 0;  // Of units sent and not held.
     bool ended = false;
     Asked end;
-    std::string waiting;  // What the shard last said it waits for.
+    std::string waiting;  // What keeps the shard, as it last said: "waits for ...", "says ...".
     uint64_t waiting_round = 0;
   };
   struct FlyingUnit {

@@ -53,7 +53,9 @@ void PsClient::On(const Welcome& /*welcome*/, TimePoint now, const Envelope& fro
   }
   ShardId id;
   Shard* shard = FindShard(from, &id);
-  if (shard != nullptr) shard->welcomed = true;
+  if (shard == nullptr) return;
+  shard->welcomed = true;
+  shard->waiting.clear();
 }
 
 void PsClient::On(const Refused& refused, TimePoint now, const Envelope& from, Outbox& outbox) {
@@ -100,7 +102,7 @@ void PsClient::On(const Refused& refused, TimePoint now, const Envelope& from, O
     case Refusal::kOldView:
     case Refusal::kBusy:
       // Asked again when the retry is due.
-      if (shard != nullptr) shard->waiting = refused.words;
+      if (shard != nullptr) shard->waiting = "says: " + refused.words;
       if (Due(coordinator_, now) && granted_) {
         coordinator_.Mark(now);
         SendToCoordinator(GetView{}, outbox);
@@ -134,6 +136,7 @@ void PsClient::On(const Held& held, TimePoint now, const Envelope& from, Outbox&
   if (shard == nullptr || held.step != step_ || held.attempt != attempt_) return;
   const auto found = units_.find({id, held.index});
   if (found == units_.end()) return;
+  shard->waiting.clear();
   shard->flying_bytes -= found->second.unit.gradient.size();
   if (found->second.piece != nullptr) found->second.piece->known = true;
   FinishPart(found->second.ticket);
@@ -184,7 +187,9 @@ void PsClient::On(const shardmill::Ended& ended, TimePoint now, const Envelope& 
 void PsClient::On(const Pulled& pulled, TimePoint /*now*/, const Envelope& from,
                   Outbox& /*outbox*/) {
   ShardId id;
-  if (FindShard(from, &id) == nullptr) return;
+  Shard* shard = FindShard(from, &id);
+  if (shard == nullptr) return;
+  shard->waiting.clear();  // Whatever is still waited for is said again.
   const auto found = pulls_.find(pulled.pull);
   if (found == pulls_.end() || found->second.shard != id) return;
   FlyingPull& flying = found->second;
@@ -226,7 +231,7 @@ void PsClient::On(const Waiting& waiting, TimePoint /*now*/, const Envelope& fro
   if (shard == nullptr) return;
   if (waiting.round > shard->waiting_round) ++progress_;
   shard->waiting_round = waiting.round;
-  shard->waiting = "worker " + std::to_string(waiting.rank.value) + " to finish round " +
+  shard->waiting = "waits for worker " + std::to_string(waiting.rank.value) + " to finish round " +
                    std::to_string(waiting.round);
 }
 

@@ -1,6 +1,7 @@
 #include "client/session.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <optional>
 #include <utility>
@@ -30,6 +31,31 @@ ZmqOptions TransportOptions(const SessionOptions& options) {
   return zmq;
 }
 
+// Longer than any training, and still far from the end of the clock.
+constexpr std::chrono::hours kLongest{24 * 365};
+
+bool IsWait(std::chrono::milliseconds wait) { return wait.count() > 0 && wait <= kLongest; }
+
+Result<> CheckOptions(const SessionOptions& options) {
+  const auto bad = [](const char* words) {
+    return Error{ErrorCode::kBadUsage, std::string("SessionOptions::") + words};
+  };
+  if (options.unit_bytes < sizeof(float) || options.unit_bytes % sizeof(float) != 0) {
+    return bad("unit_bytes is no multiple of 4 bytes");
+  }
+  if (options.unit_bytes > options.message_bytes) {
+    return bad("unit_bytes is more than message_bytes: no unit would be taken");
+  }
+  if (options.io_threads < 1) return bad("io_threads is less than 1: nothing would ever be sent");
+  for (const auto& [wait, words] :
+       {std::pair(options.open_timeout, "open_timeout is not between 1 ms and a year"),
+        std::pair(options.lease, "lease is not between 1 ms and a year"),
+        std::pair(options.retry_after, "retry_after is not between 1 ms and a year")}) {
+    if (!IsWait(wait)) return bad(words);
+  }
+  return {};
+}
+
 }  // namespace
 
 // All that a session is: the client core, the transport under it, and the loop that moves both.
@@ -49,6 +75,10 @@ class Session::Impl final {
   // is put off by `put_off`.
   template <class DoneFn>
   Result<> MoveUntil(TimePoint deadline, DoneFn done, Duration put_off = Duration{0});
+  Result<> CheckOpen() const {
+    if (lease_) return {};
+    return Error{ErrorCode::kBadUsage, "this session is closed; open another"};
+  }
   // Moves what is there, without waiting.
   Result<> Move() { return MoveOnce(std::chrono::milliseconds(0)); }
   void Flush() { messenger_.Send(outbox_); }
@@ -92,9 +122,6 @@ class Session::Impl final {
 };
 
 Result<> Session::Impl::Open() {
-  if (options_.unit_bytes < sizeof(float) || options_.unit_bytes % sizeof(float) != 0) {
-    return Error{ErrorCode::kBadUsage, "SessionOptions::unit_bytes is no multiple of 4 bytes"};
-  }
   const bool whole = options_.coordinator.starts_with("tcp://");
   const std::string endpoint = (whole ? "" : "tcp://") + options_.coordinator;
   coordinator_ = SM_TRY(transport_.Connect(endpoint));
@@ -116,6 +143,7 @@ Result<> Session::Impl::Open() {
 }
 
 Result<const TablePlace*> Session::Impl::Table(const TableSpec& spec) {
+  SM_TRY(CheckOpen());
   const TimePoint end = clock_.Now() + options_.open_timeout;
   client_->MakeTable(clock_.Now(), spec, outbox_);
   SM_TRY(MoveUntil(end, [&] { return client_->FindTable(spec.name) != nullptr; }));
@@ -217,6 +245,7 @@ Session::Session(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Session::~Session() = default;
 
 Result<std::unique_ptr<Session>> Session::Open(const SessionOptions& options) {
+  SM_TRY(CheckOptions(options));
   auto impl = std::make_unique<Impl>(options);
   SM_TRY(impl->Open());
   return std::unique_ptr<Session>(new Session(std::move(impl)));
@@ -242,6 +271,10 @@ Result<KeySet> Session::Bind(SparseTable table, std::span<const uint64_t> keys) 
 void Session::Unbind(KeySet keys) { impl_->client().Unbind(keys); }
 
 Result<TrainingStep> Session::Begin(std::chrono::milliseconds deadline) {
+  SM_TRY(impl_->CheckOpen());
+  if (!IsWait(deadline)) {
+    return Error{ErrorCode::kBadUsage, "the deadline of a step is not between 1 ms and a year"};
+  }
   if (impl_->in_step) {
     return Error{ErrorCode::kBadUsage, "a step is under way: finish it before the next"};
   }
@@ -364,6 +397,10 @@ Result<Served> TrainingStep::Wait(Ticket ticket) {
 
 Result<Finished> TrainingStep::Finish(double samples) {
   SM_TRY(CheckOpen());
+  if (!std::isfinite(samples) || samples < 0) {
+    return Error{ErrorCode::kBadUsage, "a step of " + config::FormatReal(samples) +
+                                           " samples; Finish takes a number that is not negative"};
+  }
   Session::Impl& impl = *session_->impl_;
   impl.client().EndStep(impl.Now(), samples, impl.outbox());
   impl.Flush();

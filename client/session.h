@@ -14,9 +14,9 @@
 
 namespace shardmill {
 
-// Who this worker is and where its job is. Every wait has a limit.
+// Who this worker is and where its job is. Every wait has a limit, of a year at most.
 struct SessionOptions {
-  std::string coordinator;                         // HOST:PORT, as the job file has it.
+  std::string coordinator = {};                    // HOST:PORT, as the job file has it.
   uint32_t rank = 0;                               // This worker's place, counted from 0.
   std::chrono::milliseconds open_timeout{60'000};  // For Open, Dense and Close.
   std::chrono::milliseconds lease{5'000};        // As the coordinator's: renewed four times in it.
@@ -25,7 +25,7 @@ struct SessionOptions {
   uint64_t window_bytes = uint64_t{64} << 20;    // Gradient in flight to a shard.
   uint64_t message_bytes = uint64_t{512} << 20;  // A larger message from a peer is refused.
   int io_threads = 1;
-  std::function<bool()> stopped;  // Asked while waiting; true ends the wait with kStopped.
+  std::function<bool()> stopped = {};  // Asked while waiting; true ends the wait with kStopped.
 };
 
 // What a session has seen so far.
@@ -76,7 +76,8 @@ class TrainingStep final {
   Result<Served> Wait(Ticket ticket);
 
   // Ends the step and blocks until every shard has applied it. `samples` weighs this worker's
-  // gradient against the others' where rounds are closed together; 0 counts for nothing. Where the
+  // gradient against the others' where rounds are closed together; 0 counts for nothing, and less
+  // than 0 or no number is kBadUsage: then nothing was sent, and the step is still open. Where the
   // job has backup workers, a step that came too late is not counted, and the next one is that of
   // the others: ask Session::next_step().
   Result<Finished> Finish(double samples);
@@ -138,7 +139,8 @@ class Session final {
   };
   void Report(const Progress& progress);
 
-  // Says goodbye. `done`: all steps are made, and the job may end without this rank.
+  // Says goodbye; no step and no table comes after. `done`: all steps are made, and the job may end
+  // without this rank.
   Result<> Close(bool done);
   // Says goodbye, and that the job cannot go on: it fails, with these words and this rank's name.
   Result<> Abort(const std::string& why);

@@ -8,7 +8,8 @@
 
 namespace shardmill {
 
-// Tables of the job, as both ends know them. Values; good for the session that gave them.
+// Tables of the job, as both ends know them. Values; good for the session that gave them. All hold
+// float32, whatever a model computes in: convert before a push and after a pull.
 struct DenseTable {
   uint32_t id = 0;
   uint64_t size = 0;  // In floats.

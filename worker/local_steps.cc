@@ -3,6 +3,7 @@
 #include <cmath>
 #include <utility>
 
+#include "common/finite.h"
 #include "optim/rate.h"
 
 namespace shardmill {
@@ -19,6 +20,13 @@ void BoundLength(std::span<const std::span<float>> gradients, double length_max)
   for (const std::span<float> gradient : gradients) {
     for (float& value : gradient) value *= scale;
   }
+}
+
+std::optional<size_t> FirstNonfinite(std::span<const std::span<float>> gradients) {
+  for (size_t i = 0; i < gradients.size(); ++i) {
+    if (!AllNumbers(gradients[i])) return i;
+  }
+  return std::nullopt;
 }
 
 Result<std::unique_ptr<LocalSteps>> LocalSteps::Make(const UpdateSettings& settings,

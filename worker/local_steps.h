@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -13,6 +14,9 @@ namespace shardmill {
 // Scales the gradients together so that, as one vector, they are no longer than `length_max`.
 void BoundLength(std::span<const std::span<float>> gradients, double length_max);
 
+// The first gradient with a NaN or an infinity in it.
+std::optional<size_t> FirstNonfinite(std::span<const std::span<float>> gradients);
+
 // What a worker does to its own parameters between two averages: the job's optimizer, with its
 // state kept here. The state belongs to this process: a worker that starts again begins with none.
 // Owned by a trainer, on its thread.
@@ -22,6 +26,7 @@ class LocalSteps final {
   static Result<std::unique_ptr<LocalSteps>> Make(const UpdateSettings& settings, uint32_t workers);
 
   // One step, the round-th of the training, counted from 1. Gradients are used as scratch.
+  // What is no number stays in the state for good: ask FirstNonfinite before.
   void Step(uint64_t round, std::span<const std::span<float>> gradients,
             std::span<const std::span<float>> parameters);
 

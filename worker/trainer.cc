@@ -75,10 +75,14 @@ Result<> Trainer::MakeStep(uint64_t number) {
   TrainingStep step = SM_TRY(session_.Begin(options_.step_timeout));
   SM_TRY(PullAll(step, 0));
   const TimePoint pulled = clock_.Now();
+  const uint64_t nonfinite = progress_.nonfinite;
   const uint64_t rows = SM_TRY(Compute(number));
-  if (rows > 0) {
+  // Where no batch counts for its gradient, that gradient tells the session to skip the step.
+  const bool skips = rows == 0 && progress_.nonfinite > nonfinite;
+  if (rows > 0 || skips) {
+    const bool stepped = local_ != nullptr && !skips;
     for (Tensor& tensor : tensors_) {
-      SM_TRY(step.Push(tensor.table, 0, local_ != nullptr ? tensor.values : tensor.gradient));
+      SM_TRY(step.Push(tensor.table, 0, stepped ? tensor.values : tensor.gradient));
     }
   }
   const TimePoint computed = clock_.Now();
@@ -101,14 +105,36 @@ Result<uint64_t> Trainer::Compute(uint64_t number) {
   const uint64_t first = (number - 1) % StepsPerEpoch() * each;
   uint64_t rows = 0;
   for (uint64_t at = first; at < std::min(first + each, all); ++at) {
+    if (options_.stopped && options_.stopped()) {
+      return Error{ErrorCode::kStopped, "stopped in step " + std::to_string(number)};
+    }
     const Batch batch = batches_.At(epoch, at);
     if (batch.rows == 0) continue;
-    rows += batch.rows;
     progress_.loss = SM_TRY(model_.Train(batch, values_, gradients_));
     if (options_.clip_norm > 0) BoundLength(gradients_, options_.clip_norm);
-    if (local_ != nullptr) local_->Step(epoch * all + at + 1, gradients_, parameters_);
+    if (local_ != nullptr) {
+      const bool may = SM_TRY(MayStep(number));
+      if (!may) continue;
+      local_->Step(epoch * all + at + 1, gradients_, parameters_);
+    }
+    rows += batch.rows;
   }
   return rows;
+}
+
+// Parameters are checked when they are pushed, but by then a NaN is in the state of the rule too,
+// and would be in every step that follows.
+Result<bool> Trainer::MayStep(uint64_t step) {
+  const std::optional<size_t> which = FirstNonfinite(gradients_);
+  if (!which) return true;
+  ++progress_.nonfinite;
+  if (options_.on_nonfinite != OnNonfinite::kReject) {
+    return options_.on_nonfinite == OnNonfinite::kAccept;
+  }
+  return Error{ErrorCode::kBadInput,
+               "the gradient of table \"" + model_.Parameters()[*which].name + "\" in step " +
+                   std::to_string(step) +
+                   " has a NaN or an infinity in it (policy.on_nonfinite = \"reject\")"};
 }
 
 Result<> Trainer::PullAll(TrainingStep& step, uint64_t closed_min) {

@@ -11,6 +11,7 @@
 #include "common/clock.h"
 #include "common/log/log.h"
 #include "common/result.h"
+#include "common/view.h"
 #include "worker/data/batches.h"
 #include "worker/data/data_set.h"
 #include "worker/local_steps.h"
@@ -26,6 +27,9 @@ struct TrainerOptions {
   std::chrono::milliseconds lease{5'000};
   double clip_norm = 0;        // Longest gradient that is pushed; 0: any.
   uint32_t average_every = 0;  // Batches of a step that exchanges parameters; 0: an epoch's.
+  OnNonfinite on_nonfinite = OnNonfinite::kReject;  // Before steps of this worker's own.
+  // Asked before each batch; true ends the training with kStopped.
+  std::function<bool()> stopped = {};
 };
 
 // What a worker has done in its life; for metrics.
@@ -34,6 +38,7 @@ struct TrainerProgress {
   uint64_t samples = 0;
   uint64_t discarded = 0;  // Steps whose round was closed without them.
   uint64_t skipped = 0;    // Steps whose gradient was no number.
+  uint64_t nonfinite = 0;  // Batches between two averages whose gradient was no number.
   double loss = 0;         // Of the last batch.
   double wait_seconds = 0;
   double compute_seconds = 0;
@@ -67,8 +72,10 @@ class Trainer final {
   uint64_t StepsPerEpoch() const;
   Result<> MakeTables();
   Result<> MakeStep(uint64_t step);
-  // Trains on the batches of the step. The rows that they had.
+  // Trains on the batches of the step. The rows of those that count.
   Result<uint64_t> Compute(uint64_t step);
+  // Whether this worker may step by itself with the gradients that it has.
+  Result<bool> MayStep(uint64_t step);
   // Pulls every tensor; `closed_min` as TrainingStep::Pull has it.
   Result<> PullAll(TrainingStep& step, uint64_t closed_min);
   // Measures the model as the servers have it once `closed_min` rounds are closed.

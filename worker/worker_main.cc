@@ -61,6 +61,9 @@ struct WorkerMetrics {
                                       "Steps whose round was closed without them.")),
         skipped(registry.AddCounter("shardmill_worker_skipped_steps_total",
                                     "Steps left out for a gradient that is no number.")),
+        nonfinite(registry.AddCounter("shardmill_worker_nonfinite_batches_total",
+                                      "Batches between two averages of parameters whose gradient "
+                                      "is no number.")),
         wait(registry.AddGauge("shardmill_worker_wait_seconds",
                                "Time spent waiting for pulls and pushes.")),
         compute(registry.AddGauge("shardmill_worker_compute_seconds",
@@ -72,6 +75,7 @@ struct WorkerMetrics {
     samples.Add(progress.samples - samples.value());
     discarded.Add(progress.discarded - discarded.value());
     skipped.Add(progress.skipped - skipped.value());
+    nonfinite.Add(progress.nonfinite - nonfinite.value());
     wait.Set(progress.wait_seconds);
     compute.Set(progress.compute_seconds);
     loss.Set(progress.loss);
@@ -81,6 +85,7 @@ struct WorkerMetrics {
   Counter& samples;
   Counter& discarded;
   Counter& skipped;
+  Counter& nonfinite;
   Gauge& wait;
   Gauge& compute;
   Gauge& loss;
@@ -120,6 +125,8 @@ Result<> Train(const WorkerFlags& flags, const DaemonContext& daemon, WorkerMetr
   options.lease = job.cluster.lease;
   options.clip_norm = job.optimizer.clip_norm;
   options.average_every = job.policy.average_every;
+  options.on_nonfinite = job.policy.on_nonfinite;
+  options.stopped = session_options.stopped;
   Trainer trainer(options, *session, *model, batches, local.get(), test, clock, daemon.log);
   const Result<> trained =
       trainer.Run([&](const TrainerProgress& progress) { metrics.Publish(progress); });

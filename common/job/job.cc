@@ -1,6 +1,7 @@
 #include "common/job/job.h"
 
 #include <algorithm>
+#include <initializer_list>
 #include <utility>
 
 #include "common/config/print.h"
@@ -26,6 +27,38 @@ does not exist, a value of the wrong kind and a value out of range are errors in
 Durations are text such as `"250ms"`, `"10m"` or `"1h30m"` (`d`, `h`, `m`, `s`, `ms`). Sizes are
 text such as `"64MiB"` (`B`, `KiB`, `MiB`, `GiB`, `TiB`).
 )";
+
+// The first of the keys that somebody gave, as a place; the file where nobody did.
+std::string PlaceOf(const Job& job, const std::string& file,
+                    std::initializer_list<std::string_view> keys) {
+  for (const std::string_view key : keys) {
+    const auto found = std::ranges::find(job.listing, key, &config::Effective::key);
+    if (found != job.listing.end() && found->origin != "default") return found->origin;
+  }
+  return file;
+}
+
+// What sections say together and cannot mean.
+Result<> CheckAcrossSections(const Job& job, const std::string& file) {
+  const JobOptions& options = job.options;
+  if (options.policy.backups >= options.cluster.workers) {
+    return Error{ErrorCode::kBadUsage,
+                 PlaceOf(job, file, {"policy.backups", "cluster.workers"}) +
+                     ": \"policy.backups\" is " + std::to_string(options.policy.backups) +
+                     " and \"cluster.workers\" " + std::to_string(options.cluster.workers) +
+                     "; the backups are some of the workers, and not all"};
+  }
+  // FTRL makes its parameters anew of two sums in each step, and the average would be forgotten.
+  if (options.policy.exchange == Exchange::kParameters &&
+      options.optimizer.name == OptimizerName::kFtrl) {
+    return Error{ErrorCode::kBadUsage,
+                 PlaceOf(job, file, {"optimizer.name", "policy.exchange"}) +
+                     ": \"optimizer.name\" is \"ftrl\" and \"policy.exchange\" \"parameters\"; "
+                     "ftrl makes parameters of sums that each worker keeps to itself, and would "
+                     "undo each average; use another optimizer or exchange \"gradients\""};
+  }
+  return {};
+}
 
 }  // namespace
 
@@ -87,6 +120,12 @@ UpdateSettings JobOptions::ServerUpdate() const {
   return update;
 }
 
+bool JobOptions::Reproducible() const {
+  const bool stateless =
+      policy.exchange == Exchange::kGradients || optimizer.name == OptimizerName::kSgd;
+  return policy.mode == PolicyMode::kSync && policy.backups == 0 && stateless;
+}
+
 void JobOptions::Declare(config::Schema& schema) {
   job.Declare(schema.Add("job", "The job as a whole."));
   cluster.Declare(schema.Add("cluster", "Which processes there are and how they meet."));
@@ -107,13 +146,7 @@ Result<Job> ParseJob(const std::string& name, std::string_view text,
   config::Schema schema;
   job.options.Declare(schema);
   job.listing = SM_TRY(config::Load(schema, name, text, overrides));
-  const JobOptions& options = job.options;
-  if (options.policy.backups >= options.cluster.workers) {
-    return Error{ErrorCode::kBadUsage,
-                 name + ": \"policy.backups\" is " + std::to_string(options.policy.backups) +
-                     " and \"cluster.workers\" " + std::to_string(options.cluster.workers) +
-                     "; the backups are some of the workers, and not all"};
-  }
+  SM_TRY(CheckAcrossSections(job, name));
   return job;
 }
 

@@ -200,6 +200,10 @@ struct JobOptions {
 
   // How the servers change a table that says nothing of its own.
   UpdateSettings ServerUpdate() const;
+  // Whether the same file gives the same weights, bit for bit, whatever is lost, killed and started
+  // again. Not where chance says which push comes first or too late; and not where workers step by
+  // themselves with a rule that has state, which ends with their process.
+  bool Reproducible() const;
   // The fields must stay where they are for as long as the schema is used.
   void Declare(config::Schema& schema);
 };

@@ -158,11 +158,13 @@ void PolicyOptions::Declare(Section& section) {
   section.OnlyWith("staleness", "mode", "\"stale\"", [this] { return mode == PolicyMode::kStale; });
   section.Choice("aggregate", &aggregate, kAggregates,
                  "What the pushes of a round come to: their mean by samples, by workers, or "
-                 "their sum. Where pushes are applied one by one, each is a round of its own.");
+                 "their sum.");
+  const auto sync = [this] { return mode == PolicyMode::kSync; };
+  // Elsewhere pushes are applied one by one, and of one push all three are the same.
+  section.OnlyWith("aggregate", "mode", "\"sync\"", sync);
   section.Number("backups", &backups, {.at_most = 4095, .unit = "workers"},
                  "So many of the workers are spare: a round closes without the slowest, whose "
                  "pushes are discarded and counted.");
-  const auto sync = [this] { return mode == PolicyMode::kSync; };
   section.OnlyWith("backups", "mode", "\"sync\"", sync);
   section.Choice("exchange", &exchange, kExchanges,
                  "What workers push: the gradient of each batch, or the parameters that they "
@@ -173,7 +175,8 @@ void PolicyOptions::Declare(Section& section) {
                    [this] { return exchange == Exchange::kParameters; });
   section.Choice("on_nonfinite", &on_nonfinite, kOnNonfinite,
                  "What becomes of a gradient with a NaN or an infinity in it: its worker ends, "
-                 "its step counts for nothing, or it is applied.");
+                 "its step counts for nothing, or it is applied. Where parameters are "
+                 "exchanged, each batch is a step of the worker's own.");
   section.Require({"mode", "exchange"}, [this, sync]() -> std::string {
     if (exchange == Exchange::kGradients || sync()) return "";
     return "\"policy.exchange\" is \"parameters\", which can be averaged only where rounds are "

@@ -16,7 +16,14 @@ struct Load {
 };
 
 Load LoadOf(const Message& message) {
-  if (const auto* unit = std::get_if<Unit>(&message)) return {1, unit->gradient.size()};
+  const auto with_keys = [](Load load, const KeyList& keys) {
+    if (keys.keys.size() == 0) return load;
+    return Load{load.frames + 1, load.bytes + keys.keys.size()};
+  };
+  if (const auto* unit = std::get_if<Unit>(&message)) {
+    return with_keys({1, unit->gradient.size()}, unit->keys);
+  }
+  if (const auto* pull = std::get_if<Pull>(&message)) return with_keys({}, pull->keys);
   Load load;
   if (const auto* pulled = std::get_if<Pulled>(&message)) {
     load.frames = pulled->values.size();

@@ -82,8 +82,8 @@ TEST(BoundKeysTest, CutsAListIntoPiecesOfTheSizeGiven) {
   std::vector<uint64_t> keys(10);
   for (uint64_t i = 0; i < keys.size(); ++i) keys[i] = 100 + i;
   uint64_t next_id = 1;
-  // Four rows of three floats are 48 bytes.
-  BoundKeys bound(OnOneShard(3), keys, 50, next_id);
+  // Four rows of three floats and a key are 80 bytes.
+  BoundKeys bound(OnOneShard(3), keys, 90, next_id);
   std::vector<uint32_t> rows;
   for (const BoundKeys::Piece& piece : bound.pieces()) rows.push_back(piece.rows());
   EXPECT_EQ(rows, (std::vector<uint32_t>{4, 4, 2}));
@@ -98,7 +98,7 @@ TEST(BoundKeysTest, PutsOneRowInAPieceWhereARowIsLargerThanAPiece) {
 
 TEST(BoundKeysTest, KeepsEqualKeysInOnePieceHoweverManyTheyAre) {
   uint64_t next_id = 1;
-  BoundKeys bound(OnOneShard(1), std::vector<uint64_t>{7, 5, 7, 5, 7, 7, 9}, 8, next_id);
+  BoundKeys bound(OnOneShard(1), std::vector<uint64_t>{7, 5, 7, 5, 7, 7, 9}, 24, next_id);
   ASSERT_EQ(bound.pieces().size(), 2U);
   EXPECT_EQ(NamesOf(bound.pieces()[0]), (std::vector<uint64_t>{5, 7}));
   EXPECT_EQ(bound.pieces()[0].places.size(), 6U);
@@ -107,9 +107,9 @@ TEST(BoundKeysTest, KeepsEqualKeysInOnePieceHoweverManyTheyAre) {
 
 TEST(BoundKeysTest, NamesItsPiecesFromANumberThatGoesOnCounting) {
   uint64_t next_id = 41;
-  BoundKeys first(OnOneShard(1), std::vector<uint64_t>{1, 2, 3}, 8, next_id);
+  BoundKeys first(OnOneShard(1), std::vector<uint64_t>{1, 2, 3}, 24, next_id);
   EXPECT_EQ(next_id, 43U);
-  BoundKeys second(OnOneShard(1), std::vector<uint64_t>{1, 2, 3}, 8, next_id);
+  BoundKeys second(OnOneShard(1), std::vector<uint64_t>{1, 2, 3}, 24, next_id);
   EXPECT_EQ(first.pieces()[0].id, 41U);
   EXPECT_EQ(first.pieces()[1].id, 42U);
   EXPECT_EQ(second.pieces()[0].id, 43U);

@@ -165,5 +165,35 @@ TEST_F(PsClientTest, NamesWhomItWaitsFor) {
   EXPECT_EQ(client_.WaitsFor(), "shard 0, which waits for worker 3 to finish round 1");
 }
 
+TEST_F(PsClientTest, SaysWhatAShardSaysThatCannotAnswerYet) {
+  Push();
+  Hear(PeerOf(0), BootOf(0), Refused{Refusal::kNotReady, 1, "no view with this worker yet"});
+  EXPECT_EQ(client_.WaitsFor(), "shard 0, which says: no view with this worker yet");
+}
+
+TEST_F(PsClientTest, ForgetsWhatKeptAShardOnceItHasAnswered) {
+  Outbox outbox;
+  const auto ticket =
+      client_.Pull(now_, *client_.FindTable("t"), 0, std::span(values_).first(2), 0, outbox);
+  ASSERT_TRUE(ticket.ok());
+  Hear(PeerOf(0), BootOf(0), Waiting{1, true, WorkerId{3}, 1});
+  const uint64_t id = std::get<shardmill::Pull>(outbox[0].message).pull;
+  Hear(PeerOf(0), BootOf(0), Pulled{id, 1, 1, 0, {Frame::CopyOf(std::vector<float>{3, 4})}});
+  EndStep();
+  EXPECT_EQ(client_.WaitsFor(), "shard 0 at tcp://shard-0 to end step 1");
+}
+
+TEST(PsClientWaitTest, NamesTheCoordinatorWhileItHasNoView) {
+  PsClientOptions options;
+  options.boot = kClient;
+  options.coordinator = kCoordinator;
+  PsClient client(options);
+  Outbox outbox;
+  const Stamp stamp{JobId{7}, {}, Term{1}, kCoordinatorBoot, kClient};
+  client.Handle({}, {kCoordinator, stamp, Welcome{}}, outbox);
+  client.Handle({}, {kCoordinator, stamp, Granted{WorkerId{0}, Incarnation{1}, 0}}, outbox);
+  EXPECT_EQ(client.WaitsFor(), "the coordinator to say where the shards are");
+}
+
 }  // namespace
 }  // namespace shardmill

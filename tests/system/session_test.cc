@@ -87,6 +87,27 @@ TEST_F(SessionTest, TakesNothingMoreForAStepThatIsOver) {
   EXPECT_EQ(Values(), std::vector<float>(kFloats, 2));
 }
 
+TEST_F(SessionTest, RefusesToFinishWithAWeightThatIsNoAmountAndKeepsTheStepOpen) {
+  auto step = session_->Begin(kPatience);
+  ASSERT_TRUE(step.value().Push(table_, 0, kOnes).ok());
+  for (const double samples : {-1.0, double{NAN}, double{INFINITY}, -double{INFINITY}}) {
+    const auto finished = step.value().Finish(samples);
+    ASSERT_TRUE(Refused(finished, "Finish takes a number that is not negative")) << samples;
+    EXPECT_EQ(finished.error().code, ErrorCode::kBadUsage);
+  }
+  ASSERT_TRUE(step.value().Finish(1).ok());
+  EXPECT_EQ(Values(), std::vector<float>(kFloats, 1));
+}
+
+TEST_F(SessionTest, BeginsNothingWithoutADeadlineOrOnceItIsClosed) {
+  using std::chrono::milliseconds;
+  EXPECT_TRUE(Refused(session_->Begin(milliseconds(0)), "the deadline of a step"));
+  EXPECT_TRUE(Refused(session_->Begin(milliseconds::max()), "the deadline of a step"));
+  ASSERT_TRUE(session_->Close(true).ok());
+  EXPECT_TRUE(Refused(session_->Begin(kPatience), "this session is closed"));
+  EXPECT_TRUE(Refused(session_->Dense("more", 3), "this session is closed"));
+}
+
 TEST_F(SessionTest, AppliesNothingOfAStepThatWasLeftUnfinished) {
   {
     auto step = session_->Begin(kPatience);

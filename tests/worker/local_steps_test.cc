@@ -28,6 +28,15 @@ TEST(LocalStepsTest, LeavesWhatIsNoNumberToTheCheckThatComesAfter) {
   EXPECT_EQ(gradients[0][1], 2);
 }
 
+TEST(LocalStepsTest, FindsTheFirstGradientThatIsNoNumber) {
+  Vectors gradients{{1, 2}, {3, INFINITY}, {NAN}};
+  EXPECT_EQ(FirstNonfinite(Spans(gradients)), 1U);
+  gradients[1][1] = 4;
+  EXPECT_EQ(FirstNonfinite(Spans(gradients)), 2U);
+  gradients[2][0] = 5;
+  EXPECT_EQ(FirstNonfinite(Spans(gradients)), std::nullopt);
+}
+
 TEST(LocalStepsTest, KeepsTheStateOfEachParameterBetweenSteps) {
   UpdateSettings settings;
   settings.rule = UpdateRule::kMomentum;

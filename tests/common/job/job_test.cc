@@ -198,6 +198,8 @@ TEST(JobTest, RefusesCombinationsThatMeanNothing) {
   says({"policy.mode=async", "policy.backups=1"}, "policy.mode = \"sync\"");
   says({"policy.mode=stale", "policy.exchange=parameters"}, "set policy.mode = \"sync\"");
   says({"policy.exchange=parameters", "policy.aggregate=sum"}, "no set of parameters");
+  says({"policy.mode=async", "policy.aggregate=mean"}, "set policy.mode = \"sync\"");
+  says({"policy.mode=stale", "policy.aggregate=sum"}, "set policy.mode = \"sync\"");
   says({"policy.average_every=3"}, "policy.exchange = \"parameters\"");
   says({"policy.backups=1"}, "cluster.workers");
   says({"optimizer.momentum=0.5"}, "optimizer.name = \"momentum\" or \"nesterov\"");
@@ -206,6 +208,40 @@ TEST(JobTest, RefusesCombinationsThatMeanNothing) {
   says({"optimizer.schedule=cosine"}, "\"optimizer.decay_rounds\" is missing");
   says({"optimizer.decay_factor=0.5"}, "optimizer.schedule = \"step\"");
   says({"optimizer.clip_norm=-1"}, "at least 0");
+}
+
+TEST(JobTest, RefusesAnAverageOfWhatFtrlMakesAnewAndSaysWhere) {
+  const char* const kWords =
+      "\"optimizer.name\" is \"ftrl\" and \"policy.exchange\" \"parameters\"; ftrl makes";
+  EXPECT_TRUE(ErrorOf({"policy.exchange=parameters", "optimizer.name=ftrl"})
+                  .starts_with(std::string("--set: ") + kWords));
+  const std::string text = std::string(kSmallest) +
+                           "[optimizer]\nname = \"ftrl\"\n[policy]\nexchange = \"parameters\"\n";
+  const Result<Job> job = ParseJob("x.toml", text, {});
+  ASSERT_FALSE(job.ok());
+  EXPECT_TRUE(job.error().message.starts_with(std::string("x.toml:6:1: ") + kWords))
+      << job.error().message;
+}
+
+TEST(JobTest, SaysWhereMoreBackupsThanWorkersAreAskedFor) {
+  const Result<Job> job = ParseJob("x.toml", "[policy]\nbackups = 3\n", {});
+  ASSERT_FALSE(job.ok());
+  EXPECT_TRUE(job.error().message.starts_with("x.toml:2:1: \"policy.backups\" is 3"))
+      << job.error().message;
+}
+
+TEST(JobTest, IsReproducibleWhereNoChanceAndNoProcessDecidesWhatIsLost) {
+  EXPECT_TRUE(Options({}).Reproducible());
+  EXPECT_TRUE(Options({"optimizer.name=adam"}).Reproducible());
+  EXPECT_TRUE(Options({"policy.exchange=parameters"}).Reproducible());
+  EXPECT_FALSE(Options({"policy.mode=stale"}).Reproducible());
+  EXPECT_FALSE(Options({"policy.mode=async"}).Reproducible());
+  EXPECT_FALSE(Options({"cluster.workers=2", "policy.backups=1"}).Reproducible());
+  for (const char* rule : {"momentum", "nesterov", "adagrad", "rmsprop", "adam"}) {
+    EXPECT_FALSE(Options({"policy.exchange=parameters", std::string("optimizer.name=") + rule})
+                     .Reproducible())
+        << rule;
+  }
 }
 
 TEST(JobTest, RefusesStalenessWithAnotherMode) {

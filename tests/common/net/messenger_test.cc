@@ -87,6 +87,31 @@ TEST(MessengerTest, NeverMakesAGroupThatTheReceiverWouldRefuse) {
   EXPECT_EQ(Loop(transport, messenger).size(), 30u);
 }
 
+TEST(MessengerTest, CountsTheKeysOfWhatItGroups) {
+  FakeTransport transport;
+  Messenger messenger(transport, {.message_bytes_max = 4096});
+  const Frame keys = Frame::CopyOf(std::vector<uint64_t>(256, 7));
+  Outbox outbox;
+  for (uint64_t i = 0; i < 4; ++i) {
+    Pull pull;
+    pull.pull = i;
+    pull.keys = {1, keys};
+    outbox.push_back({PeerId{1}, Stamp{}, std::move(pull)});
+  }
+  Unit unit;
+  unit.gradient = Buffer::OfFloats(512).Close();
+  unit.keys = {1, keys};
+  outbox.push_back({PeerId{1}, Stamp{}, unit});
+  messenger.Send(outbox);
+  EXPECT_EQ(transport.sent.size(), 3U);
+  transport.incoming = transport.sent;
+  std::vector<Envelope> messages;
+  std::vector<BadPacket> bad;
+  ASSERT_TRUE(messenger.Poll(std::chrono::milliseconds(0), messages, bad).ok());
+  EXPECT_EQ(messages.size(), 5U);
+  EXPECT_TRUE(bad.empty());
+}
+
 TEST(MessengerTest, BoundsTheFramesOfAGroup) {
   FakeTransport transport;
   Messenger messenger(transport, transport.pool, {});

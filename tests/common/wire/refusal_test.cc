@@ -137,10 +137,10 @@ TEST(RefusalTest, RefusesPayloadThatIsNotAsDeclared) {
            "has none"));
   Unit odd = SmallUnit();
   odd.gradient = odd.gradient.Slice(0, 7);
-  EXPECT_TRUE(Says(WhyRefused(odd), "7 bytes"));
+  EXPECT_TRUE(Says(WhyRefused(odd), "a payload of 7 bytes is no list of floats"));
   Pulled pulled;
   pulled.values = {odd.gradient};
-  EXPECT_TRUE(Says(WhyRefused(pulled), "7 bytes"));
+  EXPECT_TRUE(Says(WhyRefused(pulled), "a payload of 7 bytes is no list of floats"));
   Packet packet;
   packet.messages.emplace_back(Stamp{}, SmallUnit());
   std::vector<Frame> frames = Encode(packet);
