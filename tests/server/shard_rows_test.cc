@@ -36,7 +36,7 @@ class ShardRowsTest : public testing::Test {
   }
 
   void Begin(const ShardOptions& options) {
-    shard_ = std::move(Shard::Make(options)).value();
+    shard_ = std::move(Shard::Make(options, frames_)).value();
     Send(kCoordinator, kCoordinatorBoot, Welcome{});
     // No rate is read where values are merged, so nobody checks that this one can be.
     UpdateSettings add{.rule = UpdateRule::kAdd, .rate = {.shape = RateShape::kStep, .length = 0}};
@@ -83,6 +83,7 @@ class ShardRowsTest : public testing::Test {
   }
   size_t Rows() const { return shard_->Rows(kTable).size(); }
 
+  FramePool frames_{FramePool::Memory::kPrivate};
   std::unique_ptr<Shard> shard_;
   uint64_t next_list_ = 1;
 };

@@ -89,7 +89,7 @@ TEST(MessengerTest, NeverMakesAGroupThatTheReceiverWouldRefuse) {
 
 TEST(MessengerTest, CountsTheKeysOfWhatItGroups) {
   FakeTransport transport;
-  Messenger messenger(transport, {.message_bytes_max = 4096});
+  Messenger messenger(transport, transport.pool, {.message_bytes_max = 4096});
   const Frame keys = Frame::CopyOf(std::vector<uint64_t>(256, 7));
   Outbox outbox;
   for (uint64_t i = 0; i < 4; ++i) {
