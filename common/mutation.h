@@ -30,6 +30,7 @@ enum class Mutation : uint8_t {
   kForgetNewLink,        // The coordinator keeps to the link that a shard first came by.
   kTableTwice,           // A table is made again while the view that has it is being taken.
   kSkipOnOneShard,       // A step is left out on the shard that saw the NaN, and applied elsewhere.
+  kEndAfterFailure,      // A worker that may not push ends the step all the same.
 };
 
 #ifdef SHARDMILL_MUTATIONS
