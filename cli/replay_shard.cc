@@ -76,6 +76,8 @@ Result<> ReplayShard::Begin(const std::string& path) {
   options.coordinator = kCoordinator;
   options.update = job_.ServerUpdate();
   options.held_bytes_max = kHeldBytesMax;
+  options.rows_bytes_max = job_.cluster.table_bytes;
+  options.answer_bytes_max = job_.network.message_bytes;
   core_ = SM_TRY(Shard::Make(options, watch_.get()));
   Say(kCoordinator, kCoordinatorBoot, Welcome{});
   return {};

@@ -21,11 +21,20 @@ uint32_t ShardOf(const TablePlace& table, uint64_t key) {
   return static_cast<uint32_t>(after - table.cuts.begin() - 1);
 }
 
+// The coordinator has a sparse table name its update where the job's own is not a gradient's.
+UpdateRule RuleOf(const TableSpec& spec) {
+  return spec.update ? spec.update->rule : UpdateRule::kSgd;
+}
+
 }  // namespace
 
 BoundKeys::BoundKeys(const TablePlace& table, std::span<const uint64_t> keys, uint64_t piece_bytes,
                      uint64_t& next_id)
-    : table_(table.id), dim_(table.spec.dim), count_(keys.size()) {
+    : table_(table.id),
+      dim_(table.spec.dim),
+      combine_(CombineOf(RuleOf(table.spec))),
+      means_(RuleOf(table.spec) == UpdateRule::kAverage),
+      count_(keys.size()) {
   std::vector<Place> places(keys.size());
   for (uint32_t i = 0; i < keys.size(); ++i) places[i] = {ShardOf(table, keys[i]), keys[i], i};
   std::ranges::sort(places);
@@ -50,17 +59,18 @@ BoundKeys::BoundKeys(const TablePlace& table, std::span<const uint64_t> keys, ui
 
 Frame BoundKeys::Gather(const Piece& piece, std::span<const float> rows) const {
   Buffer out = Buffer::OfFloats(uint64_t{piece.rows()} * dim_);
-  float* const floats = out.floats().data();
-  uint32_t filled = 0;
-  for (const auto& [row, at] : piece.places) {
-    float* to = floats + uint64_t{row} * dim_;
-    const float* from = rows.data() + uint64_t{at} * dim_;
-    if (row == filled) {
-      std::memcpy(to, from, dim_ * sizeof(float));
-      ++filled;
-    } else {
-      for (uint32_t i = 0; i < dim_; ++i) to[i] += from[i];
+  const auto& places = piece.places;
+  for (size_t begin = 0; begin < places.size();) {
+    const uint32_t row = places[begin].first;
+    size_t end = begin + 1;
+    while (end < places.size() && places[end].first == row) ++end;
+    const float weight = means_ ? 1 / static_cast<float>(end - begin) : 1;
+    const std::span<float> to = out.floats().subspan(uint64_t{row} * dim_, dim_);
+    for (size_t i = begin; i < end; ++i) {
+      CombineInto(combine_, i == begin, weight,
+                  rows.subspan(uint64_t{places[i].second} * dim_, dim_), to);
     }
+    begin = end;
   }
   return std::move(out).Close();
 }

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/combine.h"
 #include "common/frame.h"
 #include "common/ids.h"
 #include "common/messages.h"
@@ -40,7 +41,8 @@ class BoundKeys final {
   uint64_t count() const { return count_; }
   std::vector<Piece>& pieces() { return pieces_; }
 
-  // The rows of a piece, from the caller's; rows of equal keys are summed.
+  // The rows of a piece, from the caller's; rows of equal keys become one as the table combines
+  // pushes: their sum, the last, the least or greatest, or the mean where tables are averaged.
   Frame Gather(const Piece& piece, std::span<const float> rows) const;
   // The rows of a piece, to each place where the caller named their keys.
   void Scatter(const Piece& piece, std::span<const float> values, std::span<float> rows) const;
@@ -48,6 +50,8 @@ class BoundKeys final {
  private:
   TableId table_;
   uint32_t dim_;
+  Combine combine_;
+  bool means_;  // Of the rows of equal keys.
   uint64_t count_;
   std::vector<Piece> pieces_;
 };

@@ -64,7 +64,8 @@ class TrainingStep final {
 
   // The same for rows of a sparse table, in the order of the keys that were bound: count * dim
   // floats. A key that was bound more than once is read to each of its places, and its pushed rows
-  // are summed before they change anything.
+  // become one before they change anything: their sum, or in a table that merges or averages what
+  // it makes of pushes.
   Result<Ticket> Pull(KeySet keys, std::span<float> into, uint64_t closed_min = 0);
   Result<Ticket> Push(KeySet keys, std::span<const float> gradient);
 

@@ -71,7 +71,7 @@ enum class Refusal : uint8_t {
   kRankHeld,    // The rank's lease has not ended; ask again.
   kBadRank,     // No such rank in this job.
   kBadRequest,  // A table, range, step or size that cannot be.
-  kTooLarge,    // More bytes than the receiver will ever hold for one step.
+  kTooLarge,    // More bytes than the receiver will ever hold.
   kBusy,        // No room now; ask again.
   kFailed,      // The job has failed; `words` say why.
   kNoKeys,      // The list of keys is not known here; send it again. `about` is the list.

@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 
 #include "common/update.h"
 #include "optim/optimizer.h"
@@ -14,6 +15,10 @@
 namespace shardmill::formulas {
 
 inline float Narrow(double value) { return static_cast<float>(value); }
+
+// A sum of squares as it is kept: a finite gradient whose square is none must not leave an infinity
+// behind, which no later gradient would mend. What is not a number stays so.
+inline float Kept(float squares) { return std::min(squares, std::numeric_limits<float>::max()); }
 
 // Plain gradient descent.
 struct Sgd {
@@ -53,7 +58,7 @@ struct Adagrad {
   Adagrad(const UpdateSettings& settings, const UpdateTime& time)
       : rate(time.rate), epsilon(Narrow(settings.epsilon)) {}
   void operator()(float& p, float g, float& squares) const {
-    squares += g * g;
+    squares = Kept(squares + g * g);
     p -= rate * g / (std::sqrt(squares) + epsilon);
   }
   float rate, epsilon;
@@ -68,7 +73,7 @@ struct Rmsprop {
         take(Narrow(1 - settings.beta2)),
         epsilon(Narrow(settings.epsilon)) {}
   void operator()(float& p, float g, float& squares) const {
-    squares = keep * squares + take * g * g;
+    squares = Kept(keep * squares + take * g * g);
     p -= rate * g / (std::sqrt(squares) + epsilon);
   }
   float rate, keep, take, epsilon;
@@ -89,7 +94,7 @@ struct Adam {
   }
   void operator()(float& p, float g, float& mean, float& squares) const {
     mean = keep1 * mean + take1 * g;
-    squares = keep2 * squares + take2 * g * g;
+    squares = Kept(keep2 * squares + take2 * g * g);
     p -= rate * mean / (std::sqrt(squares) * correct2 + epsilon);
   }
   float keep1, take1, keep2, take2, epsilon, rate, correct2;
@@ -110,24 +115,35 @@ struct Ftrl {
   void operator()(float& p, float g, float& lean, float& squares) const {
     if (still) return;
     const float before = std::sqrt(squares);
-    squares += g * g;
+    squares = Kept(squares + g * g);
     const float after = std::sqrt(squares);
     lean += g - (after - before) * per_rate * p;
     const float over = std::max(std::abs(lean) - l1, 0.0F);
-    p = -std::copysign(over, lean) / ((beta + after) * per_rate + l2);
+    const float under = (beta + after) * per_rate + l2;
+    // Without beta and l2 nothing holds a parameter that no gradient has moved: it stays at zero.
+    p = under == 0 ? 0 : -std::copysign(over, lean) / under;
   }
   bool still;
   float per_rate, beta, l1, l2;
 };
 
-// The combined push takes the parameter's place: kAverage and kAssign.
+// The mean of the pushes takes the parameter's place: of those that have the element, whose weights
+// need not come to one.
+struct Average {
+  static constexpr uint32_t kSlots = 0;
+  Average(const UpdateSettings& /*settings*/, const UpdateTime& time) : weight(time.weight) {}
+  void operator()(float& p, float g) const { p = g / weight; }
+  float weight;
+};
+
+// Of the merges: the last push takes the parameter's place.
 struct Replace {
   static constexpr uint32_t kSlots = 0;
   Replace(const UpdateSettings& /*settings*/, const UpdateTime& /*time*/) {}
   void operator()(float& p, float g) const { p = g; }
 };
 
-// Of the merges: sums.
+// Sums.
 struct Add {
   static constexpr uint32_t kSlots = 0;
   Add(const UpdateSettings& /*settings*/, const UpdateTime& /*time*/) {}

@@ -16,20 +16,19 @@ namespace {
 template <class Formula>
 class Elementwise final : public Optimizer {
  public:
-  Elementwise(const UpdateSettings& settings, Combine combine)
-      : settings_(settings), combine_(combine) {
+  explicit Elementwise(const UpdateSettings& settings) : settings_(settings) {
     // What the formula has of its own is not added to the gradient as well.
     if (settings.rule == UpdateRule::kFtrl) own_l1_ = own_l2_ = true;
   }
 
   uint32_t slots() const override { return Formula::kSlots; }
-  Combine combine() const override { return combine_; }
+  Combine combine() const override { return CombineOf(settings_.rule); }
 
   void Step(const UpdateTime& time, std::span<float> change, std::span<float> parameters,
             UpdateState state) const override {
     const size_t size = parameters.size();
     SM_ASSERT(change.size() == size);
-    if (combine_ == Combine::kWeightedSum && settings_.rule != UpdateRule::kAverage) {
+    if (!IsMerge(settings_.rule) && settings_.rule != UpdateRule::kAverage) {
       Regularize(time, change, parameters);
     }
     const Formula formula(settings_, time);
@@ -69,15 +68,13 @@ class Elementwise final : public Optimizer {
   }
 
   UpdateSettings settings_;
-  Combine combine_;
   bool own_l1_ = false;
   bool own_l2_ = false;
 };
 
 template <class Formula>
-std::unique_ptr<Optimizer> Make(const UpdateSettings& settings,
-                                Combine combine = Combine::kWeightedSum) {
-  return std::make_unique<Elementwise<Formula>>(settings, combine);
+std::unique_ptr<Optimizer> Make(const UpdateSettings& settings) {
+  return std::make_unique<Elementwise<Formula>>(settings);
 }
 
 std::string Problem(const UpdateSettings& settings) {
@@ -93,7 +90,9 @@ std::string Problem(const UpdateSettings& settings) {
   }
   const bool divides = settings.rule == UpdateRule::kAdagrad ||
                        settings.rule == UpdateRule::kRmsprop || settings.rule == UpdateRule::kAdam;
-  if (divides && settings.epsilon == 0) return "an epsilon of 0, which a gradient of 0 divides by";
+  if (divides && formulas::Narrow(settings.epsilon) == 0) {
+    return "an epsilon of 0 as a float, which a gradient of 0 divides by";
+  }
   if (settings.rule == UpdateRule::kFtrl) {
     if (settings.weight_decay > 0) return "ftrl, which has no weight decay beside its l2";
     // Its parameter is made anew from all gradients with the rate of now: a rate that moved would
@@ -106,29 +105,6 @@ std::string Problem(const UpdateSettings& settings) {
 }
 
 }  // namespace
-
-void CombineInto(Combine combine, bool first, float weight, std::span<const float> values,
-                 std::span<float> sum) {
-  SM_ASSERT(values.size() == sum.size());
-  const size_t size = sum.size();
-  const float* from = values.data();
-  float* to = sum.data();
-  if (combine == Combine::kWeightedSum) {
-    if (first) {
-      for (size_t i = 0; i < size; ++i) to[i] = weight * from[i];
-    } else {
-      for (size_t i = 0; i < size; ++i) to[i] += weight * from[i];
-    }
-  } else if (first || combine == Combine::kLast) {
-    std::copy_n(from, size, to);
-  } else if (combine == Combine::kSum) {
-    for (size_t i = 0; i < size; ++i) to[i] += from[i];
-  } else if (combine == Combine::kMin) {
-    for (size_t i = 0; i < size; ++i) to[i] = std::min(to[i], from[i]);
-  } else {
-    for (size_t i = 0; i < size; ++i) to[i] = std::max(to[i], from[i]);
-  }
-}
 
 Result<std::unique_ptr<Optimizer>> MakeOptimizer(const UpdateSettings& settings) {
   const std::string problem = Problem(settings);
@@ -149,15 +125,15 @@ Result<std::unique_ptr<Optimizer>> MakeOptimizer(const UpdateSettings& settings)
     case UpdateRule::kFtrl:
       return Make<formulas::Ftrl>(settings);
     case UpdateRule::kAverage:
-      return Make<formulas::Replace>(settings);
+      return Make<formulas::Average>(settings);
     case UpdateRule::kAdd:
-      return Make<formulas::Add>(settings, Combine::kSum);
+      return Make<formulas::Add>(settings);
     case UpdateRule::kAssign:
-      return Make<formulas::Replace>(settings, Combine::kLast);
+      return Make<formulas::Replace>(settings);
     case UpdateRule::kMin:
-      return Make<formulas::Least>(settings, Combine::kMin);
+      return Make<formulas::Least>(settings);
     case UpdateRule::kMax:
-      return Make<formulas::Greatest>(settings, Combine::kMax);
+      return Make<formulas::Greatest>(settings);
   }
   return Error{ErrorCode::kBadUsage, "an optimizer of an unknown rule"};
 }

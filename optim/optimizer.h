@@ -5,18 +5,17 @@
 #include <memory>
 #include <span>
 
+#include "common/combine.h"
 #include "common/result.h"
 #include "common/update.h"
 
 namespace shardmill {
 
-// How several pushes become one, before they change anything.
-enum class Combine : uint8_t { kWeightedSum, kSum, kLast, kMin, kMax };
-
 // When a step is made.
 struct UpdateTime {
   float rate = 0;
   uint64_t count = 1;  // Which step this is of these parameters, counted from 1.
+  float weight = 1;    // What the pushes that were combined weigh together.
 };
 
 // The state that stands beside a range of parameters: slot k of element i at data[k * stride + i].
@@ -43,10 +42,6 @@ class Optimizer {
   virtual void Step(const UpdateTime& time, std::span<float> change, std::span<float> parameters,
                     UpdateState state) const = 0;
 };
-
-// Adds one more push to `sum`; `first`: there is none in it yet. Of one size.
-void CombineInto(Combine combine, bool first, float weight, std::span<const float> values,
-                 std::span<float> sum);
 
 // Fails on settings that cannot be.
 Result<std::unique_ptr<Optimizer>> MakeOptimizer(const UpdateSettings& settings);

@@ -264,8 +264,12 @@ std::string Coordinator::TableProblem(const TableSpec& spec) const {
       spec.dim > kRowFloatsMax) {
     return name + ": a table has 1 to 2^46 floats, or rows of 1 to 2^24";
   }
-  const auto optimizer = MakeOptimizer(spec.update.value_or(UpdateSettings{}));
+  const auto optimizer = MakeOptimizer(spec.update.value_or(options_.update));
   if (!optimizer.ok()) return name + ": " + optimizer.error().message;
+  if (spec.sparse() && !spec.update && options_.update.rule == UpdateRule::kAverage) {
+    // Its pushers would sum the rows of equal keys, as is right for gradients alone.
+    return name + ": this job averages parameters (policy.exchange); name an update with the table";
+  }
   const TableSpec* other = KnownTable(spec.name);
   if (other != nullptr) {
     return *other == spec ? "" : "there is a " + name + " already with " + Differs(*other, spec);

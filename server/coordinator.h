@@ -16,6 +16,7 @@ struct CoordinatorOptions {
   JobId job;
   BootId boot;
   Policy policy;
+  UpdateSettings update;  // Of tables that name none of their own.
   uint32_t workers = 1;
   uint32_t shards = 1;
   Duration lease = std::chrono::seconds(5);

@@ -32,6 +32,7 @@ CoordinatorOptions OptionsOf(const JobOptions& job) {
   options.job = JobId{FreshId()};
   options.boot = BootId{FreshId()};
   options.policy = job.policy.ToPolicy();
+  options.update = job.ServerUpdate();
   options.workers = job.cluster.workers;
   options.shards = job.cluster.Shards();
   options.lease = job.cluster.lease;

@@ -67,13 +67,15 @@ void DenseSlice::Apply(std::span<const ChangePart> parts, float rate, const Opti
   std::vector<Edge> edges;
   for (size_t i = 0; i < parts.size(); ++i) {
     const uint64_t count = parts[i].gradient.floats().size();
-    SM_ASSERT(parts[i].begin >= begin_ && Contains(parts[i].begin, count));
+    SM_ASSERT(Contains(parts[i].begin, count));
+    if (count == 0) continue;
     edges.push_back({parts[i].begin, i, true});
     edges.push_back({parts[i].begin + count, i, false});
   }
   std::ranges::sort(edges, {}, &Edge::at);
 
-  const UpdateTime time{rate, ++updates_};
+  if (edges.empty()) return;
+  ++updates_;
   std::set<size_t> covering;  // In the order of the parts.
   std::vector<const ChangePart*> now;
   for (size_t i = 0; i < edges.size();) {
@@ -86,8 +88,12 @@ void DenseSlice::Apply(std::span<const ChangePart> parts, float rate, const Opti
       }
     }
     if (covering.empty()) continue;
+    UpdateTime time{rate, updates_, 0};
     now.clear();
-    for (const size_t part : covering) now.push_back(&parts[part]);
+    for (const size_t part : covering) {
+      now.push_back(&parts[part]);
+      time.weight += parts[part].weight;
+    }
     ApplySegment(at, edges[i].at, now, time, optimizer);
   }
 }

@@ -14,13 +14,12 @@ HeldUnits::Kept HeldUnits::Keep(HeldUnit held) {
   const Unit& unit = held.unit;
   const WorkerId who = unit.sender.rank;
   const Rank* before = Find(who, unit.step);
-  if (before != nullptr && unit.attempt < before->attempt) return Kept::kAlready;
+  if (Has(unit)) return Kept::kAlready;
   const bool anew = before != nullptr && unit.attempt > before->attempt;
   if (before == nullptr || (anew && !Mutated(Mutation::kKeepOldAttempt))) Drop(who);
   Rank& rank = ranks_[who];
   rank.step = unit.step;
   rank.attempt = unit.attempt;
-  if (rank.units.contains(unit.index)) return Kept::kAlready;
   const uint64_t size = unit.gradient.size() + (held.keys ? held.keys->bytes() : 0);
   if (unit.index >= units_max_ || size > rank_bytes_max_ || rank.bytes > rank_bytes_max_ - size) {
     return Kept::kTooLarge;
@@ -30,6 +29,12 @@ HeldUnits::Kept HeldUnits::Keep(HeldUnit held) {
   rank.bytes += size;
   bytes_ += size;
   return Kept::kYes;
+}
+
+bool HeldUnits::Has(const Unit& unit) const {
+  const Rank* found = Find(unit.sender.rank, unit.step);
+  if (found == nullptr || unit.attempt > found->attempt) return false;
+  return unit.attempt < found->attempt || found->units.contains(unit.index);
 }
 
 void HeldUnits::DropBefore(WorkerId rank, Step step, uint32_t attempt) {

@@ -34,6 +34,17 @@ class HeldUnits final {
   // of an earlier one counts as kept already, since nobody waits for it.
   Kept Keep(HeldUnit held);
 
+  // Whether Keep would answer kAlready.
+  bool Has(const Unit& unit) const;
+
+  // Calls `visit(held)` for each unit.
+  template <class Visit>
+  void ForEach(Visit visit) const {
+    for (const auto& [who, rank] : ranks_) {
+      for (const auto& [index, held] : rank.units) visit(held);
+    }
+  }
+
   // Forgets what came before this attempt at the step: no unit of it may have come here since.
   void DropBefore(WorkerId rank, Step step, uint32_t attempt);
 

@@ -36,6 +36,8 @@ Result<Agents> MakeAgents(uint32_t index, const DaemonContext& daemon, ZmqContex
     options.shard.boot = BootId{FreshId()};
     options.shard.update = job.ServerUpdate();
     options.shard.held_bytes_max = job.network.held_bytes;
+    options.shard.rows_bytes_max = job.cluster.table_bytes / job.cluster.Shards();
+    options.shard.answer_bytes_max = job.network.message_bytes;
     options.shard.retry_after = job.network.retry_after;
     options.shard.start_timeout = job.cluster.start_timeout;
     options.shard.beat_every = std::min<Duration>(options.shard.beat_every, job.cluster.lease / 4);

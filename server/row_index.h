@@ -7,10 +7,11 @@
 namespace shardmill {
 
 // Which row of a table a key has: open addressing with linear probing, never emptied. Owned by a
-// SparseSlice, on its thread. Cannot fail; it holds up to 2^32 - 2 rows, which its owner sees to.
+// SparseSlice, on its thread. Cannot fail; it holds up to kRowsMax rows, which its owner sees to.
 class RowIndex final {
  public:
   static constexpr uint32_t kNone = 0xffffffff;
+  static constexpr uint64_t kRowsMax = kNone;  // 0 to kNone - 1.
 
   RowIndex();
 

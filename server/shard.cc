@@ -144,6 +144,11 @@ void Shard::On(const Unit& unit, const Envelope& from, Outbox& outbox) {
                  held.keys)) {
     return;
   }
+  const std::string problem = RowsProblem(held);
+  if (!problem.empty()) {
+    Refuse(Refusal::kTooLarge, unit.step, problem, from, outbox);
+    return;
+  }
   const UpdateRule rule = tables_.at(unit.table).update.rule;
   held.nonfinite =
       !AllNumbers(unit.gradient.floats(), IsMerge(rule)) && !Mutated(Mutation::kApplyNonfinite);
@@ -362,6 +367,13 @@ bool Shard::PassPlace(TableId table, uint64_t begin, uint64_t count, const KeyLi
     return false;
   }
   const bool is_unit = std::holds_alternative<Unit>(from.message);
+  if (!is_unit && count > options_.answer_bytes_max / (sparse->dim() * sizeof(float))) {
+    Refuse(Refusal::kTooLarge, about,
+           "the rows of one pull are more than network.message_bytes; raise that, or pull fewer",
+           from, outbox);
+    rows = nullptr;
+    return false;
+  }
   if (rows->rows.size() * (is_unit ? sparse->dim() : 1) == count) return true;
   Refuse(Refusal::kBadRequest, about,
          "a list of " + std::to_string(rows->rows.size()) + " keys, and values for another number",

@@ -35,6 +35,10 @@ struct ShardOptions {
   Duration retry_after = std::chrono::milliseconds(500);
   Duration beat_every = std::chrono::seconds(1);
   Duration start_timeout = std::chrono::seconds(60);  // For the coordinator to answer.
+  // Of sparse tables: all rows together, the rows of one table, and what answers one pull.
+  uint64_t rows_bytes_max = uint64_t{64} << 30;
+  uint64_t table_rows_max = RowIndex::kRowsMax;
+  uint64_t answer_bytes_max = uint64_t{512} << 20;
 };
 
 // What a shard has counted since it began.
@@ -108,6 +112,8 @@ class Shard final {
     UpdateSettings update;
     std::unique_ptr<Optimizer> optimizer;
     std::variant<std::monostate, DenseSlice, SparseSlice> values;
+    // Of a sparse table: no more rows than these are there or will be made by held units.
+    uint64_t rows_bound = 0;
   };
 
   Shard(const ShardOptions& options, ShardObserver* observer);
@@ -131,6 +137,9 @@ class Shard final {
   std::string PlaceProblem(const Table& table, uint64_t begin, uint64_t count,
                            const KeyList& keys) const;
   bool PassStep(Step step, WorkerId rank, uint64_t about, const Envelope& from, Outbox& outbox);
+  std::string RowsProblem(const HeldUnit& asked);
+  bool RowsFit() const;
+  void CountRows(const HeldUnit& asked);
   bool PassEnd(const End& end, const Envelope& from, Outbox& outbox);
 
   bool MayPark(const std::map<uint64_t, ParkedPull>& parked, const ParkedPull& pull) const;

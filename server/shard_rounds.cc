@@ -124,9 +124,10 @@ void Shard::ApplySteps(const std::vector<PendingEnd>& steps, Outbox& outbox) {
     if (end.skipped) ++counters_.skipped;
   }
   for (TableChange& change : entry.changes) {
-    const RateSchedule& rate = tables_.at(change.table).update.rate;
+    const UpdateSettings& update = tables_.at(change.table).update;
+    if (IsMerge(update.rule)) continue;  // It has no rate, and nobody has checked one.
     const auto count = static_cast<uint32_t>(view_.members.size());
-    change.rate = static_cast<float>(RateAt(rate, round, count));
+    change.rate = static_cast<float>(RateAt(update.rate, round, count));
   }
   Apply(entry);
   for (const PendingEnd& step : steps) {

@@ -1,6 +1,7 @@
 #include "server/sparse_slice.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 #include "common/assert.h"
@@ -8,10 +9,26 @@
 #include "common/view.h"
 
 namespace shardmill {
+namespace {
+
+// About what a slab takes; one row at least.
+constexpr uint64_t kSlabBytes = uint64_t{1} << 20;
+
+uint32_t SlabShift(uint64_t row_bytes) {
+  const uint64_t rows = std::max<uint64_t>(kSlabBytes / row_bytes, 1);
+  return static_cast<uint32_t>(std::bit_width(rows)) - 1;
+}
+
+}  // namespace
 
 SparseSlice::SparseSlice(uint64_t begin, uint64_t end, uint32_t dim, const Initial& initial,
                          uint32_t slots)
-    : begin_(begin), end_(end), dim_(dim), stride_(dim * (1 + slots) + 1), initial_(initial) {
+    : begin_(begin),
+      end_(end),
+      dim_(dim),
+      stride_(dim * (1 + slots) + 1),
+      slab_shift_(SlabShift(stride_ * sizeof(float))),
+      initial_(initial) {
   SM_ASSERT(begin <= end && dim > 0);
 }
 
@@ -39,6 +56,7 @@ Frame SparseSlice::Read(KeyRows& keys) const {
 void SparseSlice::Apply(std::span<const ChangePart> parts, float rate, const Optimizer& optimizer) {
   touched_.clear();
   change_.clear();
+  weights_.clear();
   for (const ChangePart& part : parts) {
     KeyRows& keys = *part.keys;
     const std::span<const float> values = part.gradient.floats();
@@ -52,7 +70,9 @@ void SparseSlice::Apply(std::span<const ChangePart> parts, float rate, const Opt
         place_[row] = static_cast<uint32_t>(touched_.size());
         touched_.push_back(row);
         change_.resize(change_.size() + dim_);
+        weights_.push_back(0);
       }
+      weights_[place_[row]] += part.weight;
       const std::span<float> sum = std::span(change_).subspan(uint64_t{place_[row]} * dim_, dim_);
       CombineInto(optimizer.combine(), first, part.weight, values.subspan(i * dim_, dim_), sum);
     }
@@ -63,14 +83,15 @@ void SparseSlice::Apply(std::span<const ChangePart> parts, float rate, const Opt
     // A float counts exactly so far; what depends on the count has long settled by then.
     constexpr float kCountMax = 1 << 24;
     count = std::min(count + 1, kCountMax);
-    optimizer.Step({rate, static_cast<uint64_t>(count)}, std::span(change_).subspan(i * dim_, dim_),
-                   {row, dim_}, {row + dim_, dim_});
+    optimizer.Step({rate, static_cast<uint64_t>(count), weights_[i]},
+                   std::span(change_).subspan(i * dim_, dim_), {row, dim_}, {row + dim_, dim_});
     place_[touched_[i]] = RowIndex::kNone;
   }
 }
 
 float* SparseSlice::Row(uint32_t row) const {
-  return slabs_[row / kSlabRows].get() + (row % kSlabRows) * stride_;
+  const uint64_t inside = row & ((uint64_t{1} << slab_shift_) - 1);
+  return slabs_[row >> slab_shift_].get() + inside * stride_;
 }
 
 // Rows never move, so what was found once stays found.
@@ -82,7 +103,9 @@ uint32_t SparseSlice::Resolve(KeyRows& keys, size_t at) const {
 
 uint32_t SparseSlice::Make(uint64_t key) {
   const auto row = static_cast<uint32_t>(keys_.size());
-  if (row % kSlabRows == 0) slabs_.push_back(std::make_unique<float[]>(kSlabRows * stride_));
+  if (row >> slab_shift_ == slabs_.size()) {
+    slabs_.push_back(std::make_unique<float[]>(SlabFloats()));
+  }
   index_.Add(key, row);
   keys_.push_back(key);
   place_.push_back(RowIndex::kNone);

@@ -24,7 +24,19 @@ class SparseSlice final {
 
   uint32_t dim() const { return dim_; }
   uint64_t rows() const { return index_.size(); }
+  // What a row takes: its floats, its state, and its key.
+  uint64_t row_bytes() const { return stride_ * sizeof(float) + kKeyBytes; }
+  // What all rows have reserved, for tests.
+  uint64_t slab_bytes() const { return slabs_.size() * SlabFloats() * sizeof(float); }
   bool Owns(uint64_t key) const;
+
+  // Calls `visit(key)` for each key that has no row yet.
+  template <class Visit>
+  void ForEachMissing(KeyRows& keys, Visit visit) const {
+    for (size_t i = 0; i < keys.rows.size(); ++i) {
+      if (Resolve(keys, i) == RowIndex::kNone) visit(keys.keys.keys()[i]);
+    }
+  }
 
   // The rows of the keys as they are now.
   Frame Read(KeyRows& keys) const;
@@ -40,9 +52,10 @@ class SparseSlice final {
   }
 
  private:
-  // A row is its values, its state slot by slot, and how many steps it has had.
-  static constexpr uint64_t kSlabRows = 1024;
+  // A key by row and in the index, where it stands with room to grow.
+  static constexpr uint64_t kKeyBytes = 64;
 
+  uint64_t SlabFloats() const { return uint64_t{stride_} << slab_shift_; }
   float* Row(uint32_t row) const;
   std::span<const float> Values(uint32_t row) const { return {Row(row), dim_}; }
   uint32_t Resolve(KeyRows& keys, size_t at) const;
@@ -51,7 +64,8 @@ class SparseSlice final {
   uint64_t begin_;
   uint64_t end_;
   uint32_t dim_;
-  uint32_t stride_;
+  uint32_t stride_;  // A row is its values, its state slot by slot, and how many steps it has had.
+  uint32_t slab_shift_;  // A slab has 2^slab_shift_ rows.
   Initial initial_;
   RowIndex index_;
   std::vector<uint64_t> keys_;  // By row.
@@ -61,6 +75,7 @@ class SparseSlice final {
   std::vector<uint32_t> place_;    // By row: where its change is combined, or RowIndex::kNone.
   std::vector<uint32_t> touched_;  // The rows of the step, in order of touch.
   std::vector<float> change_;
+  std::vector<float> weights_;  // Of each change.
 };
 
 }  // namespace shardmill

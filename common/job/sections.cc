@@ -135,8 +135,10 @@ void ClusterOptions::Declare(Section& section) {
                    "How long a silent worker keeps its rank.");
   section.Size(
       "table_bytes", &table_bytes, {.at_least = 4 * kKiB, .at_most = 1024 * kGiB},
-      "All dense tables of the job together, without optimizer state; a table beyond it is "
-      "refused.");
+      "All dense tables of the job together, without optimizer state; and beside them all rows of "
+      "sparse tables, each with its state and 64 bytes for its key, of which a shard holds its "
+      "even "
+      "share. A table or a push beyond it is refused.");
   section.Require({"host", "insecure"}, [this]() -> std::string {
     if (insecure || IsLoopback(host)) return "";
     return "\"cluster.host\" is " + config::QuoteForMessage(host) +

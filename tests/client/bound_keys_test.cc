@@ -144,6 +144,25 @@ TEST(BoundKeysTest, SumsTheRowsOfEqualKeysWhenItGathers) {
   EXPECT_EQ(FloatsOf(bound.Gather(piece, rows)), (std::vector<float>{2, 20, 4, 40, 9, 90}));
 }
 
+TEST(BoundKeysTest, CombinesTheRowsOfEqualKeysAsTheirTableDoes) {
+  const auto gathered = [](UpdateRule rule) {
+    TablePlace table = OnOneShard(2);
+    table.spec.update = UpdateSettings{.rule = rule, .rate = {}};
+    uint64_t next_id = 1;
+    BoundKeys bound(table, std::vector<uint64_t>{9, 5, 9, 7, 9}, kManyBytes, next_id);
+    const std::vector<float> rows = {8, 10, 2, 20, -3, 30, 4, 40, 4, -10};
+    return FloatsOf(bound.Gather(bound.pieces()[0], rows));
+  };
+  EXPECT_EQ(gathered(UpdateRule::kAdam), (std::vector<float>{2, 20, 4, 40, 9, 30}));
+  EXPECT_EQ(gathered(UpdateRule::kAdd), (std::vector<float>{2, 20, 4, 40, 9, 30}));
+  EXPECT_EQ(gathered(UpdateRule::kAssign), (std::vector<float>{2, 20, 4, 40, 4, -10}));
+  EXPECT_EQ(gathered(UpdateRule::kMin), (std::vector<float>{2, 20, 4, 40, -3, -10}));
+  EXPECT_EQ(gathered(UpdateRule::kMax), (std::vector<float>{2, 20, 4, 40, 8, 30}));
+  const std::vector<float> means = gathered(UpdateRule::kAverage);
+  EXPECT_NEAR(means[4], 3, 1e-6);
+  EXPECT_NEAR(means[5], 10, 1e-5);
+}
+
 TEST(BoundKeysTest, WritesARowToEachPlaceOfItsKeyWhenItScatters) {
   uint64_t next_id = 1;
   BoundKeys bound(OnOneShard(2), std::vector<uint64_t>{9, 5, 9, 7}, kManyBytes, next_id);

@@ -211,6 +211,44 @@ TEST(OptimizerTest, HoldsFtrlAtZeroExactlyWhileL1OutweighsTheGradients) {
   EXPECT_LT(parameters[0], 0);
 }
 
+// A first gradient of zero, and one whose square is zero, with nothing else to divide by.
+TEST(OptimizerTest, HoldsFtrlAtZeroWhereNothingHasMovedIt) {
+  const std::unique_ptr<Optimizer> optimizer =
+      Made({.rule = UpdateRule::kFtrl, .rate = {}, .beta = 0});
+  std::vector<float> parameters(3), state(6), change = {0, 1e-30F, 1};
+  optimizer->Step({0.1F, 1}, change, parameters, {state.data(), 3});
+  EXPECT_EQ(parameters, (std::vector<float>{0, 0, -0.1F}));
+  change = {1, 1, 1};
+  optimizer->Step({0.1F, 2}, change, parameters, {state.data(), 3});
+  EXPECT_NEAR(parameters[0], -0.1, 1e-6);
+  EXPECT_NEAR(parameters[1], -0.1, 1e-6);
+}
+
+// The square of 1e25 is no float. Rules that forget move again; all stay numbers.
+TEST(OptimizerTest, OutlivesAGradientWhoseSquareIsTooLarge) {
+  for (const UpdateRule rule :
+       {UpdateRule::kAdagrad, UpdateRule::kRmsprop, UpdateRule::kAdam, UpdateRule::kFtrl}) {
+    SCOPED_TRACE(static_cast<int>(rule));
+    const std::unique_ptr<Optimizer> optimizer =
+        Made({.rule = rule, .rate = {}, .beta1 = 0.5, .beta2 = 0.5});
+    std::vector<float> parameters(1), state(2);
+    std::vector<float> change = {1e25F};
+    optimizer->Step({0.1F, 1}, change, parameters, {state.data(), 1});
+    float before = 0;
+    for (uint64_t count = 2; count <= 400; ++count) {
+      before = parameters[0];
+      change = {1};
+      optimizer->Step({0.1F, count}, change, parameters, {state.data(), 1});
+      ASSERT_TRUE(std::isfinite(parameters[0])) << count;
+    }
+    for (const float kept : state) EXPECT_TRUE(std::isfinite(kept));
+    const bool forgets = rule == UpdateRule::kRmsprop || rule == UpdateRule::kAdam;
+    if (forgets) {
+      EXPECT_NEAR(before - parameters[0], 0.1, 0.01);
+    }
+  }
+}
+
 // Schedules end at zero unless told otherwise.
 TEST(OptimizerTest, MovesNothingAtARateOfZero) {
   for (const UpdateRule rule :
@@ -284,6 +322,15 @@ TEST(OptimizerTest, PutsTheWeightedMeanInThePlaceOfWhatWasThere) {
   EXPECT_EQ(Merged({.rule = UpdateRule::kAverage, .rate = {}}), (std::vector<float>{4, -8}));
 }
 
+// Of three members one has pushed this element: what it weighs is not what the others left out.
+TEST(OptimizerTest, AveragesOverTheWeightsThatWerePushed) {
+  const std::unique_ptr<Optimizer> optimizer = Made({.rule = UpdateRule::kAverage, .rate = {}});
+  std::vector<float> parameters = {10, -10}, change(2);
+  CombineInto(optimizer->combine(), true, 0.25F, std::vector<float>{4, -20}, change);
+  optimizer->Step({0.1F, 1, 0.25F}, change, parameters, {});
+  EXPECT_EQ(parameters, (std::vector<float>{4, -20}));
+}
+
 TEST(OptimizerTest, NeitherRegularizesNorClipsWhatIsMergedOrAveraged) {
   for (const UpdateRule rule : {UpdateRule::kAverage, UpdateRule::kAdd, UpdateRule::kAssign,
                                 UpdateRule::kMin, UpdateRule::kMax}) {
@@ -299,23 +346,7 @@ TEST(OptimizerTest, NeitherRegularizesNorClipsWhatIsMergedOrAveraged) {
   }
 }
 
-// What two pushes to five elements become, the first with the weight 2 and the second with 0.5.
-std::vector<float> Combined(Combine combine) {
-  std::vector<float> sum(5, std::numeric_limits<float>::quiet_NaN());
-  CombineInto(combine, true, 2, std::vector<float>{1, -1, 0, 3, 8}, sum);
-  CombineInto(combine, false, 0.5F, std::vector<float>{4, -4, 2, 3, -8}, sum);
-  return sum;
-}
-
-TEST(CombineTest, CombinesInEachModeAndNeverReadsWhatTheFirstPushReplaces) {
-  EXPECT_EQ(Combined(Combine::kWeightedSum), (std::vector<float>{4, -4, 1, 7.5F, 12}));
-  EXPECT_EQ(Combined(Combine::kSum), (std::vector<float>{5, -5, 2, 6, 0}));
-  EXPECT_EQ(Combined(Combine::kLast), (std::vector<float>{4, -4, 2, 3, -8}));
-  EXPECT_EQ(Combined(Combine::kMin), (std::vector<float>{1, -4, 0, 3, -8}));
-  EXPECT_EQ(Combined(Combine::kMax), (std::vector<float>{4, -1, 2, 3, 8}));
-}
-
-TEST(CombineTest, TellsEachRuleHowToCombine) {
+TEST(OptimizerTest, CombinesAsItsRuleSays) {
   const auto combine = [](UpdateRule rule) { return Made({.rule = rule, .rate = {}})->combine(); };
   for (int rule = 0; rule <= static_cast<int>(UpdateRule::kAverage); ++rule) {
     EXPECT_EQ(combine(static_cast<UpdateRule>(rule)), Combine::kWeightedSum) << rule;
@@ -348,6 +379,14 @@ TEST(MakeOptimizerTest, RefusesAMomentumOrBetaThatForgetsNothing) {
   EXPECT_FALSE(MakeOptimizer({.rule = UpdateRule::kAdam, .rate = {}, .beta1 = 1}).ok());
   EXPECT_FALSE(MakeOptimizer({.rule = UpdateRule::kAdam, .rate = {}, .beta2 = 1}).ok());
   EXPECT_TRUE(MakeOptimizer({.rule = UpdateRule::kAdam, .rate = {}, .beta1 = 0, .beta2 = 0}).ok());
+}
+
+TEST(MakeOptimizerTest, RefusesAnEpsilonThatIsZeroAsAFloat) {
+  for (const UpdateRule rule : {UpdateRule::kAdagrad, UpdateRule::kRmsprop, UpdateRule::kAdam}) {
+    EXPECT_FALSE(MakeOptimizer({.rule = rule, .rate = {}, .epsilon = 0}).ok());
+    EXPECT_FALSE(MakeOptimizer({.rule = rule, .rate = {}, .epsilon = 1e-60}).ok());
+    EXPECT_TRUE(MakeOptimizer({.rule = rule, .rate = {}, .epsilon = 1e-30}).ok());
+  }
 }
 
 TEST(MakeOptimizerTest, RefusesARateThatCannotBe) {

@@ -18,7 +18,8 @@ class CoordinatorTest : public testing::Test {
  protected:
   static constexpr uint64_t kShard = 50;
 
-  CoordinatorTest() : coordinator_(Options(), {}) {}
+  explicit CoordinatorTest(const CoordinatorOptions& options = Options())
+      : coordinator_(options, {}) {}
 
   static CoordinatorOptions Options() {
     CoordinatorOptions options;
@@ -206,6 +207,28 @@ TEST_F(CoordinatorTest, CountsWhatIsLostAndWhatIsDoubleWhenAllAreDone) {
   EXPECT_EQ(coordinator_.state(), JobState::kDone);
   EXPECT_EQ(coordinator_.audit().lost, 1U);
   EXPECT_EQ(coordinator_.audit().duplicated, 2U);
+}
+
+class AveragingCoordinatorTest : public CoordinatorTest {
+ protected:
+  static CoordinatorOptions Averaging() {
+    CoordinatorOptions options = Options();
+    options.update.rule = UpdateRule::kAverage;
+    return options;
+  }
+  AveragingCoordinatorTest() : CoordinatorTest(Averaging()) {}
+};
+
+TEST_F(AveragingCoordinatorTest, HasASparseTableNameItsUpdateSinceWorkersSumEqualKeys) {
+  Begin();
+  const Sender sender{WorkerId{0}, Incarnation{1}};
+  const Outbox outbox = Say(1, MakeTable{sender, {"rows", 0, {}, 4}});
+  ASSERT_NE(Find<Refused>(outbox, 1), nullptr);
+  EXPECT_NE(Find<Refused>(outbox, 1)->words.find("policy.exchange"), std::string::npos);
+  EXPECT_TRUE(Say(1, MakeTable{sender, {"dense", 4, {}}}).empty());
+  UpdateSettings named;
+  named.rule = UpdateRule::kAverage;
+  EXPECT_TRUE(Say(1, MakeTable{sender, {"means", 0, {}, 4, named}}).empty());
 }
 
 }  // namespace

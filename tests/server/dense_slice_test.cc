@@ -144,6 +144,43 @@ TEST(DenseSliceTest, TakesPartsThatAreEmptyAndChangesThatHaveNone) {
   EXPECT_TRUE(slice.Read(1, 0).empty());
 }
 
+// More parts than a sort leaves in their order by chance.
+TEST(DenseSliceTest, TakesManyEmptyPartsAmongOthers) {
+  const auto add = Made(UpdateRule::kAdd);
+  DenseSlice slice = Slice(0, 100, *add);
+  std::vector<ChangePart> parts;
+  for (uint64_t at = 0; at < 100; ++at) {
+    parts.push_back(Part(at, {}));
+    if (at % 2 == 0) parts.push_back(Part(at, {1}));
+    parts.push_back(Part(100 - at, {}));
+  }
+  Apply(slice, parts, *add);
+  for (uint64_t at = 0; at < 100; ++at) EXPECT_EQ(Values(slice, at, 1)[0], at % 2 == 0 ? 1 : 0);
+}
+
+// Members weigh a quarter, a quarter and a half.
+TEST(DenseSliceTest, AveragesAnElementOverThoseWhoPushedIt) {
+  const auto average = Made(UpdateRule::kAverage);
+  DenseSlice slice = Slice(0, 5, *average, Initial::Constant(9));
+  Apply(slice, {Part(0, {4, 4}, 0.25F), Part(0, {8, 8, 8}, 0.25F), Part(1, {2, 2, 2}, 0.5F)},
+        *average);
+  EXPECT_EQ(Values(slice, 0, 5), (std::vector<float>{6, 4, 4, 2, 9}));
+}
+
+// Adam goes by the entries that changed any of the slice: an element that is pushed first in the
+// second of them is not taken to be at its first step. See decision 5.
+TEST(DenseSliceTest, CountsTheEntriesThatChangeAnyOfItForAllOfIt) {
+  const auto adam = Made(UpdateRule::kAdam);
+  DenseSlice slice = Slice(0, 2, *adam);
+  Apply(slice, {Part(0, {1})}, *adam, 0.1F);
+  Apply(slice, {}, *adam, 0.1F);
+  Apply(slice, {Part(1, {1})}, *adam, 0.1F);
+  std::vector<float> second(1), state(2), gradient = {1};
+  adam->Step({0.1F, 2}, gradient, second, {state.data(), 1});
+  EXPECT_NEAR(Values(slice, 0, 1)[0], -0.1, 1e-6);
+  EXPECT_EQ(Values(slice, 1, 1), second);
+}
+
 // With a momentum of a half and gradients of one, the velocities are 1, 1.5 and 1.75.
 TEST(DenseSliceTest, KeepsAVelocityForEachElementThatOnlyItsOwnPushesMove) {
   const auto momentum = Made(UpdateRule::kMomentum);

@@ -241,6 +241,51 @@ TEST(SparseSliceTest, FindsAHundredThousandRandomKeysAgain) {
   EXPECT_EQ(by_lists, expected);
 }
 
+TEST(SparseSliceTest, ReservesSlabsByBytesHoweverWideItsRowsAre) {
+  constexpr uint64_t kSlab = uint64_t{1} << 20;
+  const auto add = Made(UpdateRule::kAdd);
+  for (const uint32_t dim : {1U, 3U, 100U, 1U << 10, 1U << 16}) {
+    SparseSlice slice = Slice(dim, *add);
+    EXPECT_EQ(slice.slab_bytes(), 0U);
+    Push(slice, {1, 2}, Floats(2 * dim, 1), *add);
+    EXPECT_LE(slice.slab_bytes(), kSlab) << dim;
+    EXPECT_GT(slice.slab_bytes(), kSlab / 2 - dim) << dim;
+  }
+}
+
+TEST(SparseSliceTest, PutsOneRowInASlabWhereARowIsLargerThanASlab) {
+  constexpr uint32_t kDim = 1 << 19;
+  const auto add = Made(UpdateRule::kAdd);
+  SparseSlice slice = Slice(kDim, *add);
+  Push(slice, {1, 2, 3}, Floats(3 * kDim, 1), *add);
+  Push(slice, {2}, Floats(kDim, 1), *add);
+  EXPECT_EQ(slice.slab_bytes(), 3 * (kDim + 1) * sizeof(float));
+  EXPECT_EQ(Read(slice, {2}), Floats(kDim, 2));
+  EXPECT_EQ(Read(slice, {3}), Floats(kDim, 1));
+}
+
+// Members weigh a quarter, a quarter and a half; row 1 has all of them, row 2 two, row 3 one.
+TEST(SparseSliceTest, AveragesARowOverThoseWhoPushedIt) {
+  const auto average = Made(UpdateRule::kAverage);
+  SparseSlice slice = Slice(1, *average, Initial::Constant(9));
+  const std::vector<ChangePart> parts = {Part(List({1, 2}), {4, 4}, 0.25F),
+                                         Part(List({2, 1}), {8, 8}, 0.25F),
+                                         Part(List({3, 1}), {6, 2}, 0.5F)};
+  slice.Apply(parts, 1, *average);
+  EXPECT_EQ(Read(slice, {1, 2, 3, 4}), (Floats{4, 6, 6, 9}));
+}
+
+TEST(SparseSliceTest, NamesTheKeysThatHaveNoRow) {
+  const auto add = Made(UpdateRule::kAdd);
+  SparseSlice slice = Slice(1, *add);
+  Push(slice, {5}, {1}, *add);
+  const auto keys = List({4, 5, 6});
+  Keys missing;
+  slice.ForEachMissing(*keys, [&](uint64_t key) { missing.push_back(key); });
+  EXPECT_EQ(missing, (Keys{4, 6}));
+  EXPECT_EQ(slice.rows(), 1U);
+}
+
 TEST(SparseSliceTest, VisitsEachRowThatWasMadeOnce) {
   const auto add = Made(UpdateRule::kAdd);
   SparseSlice slice = Slice(2, *add);

@@ -63,6 +63,31 @@ TEST(LimitsTest, DenseTablesTogetherHaveALimit) {
       << more.error().message;
 }
 
+TEST(LimitsTest, SparseRowsTogetherHaveALimit) {
+  const Servers servers({"policy.mode=async", "cluster.table_bytes=8KiB"}, 1);
+  auto session = Session::Open(servers.OptionsOf(0));
+  ASSERT_TRUE(session.ok()) << session.error().message;
+  const auto table = session.value()->Sparse("rows", 15);
+  ASSERT_TRUE(table.ok()) << table.error().message;
+  // Rows of 64 bytes, and as much for each key.
+  const auto push = [&](uint64_t first, uint64_t count) -> std::string {
+    std::vector<uint64_t> keys(count);
+    for (uint64_t i = 0; i < count; ++i) keys[i] = first + i;
+    const auto bound = session.value()->Bind(table.value(), keys);
+    auto step = session.value()->Begin(kPatience);
+    if (!bound.ok() || !step.ok()) return "no step";
+    const std::vector<float> gradient(15 * count, 1);
+    const auto pushed = step.value().Push(bound.value(), gradient);
+    if (!pushed.ok()) return pushed.error().message;
+    const auto finished = step.value().Finish(1);
+    return finished.ok() ? "" : finished.error().message;
+  };
+  EXPECT_EQ(push(0, 40), "");
+  EXPECT_EQ(push(20, 44), "");
+  const std::string words = push(0, 65);
+  EXPECT_NE(words.find("cluster.table_bytes"), std::string::npos) << words;
+}
+
 // Asks for a table again and again, and never takes an answer from its socket.
 class DeafReader final {
  public:
