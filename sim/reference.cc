@@ -1,5 +1,6 @@
 #include "sim/reference.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 
@@ -85,6 +86,7 @@ void Reference::AddWeights(WorkerId rank, Step step, float weight) {
     Change& change = changes_[range.shard];
     const bool first = change.values.empty();
     change.begin = range.begin;
+    change.weight += weight;
     change.values.resize(range.end - range.begin);
     CombineInto(Combine::kWeightedSum, first, weight, left.first(change.values.size()),
                 change.values);
@@ -92,7 +94,7 @@ void Reference::AddWeights(WorkerId rank, Step step, float weight) {
   }
 }
 
-// A worker sums its own rows of equal keys before it pushes.
+// A worker sums its own rows of equal keys before it pushes, or takes their mean.
 void Reference::AddRows(WorkerId rank, Step step, float weight) {
   const std::vector<uint64_t> keys = model_.Elements(ProbeTable::kRows, rank, step);
   std::vector<float> read;
@@ -101,21 +103,22 @@ void Reference::AddRows(WorkerId rank, Step step, float weight) {
     read.insert(read.end(), row.values.begin(), row.values.end());
   }
   const std::vector<float> gradient = model_.Values(ProbeTable::kRows, rank, step, read);
+  const bool means = rows_.spec.update->rule == UpdateRule::kAverage;
   std::map<uint64_t, std::vector<float>> own;
   for (size_t at = 0; at < keys.size(); ++at) {
     std::vector<float>& sum = own[keys[at]];
-    const auto begin = gradient.begin() + static_cast<ptrdiff_t>(at * ProbeModel::kRowFloats);
-    if (sum.empty()) {
-      sum.assign(begin, begin + ProbeModel::kRowFloats);
-    } else {
-      for (uint32_t j = 0; j < ProbeModel::kRowFloats; ++j) sum[j] += begin[j];
-    }
+    const bool first = sum.empty();
+    sum.resize(ProbeModel::kRowFloats);
+    const float share = means ? 1 / static_cast<float>(std::ranges::count(keys, keys[at])) : 1;
+    CombineInto(Combine::kWeightedSum, first, share,
+                std::span(gradient).subspan(at * ProbeModel::kRowFloats, sum.size()), sum);
   }
   for (const auto& [key, sum] : own) {
-    std::vector<float>& all = row_changes_[key];
-    const bool first = all.empty();
-    all.resize(sum.size());
-    CombineInto(Combine::kWeightedSum, first, weight, sum, all);
+    Change& all = row_changes_[key];
+    const bool first = all.values.empty();
+    all.weight += weight;
+    all.values.resize(sum.size());
+    CombineInto(Combine::kWeightedSum, first, weight, sum, all.values);
   }
 }
 
@@ -132,13 +135,13 @@ void Reference::Round(Step step) {
     return static_cast<float>(RateAt(table.spec.update->rate, step, model_.workers()));
   };
   for (auto& [shard, change] : changes_) {
-    weights_.optimizer->Step({rate(weights_), ++updates_[shard]}, change.values,
+    weights_.optimizer->Step({rate(weights_), ++updates_[shard], change.weight}, change.values,
                              std::span(all_.values).subspan(change.begin, change.values.size()),
                              {all_.state.data() + change.begin, all_.values.size()});
   }
-  for (auto& [key, sum] : row_changes_) {
+  for (auto& [key, change] : row_changes_) {
     Row& row = RowOf(key);
-    rows_.optimizer->Step({rate(rows_), ++row.count}, sum, row.values,
+    rows_.optimizer->Step({rate(rows_), ++row.count, change.weight}, change.values, row.values,
                           {row.state.data(), row.values.size()});
   }
 }

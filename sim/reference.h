@@ -33,8 +33,10 @@ class Reference final {
     std::vector<float> state;
     uint64_t count = 0;
   };
+  // What pushes come to, and what they weigh together.
   struct Change {
     uint64_t begin = 0;
+    float weight = 0;
     std::vector<float> values;
   };
   struct Table {
@@ -58,7 +60,7 @@ class Reference final {
   std::map<uint64_t, Row> by_key_;
   // What the round comes to: ranges of the weights by shard, and rows.
   std::map<uint32_t, Change> changes_;
-  std::map<uint64_t, std::vector<float>> row_changes_;
+  std::map<uint64_t, Change> row_changes_;
 };
 
 }  // namespace shardmill::sim
