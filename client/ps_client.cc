@@ -399,9 +399,10 @@ void PsClient::SendKeysAgain(ShardId shard, uint64_t list, TimePoint now, Outbox
 
 // With several shards no End leaves before every unit is held everywhere. With one shard the End
 // may follow the last unit at once: that shard takes it only when it is whole. Where the first
-// shard closes rounds, the others hear from us what it has said.
+// shard closes rounds, the others hear from us what it has said. Who has failed ends no step: the
+// last answer may have said that it is not to be taken.
 void PsClient::SendEnds(TimePoint now, Outbox& outbox) {
-  if (!ending_) return;
+  if (!ending_ || (failure_ && !Mutated(Mutation::kEndAfterFailure))) return;
   const bool queued =
       std::ranges::any_of(units_, [](const auto& entry) { return !entry.second.asked.ever(); });
   const bool early = shards_.size() == 1 || Mutated(Mutation::kEndBeforeAllHeld);

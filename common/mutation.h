@@ -30,6 +30,10 @@ enum class Mutation : uint8_t {
   kForgetNewLink,        // The coordinator keeps to the link that a shard first came by.
   kTableTwice,           // A table is made again while the view that has it is being taken.
   kSkipOnOneShard,       // A step is left out on the shard that saw the NaN, and applied elsewhere.
+  kDropSparseUnit,       // A unit of a sparse table is dropped when its step is applied.
+  kDropLastRow,          // The last row of a sparse unit is not changed, where it has several.
+  kEndAfterFailure,      // A worker that may not push ends the step all the same.
+  kForgetFailure,        // A worker that cannot go on is taken for one that will come back.
 };
 
 #ifdef SHARDMILL_MUTATIONS

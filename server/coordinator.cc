@@ -212,7 +212,7 @@ void Coordinator::On(const Goodbye& goodbye, TimePoint /*now*/, const Envelope& 
     rank->state = goodbye.done ? RankStatus::State::kDone : RankStatus::State::kAbsent;
     rank->acked = goodbye.acked;
   }
-  if (!goodbye.failure.empty()) {
+  if (!goodbye.failure.empty() && !Mutated(Mutation::kForgetFailure)) {
     Fail("worker " + std::to_string(goodbye.sender.rank.value) + ": " + goodbye.failure);
   }
   Send(from.peer, from.stamp.from, Farewell{goodbye.sender.rank}, outbox);

@@ -146,6 +146,7 @@ void Shard::AddChanges(const PendingEnd& step, float weight, LogEntry& entry) {
   const End& end = step.end;
   for (HeldUnit& held : held_.Take(end.sender.rank, end.step, end.attempt)) {
     if (weight == 0) continue;
+    if (held.keys != nullptr && Mutated(Mutation::kDropSparseUnit)) continue;
     const TableId table = held.unit.table;
     auto change = std::ranges::find(entry.changes, table, &TableChange::table);
     if (change == entry.changes.end()) {

@@ -62,6 +62,7 @@ void SparseSlice::Apply(std::span<const ChangePart> parts, float rate, const Opt
     const std::span<const float> values = part.gradient.floats();
     SM_ASSERT(values.size() == keys.rows.size() * dim_);
     for (size_t i = 0; i < keys.rows.size(); ++i) {
+      if (i > 0 && i + 1 == keys.rows.size() && Mutated(Mutation::kDropLastRow)) break;
       uint32_t row = Resolve(keys, i);
       if (row == RowIndex::kNone) row = keys.rows[i] = Make(keys.keys.keys()[i]);
       const bool first = place_[row] == RowIndex::kNone || Mutated(Mutation::kRowsOneByOne);

@@ -1,9 +1,11 @@
 #include "sim/cluster.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "common/assert.h"
+#include "common/frame.h"
 #include "sim/reference.h"
 
 namespace shardmill::sim {
@@ -59,7 +61,12 @@ Policy SomePolicy(Rng& rng, uint32_t workers) {
       break;
   }
   policy.aggregate = static_cast<Aggregate>(rng.Below(3));
-  if (rng.Chance(0.3)) policy.nonfinite = OnNonfinite::kSkip;
+  const double nonfinite = rng.Uniform();
+  if (nonfinite < 0.3) {
+    policy.nonfinite = OnNonfinite::kSkip;
+  } else if (nonfinite < 0.45) {
+    policy.nonfinite = OnNonfinite::kAccept;
+  }
   return policy;
 }
 
@@ -90,7 +97,7 @@ Cluster::Cluster(const Scenario& scenario)
     : scenario_(scenario),
       rng_(Mix(scenario.seed ^ 0xc1057e7)),
       network_(Mix(scenario.seed ^ 0x9e7)),
-      model_(scenario.seed, scenario.workers, scenario.shards, scenario.policy),
+      model_(scenario.seed, scenario.workers, scenario.shards, scenario.steps, scenario.policy),
       ledger_(model_, scenario.policy),
       next_peer_(kFirstShard + scenario.shards) {
   network_.SetFaults(scenario.faults);
@@ -145,7 +152,12 @@ Outcome Cluster::Run() {
       now_ = next_tick;
       next_tick += kTick;
       if (!healed_) InjectFaults();
+      StartAgain();
       TickAll();
+    }
+    if (!outcome_.failed && coordinator_->state() == JobState::kFailed) {
+      outcome_.failed = true;
+      ledger_.SawFailure(coordinator_->words());
     }
     ++outcome_.events;
   }
@@ -154,6 +166,7 @@ Outcome Cluster::Run() {
   for (const auto& shard : shards_) {
     outcome_.stale_shards += shard->counters().staleness_max > 0 ? 1 : 0;
     outcome_.skipped = std::max(outcome_.skipped, shard->counters().skipped);
+    outcome_.nonfinite += shard->counters().nonfinite;
   }
   outcome_.discarded = ledger_.discarded();
   return outcome_;
@@ -190,6 +203,9 @@ void Cluster::Send(PeerId from, Outbox& outbox) {
   uint64_t shard = from.value - kFirstShard;
   if (caller != shard_callers_.end()) shard = caller - shard_callers_.begin();
   if (from == kCoordinator || shard >= shards_.size()) {
+    for (Outgoing& out : outbox) {
+      if (auto* unit = std::get_if<Unit>(&out.message)) Spoil(*unit);
+    }
     network_.Send(now_, from, outbox);
     return;
   }
@@ -198,6 +214,17 @@ void Cluster::Send(PeerId from, Outbox& outbox) {
     network_.Send(now_, called ? shard_callers_[shard] : PeerId{kFirstShard + shard},
                   {std::move(out)});
   }
+}
+
+// The one float of a step that only the shard can see to be no number.
+void Cluster::Spoil(Unit& unit) const {
+  const std::optional<uint64_t> at = model_.SpoiltAt(unit.sender.rank, unit.step);
+  const TablePlace* weights = shards_[0]->view().FindTable("weights");
+  if (!at || weights == nullptr || unit.table != weights->id || unit.begin != *at) return;
+  Buffer spoilt = Buffer::OfFloats(unit.gradient.floats().size());
+  std::ranges::copy(unit.gradient.floats(), spoilt.floats().begin());
+  spoilt.floats()[0] = NAN;
+  unit.gradient = std::move(spoilt).Close();
 }
 
 void Cluster::DeliverToShard(uint32_t index, const Envelope& envelope, Outbox& outbox) {
@@ -261,20 +288,38 @@ void Cluster::InjectFaults() {
   for (const auto& [rank, place] : start) StartWorker(rank, place);
 }
 
-bool Cluster::Finished() const { return coordinator_->state() == JobState::kDone; }
+// A process that gives up says so once, which may be lost: another is started in its stead.
+void Cluster::StartAgain() {
+  std::vector<WorkerId> start;
+  for (Process& process : processes_) {
+    const bool gone = !process.zombie && process.worker->gave_up();
+    if (!gone || coordinator_->state() == JobState::kFailed) continue;
+    process.zombie = true;
+    start.push_back(process.rank);
+  }
+  for (const WorkerId rank : start) StartWorker(rank);
+}
+
+// A job that has failed is over when everybody has been told.
+bool Cluster::Finished() const {
+  if (coordinator_->state() != JobState::kFailed) return coordinator_->state() == JobState::kDone;
+  return std::ranges::all_of(shards_,
+                             [](const auto& shard) { return shard->failure().has_value(); }) &&
+         std::ranges::all_of(processes_, [](const Process& p) { return p.worker->over(); });
+}
 
 void Cluster::CheckAtRest() {
   for (uint32_t i = 0; i < shards_.size(); ++i) {
-    ledger_.SawEnd(ShardId{i}, *shards_[i], scenario_.steps);
+    ledger_.SawEnd(ShardId{i}, *shards_[i], !outcome_.failed);
   }
+  if (outcome_.failed) return;
   if (coordinator_->view().tables.size() != model_.tables().size()) {
     ledger_.Violation("there are " + std::to_string(coordinator_->view().tables.size()) +
                       " tables");
   }
-  const bool rounds = scenario_.policy.apply == ApplyRule::kPerStep;
-  if (rounds && scenario_.policy.backups == 0) {
-    Reference reference(model_, scenario_.policy);
-    reference.Train(scenario_.steps);
+  if (scenario_.policy.apply == ApplyRule::kPerStep) {
+    Reference reference(model_, scenario_.policy, ledger_);
+    reference.Train();
     const std::string words = reference.Differs(coordinator_->view(), shards_);
     if (!words.empty()) ledger_.Violation(words);
     outcome_.compared = true;

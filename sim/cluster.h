@@ -47,6 +47,8 @@ struct Outcome {
   uint64_t stale_shards = 0;  // Shards that served a read behind its round.
   uint64_t discarded = 0;     // Steps whose round was closed without them.
   uint64_t skipped = 0;       // Steps left out for a NaN.
+  uint64_t nonfinite = 0;     // Units that shards took with a NaN or an infinity in them.
+  bool failed = false;        // As it should, for a NaN that is rejected.
   bool compared = false;      // With the same training in one process.
 };
 
@@ -73,7 +75,9 @@ class Cluster final {
   void Deliver(const Delivery& delivery);
   void Send(PeerId from, Outbox& outbox);
   void DeliverToShard(uint32_t index, const Envelope& envelope, Outbox& outbox);
+  void Spoil(Unit& unit) const;
   void TickAll();
+  void StartAgain();
   void InjectFaults();
   bool Finished() const;
   void CheckAtRest();

@@ -30,7 +30,9 @@ class Ledger::Observer final : public ShardObserver {
  public:
   Observer(Ledger& ledger, ShardId shard) : ledger_(ledger), shard_(shard) {}
 
-  void TookView(JobId /*job*/, const View& /*view*/) override {}
+  void TookView(JobId /*job*/, const View& view) override {
+    ledger_.shadows_[shard_.value].TookView(view);
+  }
   void Applied(const LogEntry& entry) override { ledger_.SawApplied(shard_, entry); }
   void Served(const Pull& pull, BootId reader, const Pulled& answer) override {
     ledger_.served_.insert({shard_.value, reader.value, pull.pull, Checksum(answer)});
@@ -42,8 +44,12 @@ class Ledger::Observer final : public ShardObserver {
 };
 
 Ledger::Ledger(const ProbeModel& model, const Policy& policy)
-    : model_(model), policy_(policy), attempted_(model.workers()) {
+    : model_(model),
+      policy_(policy),
+      attempted_(model.workers()),
+      fates_(model.workers() * model.steps()) {
   for (uint32_t i = 0; i < model.shards(); ++i) {
+    shadows_.emplace_back(model, policy, i);
     observers_.push_back(std::make_unique<Observer>(*this, ShardId{i}));
   }
 }
@@ -53,29 +59,51 @@ Ledger::~Ledger() = default;
 ShardObserver* Ledger::ObserverOf(ShardId shard) { return observers_[shard.value].get(); }
 
 bool Ledger::Counts(uint32_t worker, Step step) const {
-  const auto discarded = discards_.find({worker, step});
   return model_.Contributes(WorkerId{worker}, step) &&
-         (discarded == discards_.end() || !discarded->second);
+         fates_[worker * model_.steps() + step - 1] != Fate::kDiscarded;
 }
 
-uint64_t Ledger::CountUpTo(uint32_t worker, Step step) const {
+uint64_t Ledger::CountUpTo(uint32_t worker, Step step, uint32_t shard) const {
   uint64_t count = 0;
-  for (Step at = 1; at <= step; ++at) count += Counts(worker, at) ? 1 : 0;
+  for (Step at = 1; at <= step; ++at) {
+    count += Counts(worker, at) && model_.Touches(WorkerId{worker}, at, shard) ? 1 : 0;
+  }
   return count;
 }
 
 void Ledger::SawApplied(ShardId shard, const LogEntry& entry) {
   for (const Contribution& made : entry.made) {
-    const std::string what = "step " + std::to_string(made.step) + " of " + Name(made.rank) +
-                             " on shard " + std::to_string(shard.value);
-    Step& last = applied_[{shard.value, made.rank.value}];
-    if (made.step != last + 1) Violation(what + " comes after step " + std::to_string(last));
-    last = made.step;
-    const auto [other, first] =
-        discards_.emplace(std::pair(made.rank.value, made.step), made.discarded);
-    if (first && made.discarded) ++discarded_;
-    if (other->second != made.discarded) Violation(what + " counts, and not everywhere");
+    if (!SawMade(shard, made)) return;
   }
+  const std::string words = shadows_[shard.value].Take(entry);
+  if (words.empty()) return;
+  const Contribution& first = entry.made.front();
+  Violation("the entry with step " + std::to_string(first.step) + " of " + Name(first.rank) +
+            " on shard " + std::to_string(shard.value) + " " + words);
+}
+
+// False where nothing more can be said of it.
+bool Ledger::SawMade(ShardId shard, const Contribution& made) {
+  const std::string what = "step " + std::to_string(made.step) + " of " + Name(made.rank) +
+                           " on shard " + std::to_string(shard.value);
+  Step& last = applied_[{shard.value, made.rank.value}];
+  if (made.step != last + 1 || made.step > model_.steps()) {
+    Violation(what + " comes after step " + std::to_string(last));
+    return false;
+  }
+  last = made.step;
+  Fate& fate = FateOf(made.rank.value, made.step);
+  if (fate == Fate::kOpen) {
+    fate = made.discarded ? Fate::kDiscarded : Fate::kApplied;
+    if (made.discarded) ++discarded_;
+  }
+  if ((fate == Fate::kDiscarded) != made.discarded) Violation(what + " counts, and not everywhere");
+  if (made.discarded) return true;
+  const double samples =
+      model_.Contributes(made.rank, made.step) ? model_.Samples(made.rank, made.step) : 0;
+  if (made.samples != samples) Violation(what + " weighs " + std::to_string(made.samples));
+  if (model_.Rejected(made.rank, made.step)) Violation(what + " was to be rejected");
+  return true;
 }
 
 void Ledger::Attempt(WorkerId rank, Step step) {
@@ -83,9 +111,15 @@ void Ledger::Attempt(WorkerId rank, Step step) {
   most = std::max(most, step);
 }
 
+void Ledger::Rejected(WorkerId rank, Step step) {
+  rejected_.emplace(rank, step);
+  if (model_.Rejected(rank, step)) return;
+  Violation(Name(rank) + " may not push in step " + std::to_string(step));
+}
+
 void Ledger::Ack(const Sender& sender, Step step, bool counted) {
-  const auto made = discards_.find({sender.rank.value, step});
-  if (made == discards_.end() || made->second == counted) {
+  const Fate wanted = counted ? Fate::kApplied : Fate::kDiscarded;
+  if (FateOf(sender.rank.value, step) != wanted) {
     Violation(Name(sender.rank) + " was told that step " + std::to_string(step) +
               (counted ? " counts" : " was discarded") + ", which is not so");
   }
@@ -114,10 +148,10 @@ void Ledger::SawPull(WorkerId rank, Step step, std::span<const float> probe, uin
   }
   const uint64_t old = round > policy_.staleness ? round - policy_.staleness : 0;
   for (uint32_t worker = 0; worker < model_.workers(); ++worker) {
-    const uint64_t most = CountUpTo(worker, attempted_[worker]);
-    const uint64_t own = worker == rank.value ? CountUpTo(worker, round) : 0;
-    const uint64_t least = policy_.bounded ? std::max(own, CountUpTo(worker, old)) : own;
     for (uint32_t shard = 0; shard < model_.shards(); ++shard) {
+      const uint64_t most = CountUpTo(worker, attempted_[worker], shard);
+      const uint64_t own = worker == rank.value ? CountUpTo(worker, round, shard) : 0;
+      const uint64_t least = policy_.bounded ? std::max(own, CountUpTo(worker, old, shard)) : own;
       const float value = probe[ProbeModel::ProbeIndex(shard, worker)];
       const auto n = static_cast<uint64_t>(std::lround(std::max(value, 0.0F)));
       if (n >= least && n <= most && static_cast<float>(n) == value) continue;
@@ -146,32 +180,25 @@ void Ledger::SawCut(ShardId shard, const std::vector<RankState>& cut,
   }
 }
 
-void Ledger::SawEnd(ShardId shard, const Shard& state, Step steps) {
-  const auto expect = [&](const std::string& what, double have, double want) {
-    if (have == want) return;
-    Violation("at rest " + what + " is " + std::to_string(have) + " on shard " +
-              std::to_string(shard.value) + ", and should be " + std::to_string(want));
-  };
-  const std::vector<float> probe = state.Snapshot(state.view().FindTable("probe")->id);
-  double all = 0;
-  for (uint32_t worker = 0; worker < model_.workers(); ++worker) {
-    const auto count = static_cast<double>(CountUpTo(worker, steps));
-    expect("n[" + std::to_string(worker) + "]", probe[worker], count);
-    all += count;
-  }
-  for (const auto& [key, row] : state.Rows(state.view().FindTable("counts")->id)) {
-    const double want =
-        key == ProbeModel::kSharedKey
-            ? all
-            : 2.0 * static_cast<double>(CountUpTo(static_cast<uint32_t>(key - 1000), steps));
-    expect("count " + std::to_string(key), row[0], want);
-  }
+void Ledger::SawEnd(ShardId shard, const Shard& state, bool done) {
+  const std::string words = shadows_[shard.value].Differs(state);
+  if (!words.empty()) Violation("at rest shard " + std::to_string(shard.value) + " " + words);
   for (const RankState& rank : state.States()) {
-    expect("the last step of " + Name(rank.rank), static_cast<double>(rank.ended),
-           static_cast<double>(steps));
-    expect("the number of steps of " + Name(rank.rank),
-           static_cast<double>(rank.applied + rank.discarded), static_cast<double>(steps));
+    const Step last = done ? model_.steps() : applied_[{shard.value, rank.rank.value}];
+    if (rank.ended == last && rank.applied + rank.discarded == last) continue;
+    Violation("at rest shard " + std::to_string(shard.value) + " says that " + Name(rank.rank) +
+              " has ended step " + std::to_string(rank.ended) + ", which should be " +
+              std::to_string(last));
   }
+}
+
+void Ledger::SawFailure(const std::string& words) {
+  for (const auto& [rank, step] : rejected_) {
+    const std::string at = " step " + std::to_string(step) + " ";
+    const bool named = (words + " ").find(at) != std::string::npos;
+    if (words.starts_with(Name(rank) + ": ") && named) return;
+  }
+  Violation("the job has failed: " + words);
 }
 
 }  // namespace shardmill::sim

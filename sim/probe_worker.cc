@@ -1,7 +1,7 @@
 #include "sim/probe_worker.h"
 
+#include <algorithm>
 #include <string>
-#include <variant>
 
 #include "common/assert.h"
 
@@ -30,7 +30,7 @@ ProbeWorker::ProbeWorker(const Options& options, PeerId coordinator, const Probe
       rng_(options.seed),
       client_(ClientOptions(options, coordinator)),
       probe_(model.tables()[0].size),
-      weights_(ProbeModel::kWeights) {}
+      weights_(ProbeModel::kFloats) {}
 
 void ProbeWorker::Handle(TimePoint now, const Envelope& envelope, Outbox& outbox) {
   if (lease_) lease_->Handle(now, envelope);
@@ -39,12 +39,16 @@ void ProbeWorker::Handle(TimePoint now, const Envelope& envelope, Outbox& outbox
 }
 
 void ProbeWorker::Tick(TimePoint now, Outbox& outbox) {
-  if (lease_ && !client_.left()) lease_->Tick(now, outbox);
+  if (lease_ && !over()) lease_->Tick(now, outbox);
   client_.Tick(now, outbox);
   Advance(now, outbox);
 }
 
 void ProbeWorker::Advance(TimePoint now, Outbox& outbox) {
+  const std::optional<Error>& failure = client_.failure();
+  if (failure && failure->code == ErrorCode::kBadInput && !told_) {
+    GiveUp(now, failure->message, outbox);
+  }
   if (over()) return;
   for (const ShardPlace& place : client_.Unattached()) {
     client_.Attach(place.id, PeerId{std::stoull(place.endpoint)});
@@ -63,7 +67,7 @@ void ProbeWorker::Advance(TimePoint now, Outbox& outbox) {
       }
       [[fallthrough]];
     case Phase::kTable:
-      if (MakeTables(now, outbox)) BeginPull(now, outbox);
+      if (HasTables()) BeginPull(now, outbox);
       return;
     case Phase::kPull:
       if (!Pulled()) return;
@@ -76,7 +80,7 @@ void ProbeWorker::Advance(TimePoint now, Outbox& outbox) {
     case Phase::kEnd:
       if (!client_.Ended()) return;
       ledger_.Ack(client_.sender(), client_.step(), client_.finished().counted);
-      client_.Unbind(rows_);
+      if (rows_) client_.Unbind(*rows_);
       client_.NextStep();
       BeginPull(now, outbox);
       return;
@@ -85,14 +89,20 @@ void ProbeWorker::Advance(TimePoint now, Outbox& outbox) {
   }
 }
 
-bool ProbeWorker::MakeTables(TimePoint /*now*/, Outbox& /*outbox*/) {
-  for (const TableSpec& spec : model_.tables()) {
-    if (client_.FindTable(spec.name) == nullptr) return false;
-  }
-  const auto counts = client_.Bind(*client_.FindTable("counts"), model_.CountKeys(options_.rank));
-  SM_ASSERT(counts.ok());
-  counts_ = counts.value();
-  return true;
+bool ProbeWorker::HasTables() const {
+  return std::ranges::all_of(model_.tables(), [this](const TableSpec& spec) {
+    return client_.FindTable(spec.name) != nullptr;
+  });
+}
+
+const TablePlace& ProbeWorker::Place(ProbeTable table) const {
+  return *client_.FindTable(model_.Spec(table).name);
+}
+
+KeySet ProbeWorker::BindKeys(ProbeTable table, std::span<const uint64_t> keys) {
+  const auto bound = client_.Bind(Place(table), keys);
+  SM_ASSERT(bound.ok());
+  return bound.value();
 }
 
 void ProbeWorker::BeginPull(TimePoint now, Outbox& outbox) {
@@ -102,15 +112,20 @@ void ProbeWorker::BeginPull(TimePoint now, Outbox& outbox) {
     client_.SayGoodbye(now, true, "", outbox);
     return;
   }
-  const auto rows = client_.Bind(*client_.FindTable("rows"), model_.RowKeys(options_.rank, step));
-  SM_ASSERT(rows.ok());
-  rows_ = rows.value();
-  row_values_.resize(rows_.count * ProbeModel::kRowFloats);
-  const auto probe = client_.Pull(now, *client_.FindTable("probe"), 0, probe_, 0, outbox);
-  const auto weights = client_.Pull(now, *client_.FindTable("weights"), 0, weights_, 0, outbox);
-  const auto row_pull = client_.Pull(now, rows_, row_values_, 0, outbox);
-  SM_ASSERT(probe.ok() && weights.ok() && row_pull.ok());
-  pulls_ = {probe.value(), weights.value(), row_pull.value()};
+  pulls_.clear();
+  const auto add = [this](const Result<Ticket>& ticket) {
+    SM_ASSERT(ticket.ok());
+    pulls_.push_back(ticket.value());
+  };
+  add(client_.Pull(now, Place(ProbeTable::kProbe), 0, probe_, 0, outbox));
+  add(client_.Pull(now, Place(ProbeTable::kWeights), 0, weights_, 0, outbox));
+  rows_.reset();
+  const auto keys = model_.Elements(ProbeTable::kRows, options_.rank, step);
+  row_values_.resize(keys.size() * ProbeModel::kRowFloats);
+  if (!keys.empty()) {
+    rows_ = BindKeys(ProbeTable::kRows, keys);
+    add(client_.Pull(now, *rows_, row_values_, 0, outbox));
+  }
   phase_ = Phase::kPull;
 }
 
@@ -122,31 +137,88 @@ bool ProbeWorker::Pulled() {
   return true;
 }
 
-void ProbeWorker::Push(TimePoint now, const std::string& table, std::span<const float> values,
-                       Outbox& outbox) {
-  SM_ASSERT(client_.Push(now, *client_.FindTable(table), 0, values, outbox).ok());
+// Begun and thought better of: what was pushed must leave no trace, also on shards to which the
+// attempt that follows pushes nothing.
+void ProbeWorker::PushAndAbandon(TimePoint now, Outbox& outbox) {
+  const std::vector<float> other(probe_.size() - rng_.Below(ProbeModel::kLine), 1000.0F);
+  SM_ASSERT(client_.Push(now, Place(ProbeTable::kProbe), 0, other, outbox).ok());
+  if (rows_ && rng_.Chance(0.5)) {
+    const std::vector<float> rows(row_values_.size(), 1000.0F);
+    SM_ASSERT(client_.Push(now, *rows_, rows, outbox).ok());
+  }
+  client_.AbandonStep();
 }
 
 void ProbeWorker::PushAndEnd(TimePoint now, Outbox& outbox) {
   const WorkerId rank = options_.rank;
   const Step step = client_.step();
   ledger_.Attempt(rank, step);
+  while (rng_.Chance(0.2)) PushAndAbandon(now, outbox);
   const double samples = model_.Samples(rank, step);
-  if (rng_.Chance(0.2)) {
-    // Begun, thought better of, and begun anew: what was pushed first must leave no trace.
-    const std::vector<float> other(probe_.size() - rng_.Below(ProbeModel::kLine), 1000.0F);
-    Push(now, "probe", other, outbox);
-    client_.AbandonStep();
-  }
-  if (samples > 0) {
-    Push(now, "probe", model_.Probe(rank, step), outbox);
-    Push(now, "weights", model_.Gradient(ProbeModel::kOfWeights, rank, step, weights_), outbox);
-    const auto rows = client_.Push(
-        now, rows_, model_.Gradient(ProbeModel::kOfRows, rank, step, row_values_), outbox);
-    SM_ASSERT(rows.ok() && client_.Push(now, counts_, model_.Counts(), outbox).ok());
+  for (size_t i = 0; i < kProbeTables && samples > 0; ++i) {
+    const Result<> pushed = PushTable(now, static_cast<ProbeTable>(i), outbox);
+    if (pushed.ok()) continue;
+    GiveUp(now, pushed.error().message, outbox);
+    return;
   }
   client_.EndStep(now, samples, outbox);
   phase_ = Phase::kEnd;
+}
+
+// As a worker does that may not push what it has: it leaves, and the job cannot go on without it.
+void ProbeWorker::GiveUp(TimePoint now, const std::string& words, Outbox& outbox) {
+  told_ = true;
+  ledger_.Rejected(options_.rank, client_.step());
+  phase_ = Phase::kLeaving;
+  client_.SayGoodbye(now, false, words, outbox);
+}
+
+// What was read of the elements that the step pushes.
+std::vector<float> ProbeWorker::ReadOf(ProbeTable table) const {
+  if (table == ProbeTable::kRows) return row_values_;
+  std::vector<float> read;
+  if (table != ProbeTable::kWeights) return read;
+  for (const uint64_t at : model_.Elements(table, options_.rank, client_.step())) {
+    read.push_back(weights_[at]);
+  }
+  return read;
+}
+
+Result<> ProbeWorker::PushTable(TimePoint now, ProbeTable table, Outbox& outbox) {
+  const WorkerId rank = options_.rank;
+  const Step step = client_.step();
+  const std::vector<float> values = model_.Values(table, rank, step, ReadOf(table));
+  if (values.empty()) return {};
+  if (model_.Spec(table).sparse()) return PushRows(now, table, values, outbox);
+  std::span<const float> left = values;
+  for (const ProbeModel::Range& range : model_.Ranges(table, rank, step)) {
+    const std::span<const float> part = left.first(range.end - range.begin);
+    SM_TRY(client_.Push(now, Place(table), range.begin, part, outbox));
+    left = left.subspan(part.size());
+  }
+  return {};
+}
+
+// Sets of keys that live for the worker's life, for a step, and for one push.
+Result<> ProbeWorker::PushRows(TimePoint now, ProbeTable table, std::span<const float> values,
+                               Outbox& outbox) {
+  if (table == ProbeTable::kRows) {
+    SM_TRY(client_.Push(now, *rows_, values, outbox));
+    return {};
+  }
+  const Step step = client_.step();
+  const auto keys = model_.Elements(table, options_.rank, step);
+  if (table == ProbeTable::kMarks) {
+    const KeySet marks = BindKeys(table, keys);
+    const Result<Ticket> pushed = client_.Push(now, marks, values, outbox);
+    client_.Unbind(marks);
+    SM_TRY(pushed);
+    return {};
+  }
+  const uint32_t touched = model_.Touched(options_.rank, step);
+  if (!counts_.contains(touched)) counts_[touched] = BindKeys(table, keys);
+  SM_TRY(client_.Push(now, counts_[touched], values, outbox));
+  return {};
 }
 
 }  // namespace shardmill::sim

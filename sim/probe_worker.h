@@ -1,12 +1,15 @@
 #pragma once
 
+#include <map>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "client/lease_keeper.h"
 #include "client/ps_client.h"
 #include "common/clock.h"
 #include "common/messages.h"
+#include "common/result.h"
 #include "common/rng.h"
 #include "sim/ledger.h"
 #include "sim/probe_model.h"
@@ -33,6 +36,8 @@ class ProbeWorker final {
   bool left() const { return client_.left(); }
   const PsClient& client() const { return client_; }
   BootId boot() const { return options_.boot; }
+  // It may not push what it has, as a shard has found.
+  bool gave_up() const { return client_.failure() && told_; }
   // Whether it has ended by itself: its work is done, or it was told that it is not wanted.
   bool over() const { return left() || client_.failure() || (lease_ && lease_->failure()); }
 
@@ -40,11 +45,17 @@ class ProbeWorker final {
   enum class Phase : uint8_t { kJoining, kTable, kCompute, kPull, kEnd, kLeaving };
 
   void Advance(TimePoint now, Outbox& outbox);
-  bool MakeTables(TimePoint now, Outbox& outbox);
+  bool HasTables() const;
   void BeginPull(TimePoint now, Outbox& outbox);
   bool Pulled();
   void PushAndEnd(TimePoint now, Outbox& outbox);
-  void Push(TimePoint now, const std::string& table, std::span<const float> values, Outbox& outbox);
+  void GiveUp(TimePoint now, const std::string& words, Outbox& outbox);
+  void PushAndAbandon(TimePoint now, Outbox& outbox);
+  Result<> PushTable(TimePoint now, ProbeTable table, Outbox& outbox);
+  Result<> PushRows(TimePoint now, ProbeTable table, std::span<const float> values, Outbox& outbox);
+  std::vector<float> ReadOf(ProbeTable table) const;
+  const TablePlace& Place(ProbeTable table) const;
+  KeySet BindKeys(ProbeTable table, std::span<const uint64_t> keys);
 
   Options options_;
   PeerId coordinator_;
@@ -54,12 +65,13 @@ class ProbeWorker final {
   PsClient client_;
   std::optional<LeaseKeeper> lease_;
   Phase phase_ = Phase::kJoining;
+  bool told_ = false;  // Why it leaves a job that cannot go on without it.
   TimePoint compute_until_{};
-  KeySet counts_;
-  std::vector<Ticket> pulls_;  // Of the probe first.
+  std::map<uint32_t, KeySet> counts_;  // By the shards that a step touches.
+  std::vector<Ticket> pulls_;          // Of the probe first.
   std::vector<float> probe_;
   std::vector<float> weights_;
-  KeySet rows_;  // Of the step under way.
+  std::optional<KeySet> rows_;  // Of the step under way, where it has some.
   std::vector<float> row_values_;
 };
 

@@ -1,6 +1,8 @@
 #include "sim/reference.h"
 
+#include <algorithm>
 #include <bit>
+#include <cmath>
 
 #include "common/assert.h"
 #include "optim/rate.h"
@@ -14,9 +16,11 @@ std::unique_ptr<Optimizer> OptimizerOf(const TableSpec& spec) {
   return std::move(made).value();
 }
 
+// One NaN is as good as another.
 bool SameBits(std::span<const float> left, std::span<const float> right) {
   if (left.size() != right.size()) return false;
   for (size_t i = 0; i < left.size(); ++i) {
+    if (std::isnan(left[i]) && std::isnan(right[i])) continue;
     if (std::bit_cast<uint32_t>(left[i]) != std::bit_cast<uint32_t>(right[i])) return false;
   }
   return true;
@@ -24,18 +28,20 @@ bool SameBits(std::span<const float> left, std::span<const float> right) {
 
 }  // namespace
 
-Reference::Reference(const ProbeModel& model, const Policy& policy)
+Reference::Reference(const ProbeModel& model, const Policy& policy, const Ledger& ledger)
     : model_(model),
       policy_(policy),
-      weights_{model.weights(), OptimizerOf(model.weights())},
-      rows_{model.rows(), OptimizerOf(model.rows())} {
-  all_.values.resize(ProbeModel::kWeights);
+      ledger_(ledger),
+      weights_{model.Spec(ProbeTable::kWeights), OptimizerOf(model.Spec(ProbeTable::kWeights))},
+      rows_{model.Spec(ProbeTable::kRows), OptimizerOf(model.Spec(ProbeTable::kRows))},
+      updates_(model.shards()) {
+  all_.values.resize(ProbeModel::kFloats);
   all_.state.resize(all_.values.size() * weights_.optimizer->slots());
   FillInitial(SaltedBy(weights_.spec.initial, weights_.spec.name), 0, all_.values);
 }
 
-void Reference::Train(Step steps) {
-  for (Step step = 1; step <= steps; ++step) Round(step);
+void Reference::Train() {
+  for (Step step = 1; step <= model_.steps(); ++step) Round(step);
 }
 
 Reference::Row& Reference::RowOf(uint64_t key) {
@@ -53,13 +59,13 @@ std::vector<float> Reference::WeightsOfRound(Step step) const {
   double samples = 0;
   double members = 0;
   for (uint32_t i = 0; i < model_.workers(); ++i) {
-    if (!model_.Contributes(WorkerId{i}, step)) continue;
+    if (!ledger_.Counts(i, step)) continue;
     samples += model_.Samples(WorkerId{i}, step);
     members += 1;
   }
   std::vector<float> weights(model_.workers());
   for (uint32_t i = 0; i < model_.workers(); ++i) {
-    if (!model_.Contributes(WorkerId{i}, step)) continue;
+    if (!ledger_.Counts(i, step)) continue;
     const double weight = policy_.aggregate == Aggregate::kSum ? 1
                           : policy_.aggregate == Aggregate::kMean
                               ? 1 / members
@@ -69,52 +75,73 @@ std::vector<float> Reference::WeightsOfRound(Step step) const {
   return weights;
 }
 
+void Reference::AddWeights(WorkerId rank, Step step, float weight) {
+  std::vector<float> read;
+  for (const uint64_t at : model_.Elements(ProbeTable::kWeights, rank, step)) {
+    read.push_back(all_.values[at]);
+  }
+  const std::vector<float> gradient = model_.Values(ProbeTable::kWeights, rank, step, read);
+  std::span<const float> left = gradient;
+  for (const ProbeModel::Range& range : model_.Ranges(ProbeTable::kWeights, rank, step)) {
+    Change& change = changes_[range.shard];
+    const bool first = change.values.empty();
+    change.begin = range.begin;
+    change.weight += weight;
+    change.values.resize(range.end - range.begin);
+    CombineInto(Combine::kWeightedSum, first, weight, left.first(change.values.size()),
+                change.values);
+    left = left.subspan(change.values.size());
+  }
+}
+
+// A worker sums its own rows of equal keys before it pushes, or takes their mean.
+void Reference::AddRows(WorkerId rank, Step step, float weight) {
+  const std::vector<uint64_t> keys = model_.Elements(ProbeTable::kRows, rank, step);
+  std::vector<float> read;
+  for (const uint64_t key : keys) {
+    const Row& row = RowOf(key);
+    read.insert(read.end(), row.values.begin(), row.values.end());
+  }
+  const std::vector<float> gradient = model_.Values(ProbeTable::kRows, rank, step, read);
+  const bool means = rows_.spec.update->rule == UpdateRule::kAverage;
+  std::map<uint64_t, std::vector<float>> own;
+  for (size_t at = 0; at < keys.size(); ++at) {
+    std::vector<float>& sum = own[keys[at]];
+    const bool first = sum.empty();
+    sum.resize(ProbeModel::kRowFloats);
+    const float share = means ? 1 / static_cast<float>(std::ranges::count(keys, keys[at])) : 1;
+    CombineInto(Combine::kWeightedSum, first, share,
+                std::span(gradient).subspan(at * ProbeModel::kRowFloats, sum.size()), sum);
+  }
+  for (const auto& [key, sum] : own) {
+    Change& all = row_changes_[key];
+    const bool first = all.values.empty();
+    all.weight += weight;
+    all.values.resize(sum.size());
+    CombineInto(Combine::kWeightedSum, first, weight, sum, all.values);
+  }
+}
+
 void Reference::Round(Step step) {
   const std::vector<float> weights = WeightsOfRound(step);
-  std::vector<float> change(all_.values.size());
-  bool first = true;
-  std::map<uint64_t, std::vector<float>> row_changes;
+  changes_.clear();
+  row_changes_.clear();
   for (uint32_t i = 0; i < model_.workers(); ++i) {
-    const WorkerId rank{i};
     if (weights[i] == 0) continue;
-    CombineInto(Combine::kWeightedSum, first, weights[i],
-                model_.Gradient(ProbeModel::kOfWeights, rank, step, all_.values), change);
-    first = false;
-    // A worker sums its own rows of equal keys before it pushes.
-    const std::vector<uint64_t> keys = model_.RowKeys(rank, step);
-    std::vector<float> read;
-    for (const uint64_t key : keys) {
-      const Row& row = RowOf(key);
-      read.insert(read.end(), row.values.begin(), row.values.end());
-    }
-    const std::vector<float> gradient = model_.Gradient(ProbeModel::kOfRows, rank, step, read);
-    std::map<uint64_t, std::vector<float>> own;
-    for (size_t at = 0; at < keys.size(); ++at) {
-      std::vector<float>& sum = own[keys[at]];
-      const auto begin = gradient.begin() + static_cast<ptrdiff_t>(at * ProbeModel::kRowFloats);
-      if (sum.empty()) {
-        sum.assign(begin, begin + ProbeModel::kRowFloats);
-      } else {
-        for (uint32_t j = 0; j < ProbeModel::kRowFloats; ++j) sum[j] += begin[j];
-      }
-    }
-    for (const auto& [key, sum] : own) {
-      std::vector<float>& all = row_changes[key];
-      const bool is_first = all.empty();
-      all.resize(sum.size());
-      CombineInto(Combine::kWeightedSum, is_first, weights[i], sum, all);
-    }
+    AddWeights(WorkerId{i}, step, weights[i]);
+    AddRows(WorkerId{i}, step, weights[i]);
   }
   const auto rate = [&](const Table& table) {
     return static_cast<float>(RateAt(table.spec.update->rate, step, model_.workers()));
   };
-  if (!first) {
-    weights_.optimizer->Step({rate(weights_), ++all_.count}, change, all_.values,
-                             {all_.state.data(), all_.values.size()});
+  for (auto& [shard, change] : changes_) {
+    weights_.optimizer->Step({rate(weights_), ++updates_[shard], change.weight}, change.values,
+                             std::span(all_.values).subspan(change.begin, change.values.size()),
+                             {all_.state.data() + change.begin, all_.values.size()});
   }
-  for (auto& [key, sum] : row_changes) {
+  for (auto& [key, change] : row_changes_) {
     Row& row = RowOf(key);
-    rows_.optimizer->Step({rate(rows_), ++row.count}, sum, row.values,
+    rows_.optimizer->Step({rate(rows_), ++row.count, change.weight}, change.values, row.values,
                           {row.state.data(), row.values.size()});
   }
 }

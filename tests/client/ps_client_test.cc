@@ -117,6 +117,17 @@ TEST_F(PsClientTest, EndsAStepOnlyWhenAllItsUnitsAreHeldEverywhere) {
   EXPECT_TRUE(client_.Ended());
 }
 
+TEST_F(PsClientTest, EndsNoStepThatAShardHasFoundToBeNoNumber) {
+  Push();
+  EndStep();
+  for (uint32_t index = 0; index < 4; ++index) HearHeld(0, index);
+  for (uint32_t index = 0; index < 3; ++index) HearHeld(1, index);
+  const Outbox last = Hear(PeerOf(1), BootOf(1), Held{WorkerId{0}, 1, 0, 3, true});
+  EXPECT_EQ(Count<End>(last), 0);
+  ASSERT_TRUE(client_.failure().has_value());
+  EXPECT_EQ(client_.failure()->code, ErrorCode::kBadInput);
+}
+
 TEST_F(PsClientTest, BeginsAStepAnewUnderAnotherAttempt) {
   Push();
   client_.AbandonStep();

@@ -16,6 +16,7 @@ constexpr std::array kBugs{
     KnownBug{"ForgetPartialStep", Mutation::kForgetPartialStep},
     KnownBug{"EndWhileFrozen", Mutation::kEndWhileFrozen},
     KnownBug{"KeepOldAttempt", Mutation::kKeepOldAttempt},
+    KnownBug{"TakeAnyAttempt", Mutation::kTakeAnyAttempt},
     KnownBug{"WriteWhatIsRead", Mutation::kWriteWhatIsRead},
     KnownBug{"StepPerWorker", Mutation::kStepPerWorker},
     KnownBug{"OrderOfArrival", Mutation::kOrderOfArrival},
@@ -30,6 +31,10 @@ constexpr std::array kBugs{
     KnownBug{"ForgetNewLink", Mutation::kForgetNewLink},
     KnownBug{"TableTwice", Mutation::kTableTwice},
     KnownBug{"SkipOnOneShard", Mutation::kSkipOnOneShard},
+    KnownBug{"DropSparseUnit", Mutation::kDropSparseUnit},
+    KnownBug{"DropLastRow", Mutation::kDropLastRow},
+    KnownBug{"EndAfterFailure", Mutation::kEndAfterFailure},
+    KnownBug{"ForgetFailure", Mutation::kForgetFailure},
 };
 
 // Sets the mutation for one scope, so that no hunt leaves it on.
