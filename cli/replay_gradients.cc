@@ -64,7 +64,7 @@ ReplayGradients::Key ReplayGradients::KeyOf(const TraceServed& served) {
 
 // What was pulled last counts: a worker that measures the model reads for a step that it then reads
 // for again.
-Result<> ReplayGradients::Take(const TraceServed& served, const std::vector<Frame>& values) {
+Result<> ReplayGradients::Take(const TraceServed& served, const FrameList& values) {
   StepReads& reads = steps_[KeyOf(served)];
   --reads.open;
   reads.values.resize(tensors().size());

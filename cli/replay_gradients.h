@@ -52,7 +52,7 @@ class ReplayGradients final {
   // An answer that is to come before the step of its reader can be made. All are told before the
   // replay begins.
   void Expect(const TraceServed& served) { ++steps_[KeyOf(served)].open; }
-  Result<> Take(const TraceServed& served, const std::vector<Frame>& values);
+  Result<> Take(const TraceServed& served, const FrameList& values);
 
   // The gradient of the step, or null while answers for it are to come. It is the caller's to
   // Forget, once for each shard that asked.

@@ -1,22 +1,19 @@
 #include "client/bound_keys.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 #include "common/assert.h"
+#include "common/rng.h"
 
 namespace shardmill {
 namespace {
 
-struct Place {
-  uint32_t shard;
-  uint64_t key;
-  uint32_t at;
-
-  auto operator<=>(const Place&) const = default;
-};
+constexpr uint32_t kNone = 0xffffffff;
 
 uint32_t ShardOf(const TablePlace& table, uint64_t key) {
+  if (table.cuts.size() == 2) return 0;
   const auto after = std::ranges::upper_bound(table.cuts, BucketOf(key));
   return static_cast<uint32_t>(after - table.cuts.begin() - 1);
 }
@@ -26,53 +23,100 @@ UpdateRule RuleOf(const TableSpec& spec) {
   return spec.update ? spec.update->rule : UpdateRule::kSgd;
 }
 
+// Finds keys that stood before in a list: open addressing over places in it.
+class Seen final {
+ public:
+  explicit Seen(std::span<const uint64_t> keys)
+      : keys_(keys), slots_(std::bit_ceil(2 * keys.size()), kNone) {}
+
+  // The place where the key of `at` first stood; `at` itself where it is the first.
+  uint32_t FirstPlace(uint32_t at) {
+    const size_t mask = slots_.size() - 1;
+    size_t slot = Mix(keys_[at]) & mask;
+    while (slots_[slot] != kNone && keys_[slots_[slot]] != keys_[at]) slot = (slot + 1) & mask;
+    if (slots_[slot] == kNone) slots_[slot] = at;
+    return slots_[slot];
+  }
+
+ private:
+  std::span<const uint64_t> keys_;
+  std::vector<uint32_t> slots_;
+};
+
 }  // namespace
 
 BoundKeys::BoundKeys(const TablePlace& table, std::span<const uint64_t> keys, uint64_t piece_bytes,
-                     uint64_t& next_id)
+                     FramePool& frames, uint64_t& next_id)
     : table_(table.id),
       dim_(table.spec.dim),
       combine_(CombineOf(RuleOf(table.spec))),
       means_(RuleOf(table.spec) == UpdateRule::kAverage),
-      count_(keys.size()) {
-  std::vector<Place> places(keys.size());
-  for (uint32_t i = 0; i < keys.size(); ++i) places[i] = {ShardOf(table, keys[i]), keys[i], i};
-  std::ranges::sort(places);
+      count_(keys.size()),
+      frames_(frames) {
   // Rows travel with their keys, and both must fit.
   const uint64_t row_bytes = dim_ * sizeof(float) + sizeof(uint64_t);
-  const uint64_t rows_max = std::max<uint64_t>(1, piece_bytes / row_bytes);
-  std::vector<uint64_t> names;
-  for (size_t i = 0; i < places.size();) {
-    Piece piece;
-    piece.shard = ShardId{places[i].shard};
+  Cut(table, keys, std::max<uint64_t>(1, piece_bytes / row_bytes));
+  std::ranges::stable_sort(pieces_, {}, &Piece::shard);
+  for (Piece& piece : pieces_) {
     piece.id = next_id++;
-    names.clear();
-    for (; i < places.size() && places[i].shard == piece.shard.value; ++i) {
-      if (names.empty() || names.back() != places[i].key) {
-        if (names.size() == rows_max) break;
-        names.push_back(places[i].key);
-      }
-      piece.places.emplace_back(static_cast<uint32_t>(names.size() - 1), places[i].at);
+    Buffer names = frames_.OfBytes(piece.first.size() * sizeof(uint64_t));
+    auto* to = reinterpret_cast<uint64_t*>(names.bytes().data());
+    for (const uint32_t at : piece.first) *to++ = keys[at];
+    piece.keys = std::move(names).Close();
+  }
+}
+
+void BoundKeys::Cut(const TablePlace& table, std::span<const uint64_t> keys, uint64_t rows_max) {
+  struct Row {
+    uint32_t piece;
+    uint32_t row;
+  };
+  Seen seen(keys);
+  std::vector<Row> rows(keys.size());                        // By the first place of a key.
+  std::vector<uint32_t> open(table.cuts.size() - 1, kNone);  // By shard: its piece with room.
+  for (uint32_t at = 0; at < keys.size(); ++at) {
+    const uint32_t first = seen.FirstPlace(at);
+    if (first != at) {
+      pieces_[rows[first].piece].repeats.push_back({rows[first].row, at});
+      continue;
     }
-    piece.keys = Frame::CopyOf(names);
-    pieces_.push_back(std::move(piece));
+    const uint32_t shard = ShardOf(table, keys[at]);
+    uint32_t& piece = open[shard];
+    if (piece == kNone || pieces_[piece].first.size() == rows_max) {
+      piece = static_cast<uint32_t>(pieces_.size());
+      pieces_.emplace_back().shard = ShardId{shard};
+      pieces_.back().first.reserve(std::min<uint64_t>(rows_max, keys.size()));
+    }
+    rows[at] = {piece, pieces_[piece].rows()};
+    pieces_[piece].first.push_back(at);
   }
 }
 
 Frame BoundKeys::Gather(const Piece& piece, std::span<const float> rows) const {
-  Buffer out = Buffer::OfFloats(uint64_t{piece.rows()} * dim_);
-  const auto& places = piece.places;
-  for (size_t begin = 0; begin < places.size();) {
-    const uint32_t row = places[begin].first;
-    size_t end = begin + 1;
-    while (end < places.size() && places[end].first == row) ++end;
-    const float weight = means_ ? 1 / static_cast<float>(end - begin) : 1;
-    const std::span<float> to = out.floats().subspan(uint64_t{row} * dim_, dim_);
-    for (size_t i = begin; i < end; ++i) {
-      CombineInto(combine_, i == begin, weight,
-                  rows.subspan(uint64_t{places[i].second} * dim_, dim_), to);
+  Buffer out = frames_.OfFloats(uint64_t{piece.rows()} * dim_);
+  float* to = out.floats().data();
+  const auto row_of = [&](uint32_t at) { return rows.subspan(uint64_t{at} * dim_, dim_); };
+  if (piece.IsRun()) {
+    std::memcpy(to, row_of(piece.first.front()).data(), out.bytes().size());
+    return std::move(out).Close();
+  }
+  for (const uint32_t at : piece.first) {
+    std::memcpy(to, row_of(at).data(), dim_ * sizeof(float));
+    to += dim_;
+  }
+  std::vector<uint32_t> times;
+  if (means_ && !piece.repeats.empty()) {
+    times.assign(piece.rows(), 1);
+    for (const Repeat& repeat : piece.repeats) ++times[repeat.row];
+    for (uint32_t row = 0; row < piece.rows(); ++row) {
+      const std::span<float> sum = out.floats().subspan(uint64_t{row} * dim_, dim_);
+      for (float& value : sum) value *= 1 / static_cast<float>(times[row]);
     }
-    begin = end;
+  }
+  for (const Repeat& repeat : piece.repeats) {
+    const float weight = means_ ? 1 / static_cast<float>(times[repeat.row]) : 1;
+    CombineInto(combine_, false, weight, row_of(repeat.at),
+                out.floats().subspan(uint64_t{repeat.row} * dim_, dim_));
   }
   return std::move(out).Close();
 }
@@ -80,10 +124,16 @@ Frame BoundKeys::Gather(const Piece& piece, std::span<const float> rows) const {
 void BoundKeys::Scatter(const Piece& piece, std::span<const float> values,
                         std::span<float> rows) const {
   SM_ASSERT(values.size() == uint64_t{piece.rows()} * dim_ && rows.size() == count_ * dim_);
-  for (const auto& [row, at] : piece.places) {
+  const auto copy = [&](uint32_t row, uint32_t at, uint64_t count) {
     std::memcpy(rows.data() + uint64_t{at} * dim_, values.data() + uint64_t{row} * dim_,
-                dim_ * sizeof(float));
+                count * dim_ * sizeof(float));
+  };
+  if (piece.IsRun()) {
+    copy(0, piece.first.front(), piece.rows());
+    return;
   }
+  for (uint32_t row = 0; row < piece.rows(); ++row) copy(row, piece.first[row], 1);
+  for (const Repeat& repeat : piece.repeats) copy(repeat.row, repeat.at, 1);
 }
 
 }  // namespace shardmill

@@ -5,12 +5,12 @@
 #include <utility>
 
 #include "common/assert.h"
-#include "common/finite.h"
 #include "common/mutation.h"
 
 namespace shardmill {
 
-PsClient::PsClient(const PsClientOptions& options) : options_(options) {}
+PsClient::PsClient(const PsClientOptions& options, FramePool& frames)
+    : options_(options), frames_(frames) {}
 
 std::vector<ShardPlace> PsClient::Unattached() const {
   std::vector<ShardPlace> places;
@@ -33,155 +33,6 @@ void PsClient::MakeTable(TimePoint now, const TableSpec& spec, Outbox& outbox) {
   wanted_tables_.emplace(spec.name, spec);
   coordinator_.MarkFirst(now);
   SendToCoordinator(shardmill::MakeTable{sender(), spec}, outbox);
-}
-
-Result<> PsClient::CheckRange(const TablePlace& table, uint64_t begin, uint64_t count) const {
-  if (count > 0 && begin <= table.spec.size && count <= table.spec.size - begin) return {};
-  return Error{ErrorCode::kBadUsage, "the floats " + std::to_string(begin) + " + " +
-                                         std::to_string(count) + " are not in table \"" +
-                                         table.spec.name + "\", which has " +
-                                         std::to_string(table.spec.size)};
-}
-
-namespace {
-
-// Calls `take(shard, begin, count)` for each piece of the range: cut by shard, then by size.
-template <class Take>
-void ForEachPiece(const TablePlace& table, uint64_t begin, uint64_t count, uint64_t piece_floats,
-                  Take take) {
-  for (uint32_t i = 0; i + 1 < table.cuts.size(); ++i) {
-    uint64_t at = std::max(begin, table.cuts[i]);
-    const uint64_t end = std::min(begin + count, table.cuts[i + 1]);
-    while (at < end) {
-      const uint64_t size = std::min(piece_floats, end - at);
-      take(ShardId{i}, at, size);
-      at += size;
-    }
-  }
-}
-
-}  // namespace
-
-Result<Ticket> PsClient::Pull(TimePoint now, const TablePlace& table, uint64_t begin,
-                              std::span<float> into, uint64_t closed_min, Outbox& outbox) {
-  SM_TRY(CheckRange(table, begin, into.size()));
-  const Ticket ticket{next_id_++};
-  Operation& operation = operations_[ticket.id];
-  ForEachPiece(table, begin, into.size(), options_.unit_bytes / sizeof(float),
-               [&](ShardId shard, uint64_t at, uint64_t size) {
-                 FlyingPull flying;
-                 flying.shard = shard;
-                 flying.pull = {sender(), step_, next_id_++, table.id, at, size, closed_min, {}};
-                 flying.into = into.subspan(at - begin, size);
-                 flying.ticket = ticket.id;
-                 ++operation.open;
-                 SendPull(flying, now, outbox);
-                 pulls_.emplace(flying.pull.pull, std::move(flying));
-               });
-  return ticket;
-}
-
-Result<Ticket> PsClient::Push(TimePoint now, const TablePlace& table, uint64_t begin,
-                              std::span<const float> gradient, Outbox& outbox) {
-  SM_TRY(CheckRange(table, begin, gradient.size()));
-  SM_TRY(CheckNumbers(table, gradient));
-  const Ticket ticket{next_id_++};
-  operations_[ticket.id];
-  if (skipped_) return ticket;
-  ForEachPiece(table, begin, gradient.size(), options_.unit_bytes / sizeof(float),
-               [&](ShardId shard, uint64_t at, uint64_t size) {
-                 Unit unit;
-                 unit.table = table.id;
-                 unit.begin = at;
-                 unit.gradient = Frame::CopyOf(gradient.subspan(at - begin, size));
-                 AddUnit(shard, std::move(unit), ticket, nullptr, nullptr);
-               });
-  SendUnits(now, outbox);
-  return ticket;
-}
-
-Result<KeySet> PsClient::Bind(const TablePlace& table, std::span<const uint64_t> keys) {
-  constexpr uint64_t kKeysMax = uint64_t{1} << 31;
-  if (keys.empty() || keys.size() > kKeysMax) {
-    return Error{ErrorCode::kBadUsage, "a list of " + std::to_string(keys.size()) +
-                                           " keys; 1 to 2^31 can be bound at once"};
-  }
-  if (table.spec.dim * sizeof(float) + sizeof(uint64_t) > options_.unit_bytes) {
-    return Error{ErrorCode::kBadUsage, "a row of table \"" + table.spec.name + "\" has " +
-                                           std::to_string(table.spec.dim) +
-                                           " floats, with its key more than network.unit_bytes"};
-  }
-  const KeySet set{next_id_++, keys.size(), table.spec.dim};
-  bound_[set.id] = std::make_shared<BoundKeys>(table, keys, options_.unit_bytes, next_id_);
-  return set;
-}
-
-Result<std::shared_ptr<BoundKeys>> PsClient::Find(KeySet keys, uint64_t floats) const {
-  const auto found = bound_.find(keys.id);
-  if (found == bound_.end()) {
-    return Error{ErrorCode::kBadUsage, "a set of keys that is not bound in this session"};
-  }
-  const uint64_t wanted = found->second->count() * found->second->dim();
-  if (floats == wanted) return found->second;
-  return Error{ErrorCode::kBadUsage, "rows of " + std::to_string(floats) +
-                                         " floats for a set of keys that has " +
-                                         std::to_string(wanted)};
-}
-
-Result<Ticket> PsClient::Pull(TimePoint now, KeySet keys, std::span<float> into,
-                              uint64_t closed_min, Outbox& outbox) {
-  const std::shared_ptr<BoundKeys> bound = SM_TRY(Find(keys, into.size()));
-  const Ticket ticket{next_id_++};
-  Operation& operation = operations_[ticket.id];
-  for (BoundKeys::Piece& piece : bound->pieces()) {
-    FlyingPull flying;
-    flying.shard = piece.shard;
-    flying.pull = {sender(), step_, next_id_++, bound->table(), 0, piece.rows(), closed_min, {}};
-    flying.into = into;
-    flying.ticket = ticket.id;
-    flying.piece = &piece;
-    flying.keys = bound;
-    ++operation.open;
-    SendPull(flying, now, outbox);
-    pulls_.emplace(flying.pull.pull, std::move(flying));
-  }
-  return ticket;
-}
-
-Result<Ticket> PsClient::Push(TimePoint now, KeySet keys, std::span<const float> gradient,
-                              Outbox& outbox) {
-  const std::shared_ptr<BoundKeys> bound = SM_TRY(Find(keys, gradient.size()));
-  for (const TablePlace& table : view_.tables) {
-    if (table.id == bound->table()) SM_TRY(CheckNumbers(table, gradient));
-  }
-  const Ticket ticket{next_id_++};
-  operations_[ticket.id];
-  if (skipped_) return ticket;
-  for (BoundKeys::Piece& piece : bound->pieces()) {
-    Unit unit;
-    unit.table = bound->table();
-    unit.gradient = bound->Gather(piece, gradient);
-    AddUnit(piece.shard, std::move(unit), ticket, bound, &piece);
-  }
-  SendUnits(now, outbox);
-  return ticket;
-}
-
-// A gradient that is no number does not leave this process, unless the job wants it.
-Result<> PsClient::CheckNumbers(const TablePlace& table, std::span<const float> gradient) {
-  SM_ASSERT(!ending_);
-  const bool merge = table.spec.update && IsMerge(table.spec.update->rule);
-  const OnNonfinite rule = view_.policy.nonfinite;
-  const bool blind = Mutated(Mutation::kApplyNonfinite) || Mutated(Mutation::kSkipOnOneShard);
-  if (rule == OnNonfinite::kAccept || blind || AllNumbers(gradient, merge)) return {};
-  if (rule == OnNonfinite::kSkip) {
-    SkipStep();
-    return {};
-  }
-  return Error{ErrorCode::kBadInput,
-               "what is pushed to table \"" + table.spec.name + "\" in step " +
-                   std::to_string(step_) +
-                   " has a NaN or an infinity in it (policy.on_nonfinite = \"reject\")"};
 }
 
 // The step becomes an empty one: what was pushed so far is dropped by the attempt that follows.
@@ -222,22 +73,61 @@ void PsClient::NextStep() {
   // A step that was left behind is not made up for: the worker goes where the others are.
   step_ = discarded_ ? std::max(next_, step_ + 1) : step_ + 1;
   attempt_ = 0;
+  std::erase_if(pulls_, [](const auto& entry) { return !entry.second.next; });
+  std::erase_if(operations_, [](const auto& entry) { return !entry.second.next; });
+  KeepNextPulls();
   ResetStep();
+}
+
+// What was asked for the next step is now for this one. Where that is not the step that it was
+// asked for, it is asked for anew: what was answered was answered too early.
+void PsClient::KeepNextPulls() {
+  queue_.clear();
+  for (auto& [id, shard] : shards_) shard.asked_bytes = 0;
+  for (auto& [id, operation] : operations_) operation.next = false;
+  std::pmr::map<uint64_t, FlyingPull> kept(&memory_);
+  kept.swap(pulls_);
+  for (auto& [id, flying] : kept) {
+    flying.next = false;
+    if (flying.pull.step != step_) {
+      Operation& operation = operations_[flying.ticket];
+      if (flying.answered) ++operation.open;
+      operation.served.reset();
+      operation.frames.clear();
+      operation.pieces.clear();
+      flying.pull.step = step_;
+      flying.pull.pull = next_id_++;
+      flying.answered = false;
+      flying.asked = {};
+    }
+    if (flying.answered) continue;
+    if (flying.asked.ever()) {
+      shards_[flying.shard].asked_bytes += flying.bytes;
+    } else {
+      Queue(flying);
+    }
+    const uint64_t number = flying.pull.pull;
+    pulls_.emplace(number, std::move(flying));
+  }
 }
 
 void PsClient::AbandonStep() {
   SM_ASSERT(!ending_);
   ++attempt_;
+  ForgetPulls();
+  operations_.clear();
   ResetStep();
 }
 
-void PsClient::ForgetPulls() { pulls_.clear(); }
+void PsClient::ForgetPulls() {
+  pulls_.clear();
+  queue_.clear();
+  for (auto& [id, shard] : shards_) shard.asked_bytes = 0;
+}
 
 // Nothing of a step outlives it: late answers find nobody, and borrowed memory is given back.
 void PsClient::ResetStep() {
   units_.clear();
-  pulls_.clear();
-  operations_.clear();
   ending_ = false;
   ends_sent_ = false;
   skipped_ = false;
@@ -252,9 +142,20 @@ void PsClient::ResetStep() {
   }
 }
 
+bool PsClient::IsForNextStep(Ticket ticket) const {
+  const auto found = operations_.find(ticket.id);
+  return found != operations_.end() && found->second.next;
+}
+
 bool PsClient::Done(Ticket ticket) const {
   const auto found = operations_.find(ticket.id);
   return found == operations_.end() || found->second.open == 0;
+}
+
+std::span<const ReadPiece> PsClient::Pieces(Ticket ticket) const {
+  const auto found = operations_.find(ticket.id);
+  if (found == operations_.end()) return {};
+  return found->second.pieces;
 }
 
 Served PsClient::Take(Ticket ticket) {
@@ -262,7 +163,7 @@ Served PsClient::Take(Ticket ticket) {
   const auto found = operations_.find(ticket.id);
   if (found == operations_.end()) return {};
   const Served served = found->second.served.value_or(Served{});
-  operations_.erase(found);
+  if (!found->second.kept) operations_.erase(found);
   return served;
 }
 
@@ -329,8 +230,11 @@ void PsClient::Tick(TimePoint now, Outbox& outbox) {
     if (flying.asked.ever() && Due(flying.asked, now)) SendUnit(flying, now, outbox);
   }
   for (auto& [id, flying] : pulls_) {
-    if (Due(flying.asked, now)) SendPull(flying, now, outbox);
+    if (flying.asked.ever() && !flying.answered && Due(flying.asked, now)) {
+      SendPull(flying, now, outbox);
+    }
   }
+  SendPulls(now, outbox);
   SendEnds(now, outbox);
 }
 
@@ -374,6 +278,23 @@ void PsClient::SendUnit(FlyingUnit& flying, TimePoint now, Outbox& outbox) {
   SendTo(flying.shard, flying.unit, outbox);
 }
 
+// As far as the window goes, and those of the next step where the end of this one has gone.
+void PsClient::SendPulls(TimePoint now, Outbox& outbox) {
+  for (auto queued = queue_.begin(); queued != queue_.end();) {
+    FlyingPull& flying = pulls_.at(queued->second);
+    Shard& shard = shards_[flying.shard];
+    const bool room =
+        shard.asked_bytes == 0 || shard.asked_bytes + flying.bytes <= options_.window_bytes;
+    if (!room || (flying.next && !shard.end.ever())) {
+      ++queued;
+      continue;
+    }
+    shard.asked_bytes += flying.bytes;
+    SendPull(flying, now, outbox);
+    queued = queue_.erase(queued);
+  }
+}
+
 void PsClient::SendPull(FlyingPull& flying, TimePoint now, Outbox& outbox) {
   flying.asked.Mark(now);
   if (flying.piece != nullptr) flying.pull.keys = flying.piece->List();
@@ -391,7 +312,7 @@ void PsClient::SendKeysAgain(ShardId shard, uint64_t list, TimePoint now, Outbox
     SendUnit(flying, now, outbox);
   }
   for (auto& [id, flying] : pulls_) {
-    if (!names(flying)) continue;
+    if (!names(flying) || !flying.asked.ever() || flying.answered) continue;
     flying.piece->known = false;
     SendPull(flying, now, outbox);
   }
@@ -419,6 +340,7 @@ void PsClient::SendEnds(TimePoint now, Outbox& outbox) {
     if (!told && !first) end.close = close_;
     SendTo(id, std::move(end), outbox);
   }
+  SendPulls(now, outbox);
 }
 
 bool PsClient::Due(const Asked& asked, TimePoint now) const {

@@ -4,7 +4,9 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <memory_resource>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -12,6 +14,7 @@
 #include "client/bound_keys.h"
 #include "client/types.h"
 #include "common/clock.h"
+#include "common/frame_pool.h"
 #include "common/messages.h"
 #include "common/result.h"
 
@@ -23,7 +26,7 @@ struct PsClientOptions {
   PeerId coordinator;
   Duration retry_after = std::chrono::milliseconds(500);
   uint64_t unit_bytes = uint64_t{1} << 20;     // Largest payload of one message.
-  uint64_t window_bytes = uint64_t{64} << 20;  // Units to one shard that are not yet held.
+  uint64_t window_bytes = uint64_t{64} << 20;  // Units to one shard not yet held; pulls likewise.
 };
 
 // When something was asked, and when it is time to ask again: after retry_after, then after twice
@@ -55,7 +58,8 @@ class Asked final {
 // error that stays: ask failure() after every call.
 class PsClient final {
  public:
-  explicit PsClient(const PsClientOptions& options);
+  // The pool outlives the client.
+  PsClient(const PsClientOptions& options, FramePool& frames);
 
   void Handle(TimePoint now, const Envelope& envelope, Outbox& outbox);
   void Tick(TimePoint now, Outbox& outbox);
@@ -80,8 +84,18 @@ class PsClient final {
 
   // Reads [begin, begin + into.size()) for the step. `into` is written until the ticket is done.
   Result<Ticket> Pull(TimePoint now, const TablePlace& table, uint64_t begin, std::span<float> into,
-                      uint64_t closed_min, Outbox& outbox);
-  // Pushes a gradient for the step. It is copied; done when every shard holds it.
+                      const PullOptions& options, Outbox& outbox);
+  // Reads [begin, begin + count) and keeps it where it came in, until the step is over.
+  Result<Ticket> Read(TimePoint now, const TablePlace& table, uint64_t begin, uint64_t count,
+                      const PullOptions& options, Outbox& outbox);
+  // What was read, when it is done; in order.
+  std::span<const ReadPiece> Pieces(Ticket ticket) const;
+
+  // Memory, all zeros, that is pushed without a copy: what is pushed from it must not change before
+  // the step is over. It goes with the last frame.
+  Frame Lend(uint64_t floats, std::span<float>& writable);
+  // Pushes a gradient for the step: a copy of it, unless it lies in lent memory. Done when every
+  // shard holds it.
   Result<Ticket> Push(TimePoint now, const TablePlace& table, uint64_t begin,
                       std::span<const float> gradient, Outbox& outbox);
 
@@ -90,7 +104,7 @@ class PsClient final {
   Result<KeySet> Bind(const TablePlace& table, std::span<const uint64_t> keys);
   void Unbind(KeySet keys) { bound_.erase(keys.id); }
   // The same for the rows of the keys, in the order of the list.
-  Result<Ticket> Pull(TimePoint now, KeySet keys, std::span<float> into, uint64_t closed_min,
+  Result<Ticket> Pull(TimePoint now, KeySet keys, std::span<float> into, const PullOptions& options,
                       Outbox& outbox);
   Result<Ticket> Push(TimePoint now, KeySet keys, std::span<const float> gradient, Outbox& outbox);
 
@@ -108,6 +122,7 @@ class PsClient final {
   // undone.
   void ForgetPulls();
 
+  bool IsForNextStep(Ticket ticket) const;
   bool Done(Ticket ticket) const;
   // What a finished pull was served at. Forgets the ticket.
   Served Take(Ticket ticket);
@@ -133,6 +148,7 @@ class PsClient final {
     Asked hello;
     uint32_t units = 0;         // Of this step, queued or sent.
     uint64_t flying_bytes = 0;  // Of units sent and not held.
+    uint64_t asked_bytes = 0;   // Of pulls sent and not answered.
     bool ended = false;
     Asked end;
     std::string waiting;  // What keeps the shard, as it last said: "waits for ...", "says ...".
@@ -149,15 +165,28 @@ class PsClient final {
   struct FlyingPull {
     ShardId shard;
     shardmill::Pull pull;
-    std::span<float> into;  // Its range; of a sparse table, the rows of the whole set.
+    uint64_t bytes = 0;     // Of the answer.
+    std::span<float> into;  // Its range, if it is copied; of a sparse table, the set's rows.
     uint64_t ticket = 0;
-    Asked asked;
+    int priority = 0;
+    bool next = false;      // For the step after this one.
+    bool answered = false;  // Of the next step: kept, since it may be asked for anew.
+    Asked asked;            // Never: waits for room in the window, or for the step's end.
     BoundKeys::Piece* piece = nullptr;
     std::shared_ptr<BoundKeys> keys;
   };
   struct Operation {
     uint32_t open = 0;  // Parts not answered.
     std::optional<Served> served;
+    bool next = false;              // Of the step after this one.
+    bool kept = false;              // What is read stays where it came in:
+    std::vector<Frame> frames;      // here,
+    std::vector<ReadPiece> pieces;  // in these places.
+  };
+  // What a pull reads, and where to: nowhere, if it is to be kept.
+  struct Target {
+    uint64_t count = 0;
+    std::span<float> into;
   };
 
   void On(const Welcome& welcome, TimePoint now, const Envelope& from, Outbox& outbox);
@@ -180,6 +209,14 @@ class PsClient final {
   void AddUnit(ShardId shard, Unit unit, Ticket ticket, std::shared_ptr<BoundKeys> keys,
                BoundKeys::Piece* piece);
   void SendUnit(FlyingUnit& flying, TimePoint now, Outbox& outbox);
+  Result<Ticket> Ask(TimePoint now, const TablePlace& table, uint64_t begin, Target target,
+                     const PullOptions& options, Outbox& outbox);
+  void AddPull(FlyingPull flying, Ticket ticket, const PullOptions& options);
+  void Queue(const FlyingPull& flying);
+  Frame Borrow(std::span<const float> floats);
+  void TakeValues(const Pulled& pulled, FlyingPull& flying);
+  void KeepNextPulls();
+  void SendPulls(TimePoint now, Outbox& outbox);
   void SendPull(FlyingPull& flying, TimePoint now, Outbox& outbox);
   void SendKeysAgain(ShardId shard, uint64_t list, TimePoint now, Outbox& outbox);
   bool first_closes() const { return view_.policy.backups > 0 && shards_.size() > 1; }
@@ -194,6 +231,7 @@ class PsClient final {
   void Fail(ErrorCode code, std::string words);
 
   PsClientOptions options_;
+  FramePool& frames_;
   JobId job_;
   BootId coordinator_boot_;
   Incarnation incarnation_;
@@ -219,9 +257,13 @@ class PsClient final {
   bool discarded_ = false;        // Its round was closed without it.
   Step next_ = 0;                 // What a shard says comes after it.
   std::vector<RankState> close_;  // What the first shard tells the others.
-  std::map<std::pair<ShardId, uint32_t>, FlyingUnit> units_;  // Not held yet.
-  std::map<uint64_t, FlyingPull> pulls_;
-  std::map<uint64_t, Operation> operations_;
+  // Gives the maps below the same memory again and again.
+  std::pmr::unsynchronized_pool_resource memory_;
+  std::pmr::map<std::pair<ShardId, uint32_t>, FlyingUnit> units_{&memory_};  // Not held yet.
+  std::pmr::map<uint64_t, FlyingPull> pulls_{&memory_};
+  std::pmr::set<std::pair<int64_t, uint64_t>> queue_{&memory_};  // Of pulls_: not asked yet.
+  std::pmr::map<uint64_t, Operation> operations_{&memory_};
+  std::vector<Frame> lent_;
   std::map<uint64_t, std::shared_ptr<BoundKeys>> bound_;
   uint64_t next_id_ = 1;
   uint64_t staleness_max_ = 0;

@@ -184,35 +184,23 @@ void PsClient::On(const shardmill::Ended& ended, TimePoint now, const Envelope& 
   for (auto& [shard_id, any] : shards_) any.flying_bytes = 0;
 }
 
-void PsClient::On(const Pulled& pulled, TimePoint /*now*/, const Envelope& from,
-                  Outbox& /*outbox*/) {
+void PsClient::On(const Pulled& pulled, TimePoint now, const Envelope& from, Outbox& outbox) {
   ShardId id;
   Shard* shard = FindShard(from, &id);
   if (shard == nullptr) return;
   shard->waiting.clear();  // Whatever is still waited for is said again.
   const auto found = pulls_.find(pulled.pull);
-  if (found == pulls_.end() || found->second.shard != id) return;
+  if (found == pulls_.end() || found->second.shard != id || found->second.answered) return;
   FlyingPull& flying = found->second;
   uint64_t size = 0;
   for (const Frame& frame : pulled.values) size += frame.size();
-  const bool sparse = flying.piece != nullptr;
-  const uint64_t wanted =
-      sparse ? flying.piece->rows() * flying.keys->dim() * sizeof(float) : flying.into.size_bytes();
-  if (size != wanted || (sparse && pulled.values.size() != 1)) {
+  if (size != flying.bytes || (flying.piece != nullptr && pulled.values.size() != 1)) {
     Fail(ErrorCode::kBadInput, "shard " + std::to_string(id.value) + " answered a pull of " +
-                                   std::to_string(wanted) + " bytes with " + std::to_string(size));
+                                   std::to_string(flying.bytes) + " bytes with " +
+                                   std::to_string(size));
     return;
   }
-  if (sparse) {
-    flying.piece->known = true;
-    flying.keys->Scatter(*flying.piece, pulled.values.front().floats(), flying.into);
-  } else {
-    auto* to = reinterpret_cast<std::byte*>(flying.into.data());
-    for (const Frame& frame : pulled.values) {
-      if (frame.size() > 0) std::memcpy(to, frame.bytes().data(), frame.size());
-      to += frame.size();
-    }
-  }
+  TakeValues(pulled, flying);
   staleness_max_ = std::max(staleness_max_, pulled.staleness);
   Operation& operation = operations_[flying.ticket];
   if (!operation.served) operation.served = {pulled.closed, pulled.version, pulled.staleness};
@@ -221,7 +209,35 @@ void PsClient::On(const Pulled& pulled, TimePoint /*now*/, const Envelope& from,
   served.version = std::min(served.version, pulled.version);
   served.staleness = std::max(served.staleness, pulled.staleness);
   FinishPart(flying.ticket);
-  pulls_.erase(found);
+  shard->asked_bytes -= flying.bytes;
+  if (flying.next) {
+    flying.answered = true;
+  } else {
+    pulls_.erase(found);
+  }
+  SendPulls(now, outbox);
+}
+
+void PsClient::TakeValues(const Pulled& pulled, FlyingPull& flying) {
+  if (flying.piece != nullptr) {
+    flying.piece->known = true;
+    flying.keys->Scatter(*flying.piece, pulled.values.front().floats(), flying.into);
+    return;
+  }
+  Operation& operation = operations_[flying.ticket];
+  auto* to = reinterpret_cast<std::byte*>(flying.into.data());
+  uint64_t at = flying.pull.begin;
+  for (const Frame& frame : pulled.values) {
+    if (operation.kept) {
+      const auto place = std::ranges::upper_bound(operation.pieces, at, {}, &ReadPiece::begin);
+      operation.pieces.insert(place, {at, frame.floats()});
+      operation.frames.push_back(frame);
+      at += frame.floats().size();
+    } else if (frame.size() > 0) {
+      std::memcpy(to, frame.bytes().data(), frame.size());
+      to += frame.size();
+    }
+  }
 }
 
 void PsClient::On(const Waiting& waiting, TimePoint /*now*/, const Envelope& from,

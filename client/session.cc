@@ -82,6 +82,11 @@ class Session::Impl final {
   // Moves what is there, without waiting.
   Result<> Move() { return MoveOnce(std::chrono::milliseconds(0)); }
   void Flush() { messenger_.Send(outbox_); }
+  // Nobody waits for a push before the step's end: a small one leaves with what comes next.
+  void FlushUnlessSmall(uint64_t bytes) {
+    constexpr uint64_t kSmallBytes = 4096;
+    if (bytes > kSmallBytes) Flush();
+  }
 
   PsClient& client() { return *client_; }
   const PsClient& client() const { return *client_; }
@@ -132,7 +137,7 @@ Result<> Session::Impl::Open() {
   client.retry_after = options_.retry_after;
   client.unit_bytes = options_.unit_bytes;
   client.window_bytes = options_.window_bytes;
-  client_.emplace(client);
+  client_.emplace(client, frames_);
   const TimePoint end = clock_.Now() + options_.open_timeout;
   SM_TRY(MoveUntil(end, [this] { return client_->granted(); }));
   auto transport = std::make_unique<ZmqTransport>(context_, TransportOptions(options_));
@@ -178,21 +183,20 @@ Result<> Session::Impl::MoveUntil(TimePoint deadline_at, DoneFn done, Duration p
   constexpr std::chrono::milliseconds kPollMax{20};
   const TimePoint begin = clock_.Now();
   uint64_t progress = client_->progress();
-  while (true) {
-    SM_TRY(MoveOnce(std::chrono::milliseconds(0)));
-    if (done()) return {};
+  while (!done()) {
+    if (options_.stopped && options_.stopped()) {
+      return Error{ErrorCode::kStopped, "stopped while waiting for " + client_->WaitsFor()};
+    }
     if (client_->progress() != progress) {
       progress = client_->progress();
       deadline_at = std::max(deadline_at, clock_.Now() + put_off);
     }
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline_at - clock_.Now());
-    if (left.count() <= 0) return Late(clock_.Now() - begin);
-    if (options_.stopped && options_.stopped()) {
-      return Error{ErrorCode::kStopped, "stopped while waiting for " + client_->WaitsFor()};
-    }
-    SM_TRY(MoveOnce(std::min(left, kPollMax)));
-    if (done()) return {};
+    const bool late = left.count() <= 0;
+    SM_TRY(MoveOnce(late ? std::chrono::milliseconds(0) : std::min(left, kPollMax)));
+    if (late && !done()) return Late(clock_.Now() - begin);
   }
+  return {};
 }
 
 Result<> Session::Impl::MoveOnce(std::chrono::milliseconds timeout) {
@@ -261,6 +265,13 @@ Result<SparseTable> Session::Sparse(const std::string& name, uint32_t dim,
                                     const TableOptions& options) {
   const TablePlace* place = SM_TRY(impl_->Table({name, 0, options.initial, dim, options.update}));
   return SparseTable{place->id.value, dim};
+}
+
+Result<Memory> Session::Allocate(uint64_t floats) {
+  if (floats == 0) return Error{ErrorCode::kBadUsage, "memory of no floats"};
+  std::span<float> writable;
+  Frame frame = impl_->client().Lend(floats, writable);
+  return Memory(std::move(frame), writable);
 }
 
 Result<KeySet> Session::Bind(SparseTable table, std::span<const uint64_t> keys) {
@@ -339,14 +350,29 @@ Result<> TrainingStep::CheckOpen() const {
 uint64_t TrainingStep::number() const { return session_->impl_->client().step(); }
 
 Result<Ticket> TrainingStep::Pull(DenseTable table, uint64_t begin, std::span<float> into,
-                                  uint64_t closed_min) {
+                                  const PullOptions& options) {
   SM_TRY(CheckOpen());
   Session::Impl& impl = *session_->impl_;
   const TablePlace* place = SM_TRY(impl.Place(table.id, false));
   const Ticket ticket =
-      SM_TRY(impl.client().Pull(impl.Now(), *place, begin, into, closed_min, impl.outbox()));
+      SM_TRY(impl.client().Pull(impl.Now(), *place, begin, into, options, impl.outbox()));
   impl.Flush();
   return ticket;
+}
+
+Result<Ticket> TrainingStep::Read(DenseTable table, uint64_t begin, uint64_t count,
+                                  const PullOptions& options) {
+  SM_TRY(CheckOpen());
+  Session::Impl& impl = *session_->impl_;
+  const TablePlace* place = SM_TRY(impl.Place(table.id, false));
+  const Ticket ticket =
+      SM_TRY(impl.client().Read(impl.Now(), *place, begin, count, options, impl.outbox()));
+  impl.Flush();
+  return ticket;
+}
+
+std::span<const ReadPiece> TrainingStep::Pieces(Ticket ticket) const {
+  return session_->impl_->client().Pieces(ticket);
 }
 
 Result<Ticket> TrainingStep::Push(DenseTable table, uint64_t begin,
@@ -356,15 +382,14 @@ Result<Ticket> TrainingStep::Push(DenseTable table, uint64_t begin,
   const TablePlace* place = SM_TRY(impl.Place(table.id, false));
   const Ticket ticket =
       SM_TRY(impl.client().Push(impl.Now(), *place, begin, gradient, impl.outbox()));
-  impl.Flush();
+  impl.FlushUnlessSmall(gradient.size_bytes());
   return ticket;
 }
 
-Result<Ticket> TrainingStep::Pull(KeySet keys, std::span<float> into, uint64_t closed_min) {
+Result<Ticket> TrainingStep::Pull(KeySet keys, std::span<float> into, const PullOptions& options) {
   SM_TRY(CheckOpen());
   Session::Impl& impl = *session_->impl_;
-  const Ticket ticket =
-      SM_TRY(impl.client().Pull(impl.Now(), keys, into, closed_min, impl.outbox()));
+  const Ticket ticket = SM_TRY(impl.client().Pull(impl.Now(), keys, into, options, impl.outbox()));
   impl.Flush();
   return ticket;
 }
@@ -373,7 +398,7 @@ Result<Ticket> TrainingStep::Push(KeySet keys, std::span<const float> gradient) 
   SM_TRY(CheckOpen());
   Session::Impl& impl = *session_->impl_;
   const Ticket ticket = SM_TRY(impl.client().Push(impl.Now(), keys, gradient, impl.outbox()));
-  impl.Flush();
+  impl.FlushUnlessSmall(gradient.size_bytes());
   return ticket;
 }
 
@@ -386,6 +411,9 @@ bool TrainingStep::Done(Ticket ticket) {
 Result<Served> TrainingStep::Wait(Ticket ticket) {
   SM_TRY(CheckOpen());
   Session::Impl& impl = *session_->impl_;
+  if (impl.client().IsForNextStep(ticket)) {
+    return Error{ErrorCode::kBadUsage, "this was asked for the next step: wait for it there"};
+  }
   const Result<> waited = impl.MoveUntil(
       impl.deadline, [&] { return impl.client().Done(ticket); }, impl.step_limit);
   if (!waited.ok()) {
@@ -406,8 +434,10 @@ Result<Finished> TrainingStep::Finish(double samples) {
   impl.Flush();
   const Result<> ended = impl.MoveUntil(
       impl.deadline, [&] { return impl.client().Ended(); }, impl.step_limit);
-  impl.client().ForgetPulls();
-  if (!ended.ok()) return ended.error();
+  if (!ended.ok()) {
+    impl.client().ForgetPulls();
+    return ended.error();
+  }
   const Finished finished = impl.client().finished();
   impl.client().NextStep();
   impl.in_step = false;

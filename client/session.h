@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "client/types.h"
+#include "common/frame.h"
 #include "common/initial.h"
 #include "common/result.h"
 
@@ -38,6 +39,23 @@ struct SessionCounters {
 
 class Session;
 
+// Floats of the caller's that a push does not copy, and that servers on the same host read where
+// they lie. Move only; may go before its session does or after.
+class Memory final {
+ public:
+  Memory(Memory&&) = default;
+  Memory& operator=(Memory&&) = default;
+
+  std::span<float> floats() const { return floats_; }
+
+ private:
+  friend class Session;
+  Memory(Frame frame, std::span<float> floats) : frame_(std::move(frame)), floats_(floats) {}
+
+  Frame frame_;  // Keeps the floats.
+  std::span<float> floats_;
+};
+
 // One iteration of this worker: pull what you need, push what you found, finish. Made by
 // Session::Begin, used on the session's thread, and gone before the next. A step that is destroyed
 // unfinished leaves nothing applied; the next Begin makes the same step again.
@@ -51,14 +69,19 @@ class TrainingStep final {
   uint64_t number() const;
 
   // Reads floats [begin, begin + into.size()). `into` is borrowed until Wait(ticket) returns
-  // or the step is over. A pull with `closed_min` waits until every worker has finished so many
-  // rounds, whatever the policy allows: with the number of all steps it reads the end of the
-  // training.
+  // or the step is over.
   Result<Ticket> Pull(DenseTable table, uint64_t begin, std::span<float> into,
-                      uint64_t closed_min = 0);
+                      const PullOptions& options = {});
 
-  // Adds to the step's gradient. The values are copied before Push returns. What is not a number
-  // ends in an error, or in a step that is skipped, or goes through, as the job says
+  // Reads without a copy: Pieces gives what came in, once Wait has returned, until the step is
+  // over.
+  Result<Ticket> Read(DenseTable table, uint64_t begin, uint64_t count,
+                      const PullOptions& options = {});
+  std::span<const ReadPiece> Pieces(Ticket ticket) const;
+
+  // Adds to the step's gradient. The values are copied before Push returns; those in memory that
+  // Session::Allocate gave are not, and must stay as they are until the step is over. What is not a
+  // number ends in an error, or in a step that is skipped, or goes through, as the job says
   // (policy.on_nonfinite).
   Result<Ticket> Push(DenseTable table, uint64_t begin, std::span<const float> gradient);
 
@@ -66,7 +89,7 @@ class TrainingStep final {
   // floats. A key that was bound more than once is read to each of its places, and its pushed rows
   // become one before they change anything: their sum, or in a table that merges or averages what
   // it makes of pushes.
-  Result<Ticket> Pull(KeySet keys, std::span<float> into, uint64_t closed_min = 0);
+  Result<Ticket> Pull(KeySet keys, std::span<float> into, const PullOptions& options = {});
   Result<Ticket> Push(KeySet keys, std::span<const float> gradient);
 
   // Moves what has come in, without blocking.
@@ -116,6 +139,9 @@ class Session final {
   // A table of rows by 64-bit keys, made when they are first pushed to.
   Result<SparseTable> Sparse(const std::string& name, uint32_t dim,
                              const TableOptions& options = {});
+
+  // Memory for gradients that are pushed without a copy; zeros.
+  Result<Memory> Allocate(uint64_t floats);
 
   // Resolves a list of keys once, for any number of pulls and pushes; the keys themselves cross to
   // each shard once. Between steps or in one.

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 
 #include "common/initial.h"
 #include "common/update.h"
@@ -35,6 +36,25 @@ struct TableOptions {
 // An operation under way: a number that owns nothing.
 struct Ticket {
   uint64_t id = 0;
+};
+
+// How a pull is made.
+struct PullOptions {
+  // Rounds that every worker must have finished, whatever the policy allows: with the number of all
+  // steps a pull reads the end of the training.
+  uint64_t closed_min = 0;
+  // What is asked for beyond the window waits, and leaves by this: the highest first.
+  int priority = 0;
+  // For the step after this one: it leaves with this step's end, and so costs no round trip of its
+  // own. Its ticket is waited for in that step, and its memory lent until that one is over. A step
+  // that is left unfinished takes it along.
+  bool next_step = false;
+};
+
+// A part of what was read, where it lies.
+struct ReadPiece {
+  uint64_t begin = 0;  // In the whole table.
+  std::span<const float> values;
 };
 
 // What a pull was answered at: rounds that every worker has finished, changes applied (the fewest

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "common/frame.h"
+#include "common/frame_list.h"
 #include "common/ids.h"
 #include "common/view.h"
 
@@ -157,7 +158,7 @@ struct Pulled {
   uint64_t closed = 0;
   uint64_t version = 0;
   uint64_t staleness = 0;
-  std::vector<Frame> values;  // One after the other: the range that was asked for.
+  FrameList values;  // One after the other: the range that was asked for.
 };
 
 // A parked pull or End, asked about again: who is waited for, and which round it has not finished.

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <set>
 #include <vector>
 
 #include "common/assert.h"
@@ -43,9 +42,9 @@ DenseSlice::DenseSlice(FramePool& frames, uint64_t begin, uint64_t end, const In
   }
 }
 
-std::vector<Frame> DenseSlice::Read(uint64_t begin, uint64_t count) const {
+FrameList DenseSlice::Read(uint64_t begin, uint64_t count) const {
   SM_ASSERT(Contains(begin, count));
-  std::vector<Frame> frames;
+  FrameList frames;
   uint64_t at = begin - begin_;
   const uint64_t end = at + count;
   while (at < end) {
@@ -60,49 +59,39 @@ std::vector<Frame> DenseSlice::Read(uint64_t begin, uint64_t count) const {
 
 void DenseSlice::Apply(std::span<const ChangePart> parts, float rate, const Optimizer& optimizer) {
   // From left to right: between two neighbouring edges the same parts cover every element.
-  struct Edge {
-    uint64_t at;
-    size_t part;
-    bool begins;
-  };
-  std::vector<Edge> edges;
+  edges_.clear();
   for (size_t i = 0; i < parts.size(); ++i) {
     const uint64_t count = parts[i].gradient.floats().size();
     SM_ASSERT(Contains(parts[i].begin, count));
     if (count == 0) continue;
-    edges.push_back({parts[i].begin, i, true});
-    edges.push_back({parts[i].begin + count, i, false});
+    edges_.push_back({parts[i].begin, i, true});
+    edges_.push_back({parts[i].begin + count, i, false});
   }
-  std::ranges::sort(edges, {}, &Edge::at);
+  if (edges_.empty()) return;
+  std::ranges::sort(edges_, {}, &Edge::at);
 
-  if (edges.empty()) return;
   ++updates_;
-  std::set<size_t> covering;  // In the order of the parts.
-  std::vector<const ChangePart*> now;
-  for (size_t i = 0; i < edges.size();) {
-    const uint64_t at = edges[i].at;
-    for (; i < edges.size() && edges[i].at == at; ++i) {
-      if (edges[i].begins) {
-        covering.insert(edges[i].part);
+  covering_.clear();
+  for (size_t i = 0; i < edges_.size();) {
+    const uint64_t at = edges_[i].at;
+    for (; i < edges_.size() && edges_[i].at == at; ++i) {
+      const auto place = std::ranges::lower_bound(covering_, edges_[i].part);
+      if (edges_[i].begins) {
+        covering_.insert(place, edges_[i].part);
       } else {
-        covering.erase(edges[i].part);
+        covering_.erase(place);
       }
     }
-    if (covering.empty()) continue;
+    if (covering_.empty()) continue;
     UpdateTime time{rate, updates_, 0};
-    now.clear();
-    for (const size_t part : covering) {
-      now.push_back(&parts[part]);
-      time.weight += parts[part].weight;
-    }
-    ApplySegment(at, edges[i].at, now, time, optimizer);
+    for (const size_t part : covering_) time.weight += parts[part].weight;
+    ApplySegment(at, edges_[i].at, parts, time, optimizer);
   }
 }
 
 // A block at a time, so that what is combined stays in the cache.
-void DenseSlice::ApplySegment(uint64_t begin, uint64_t end,
-                              std::span<const ChangePart* const> parts, const UpdateTime& time,
-                              const Optimizer& optimizer) {
+void DenseSlice::ApplySegment(uint64_t begin, uint64_t end, std::span<const ChangePart> parts,
+                              const UpdateTime& time, const Optimizer& optimizer) {
   std::array<float, 1024> block;
   for (uint64_t at = begin; at < end;) {
     const size_t which = (at - begin_) / kChunkFloats;
@@ -114,9 +103,12 @@ void DenseSlice::ApplySegment(uint64_t begin, uint64_t end,
     for (; at < chunk_end; at += std::min<uint64_t>(block.size(), chunk_end - at)) {
       const uint64_t size = std::min<uint64_t>(block.size(), chunk_end - at);
       const std::span<float> change = std::span(block).first(size);
-      for (size_t i = 0; i < parts.size(); ++i) {
-        CombineInto(optimizer.combine(), i == 0, parts[i]->weight,
-                    parts[i]->gradient.floats().subspan(at - parts[i]->begin, size), change);
+      bool first = true;
+      for (const size_t which_part : covering_) {
+        const ChangePart& part = parts[which_part];
+        CombineInto(optimizer.combine(), first, part.weight,
+                    part.gradient.floats().subspan(at - part.begin, size), change);
+        first = false;
       }
       const uint64_t inside = at - chunk_begin;
       optimizer.Step(time, change, chunk.subspan(inside, size),

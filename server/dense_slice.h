@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "common/frame.h"
+#include "common/frame_list.h"
 #include "common/frame_pool.h"
 #include "common/initial.h"
 #include "optim/optimizer.h"
@@ -29,7 +30,7 @@ class DenseSlice final {
   }
 
   // The floats [begin, begin + count) of the whole table as they are now, without a copy.
-  std::vector<Frame> Read(uint64_t begin, uint64_t count) const;
+  FrameList Read(uint64_t begin, uint64_t count) const;
 
   // One optimizer step: each element that a part covers is changed once, by the parts that cover
   // it, combined in their order.
@@ -39,7 +40,15 @@ class DenseSlice final {
   // Floats of a chunk: 1 MiB, so that a replaced chunk costs little.
   static constexpr uint64_t kChunkFloats = 256 * 1024;
 
-  void ApplySegment(uint64_t begin, uint64_t end, std::span<const ChangePart* const> parts,
+  // Where a part begins or ends.
+  struct Edge {
+    uint64_t at;
+    size_t part;
+    bool begins;
+  };
+
+  // Changes [begin, end) by the parts that cover it all.
+  void ApplySegment(uint64_t begin, uint64_t end, std::span<const ChangePart> parts,
                     const UpdateTime& time, const Optimizer& optimizer);
 
   FramePool* frames_;
@@ -49,6 +58,10 @@ class DenseSlice final {
   uint64_t updates_ = 0;  // Entries that changed this slice.
   std::vector<Frame> chunks_;
   std::vector<Frame> states_;  // Of each chunk, slot by slot; none where there are no slots.
+
+  // Of the step under way; kept so that nothing is allocated for the next.
+  std::vector<Edge> edges_;
+  std::vector<size_t> covering_;  // Parts, in their order.
 };
 
 }  // namespace shardmill

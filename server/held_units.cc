@@ -6,6 +6,11 @@
 #include "common/mutation.h"
 
 namespace shardmill {
+namespace {
+
+uint32_t IndexOf(const HeldUnit& held) { return held.unit.index; }
+
+}  // namespace
 
 HeldUnits::HeldUnits(uint64_t rank_bytes_max, uint32_t units_max)
     : rank_bytes_max_(rank_bytes_max), units_max_(units_max) {}
@@ -24,8 +29,9 @@ HeldUnits::Kept HeldUnits::Keep(HeldUnit held) {
   if (unit.index >= units_max_ || size > rank_bytes_max_ || rank.bytes > rank_bytes_max_ - size) {
     return Kept::kTooLarge;
   }
-  const uint32_t index = unit.index;
-  rank.units.emplace(index, std::move(held));
+  // They come in order, nearly always.
+  const auto place = std::ranges::upper_bound(rank.units, unit.index, {}, &IndexOf);
+  rank.units.insert(place, std::move(held));
   rank.bytes += size;
   bytes_ += size;
   return Kept::kYes;
@@ -34,7 +40,8 @@ HeldUnits::Kept HeldUnits::Keep(HeldUnit held) {
 bool HeldUnits::Has(const Unit& unit) const {
   const Rank* found = Find(unit.sender.rank, unit.step);
   if (found == nullptr || unit.attempt > found->attempt) return false;
-  return unit.attempt < found->attempt || found->units.contains(unit.index);
+  return unit.attempt < found->attempt ||
+         std::ranges::binary_search(found->units, unit.index, {}, &IndexOf);
 }
 
 void HeldUnits::DropBefore(WorkerId rank, Step step, uint32_t attempt) {
@@ -50,34 +57,25 @@ uint32_t HeldUnits::Count(WorkerId rank, Step step, uint32_t attempt) const {
 
 bool HeldUnits::Nonfinite(WorkerId rank, Step step) const {
   const Rank* found = Find(rank, step);
-  return found != nullptr && std::ranges::any_of(found->units, [](const auto& entry) {
-           return entry.second.nonfinite;
-         });
+  return found != nullptr && std::ranges::any_of(found->units, &HeldUnit::nonfinite);
 }
 
 bool HeldUnits::Whole(WorkerId rank, Step step, uint32_t attempt, uint32_t units) const {
   const Rank* found = Find(rank, step);
   if (units == 0) return found == nullptr || found->attempt != attempt;
   return found != nullptr && found->attempt == attempt && found->units.size() == units &&
-         found->units.rbegin()->first == units - 1;
+         IndexOf(found->units.back()) == units - 1;
 }
 
-std::vector<HeldUnit> HeldUnits::Take(WorkerId rank, Step step, uint32_t attempt) {
-  std::vector<HeldUnit> units;
-  const Rank* found = Find(rank, step);
-  if (found == nullptr) return units;
-  if (found->attempt == attempt || Mutated(Mutation::kTakeAnyAttempt)) {
-    for (auto& [index, unit] : ranks_[rank].units) units.push_back(std::move(unit));
-  }
-  Drop(rank);
-  return units;
-}
-
+// The rank's room stays, for its next step.
 void HeldUnits::Drop(WorkerId rank) {
   const auto found = ranks_.find(rank);
   if (found == ranks_.end()) return;
   bytes_ -= found->second.bytes;
-  ranks_.erase(found);
+  found->second.units.clear();
+  found->second.bytes = 0;
+  found->second.step = 0;
+  found->second.attempt = 0;
 }
 
 const HeldUnits::Rank* HeldUnits::Find(WorkerId rank, Step step) const {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "common/messages.h"
+#include "common/mutation.h"
 #include "server/log_entry.h"
 
 namespace shardmill {
@@ -41,7 +42,7 @@ class HeldUnits final {
   template <class Visit>
   void ForEach(Visit visit) const {
     for (const auto& [who, rank] : ranks_) {
-      for (const auto& [index, held] : rank.units) visit(held);
+      for (const HeldUnit& held : rank.units) visit(held);
     }
   }
 
@@ -55,9 +56,17 @@ class HeldUnits final {
   // Whether exactly the units 0 .. units - 1 of this attempt at the step are held.
   bool Whole(WorkerId rank, Step step, uint32_t attempt, uint32_t units) const;
 
-  // Takes the units of this attempt at the step out, in the order of their indexes; forgets those
-  // of any other.
-  std::vector<HeldUnit> Take(WorkerId rank, Step step, uint32_t attempt);
+  // Calls `take(held)` for each unit of this attempt at the step, in the order of their indexes,
+  // and forgets them and those of any other.
+  template <class TakeOne>
+  void Take(WorkerId rank, Step step, uint32_t attempt, TakeOne take) {
+    const auto found = ranks_.find(rank);
+    if (found == ranks_.end() || found->second.step != step) return;
+    if (found->second.attempt == attempt || Mutated(Mutation::kTakeAnyAttempt)) {
+      for (HeldUnit& held : found->second.units) take(held);
+    }
+    Drop(rank);
+  }
 
   // Forgets what the rank has sent.
   void Drop(WorkerId rank);
@@ -69,7 +78,7 @@ class HeldUnits final {
     Step step = 0;
     uint32_t attempt = 0;
     uint64_t bytes = 0;
-    std::map<uint32_t, HeldUnit> units;
+    std::vector<HeldUnit> units;  // By index.
   };
 
   const Rank* Find(WorkerId rank, Step step) const;

@@ -199,7 +199,8 @@ void Shard::On(const End& end, const Envelope& from, Outbox& outbox) {
     CloseRoundIfWhole(outbox);
     if (repeated && pending_.contains(rank)) SendWaiting(end.step, false, client, outbox);
   } else {
-    ApplySteps({pending_.at(rank)}, outbox);
+    const PendingEnd alone = pending_.at(rank);
+    ApplySteps({&alone, 1}, outbox);
   }
 }
 
@@ -268,7 +269,7 @@ void Shard::On(const Pull& pull, const Envelope& from, Outbox& outbox) {
 }
 
 // What a parked pull keeps is its list of keys, which may be forgotten otherwise.
-bool Shard::MayPark(const std::map<uint64_t, ParkedPull>& parked, const ParkedPull& pull) const {
+bool Shard::MayPark(const ParkedPulls& parked, const ParkedPull& pull) const {
   if (parked.size() >= options_.parked_pulls_max) return false;
   if (pull.keys == nullptr) return true;
   uint64_t keys = pull.keys->rows.size();

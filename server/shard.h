@@ -3,7 +3,9 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <memory_resource>
 #include <optional>
+#include <span>
 #include <string>
 #include <variant>
 #include <vector>
@@ -143,7 +145,8 @@ class Shard final {
   void CountRows(const HeldUnit& asked);
   bool PassEnd(const End& end, const Envelope& from, Outbox& outbox);
 
-  bool MayPark(const std::map<uint64_t, ParkedPull>& parked, const ParkedPull& pull) const;
+  using ParkedPulls = std::pmr::map<uint64_t, ParkedPull>;  // By the reader's number.
+  bool MayPark(const ParkedPulls& parked, const ParkedPull& pull) const;
 
   bool closes_rounds() const { return view_.policy.apply == ApplyRule::kPerStep; }
   bool first_closes() const { return view_.policy.backups > 0; }
@@ -153,9 +156,9 @@ class Shard final {
   Told RoundAsTold(const std::vector<RankState>& close) const;
   void CloseAsTold(const std::vector<RankState>& close, Outbox& outbox);
   uint64_t RoundMin() const;  // The steps that make a round.
-  void CloseRound(std::vector<PendingEnd> round, Outbox& outbox);
+  void CloseRound(Outbox& outbox);
   double WeightOf(const PendingEnd& step, double samples, double members) const;
-  void ApplySteps(const std::vector<PendingEnd>& steps, Outbox& outbox);
+  void ApplySteps(std::span<const PendingEnd> steps, Outbox& outbox);
   void AddChanges(const PendingEnd& step, float weight, LogEntry& entry);
   void Apply(const LogEntry& entry);
   std::string CompleteCut(const std::vector<RankState>& cut, Outbox& outbox);
@@ -190,12 +193,19 @@ class Shard final {
   StepTracker tracker_;
   HeldUnits held_;
   KeyCache keys_;
-  std::map<WorkerId, PendingEnd> pending_;  // Ends of the open round, where rounds are closed.
+  // Gives the maps below the same memory again and again.
+  std::pmr::unsynchronized_pool_resource memory_;
+  std::pmr::map<WorkerId, PendingEnd> pending_{
+      &memory_};  // Ends of the open round, where rounds are closed.
   uint64_t arrivals_ = 0;
   std::vector<RankState> last_close_;  // Where the first shard closes: who counted last.
-  std::map<WorkerId, std::map<uint64_t, ParkedPull>> parked_;
+  std::pmr::map<WorkerId, ParkedPulls> parked_{&memory_};
   std::map<TableId, Table> tables_;
   uint64_t version_ = 0;
+  // Of the change under way; kept so that nothing is allocated for the next.
+  std::vector<PendingEnd> round_;
+  LogEntry entry_;
+  std::vector<std::vector<ChangePart>> spare_parts_;
   ShardCounters counters_;
 };
 

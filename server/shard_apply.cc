@@ -37,7 +37,7 @@ std::string Shard::CompleteCut(const std::vector<RankState>& cut, Outbox& outbox
   if (closes_rounds()) {
     ApplySteps(missing, outbox);
   } else {
-    for (const PendingEnd& step : missing) ApplySteps({step}, outbox);
+    for (const PendingEnd& step : missing) ApplySteps({&step, 1}, outbox);
   }
   return "";
 }

@@ -1,6 +1,7 @@
 // The part of Shard that changes tables: which steps make a round, and what they come to.
 
 #include <algorithm>
+#include <span>
 #include <utility>
 
 #include "common/assert.h"
@@ -13,12 +14,12 @@ namespace shardmill {
 // A round closes when all members have ended their step, or so many that only backups are missing.
 void Shard::CloseRoundIfWhole(Outbox& outbox) {
   if (first_closes() && options_.id.value != 0 && !Mutated(Mutation::kCloseAlone)) return;
-  std::vector<PendingEnd> round;
+  round_.clear();
   for (const Member& member : view_.members) {
     const auto found = pending_.find(member.rank);
-    if (found != pending_.end()) round.push_back(found->second);
+    if (found != pending_.end()) round_.push_back(found->second);
   }
-  if (round.size() >= RoundMin()) CloseRound(std::move(round), outbox);
+  if (round_.size() >= RoundMin()) CloseRound(outbox);
 }
 
 uint64_t Shard::RoundMin() const {
@@ -51,43 +52,43 @@ Shard::Told Shard::RoundAsTold(const std::vector<RankState>& close) const {
 }
 
 void Shard::CloseAsTold(const std::vector<RankState>& close, Outbox& outbox) {
-  std::vector<PendingEnd> round;
+  round_.clear();
   for (const RankState& state : close) {
     PendingEnd step;
     step.end.sender.rank = state.rank;
     step.end.step = state.ended;
     step.end.samples = state.samples;
     step.end.attempt = state.attempt;
-    round.push_back(step);
+    round_.push_back(step);
   }
-  CloseRound(std::move(round), outbox);
+  CloseRound(outbox);
 }
 
-// Steps of the members that are not in the round are over too, and count for nothing.
-void Shard::CloseRound(std::vector<PendingEnd> round, Outbox& outbox) {
+// Closes round_. Steps of the members that are not in it are over too, and count for nothing.
+void Shard::CloseRound(Outbox& outbox) {
   if (first_closes()) {
     last_close_.clear();
-    for (const PendingEnd& step : round) {
+    for (const PendingEnd& step : round_) {
       last_close_.push_back({step.end.sender.rank, step.end.step, step.end.samples, 0,
                              step.end.step, 0, step.end.attempt});
     }
     for (const Member& member : view_.members) {
       const auto counts = [&](const PendingEnd& s) { return s.end.sender.rank == member.rank; };
-      if (std::ranges::any_of(round, counts)) continue;
+      if (std::ranges::any_of(round_, counts)) continue;
       PendingEnd late;
       late.end.sender.rank = member.rank;
       late.end.step = tracker_.Ended(member.rank) + 1;
       late.discarded = true;
-      round.push_back(late);
+      round_.push_back(late);
     }
   }
   if (Mutated(Mutation::kOrderOfArrival)) {
-    std::ranges::sort(round, {}, &PendingEnd::arrival);
+    std::ranges::sort(round_, {}, &PendingEnd::arrival);
   }
   if (Mutated(Mutation::kStepPerWorker)) {
-    for (const PendingEnd& step : round) ApplySteps({step}, outbox);
+    for (const PendingEnd& step : round_) ApplySteps({&step, 1}, outbox);
   } else {
-    ApplySteps(round, outbox);
+    ApplySteps(round_, outbox);
   }
 }
 
@@ -104,7 +105,7 @@ double Shard::WeightOf(const PendingEnd& step, double samples, double members) c
   return 0;
 }
 
-void Shard::ApplySteps(const std::vector<PendingEnd>& steps, Outbox& outbox) {
+void Shard::ApplySteps(std::span<const PendingEnd> steps, Outbox& outbox) {
   double samples = 0;
   double members = 0;
   for (const PendingEnd& step : steps) {
@@ -112,7 +113,8 @@ void Shard::ApplySteps(const std::vector<PendingEnd>& steps, Outbox& outbox) {
     samples += step.end.samples;
     members += step.end.samples > 0 ? 1 : 0;
   }
-  LogEntry entry;
+  LogEntry& entry = entry_;
+  entry.made.clear();
   entry.version = version_ + 1;
   uint64_t round = 0;
   for (const PendingEnd& step : steps) {
@@ -130,6 +132,11 @@ void Shard::ApplySteps(const std::vector<PendingEnd>& steps, Outbox& outbox) {
     change.rate = static_cast<float>(RateAt(update.rate, round, count));
   }
   Apply(entry);
+  for (TableChange& change : entry.changes) {
+    change.parts.clear();  // What was pushed goes now.
+    spare_parts_.push_back(std::move(change.parts));
+  }
+  entry.changes.clear();
   for (const PendingEnd& step : steps) {
     const WorkerId rank = step.end.sender.rank;
     const auto pending = pending_.find(rank);
@@ -144,17 +151,21 @@ void Shard::ApplySteps(const std::vector<PendingEnd>& steps, Outbox& outbox) {
 // What counts for nothing changes nothing, not even an optimizer's state.
 void Shard::AddChanges(const PendingEnd& step, float weight, LogEntry& entry) {
   const End& end = step.end;
-  for (HeldUnit& held : held_.Take(end.sender.rank, end.step, end.attempt)) {
-    if (weight == 0) continue;
-    if (held.keys != nullptr && Mutated(Mutation::kDropSparseUnit)) continue;
+  held_.Take(end.sender.rank, end.step, end.attempt, [&](HeldUnit& held) {
+    if (weight == 0) return;
+    if (held.keys != nullptr && Mutated(Mutation::kDropSparseUnit)) return;
     const TableId table = held.unit.table;
     auto change = std::ranges::find(entry.changes, table, &TableChange::table);
     if (change == entry.changes.end()) {
       change = entry.changes.insert(change, TableChange{table, 0, {}});
+      if (!spare_parts_.empty()) {
+        change->parts = std::move(spare_parts_.back());
+        spare_parts_.pop_back();
+      }
     }
     change->parts.push_back(
         {held.unit.begin, weight, std::move(held.unit.gradient), std::move(held.keys)});
-  }
+  });
 }
 
 void Shard::Apply(const LogEntry& entry) {

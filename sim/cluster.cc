@@ -128,7 +128,7 @@ void Cluster::StartWorker(WorkerId rank, std::optional<PeerId> peer) {
   process.peer = peer.value_or(PeerId{next_peer_});
   next_peer_ += peer ? 0 : 1;
   process.rank = rank;
-  process.worker = std::make_unique<ProbeWorker>(options, kCoordinator, model_, ledger_);
+  process.worker = std::make_unique<ProbeWorker>(options, kCoordinator, model_, frames_, ledger_);
   processes_.push_back(std::move(process));
 }
 

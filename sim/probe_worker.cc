@@ -22,13 +22,13 @@ PsClientOptions ClientOptions(const ProbeWorker::Options& options, PeerId coordi
 }  // namespace
 
 ProbeWorker::ProbeWorker(const Options& options, PeerId coordinator, const ProbeModel& model,
-                         Ledger& ledger)
+                         FramePool& frames, Ledger& ledger)
     : options_(options),
       coordinator_(coordinator),
       model_(model),
       ledger_(ledger),
       rng_(options.seed),
-      client_(ClientOptions(options, coordinator)),
+      client_(ClientOptions(options, coordinator), frames),
       probe_(model.tables()[0].size),
       weights_(ProbeModel::kFloats) {}
 
@@ -112,21 +112,25 @@ void ProbeWorker::BeginPull(TimePoint now, Outbox& outbox) {
     client_.SayGoodbye(now, true, "", outbox);
     return;
   }
-  pulls_.clear();
-  const auto add = [this](const Result<Ticket>& ticket) {
-    SM_ASSERT(ticket.ok());
-    pulls_.push_back(ticket.value());
-  };
-  add(client_.Pull(now, Place(ProbeTable::kProbe), 0, probe_, 0, outbox));
-  add(client_.Pull(now, Place(ProbeTable::kWeights), 0, weights_, 0, outbox));
+  if (pulls_.empty()) PullDense(now, {}, outbox);
   rows_.reset();
   const auto keys = model_.Elements(ProbeTable::kRows, options_.rank, step);
   row_values_.resize(keys.size() * ProbeModel::kRowFloats);
   if (!keys.empty()) {
     rows_ = BindKeys(ProbeTable::kRows, keys);
-    add(client_.Pull(now, *rows_, row_values_, 0, outbox));
+    const auto pull = client_.Pull(now, *rows_, row_values_, {}, outbox);
+    SM_ASSERT(pull.ok());
+    pulls_.push_back(pull.value());
   }
   phase_ = Phase::kPull;
+}
+
+void ProbeWorker::PullDense(TimePoint now, const PullOptions& options, Outbox& outbox) {
+  pulls_.clear();
+  const auto probe = client_.Pull(now, Place(ProbeTable::kProbe), 0, probe_, options, outbox);
+  const auto weights = client_.Pull(now, Place(ProbeTable::kWeights), 0, weights_, options, outbox);
+  SM_ASSERT(probe.ok() && weights.ok());
+  pulls_ = {probe.value(), weights.value()};
 }
 
 bool ProbeWorker::Pulled() {
@@ -134,6 +138,7 @@ bool ProbeWorker::Pulled() {
     if (!client_.Done(pull)) return false;
   }
   ledger_.SawPull(options_.rank, client_.step(), probe_, client_.Take(pulls_[0]).staleness);
+  pulls_.clear();
   return true;
 }
 
@@ -161,6 +166,7 @@ void ProbeWorker::PushAndEnd(TimePoint now, Outbox& outbox) {
     GiveUp(now, pushed.error().message, outbox);
     return;
   }
+  if (step < options_.steps && rng_.Chance(0.5)) PullDense(now, {.next_step = true}, outbox);
   client_.EndStep(now, samples, outbox);
   phase_ = Phase::kEnd;
 }

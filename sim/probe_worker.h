@@ -28,7 +28,8 @@ class ProbeWorker final {
     uint64_t seed = 0;
   };
 
-  ProbeWorker(const Options& options, PeerId coordinator, const ProbeModel& model, Ledger& ledger);
+  ProbeWorker(const Options& options, PeerId coordinator, const ProbeModel& model,
+              FramePool& frames, Ledger& ledger);
 
   void Handle(TimePoint now, const Envelope& envelope, Outbox& outbox);
   void Tick(TimePoint now, Outbox& outbox);
@@ -47,6 +48,7 @@ class ProbeWorker final {
   void Advance(TimePoint now, Outbox& outbox);
   bool HasTables() const;
   void BeginPull(TimePoint now, Outbox& outbox);
+  void PullDense(TimePoint now, const PullOptions& options, Outbox& outbox);
   bool Pulled();
   void PushAndEnd(TimePoint now, Outbox& outbox);
   void GiveUp(TimePoint now, const std::string& words, Outbox& outbox);

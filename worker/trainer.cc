@@ -73,7 +73,8 @@ Result<> Trainer::MakeTables() {
 Result<> Trainer::MakeStep(uint64_t number) {
   const TimePoint begin = clock_.Now();
   TrainingStep step = SM_TRY(session_.Begin(options_.step_timeout));
-  SM_TRY(PullAll(step, 0));
+  if (pulls_.empty()) SM_TRY(AskForAll(step, {}));
+  SM_TRY(WaitForAll(step));
   const TimePoint pulled = clock_.Now();
   const uint64_t nonfinite = progress_.nonfinite;
   const uint64_t rows = SM_TRY(Compute(number));
@@ -85,6 +86,8 @@ Result<> Trainer::MakeStep(uint64_t number) {
       SM_TRY(step.Push(tensor.table, 0, stepped ? tensor.values : tensor.gradient));
     }
   }
+  // An epoch's end is measured first, in a step of its own.
+  if (EpochOf(number + 1) == EpochOf(number)) SM_TRY(AskForAll(step, {.next_step = true}));
   const TimePoint computed = clock_.Now();
   const Finished finished = SM_TRY(step.Finish(static_cast<double>(rows)));
   ++progress_.steps;
@@ -137,12 +140,16 @@ Result<bool> Trainer::MayStep(uint64_t step) {
                    " has a NaN or an infinity in it (policy.on_nonfinite = \"reject\")"};
 }
 
-Result<> Trainer::PullAll(TrainingStep& step, uint64_t closed_min) {
-  std::vector<Ticket> tickets;
+Result<> Trainer::AskForAll(TrainingStep& step, const PullOptions& options) {
   for (Tensor& tensor : tensors_) {
-    tickets.push_back(SM_TRY(step.Pull(tensor.table, 0, tensor.values, closed_min)));
+    pulls_.push_back(SM_TRY(step.Pull(tensor.table, 0, tensor.values, options)));
   }
-  for (const Ticket ticket : tickets) SM_TRY(step.Wait(ticket));
+  return {};
+}
+
+Result<> Trainer::WaitForAll(TrainingStep& step) {
+  for (const Ticket ticket : pulls_) SM_TRY(step.Wait(ticket));
+  pulls_.clear();
   return {};
 }
 
@@ -151,7 +158,9 @@ Result<> Trainer::Measure(uint64_t closed_min, bool last) {
   {
     // A step that is only read, and left unfinished: the next Begin makes it.
     TrainingStep step = SM_TRY(session_.Begin(options_.step_timeout));
-    SM_TRY(PullAll(step, closed_min));
+    pulls_.clear();
+    SM_TRY(AskForAll(step, {.closed_min = closed_min}));
+    SM_TRY(WaitForAll(step));
   }
   SM_TRY(Test());
   if (!last) return {};

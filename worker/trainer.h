@@ -76,8 +76,9 @@ class Trainer final {
   Result<uint64_t> Compute(uint64_t step);
   // Whether this worker may step by itself with the gradients that it has.
   Result<bool> MayStep(uint64_t step);
-  // Pulls every tensor; `closed_min` as TrainingStep::Pull has it.
-  Result<> PullAll(TrainingStep& step, uint64_t closed_min);
+  // Asks for every tensor.
+  Result<> AskForAll(TrainingStep& step, const PullOptions& options);
+  Result<> WaitForAll(TrainingStep& step);
   // Measures the model as the servers have it once `closed_min` rounds are closed.
   Result<> Measure(uint64_t closed_min, bool last);
   Result<> Test();
@@ -95,6 +96,7 @@ class Trainer final {
   const Clock& clock_;
   const Log& log_;
   std::vector<Tensor> tensors_;
+  std::vector<Ticket> pulls_;                   // Under way.
   std::vector<std::span<const float>> values_;  // Of the tensors, as a model borrows them.
   std::vector<std::span<float>> gradients_;     // The same.
   std::vector<std::span<float>> parameters_;    // The values, for steps of this worker's own.

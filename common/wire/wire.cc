@@ -85,7 +85,7 @@ struct WireCodec::Impl {
   Impl(FramePool& frame_pool, const WireLimits& wire_limits)
       : pool(frame_pool),
         limits(wire_limits),
-        block(std::make_unique<char[]>(kArenaBytes)),
+        block(std::make_unique_for_overwrite<char[]>(kArenaBytes)),
         arena(block.get(), kArenaBytes) {}
 
   Result<> ReadMessages(const wire::Packet& header, std::span<const Frame> rest, Packet& packet);

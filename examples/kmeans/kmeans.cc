@@ -194,8 +194,8 @@ Result<> PushBox(Session& session, const Tables& tables, std::span<const Point> 
 Result<std::vector<Centres>> PullBox(TrainingStep& step, const Tables& tables) {
   Point low;
   Point high;
-  const Ticket low_pull = SM_TRY(step.Pull(tables.low, 0, low, 1));
-  const Ticket high_pull = SM_TRY(step.Pull(tables.high, 0, high, 1));
+  const Ticket low_pull = SM_TRY(step.Pull(tables.low, 0, low, {.closed_min = 1}));
+  const Ticket high_pull = SM_TRY(step.Pull(tables.high, 0, high, {.closed_min = 1}));
   SM_TRY(step.Wait(low_pull));
   SM_TRY(step.Wait(high_pull));
   return Scatter(low, high);
@@ -213,7 +213,7 @@ Result<Centres> Find(Session& session, const Tables& tables, std::span<const Poi
       starts = SM_TRY(PullBox(step, tables));
     } else {
       const uint64_t begin = (round - 2) * kOfRound;
-      const Ticket pull = SM_TRY(step.Pull(tables.sums, begin, sums, round));
+      const Ticket pull = SM_TRY(step.Pull(tables.sums, begin, sums, {.closed_min = round}));
       SM_TRY(step.Wait(pull));
       const size_t best = Move(sums, starts);
       if (round > kRounds) return starts[best];

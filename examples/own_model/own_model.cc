@@ -72,7 +72,7 @@ Result<> Train(const std::string& coordinator, uint32_t rank, uint32_t workers) 
   // The end of the training: what all workers have pushed in all steps.
   {
     TrainingStep step = SM_TRY(session->Begin(kStepLimit));
-    const shardmill::Ticket pull = SM_TRY(step.Pull(table, 0, weights, kSteps));
+    const shardmill::Ticket pull = SM_TRY(step.Pull(table, 0, weights, {.closed_min = kSteps}));
     SM_TRY(step.Wait(pull));
   }
   float worst = 0;

@@ -228,7 +228,7 @@ Result<Fit> Evaluate(Session& session, shardmill::SparseTable table, const DataS
     const Batch batch = BatchAt(data, index);
     const KeySet keys = SM_TRY(session.Bind(table, batch.keys()));
     std::vector<float> weights(keys.count);
-    const Ticket pull = SM_TRY(step.Pull(keys, weights, steps));
+    const Ticket pull = SM_TRY(step.Pull(keys, weights, {.closed_min = steps}));
     SM_TRY(step.Wait(pull));
     session.Unbind(keys);
     const std::vector<float> likely = Likely(batch, weights);

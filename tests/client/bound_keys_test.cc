@@ -22,6 +22,11 @@ TablePlace Table(uint32_t dim, std::vector<uint64_t> cuts) {
   return {TableId{3}, {.name = "words", .size = 0, .initial = {}, .dim = dim}, std::move(cuts)};
 }
 
+FramePool& Frames() {
+  static FramePool frames(FramePool::Memory::kPrivate);
+  return frames;
+}
+
 TablePlace OnOneShard(uint32_t dim) { return Table(dim, {0, kBuckets}); }
 
 std::vector<uint64_t> NamesOf(const BoundKeys::Piece& piece) {
@@ -44,7 +49,7 @@ TEST(BoundKeysTest, SendsEachKeyOnceToTheShardThatOwnsItsBucket) {
   const TablePlace table = Table(2, {0, 1000, 1000, 3000, kBuckets});
   const std::vector<uint64_t> keys = RandomKeys();
   uint64_t next_id = 1;
-  BoundKeys bound(table, keys, kManyBytes, next_id);
+  BoundKeys bound(table, keys, kManyBytes, Frames(), next_id);
   std::set<uint64_t> sent;
   std::vector<uint32_t> shards;
   for (const BoundKeys::Piece& piece : bound.pieces()) {
@@ -63,16 +68,18 @@ TEST(BoundKeysTest, SendsEachKeyOnceToTheShardThatOwnsItsBucket) {
 TEST(BoundKeysTest, KnowsEveryPlaceWhereAKeyWasNamed) {
   const std::vector<uint64_t> keys = RandomKeys();
   uint64_t next_id = 1;
-  BoundKeys bound(Table(2, {0, 2000, kBuckets}), keys, 160, next_id);
+  BoundKeys bound(Table(2, {0, 2000, kBuckets}), keys, 160, Frames(), next_id);
   std::vector<bool> seen(keys.size());
   for (const BoundKeys::Piece& piece : bound.pieces()) {
     const std::vector<uint64_t> names = NamesOf(piece);
-    for (const auto& [row, at] : piece.places) {
+    const auto see = [&](uint32_t row, uint32_t at) {
       ASSERT_LT(row, names.size());
       EXPECT_EQ(names[row], keys[at]);
       EXPECT_FALSE(seen[at]);
       seen[at] = true;
-    }
+    };
+    for (uint32_t row = 0; row < piece.rows(); ++row) see(row, piece.first[row]);
+    for (const BoundKeys::Repeat& repeat : piece.repeats) see(repeat.row, repeat.at);
   }
   EXPECT_EQ(std::ranges::count(seen, true), static_cast<ptrdiff_t>(keys.size()));
   EXPECT_EQ(bound.count(), keys.size());
@@ -83,7 +90,7 @@ TEST(BoundKeysTest, CutsAListIntoPiecesOfTheSizeGiven) {
   for (uint64_t i = 0; i < keys.size(); ++i) keys[i] = 100 + i;
   uint64_t next_id = 1;
   // Four rows of three floats and a key are 80 bytes.
-  BoundKeys bound(OnOneShard(3), keys, 90, next_id);
+  BoundKeys bound(OnOneShard(3), keys, 90, Frames(), next_id);
   std::vector<uint32_t> rows;
   for (const BoundKeys::Piece& piece : bound.pieces()) rows.push_back(piece.rows());
   EXPECT_EQ(rows, (std::vector<uint32_t>{4, 4, 2}));
@@ -91,25 +98,25 @@ TEST(BoundKeysTest, CutsAListIntoPiecesOfTheSizeGiven) {
 
 TEST(BoundKeysTest, PutsOneRowInAPieceWhereARowIsLargerThanAPiece) {
   uint64_t next_id = 1;
-  BoundKeys bound(OnOneShard(100), std::vector<uint64_t>{1, 2, 3}, 8, next_id);
+  BoundKeys bound(OnOneShard(100), std::vector<uint64_t>{1, 2, 3}, 8, Frames(), next_id);
   EXPECT_EQ(bound.pieces().size(), 3U);
   for (const BoundKeys::Piece& piece : bound.pieces()) EXPECT_EQ(piece.rows(), 1U);
 }
 
 TEST(BoundKeysTest, KeepsEqualKeysInOnePieceHoweverManyTheyAre) {
   uint64_t next_id = 1;
-  BoundKeys bound(OnOneShard(1), std::vector<uint64_t>{7, 5, 7, 5, 7, 7, 9}, 24, next_id);
+  BoundKeys bound(OnOneShard(1), std::vector<uint64_t>{7, 5, 7, 5, 7, 7, 9}, 24, Frames(), next_id);
   ASSERT_EQ(bound.pieces().size(), 2U);
-  EXPECT_EQ(NamesOf(bound.pieces()[0]), (std::vector<uint64_t>{5, 7}));
-  EXPECT_EQ(bound.pieces()[0].places.size(), 6U);
+  EXPECT_EQ(NamesOf(bound.pieces()[0]), (std::vector<uint64_t>{7, 5}));
+  EXPECT_EQ(bound.pieces()[0].repeats.size(), 4U);
   EXPECT_EQ(NamesOf(bound.pieces()[1]), (std::vector<uint64_t>{9}));
 }
 
 TEST(BoundKeysTest, NamesItsPiecesFromANumberThatGoesOnCounting) {
   uint64_t next_id = 41;
-  BoundKeys first(OnOneShard(1), std::vector<uint64_t>{1, 2, 3}, 24, next_id);
+  BoundKeys first(OnOneShard(1), std::vector<uint64_t>{1, 2, 3}, 24, Frames(), next_id);
   EXPECT_EQ(next_id, 43U);
-  BoundKeys second(OnOneShard(1), std::vector<uint64_t>{1, 2, 3}, 24, next_id);
+  BoundKeys second(OnOneShard(1), std::vector<uint64_t>{1, 2, 3}, 24, Frames(), next_id);
   EXPECT_EQ(first.pieces()[0].id, 41U);
   EXPECT_EQ(first.pieces()[1].id, 42U);
   EXPECT_EQ(second.pieces()[0].id, 43U);
@@ -117,7 +124,7 @@ TEST(BoundKeysTest, NamesItsPiecesFromANumberThatGoesOnCounting) {
 
 TEST(BoundKeysTest, HasNoPiecesForNoKeys) {
   uint64_t next_id = 1;
-  BoundKeys bound(OnOneShard(4), {}, kManyBytes, next_id);
+  BoundKeys bound(OnOneShard(4), {}, kManyBytes, Frames(), next_id);
   EXPECT_TRUE(bound.pieces().empty());
   EXPECT_EQ(bound.count(), 0U);
   EXPECT_EQ(next_id, 1U);
@@ -125,7 +132,7 @@ TEST(BoundKeysTest, HasNoPiecesForNoKeys) {
 
 TEST(BoundKeysTest, BringsItsKeysUntilTheShardHasShownThatItHasThem) {
   uint64_t next_id = 8;
-  BoundKeys bound(OnOneShard(1), std::vector<uint64_t>{1, 2}, kManyBytes, next_id);
+  BoundKeys bound(OnOneShard(1), std::vector<uint64_t>{1, 2}, kManyBytes, Frames(), next_id);
   BoundKeys::Piece& piece = bound.pieces()[0];
   EXPECT_EQ(piece.List().id, 8U);
   EXPECT_EQ(piece.List().keys.keys().size(), 2U);
@@ -136,12 +143,13 @@ TEST(BoundKeysTest, BringsItsKeysUntilTheShardHasShownThatItHasThem) {
 
 TEST(BoundKeysTest, SumsTheRowsOfEqualKeysWhenItGathers) {
   uint64_t next_id = 1;
-  BoundKeys bound(OnOneShard(2), std::vector<uint64_t>{9, 5, 9, 7, 9}, kManyBytes, next_id);
+  BoundKeys bound(OnOneShard(2), std::vector<uint64_t>{9, 5, 9, 7, 9}, kManyBytes, Frames(),
+                  next_id);
   ASSERT_EQ(bound.pieces().size(), 1U);
   const BoundKeys::Piece& piece = bound.pieces()[0];
-  ASSERT_EQ(NamesOf(piece), (std::vector<uint64_t>{5, 7, 9}));
+  ASSERT_EQ(NamesOf(piece), (std::vector<uint64_t>{9, 5, 7}));
   const std::vector<float> rows = {1, 10, 2, 20, 3, 30, 4, 40, 5, 50};
-  EXPECT_EQ(FloatsOf(bound.Gather(piece, rows)), (std::vector<float>{2, 20, 4, 40, 9, 90}));
+  EXPECT_EQ(FloatsOf(bound.Gather(piece, rows)), (std::vector<float>{9, 90, 2, 20, 4, 40}));
 }
 
 TEST(BoundKeysTest, CombinesTheRowsOfEqualKeysAsTheirTableDoes) {
@@ -149,42 +157,42 @@ TEST(BoundKeysTest, CombinesTheRowsOfEqualKeysAsTheirTableDoes) {
     TablePlace table = OnOneShard(2);
     table.spec.update = UpdateSettings{.rule = rule, .rate = {}};
     uint64_t next_id = 1;
-    BoundKeys bound(table, std::vector<uint64_t>{9, 5, 9, 7, 9}, kManyBytes, next_id);
+    BoundKeys bound(table, std::vector<uint64_t>{9, 5, 9, 7, 9}, kManyBytes, Frames(), next_id);
     const std::vector<float> rows = {8, 10, 2, 20, -3, 30, 4, 40, 4, -10};
     return FloatsOf(bound.Gather(bound.pieces()[0], rows));
   };
-  EXPECT_EQ(gathered(UpdateRule::kAdam), (std::vector<float>{2, 20, 4, 40, 9, 30}));
-  EXPECT_EQ(gathered(UpdateRule::kAdd), (std::vector<float>{2, 20, 4, 40, 9, 30}));
-  EXPECT_EQ(gathered(UpdateRule::kAssign), (std::vector<float>{2, 20, 4, 40, 4, -10}));
-  EXPECT_EQ(gathered(UpdateRule::kMin), (std::vector<float>{2, 20, 4, 40, -3, -10}));
-  EXPECT_EQ(gathered(UpdateRule::kMax), (std::vector<float>{2, 20, 4, 40, 8, 30}));
+  EXPECT_EQ(gathered(UpdateRule::kAdam), (std::vector<float>{9, 30, 2, 20, 4, 40}));
+  EXPECT_EQ(gathered(UpdateRule::kAdd), (std::vector<float>{9, 30, 2, 20, 4, 40}));
+  EXPECT_EQ(gathered(UpdateRule::kAssign), (std::vector<float>{4, -10, 2, 20, 4, 40}));
+  EXPECT_EQ(gathered(UpdateRule::kMin), (std::vector<float>{-3, -10, 2, 20, 4, 40}));
+  EXPECT_EQ(gathered(UpdateRule::kMax), (std::vector<float>{8, 30, 2, 20, 4, 40}));
   const std::vector<float> means = gathered(UpdateRule::kAverage);
-  EXPECT_NEAR(means[4], 3, 1e-6);
-  EXPECT_NEAR(means[5], 10, 1e-5);
+  EXPECT_NEAR(means[0], 3, 1e-6);
+  EXPECT_NEAR(means[1], 10, 1e-5);
 }
 
 TEST(BoundKeysTest, WritesARowToEachPlaceOfItsKeyWhenItScatters) {
   uint64_t next_id = 1;
-  BoundKeys bound(OnOneShard(2), std::vector<uint64_t>{9, 5, 9, 7}, kManyBytes, next_id);
+  BoundKeys bound(OnOneShard(2), std::vector<uint64_t>{9, 5, 9, 7}, kManyBytes, Frames(), next_id);
   std::vector<float> rows(8);
-  bound.Scatter(bound.pieces()[0], std::vector<float>{5, 50, 7, 70, 9, 90}, rows);
+  bound.Scatter(bound.pieces()[0], std::vector<float>{9, 90, 5, 50, 7, 70}, rows);
   EXPECT_EQ(rows, (std::vector<float>{9, 90, 5, 50, 9, 90, 7, 70}));
 }
 
 TEST(BoundKeysTest, WritesThePlacesOfItsPieceAloneWhenItScatters) {
   uint64_t next_id = 1;
-  BoundKeys bound(OnOneShard(1), std::vector<uint64_t>{3, 1, 2}, 4, next_id);
+  BoundKeys bound(OnOneShard(1), std::vector<uint64_t>{3, 1, 2}, 4, Frames(), next_id);
   ASSERT_EQ(bound.pieces().size(), 3U);
   std::vector<float> rows(3, -1.0F);
   bound.Scatter(bound.pieces()[1], std::vector<float>{2}, rows);
-  EXPECT_EQ(rows, (std::vector<float>{-1, -1, 2}));
+  EXPECT_EQ(rows, (std::vector<float>{-1, 2, -1}));
 }
 
 // Over all shards and pieces: the sums by key, worked out from the list alone.
 TEST(BoundKeysTest, GathersAndScattersAWholeListInPieces) {
   const std::vector<uint64_t> keys = RandomKeys();
   uint64_t next_id = 1;
-  BoundKeys bound(Table(3, {0, 700, 2900, kBuckets}), keys, 200, next_id);
+  BoundKeys bound(Table(3, {0, 700, 2900, kBuckets}), keys, 200, Frames(), next_id);
   Rng rng(5);
   std::vector<float> rows(3 * keys.size());
   std::map<uint64_t, std::vector<float>> sums;

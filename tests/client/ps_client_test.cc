@@ -21,7 +21,7 @@ BootId BootOf(uint32_t shard) { return BootId{20 + shard}; }
 // A client of two shards that has joined, spoken to by hand. Units of two floats, a window of two.
 class PsClientTest : public testing::Test {
  protected:
-  PsClientTest() : client_(Options()), values_(kFloats) {
+  PsClientTest() : client_(Options(), frames_), values_(kFloats) {
     Hear(kCoordinator, kCoordinatorBoot, Welcome{});
     Hear(kCoordinator, kCoordinatorBoot, Granted{WorkerId{0}, Incarnation{1}, 0});
     View view;
@@ -81,6 +81,7 @@ class PsClientTest : public testing::Test {
   }
 
   TimePoint now_{};
+  FramePool frames_{FramePool::Memory::kPrivate};
   PsClient client_;
   std::vector<float> values_;
 };
@@ -141,7 +142,7 @@ TEST_F(PsClientTest, BeginsAStepAnewUnderAnotherAttempt) {
 TEST_F(PsClientTest, FillsTheCallersSpanAndTellsHowStaleItIs) {
   Outbox outbox;
   const auto ticket =
-      client_.Pull(now_, *client_.FindTable("t"), 0, std::span(values_).first(2), 0, outbox);
+      client_.Pull(now_, *client_.FindTable("t"), 0, std::span(values_).first(2), {}, outbox);
   ASSERT_TRUE(ticket.ok());
   ASSERT_EQ(outbox.size(), 1U);
   const uint64_t id = std::get<shardmill::Pull>(outbox[0].message).pull;
@@ -185,7 +186,7 @@ TEST_F(PsClientTest, SaysWhatAShardSaysThatCannotAnswerYet) {
 TEST_F(PsClientTest, ForgetsWhatKeptAShardOnceItHasAnswered) {
   Outbox outbox;
   const auto ticket =
-      client_.Pull(now_, *client_.FindTable("t"), 0, std::span(values_).first(2), 0, outbox);
+      client_.Pull(now_, *client_.FindTable("t"), 0, std::span(values_).first(2), {}, outbox);
   ASSERT_TRUE(ticket.ok());
   Hear(PeerOf(0), BootOf(0), Waiting{1, true, WorkerId{3}, 1});
   const uint64_t id = std::get<shardmill::Pull>(outbox[0].message).pull;
@@ -198,7 +199,8 @@ TEST(PsClientWaitTest, NamesTheCoordinatorWhileItHasNoView) {
   PsClientOptions options;
   options.boot = kClient;
   options.coordinator = kCoordinator;
-  PsClient client(options);
+  FramePool frames(FramePool::Memory::kPrivate);
+  PsClient client(options, frames);
   Outbox outbox;
   const Stamp stamp{JobId{7}, {}, Term{1}, kCoordinatorBoot, kClient};
   client.Handle({}, {kCoordinator, stamp, Welcome{}}, outbox);

@@ -35,7 +35,7 @@ ChangePart Part(uint64_t begin, const std::vector<float>& gradient, float weight
   return {begin, weight, Frame::CopyOf(gradient), nullptr};
 }
 
-std::vector<float> FloatsOf(const std::vector<Frame>& frames) {
+std::vector<float> FloatsOf(const FrameList& frames) {
   std::vector<float> floats;
   for (const Frame& frame : frames) {
     floats.insert(floats.end(), frame.floats().begin(), frame.floats().end());
@@ -75,9 +75,9 @@ TEST(DenseSliceTest, BeginsWithTheValuesOfItsPlaceInTheTable) {
 TEST(DenseSliceTest, LeavesToAReaderWhatItHasRead) {
   const auto add = Made(UpdateRule::kAdd);
   DenseSlice slice = Slice(0, 4, *add, Initial::Constant(1));
-  const std::vector<Frame> first = slice.Read(0, 4);
+  const FrameList first = slice.Read(0, 4);
   Apply(slice, {Part(1, {1, 1})}, *add);
-  const std::vector<Frame> second = slice.Read(1, 2);
+  const FrameList second = slice.Read(1, 2);
   Apply(slice, {Part(0, {2, 2, 2, 2})}, *add);
   EXPECT_EQ(FloatsOf(first), (std::vector<float>{1, 1, 1, 1}));
   EXPECT_EQ(FloatsOf(second), (std::vector<float>{2, 2}));
@@ -87,7 +87,7 @@ TEST(DenseSliceTest, LeavesToAReaderWhatItHasRead) {
 TEST(DenseSliceTest, WritesInPlaceOnceTheReadersHaveLetGo) {
   const auto add = Made(UpdateRule::kAdd);
   DenseSlice slice = Slice(0, 4, *add);
-  std::vector<Frame> held = slice.Read(0, 4);
+  FrameList held = slice.Read(0, 4);
   const float* const before = held[0].floats().data();
   Apply(slice, {Part(0, {1})}, *add);
   const float* const after = slice.Read(0, 4)[0].floats().data();
@@ -101,10 +101,10 @@ TEST(DenseSliceTest, WritesInPlaceOnceTheReadersHaveLetGo) {
 TEST(DenseSliceTest, ReplacesNoChunkButTheOnesItWrites) {
   const auto add = Made(UpdateRule::kAdd);
   DenseSlice slice = Slice(0, 2 * kChunk, *add);
-  const std::vector<Frame> held = slice.Read(0, 2 * kChunk);
+  const FrameList held = slice.Read(0, 2 * kChunk);
   ASSERT_EQ(held.size(), 2U);
   Apply(slice, {Part(kChunk, {1})}, *add);
-  const std::vector<Frame> now = slice.Read(0, 2 * kChunk);
+  const FrameList now = slice.Read(0, 2 * kChunk);
   EXPECT_EQ(now[0].floats().data(), held[0].floats().data());
   EXPECT_NE(now[1].floats().data(), held[1].floats().data());
   EXPECT_EQ(held[1].floats()[0], 0);
@@ -196,7 +196,7 @@ TEST(DenseSliceTest, KeepsItsStateWhenAReadChunkIsReplaced) {
   const auto momentum = Made(UpdateRule::kMomentum);
   DenseSlice slice = Slice(0, 1, *momentum);
   for (int i = 0; i < 3; ++i) {
-    const std::vector<Frame> held = slice.Read(0, 1);
+    const FrameList held = slice.Read(0, 1);
     Apply(slice, {Part(0, {1})}, *momentum);
   }
   EXPECT_EQ(Values(slice, 0, 1), (std::vector<float>{-4.25F}));
@@ -206,7 +206,7 @@ TEST(DenseSliceTest, ReadsAcrossTheBorderOfChunksInPieces) {
   const auto sgd = Made(UpdateRule::kSgd);
   const DenseSlice slice = Slice(10, 10 + 2 * kChunk + 5, *sgd, Initial::Uniform(1, 1));
   const uint64_t border = 10 + kChunk;
-  const std::vector<Frame> frames = slice.Read(border - 2, kChunk + 5);
+  const FrameList frames = slice.Read(border - 2, kChunk + 5);
   ASSERT_EQ(frames.size(), 3U);
   EXPECT_EQ(frames[0].floats().size(), 2U);
   EXPECT_EQ(frames[1].floats().size(), kChunk);

@@ -99,7 +99,8 @@ class DeafReader final {
     options.rank = WorkerId{rank};
     options.boot = BootId{FreshId()};
     options.coordinator = coordinator.value();
-    client_.emplace(options);
+    options.window_bytes = uint64_t{1} << 40;
+    client_.emplace(options, frames_);
   }
 
   // Joins and waits until the table is there.
@@ -130,7 +131,7 @@ class DeafReader final {
   void AskForAll(const std::string& table) {
     const SteadyClock clock;
     const auto pull =
-        client_->Pull(clock.Now(), *client_->FindTable(table), 0, values_, 0, outbox_);
+        client_->Pull(clock.Now(), *client_->FindTable(table), 0, values_, {}, outbox_);
     ASSERT_TRUE(pull.ok());
     messenger_.Send(outbox_);
   }

@@ -232,7 +232,7 @@ class Cluster final {
   static void Pull(TrainingStep& step, const std::vector<DenseTable>& tables, uint64_t closed_min,
                    Weights& weights) {
     for (size_t i = 0; i < tables.size(); ++i) {
-      const auto pull = step.Pull(tables[i], 0, weights[i], closed_min);
+      const auto pull = step.Pull(tables[i], 0, weights[i], {.closed_min = closed_min});
       ASSERT_TRUE(pull.ok()) << pull.error().message;
       const auto served = step.Wait(pull.value());
       ASSERT_TRUE(served.ok()) << served.error().message;

@@ -44,7 +44,7 @@ class FakeTransport final : public Transport {
 Outgoing PulledOf(uint64_t peer, uint64_t number, std::vector<Frame> values) {
   Pulled pulled;
   pulled.pull = number;
-  pulled.values = std::move(values);
+  pulled.values = FrameList(values);
   return {PeerId{peer}, Stamp{}, std::move(pulled)};
 }
 

@@ -8,17 +8,20 @@
 
 namespace shardmill {
 
+inline FramePool& TestFrames() {
+  static FramePool frames(FramePool::Memory::kPrivate);
+  return frames;
+}
+
 // One packet at a time, for tests.
 inline std::vector<Frame> Encode(const Packet& packet) {
-  FramePool frames(FramePool::Memory::kPrivate);
-  WireCodec codec(frames, {});
+  WireCodec codec(TestFrames(), {});
   const std::span<const Frame> encoded = codec.Encode(packet);
   return {encoded.begin(), encoded.end()};
 }
 
 inline Result<Packet> Decode(std::span<const Frame> frames, const WireLimits& limits) {
-  FramePool pool(FramePool::Memory::kPrivate);
-  WireCodec codec(pool, limits);
+  WireCodec codec(TestFrames(), limits);
   Packet packet;
   SM_TRY(codec.Decode(frames, packet));
   return packet;

@@ -145,7 +145,7 @@ void Fill(Rng& rng, Pull& m) {
 }
 void Fill(Rng& rng, Pulled& m) {
   m = {Number(rng), Number(rng), Number(rng), Number(rng),
-       List(rng, [&rng](size_t) { return Floats(rng); })};
+       FrameList(List(rng, [&rng](size_t) { return Floats(rng); }))};
 }
 void Fill(Rng& rng, Waiting& m) {
   m = {Number(rng), rng.Chance(0.5), WorkerId{Small(rng)}, Number(rng)};
