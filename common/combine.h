@@ -25,6 +25,11 @@ constexpr Combine CombineOf(UpdateRule rule) {
   }
 }
 
+// What a push that is alone is multiplied by.
+constexpr float ScaleOf(Combine combine, float weight) {
+  return combine == Combine::kWeightedSum ? weight : 1;
+}
+
 // Adds one more push to `sum`; `first`: there is none in it yet. Of one size.
 void CombineInto(Combine combine, bool first, float weight, std::span<const float> values,
                  std::span<float> sum);

@@ -82,6 +82,7 @@ struct Rmsprop {
 // With both moments corrected for their start at zero.
 struct Adam {
   static constexpr uint32_t kSlots = 2;
+  static constexpr bool kCounts = true;
   Adam(const UpdateSettings& settings, const UpdateTime& time)
       : keep1(Narrow(settings.beta1)),
         take1(Narrow(1 - settings.beta1)),

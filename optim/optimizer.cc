@@ -1,6 +1,7 @@
 #include "optim/optimizer.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <string>
 #include <utility>
@@ -19,10 +20,13 @@ class Elementwise final : public Optimizer {
   explicit Elementwise(const UpdateSettings& settings) : settings_(settings) {
     // What the formula has of its own is not added to the gradient as well.
     if (settings.rule == UpdateRule::kFtrl) own_l1_ = own_l2_ = true;
+    regularizes_ = settings.clip_value > 0 || (settings.l2 > 0 && !own_l2_) ||
+                   (settings.l1 > 0 && !own_l1_) || settings.weight_decay > 0;
   }
 
   uint32_t slots() const override { return Formula::kSlots; }
   Combine combine() const override { return CombineOf(settings_.rule); }
+  bool counts() const override { return kCounts; }
 
   void Step(const UpdateTime& time, std::span<float> change, std::span<float> parameters,
             UpdateState state) const override {
@@ -45,7 +49,81 @@ class Elementwise final : public Optimizer {
     }
   }
 
+  void StepRows(float rate, uint32_t dim, std::span<const RowChange> rows) const override {
+    if (regularizes_) {
+      StepAtLength(rate, dim, rows);
+    } else if (dim == 1) {
+      StepRowsOf<1>(rate, dim, rows);
+    } else if (dim == 8) {
+      StepRowsOf<8>(rate, dim, rows);
+    } else if (dim == 16) {
+      StepRowsOf<16>(rate, dim, rows);
+    } else if (dim == 32) {
+      StepRowsOf<32>(rate, dim, rows);
+    } else {
+      StepRowsOf<0>(rate, dim, rows);
+    }
+  }
+
  private:
+  static constexpr bool kCounts = requires { Formula::kCounts; };
+
+  // Counts a step of a row.
+  static UpdateTime TimeOf(float rate, uint32_t dim, const RowChange& change) {
+    UpdateTime time{rate, 1, change.weight};
+    if constexpr (kCounts) {
+      float& count = change.row[uint64_t{dim} * (1 + Formula::kSlots)];
+      // A float counts exactly so far; what depends on the count has long settled by then.
+      constexpr float kCountMax = 1 << 24;
+      count = std::min(count + 1, kCountMax);
+      time.count = static_cast<uint64_t>(count);
+    }
+    return time;
+  }
+
+  // The change is made and used element by element, so that it is never written. kDim: the row's
+  // size where it is known; 0 elsewhere.
+  template <uint32_t kDim>
+  void StepRowsOf(float rate, uint32_t row_dim, std::span<const RowChange> rows) const {
+    const uint64_t dim = kDim != 0 ? kDim : row_dim;
+    UpdateTime last{rate};
+    Formula formula(settings_, last);
+    for (const RowChange& change : rows) {
+      const UpdateTime time = TimeOf(rate, row_dim, change);
+      if (time.count != last.count || time.weight != last.weight) {
+        last = time;
+        formula = Formula(settings_, time);
+      }
+      float* __restrict p = change.row;
+      const float* __restrict g = change.values;
+      const float scale = change.scale;
+      if constexpr (Formula::kSlots == 0) {
+        for (uint64_t i = 0; i < dim; ++i) formula(p[i], scale * g[i]);
+      } else if constexpr (Formula::kSlots == 1) {
+        float* __restrict first = p + dim;
+        for (uint64_t i = 0; i < dim; ++i) formula(p[i], scale * g[i], first[i]);
+      } else {
+        float* __restrict first = p + dim;
+        float* __restrict second = first + dim;
+        for (uint64_t i = 0; i < dim; ++i) formula(p[i], scale * g[i], first[i], second[i]);
+      }
+    }
+  }
+
+  // By Step, a piece after the other.
+  void StepAtLength(float rate, uint32_t dim, std::span<const RowChange> rows) const {
+    std::array<float, 256> piece;
+    for (const RowChange& change : rows) {
+      const UpdateTime time = TimeOf(rate, dim, change);
+      for (uint64_t begin = 0; begin < dim; begin += piece.size()) {
+        const uint64_t size = std::min<uint64_t>(piece.size(), dim - begin);
+        for (uint64_t i = 0; i < size; ++i) piece[i] = change.scale * change.values[begin + i];
+        float* row = change.row + begin;
+        Step(time, std::span(piece).first(size), {row, size}, {row + dim, dim});
+      }
+    }
+  }
+
   void Regularize(const UpdateTime& time, std::span<float> g, std::span<float> p) const {
     if (settings_.clip_value > 0) {
       const auto bound = static_cast<float>(settings_.clip_value);
@@ -70,6 +148,7 @@ class Elementwise final : public Optimizer {
   UpdateSettings settings_;
   bool own_l1_ = false;
   bool own_l2_ = false;
+  bool regularizes_ = false;  // As far as the settings say.
 };
 
 template <class Formula>

@@ -26,6 +26,16 @@ struct UpdateState {
   UpdateState From(size_t begin) const { return {data + begin, stride}; }
 };
 
+// A row of a sparse table, and what its pushes combined to: `values` times `scale`, of `weight`
+// together. In the row its parameters come first, then its state slot by slot, then how many steps
+// it has had where that counts.
+struct RowChange {
+  float* row = nullptr;
+  const float* values = nullptr;
+  float scale = 1;
+  float weight = 1;
+};
+
 // A formula over an element and its state, run over ranges of them: what changes a table, dense or
 // sparse, and what a worker steps with between two averages. Holds its settings alone, so one may
 // serve any number of tables; any thread.
@@ -36,12 +46,22 @@ class Optimizer {
   // Floats of state beside each parameter, all zero before the first step.
   virtual uint32_t slots() const = 0;
   virtual Combine combine() const = 0;
+  // Whether a step depends on how many there were before it (UpdateTime::count).
+  virtual bool counts() const = 0;
 
   // One step. `change` is what the pushes combined to; it is used as scratch. All spans are of one
   // size.
   virtual void Step(const UpdateTime& time, std::span<float> change, std::span<float> parameters,
                     UpdateState state) const = 0;
+
+  // One step of each row; none is there twice.
+  virtual void StepRows(float rate, uint32_t dim, std::span<const RowChange> rows) const = 0;
 };
+
+// The floats of a row of `dim` parameters, as in RowChange.
+inline uint64_t RowFloats(uint32_t dim, const Optimizer& optimizer) {
+  return uint64_t{dim} * (1 + optimizer.slots()) + (optimizer.counts() ? 1 : 0);
+}
 
 // Fails on settings that cannot be.
 Result<std::unique_ptr<Optimizer>> MakeOptimizer(const UpdateSettings& settings);

@@ -75,7 +75,6 @@ std::string Shard::AddTable(const TablePlace& place) {
   const UpdateSettings update = spec.update.value_or(options_.update);
   auto optimizer = MakeOptimizer(update);
   if (!optimizer.ok()) return "table \"" + spec.name + "\": " + optimizer.error().message;
-  const uint32_t slots = optimizer.value()->slots();
   const Initial initial = SaltedBy(spec.initial, spec.name);
   const uint64_t begin = place.cuts.at(options_.id.value);
   const uint64_t end = place.cuts.at(options_.id.value + 1);
@@ -84,9 +83,9 @@ std::string Shard::AddTable(const TablePlace& place) {
   table.update = update;
   table.optimizer = std::move(optimizer).value();
   if (spec.sparse()) {
-    table.values.emplace<SparseSlice>(begin, end, spec.dim, initial, slots);
+    table.values.emplace<SparseSlice>(begin, end, spec.dim, initial, *table.optimizer);
   } else {
-    table.values.emplace<DenseSlice>(frames_, begin, end, initial, slots);
+    table.values.emplace<DenseSlice>(frames_, begin, end, initial, table.optimizer->slots());
   }
   return "";
 }
@@ -101,7 +100,7 @@ void Shard::Serve(const ParkedPull& parked, Outbox& outbox) {
   pulled.staleness = round > pulled.closed ? round - pulled.closed : 0;
   const Table& table = tables_.at(pull.table);
   if (parked.keys != nullptr) {
-    pulled.values = {std::get<SparseSlice>(table.values).Read(*parked.keys)};
+    pulled.values = {std::get<SparseSlice>(table.values).Read(*parked.keys, frames_)};
   } else {
     pulled.values = std::get<DenseSlice>(table.values).Read(pull.begin, pull.count);
   }

@@ -1,8 +1,9 @@
 #include "server/sparse_slice.h"
 
 #include <algorithm>
-#include <bit>
+#include <array>
 #include <cstring>
+#include <utility>
 
 #include "common/assert.h"
 #include "common/mutation.h"
@@ -11,24 +12,33 @@
 namespace shardmill {
 namespace {
 
-// About what a slab takes; one row at least.
-constexpr uint64_t kSlabBytes = uint64_t{1} << 20;
+// Rows on their way from memory while those before them are used.
+constexpr size_t kAhead = 64;
 
-uint32_t SlabShift(uint64_t row_bytes) {
-  const uint64_t rows = std::max<uint64_t>(kSlabBytes / row_bytes, 1);
-  return static_cast<uint32_t>(std::bit_width(rows)) - 1;
+// The processor goes on by itself where a row is long.
+void Prefetch(const float* row, uint64_t floats) {
+  constexpr uint64_t kLine = 16;
+  constexpr uint64_t kLinesMax = 4;
+  const uint64_t end = std::min(floats, kLinesMax * kLine);
+  for (uint64_t at = 0; at < end; at += kLine) __builtin_prefetch(row + at);
+}
+
+// The rows that a push changes.
+std::span<uint32_t> RowsOf(KeyRows& keys) {
+  const bool drop = Mutated(Mutation::kDropLastRow) && keys.rows.size() > 1;
+  return std::span(keys.rows).first(keys.rows.size() - (drop ? 1 : 0));
 }
 
 }  // namespace
 
 SparseSlice::SparseSlice(uint64_t begin, uint64_t end, uint32_t dim, const Initial& initial,
-                         uint32_t slots)
+                         const Optimizer& optimizer)
     : begin_(begin),
       end_(end),
       dim_(dim),
-      stride_(dim * (1 + slots) + 1),
-      slab_shift_(SlabShift(stride_ * sizeof(float))),
-      initial_(initial) {
+      row_floats_(RowFloats(dim, optimizer)),
+      initial_(initial),
+      store_(row_floats_) {
   SM_ASSERT(begin <= end && dim > 0);
 }
 
@@ -37,80 +47,134 @@ bool SparseSlice::Owns(uint64_t key) const {
   return bucket >= begin_ && bucket < end_;
 }
 
-Frame SparseSlice::Read(KeyRows& keys) const {
-  const std::span<const uint64_t> names = keys.keys.keys();
-  Buffer out = Buffer::OfFloats(names.size() * dim_);
-  const std::span<float> floats = out.floats();
-  for (size_t i = 0; i < names.size(); ++i) {
-    const std::span<float> to = floats.subspan(i * dim_, dim_);
-    const uint32_t row = Resolve(keys, i);
-    if (row == RowIndex::kNone) {
-      FillInitialRow(initial_, names[i], to);
-    } else {
-      std::memcpy(to.data(), Row(row), to.size_bytes());
-    }
+// Rows never move, so what was found once stays found.
+Frame SparseSlice::Read(KeyRows& keys, FramePool& frames) const {
+  index_.FindMissing(keys.keys.keys(), keys.rows);
+  Buffer out = frames.OfFloats(keys.rows.size() * dim_);
+  float* to = out.floats().data();
+  switch (dim_) {
+    case 1:
+      Copy<1>(keys, to);
+      break;
+    case 8:
+      Copy<8>(keys, to);
+      break;
+    case 16:
+      Copy<16>(keys, to);
+      break;
+    case 32:
+      Copy<32>(keys, to);
+      break;
+    default:
+      Copy<0>(keys, to);
   }
   return std::move(out).Close();
 }
 
-void SparseSlice::Apply(std::span<const ChangePart> parts, float rate, const Optimizer& optimizer) {
-  touched_.clear();
-  change_.clear();
-  weights_.clear();
-  for (const ChangePart& part : parts) {
-    KeyRows& keys = *part.keys;
-    const std::span<const float> values = part.gradient.floats();
-    SM_ASSERT(values.size() == keys.rows.size() * dim_);
-    for (size_t i = 0; i < keys.rows.size(); ++i) {
-      if (i > 0 && i + 1 == keys.rows.size() && Mutated(Mutation::kDropLastRow)) break;
-      uint32_t row = Resolve(keys, i);
-      if (row == RowIndex::kNone) row = keys.rows[i] = Make(keys.keys.keys()[i]);
-      const bool first = place_[row] == RowIndex::kNone || Mutated(Mutation::kRowsOneByOne);
-      if (first) {
-        place_[row] = static_cast<uint32_t>(touched_.size());
-        touched_.push_back(row);
-        change_.resize(change_.size() + dim_);
-        weights_.push_back(0);
-      }
-      weights_[place_[row]] += part.weight;
-      const std::span<float> sum = std::span(change_).subspan(uint64_t{place_[row]} * dim_, dim_);
-      CombineInto(optimizer.combine(), first, part.weight, values.subspan(i * dim_, dim_), sum);
+// kDim: the row's size where it is known; 0 elsewhere.
+template <uint32_t kDim>
+void SparseSlice::Copy(const KeyRows& keys, float* to) const {
+  const uint64_t dim = kDim != 0 ? kDim : dim_;
+  const std::span<const uint32_t> rows = keys.rows;
+  for (size_t i = 0; i < rows.size(); ++i, to += dim) {
+    if (i + kAhead < rows.size() && rows[i + kAhead] != RowIndex::kNone) {
+      Prefetch(store_.At(rows[i + kAhead]), dim);
+    }
+    if (rows[i] == RowIndex::kNone) {
+      FillInitialRow(initial_, keys.keys.keys()[i], {to, dim});
+    } else {
+      std::memcpy(to, store_.At(rows[i]), dim * sizeof(float));
     }
   }
-  for (size_t i = 0; i < touched_.size(); ++i) {
-    float* row = Row(touched_[i]);
-    float& count = row[stride_ - 1];
-    // A float counts exactly so far; what depends on the count has long settled by then.
-    constexpr float kCountMax = 1 << 24;
-    count = std::min(count + 1, kCountMax);
-    optimizer.Step({rate, static_cast<uint64_t>(count), weights_[i]},
-                   std::span(change_).subspan(i * dim_, dim_), {row, dim_}, {row + dim_, dim_});
-    place_[touched_[i]] = RowIndex::kNone;
+}
+
+void SparseSlice::Apply(std::span<const ChangePart> parts, float rate, const Optimizer& optimizer) {
+  several_.clear();
+  for (const ChangePart& part : parts) {
+    SM_ASSERT(part.gradient.floats().size() == part.keys->rows.size() * dim_);
+    MakeMissing(*part.keys);
+    if (!Mutated(Mutation::kRowsOneByOne)) MarkRows(RowsOf(*part.keys));
+  }
+  for (const ChangePart& part : parts) StepOnce(part, rate, optimizer);
+  if (!several_.empty()) StepSeveral(parts, rate, optimizer);
+}
+
+void SparseSlice::MakeMissing(KeyRows& keys) {
+  const std::span<const uint64_t> names = keys.keys.keys();
+  index_.FindMissing(names, keys.rows);
+  const std::span<uint32_t> rows = RowsOf(keys);
+  for (size_t i = 0; i < rows.size(); ++i) {
+    uint32_t& row = rows[i];
+    // The list may have the key twice.
+    if (row == RowIndex::kNone) row = index_.Find(names[i]);
+    if (row != RowIndex::kNone) continue;
+    row = store_.Make();
+    index_.Add(names[i], row);
+    FillInitialRow(initial_, names[i], {store_.At(row), dim_});
   }
 }
 
-float* SparseSlice::Row(uint32_t row) const {
-  const uint64_t inside = row & ((uint64_t{1} << slab_shift_) - 1);
-  return slabs_[row >> slab_shift_].get() + inside * stride_;
-}
-
-// Rows never move, so what was found once stays found.
-uint32_t SparseSlice::Resolve(KeyRows& keys, size_t at) const {
-  uint32_t& row = keys.rows[at];
-  if (row == RowIndex::kNone) row = index_.Find(keys.keys.keys()[at]);
-  return row;
-}
-
-uint32_t SparseSlice::Make(uint64_t key) {
-  const auto row = static_cast<uint32_t>(keys_.size());
-  if (row >> slab_shift_ == slabs_.size()) {
-    slabs_.push_back(std::make_unique<float[]>(SlabFloats()));
+void SparseSlice::MarkRows(std::span<const uint32_t> rows) {
+  for (size_t i = 0; i < rows.size(); ++i) {
+    if (i + kAhead < rows.size()) __builtin_prefetch(&store_.MarkOf(rows[i + kAhead]));
+    RowStore::Mark& mark = store_.MarkOf(rows[i]);
+    if (mark == RowStore::Mark::kNone) {
+      mark = RowStore::Mark::kOnce;
+    } else if (mark == RowStore::Mark::kOnce) {
+      mark = RowStore::Mark::kSeveral;
+      store_.PlaceOf(rows[i]) = static_cast<uint32_t>(several_.size());
+      several_.push_back(rows[i]);
+    }
   }
-  index_.Add(key, row);
-  keys_.push_back(key);
-  place_.push_back(RowIndex::kNone);
-  FillInitialRow(initial_, key, {Row(row), dim_});
-  return row;
+}
+
+// Steps the rows that no other push of the entry has, as most are, straight from the push.
+void SparseSlice::StepOnce(const ChangePart& part, float rate, const Optimizer& optimizer) {
+  const std::span<const uint32_t> rows = RowsOf(*part.keys);
+  const float* values = part.gradient.floats().data();
+  const float scale = ScaleOf(optimizer.combine(), part.weight);
+  std::array<std::array<RowChange, kAhead>, 2> changes;
+  std::array<size_t, 2> counts = {0, 0};
+  size_t now = 0;
+  for (size_t next = 0; next < rows.size() || counts[now] > 0; now = 1 - now) {
+    size_t count = 0;
+    for (; next < rows.size() && count < kAhead; ++next) {
+      RowStore::Mark& mark = store_.MarkOf(rows[next]);
+      if (mark == RowStore::Mark::kSeveral) continue;
+      mark = RowStore::Mark::kNone;
+      float* row = store_.At(rows[next]);
+      Prefetch(row, row_floats_);
+      changes[1 - now][count++] = {row, values + next * dim_, scale, part.weight};
+    }
+    optimizer.StepRows(rate, dim_, std::span(changes[now]).first(counts[now]));
+    counts[now] = 0;
+    counts[1 - now] = count;
+  }
+}
+
+void SparseSlice::StepSeveral(std::span<const ChangePart> parts, float rate,
+                              const Optimizer& optimizer) {
+  const Combine combine = optimizer.combine();
+  change_.resize(several_.size() * dim_);
+  weights_.assign(several_.size(), 0);
+  std::vector<bool> begun(several_.size(), false);
+  for (const ChangePart& part : parts) {
+    const std::span<const uint32_t> rows = RowsOf(*part.keys);
+    const std::span<const float> values = part.gradient.floats();
+    for (size_t i = 0; i < rows.size(); ++i) {
+      if (store_.MarkOf(rows[i]) != RowStore::Mark::kSeveral) continue;
+      const uint64_t place = store_.PlaceOf(rows[i]);
+      const std::span<float> sum = std::span(change_).subspan(place * dim_, dim_);
+      CombineInto(combine, !begun[place], part.weight, values.subspan(i * dim_, dim_), sum);
+      begun[place] = true;
+      weights_[place] += part.weight;
+    }
+  }
+  for (size_t i = 0; i < several_.size(); ++i) {
+    const RowChange change{store_.At(several_[i]), change_.data() + i * dim_, 1, weights_[i]};
+    optimizer.StepRows(rate, dim_, {&change, 1});
+    store_.MarkOf(several_[i]) = RowStore::Mark::kNone;
+  }
 }
 
 }  // namespace shardmill

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/combine.h"
 #include "common/result.h"
 #include "common/rng.h"
 #include "common/update.h"
@@ -282,6 +283,44 @@ TEST(OptimizerTest, StepsInPartsAsInOnePiece) {
   }
   EXPECT_EQ(parts, whole);
   EXPECT_EQ(parts_state, whole_state);
+}
+
+// Of every rule, with and without what is added to the gradient; counts go apart from row to row.
+TEST(OptimizerTest, StepsRowsOfAnySizeAsItStepsRanges) {
+  constexpr float kRate = 0.1F;
+  Rng rng(21);
+  const auto any = [&rng] { return static_cast<float>(2 * rng.Uniform() - 1); };
+  for (int rule = 0; rule <= static_cast<int>(UpdateRule::kMax); ++rule) {
+    for (const uint32_t dim : {1U, 3U, 8U, 16U, 32U, 600U}) {
+      UpdateSettings settings;
+      settings.rule = static_cast<UpdateRule>(rule);
+      if (dim % 3 == 0) settings.l2 = settings.clip_value = 0.5;
+      const auto optimizer = Made(settings);
+      const uint64_t floats = RowFloats(dim, *optimizer);
+      std::vector<std::vector<float>> rows(5, std::vector<float>(floats));
+      for (auto& row : rows) std::generate_n(row.begin(), dim, any);
+      std::vector<std::vector<float>> expected = rows;
+      for (uint64_t step = 1; step <= 4; ++step) {
+        std::vector<std::vector<float>> values(rows.size(), std::vector<float>(dim));
+        std::vector<RowChange> changes;
+        for (size_t i = 0; i < rows.size(); ++i) {
+          if (i % 2 == 1 && step % 2 == 1) continue;
+          std::ranges::generate(values[i], any);
+          const float weight = 0.25F * static_cast<float>(i + 1);
+          const float scale = ScaleOf(optimizer->combine(), weight);
+          changes.push_back({rows[i].data(), values[i].data(), scale, weight});
+          std::vector<float> sum(dim);
+          CombineInto(optimizer->combine(), true, weight, values[i], sum);
+          float* row = expected[i].data();
+          const uint64_t count = i % 2 == 1 ? step / 2 : step;
+          optimizer->Step({kRate, count, weight}, sum, {row, dim}, {row + dim, dim});
+          if (optimizer->counts()) row[floats - 1] = static_cast<float>(count);
+        }
+        optimizer->StepRows(kRate, dim, changes);
+        ASSERT_EQ(rows, expected) << "rule " << rule << ", dim " << dim << ", step " << step;
+      }
+    }
+  }
 }
 
 TEST(OptimizerTest, KeepsAsManyFloatsBesideAParameterAsItsRuleNeeds) {

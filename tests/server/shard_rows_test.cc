@@ -22,6 +22,13 @@ constexpr TableId kOtherTable{2};
 constexpr uint32_t kDim = 3;
 constexpr uint64_t kRowsMax = 4;
 
+uint64_t RowBytes() {
+  UpdateSettings update;
+  update.rule = UpdateRule::kAdd;
+  const auto add = std::move(MakeOptimizer(update).value());
+  return SparseSlice(0, kBuckets, kDim, {}, *add).row_bytes();
+}
+
 // One shard with two workers, room for four rows, and two tables that are merged. A worker's peer,
 // boot id and rank are one number plus 100.
 class ShardRowsTest : public testing::Test {
@@ -30,7 +37,7 @@ class ShardRowsTest : public testing::Test {
     ShardOptions options;
     options.boot = kShardBoot;
     options.coordinator = kCoordinator;
-    options.rows_bytes_max = kRowsMax * SparseSlice(0, kBuckets, kDim, {}, 0).row_bytes();
+    options.rows_bytes_max = kRowsMax * RowBytes();
     options.answer_bytes_max = 2 * kDim * sizeof(float);
     Begin(options);
   }
