@@ -30,6 +30,9 @@ WireLimits Limits(const SessionOptions& options) {
 PeerOptions TransportOptions(const SessionOptions& options) {
   PeerOptions peer;
   peer.zmq.message_bytes_max = options.message_bytes;
+  // A shard holds a step's gradient where it lies, and bounds that itself; the window bounds the
+  // rest.
+  peer.lent_bytes_max = UINT64_MAX;
   peer.shared_memory = options.shared_memory;
   peer.spin = options.spin;
   return peer;

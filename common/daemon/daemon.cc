@@ -64,6 +64,7 @@ ZmqOptions TransportOptionsOf(const JobOptions& job) {
 PeerOptions PeerOptionsOf(const JobOptions& job) {
   PeerOptions options;
   options.zmq = TransportOptionsOf(job);
+  options.lent_bytes_max = job.network.queue_bytes;
   options.shared_memory = job.network.shared_memory;
   options.spin = job.network.spin;
   return options;

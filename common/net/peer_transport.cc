@@ -39,7 +39,7 @@ PeerTransport::PeerTransport(ZmqContext& context, FramePool& pool, const PeerOpt
     : zmq_(context, options.zmq), pool_(pool), options_(options) {
   link_options_.message_bytes_max = options.zmq.message_bytes_max;
   link_options_.frames_max = options.zmq.frames_max;
-  link_options_.queue_bytes_max = options.zmq.queue_bytes_max;
+  link_options_.lent_bytes_max = options.lent_bytes_max;
   link_options_.ring_bytes = options.ring_bytes;
 }
 

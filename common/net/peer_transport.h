@@ -16,9 +16,11 @@
 namespace shardmill {
 
 struct PeerOptions {
-  ZmqOptions zmq = {};                      // What bounds ZeroMQ bounds shared memory too.
-  bool shared_memory = true;                // With peers on this host that want it as well.
-  std::chrono::microseconds spin{0};        // Looked for messages without sleeping, in each wait.
+  ZmqOptions zmq = {};                // Messages and peers have these bounds in shared memory too.
+  bool shared_memory = true;          // With peers on this host that want it as well.
+  std::chrono::microseconds spin{0};  // Looked for messages without sleeping, in each wait.
+  // Lent to one peer, until it has done with them; one message always has room.
+  uint64_t lent_bytes_max = uint64_t{256} << 20;
   uint64_t ring_bytes = uint64_t{1} << 20;  // See ShmLinkOptions.
 };
 

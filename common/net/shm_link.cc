@@ -111,7 +111,9 @@ Sent ShmLink::Send(std::span<const Frame> frames) {
   }
   uint64_t lent = 0;
   for (const Place& place : places_) lent += place.segment == kInline ? 0 : place.bytes;
-  if (body > room || (lent_bytes_ > 0 && lent_bytes_ + lent > options_.queue_bytes_max)) {
+  if (body > room ||
+      (lent_bytes_ > 0 &&
+       lent > options_.lent_bytes_max - std::min(lent_bytes_, options_.lent_bytes_max))) {
     wants_room_ = true;
     return Sent::kFull;
   }

@@ -22,7 +22,7 @@ struct Packet;
 struct ShmLinkOptions {
   uint64_t message_bytes_max = uint64_t{512} << 20;  // Payload of one message.
   uint32_t frames_max = 4096;                        // Of one message.
-  uint64_t queue_bytes_max = uint64_t{256} << 20;    // Lent to the peer; one message has room.
+  uint64_t lent_bytes_max = uint64_t{256} << 20;     // To the peer; one message has room.
   uint64_t ring_bytes = uint64_t{1} << 20;           // Each way; the connecting side decides.
   BorrowLimits borrow = {};
 };

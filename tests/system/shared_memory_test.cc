@@ -92,6 +92,29 @@ TEST(SharedMemoryTest, IsUsedWhereBothSidesWantIt) {
   EXPECT_EQ(results.front()[7], -14.0F);
 }
 
+// A shard holds all units of a step where they lie in the worker's memory.
+TEST(SharedMemoryTest, StepsMayBeLargerThanAnyQueue) {
+  const Servers servers({"network.queue_bytes=1MiB"}, 1);
+  const auto session = Session::Open(servers.OptionsOf(0));
+  ASSERT_TRUE(session.ok()) << session.error().message;
+  constexpr uint64_t kMany = uint64_t{75} << 20;  // Over 256 MiB of them.
+  const auto table = session.value()->Dense("large", kMany);
+  ASSERT_TRUE(table.ok()) << table.error().message;
+  const std::vector<float> gradient(kMany, -1);
+  {
+    auto step = session.value()->Begin(kPatience);
+    ASSERT_TRUE(step.ok());
+    ASSERT_TRUE(step.value().Push(table.value(), 0, gradient).ok());
+    const auto finished = step.value().Finish(1);
+    ASSERT_TRUE(finished.ok()) << finished.error().message;
+  }
+  auto step = session.value()->Begin(kPatience);
+  std::vector<float> last(1000);
+  const auto pull = step.value().Pull(table.value(), kMany - last.size(), last);
+  ASSERT_TRUE(pull.ok() && step.value().Wait(pull.value()).ok());
+  EXPECT_TRUE(std::ranges::all_of(last, [](float value) { return value == 1; }));
+}
+
 TEST(SharedMemoryTest, SpinKeepsAProcessorBusyWhileThereArePeers) {
   const auto ticks = [](const std::string& spin) {
     const Servers servers({"network.spin=" + spin}, 1);

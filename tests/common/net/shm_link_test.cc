@@ -161,7 +161,7 @@ TEST_F(ShmLinkTest, HoldsWhatItLendsUntilTheReaderHasDone) {
 }
 
 TEST_F(ShmLinkTest, SaysFullWhereTheReaderIsSlowAndKeepsNoMore) {
-  Meet({.queue_bytes_max = 8 * kMiB});
+  Meet({.lent_bytes_max = 8 * kMiB});
   const auto [body, data] = Lendable(kMiB);
   std::vector<Frame> message{Frame(), body};
   size_t sent = 0;
@@ -180,7 +180,7 @@ TEST_F(ShmLinkTest, SaysFullWhereTheReaderIsSlowAndKeepsNoMore) {
 }
 
 TEST_F(ShmLinkTest, HasRoomForOneMessageHoweverLarge) {
-  Meet({.queue_bytes_max = kMiB});
+  Meet({.lent_bytes_max = kMiB});
   const auto [body, data] = Lendable(4 * kMiB);
   EXPECT_EQ(client_->Send(std::vector{Frame(), body}), Sent::kSent);
   EXPECT_EQ(client_->Send(std::vector{Frame(), body.Slice(0, 2000)}), Sent::kFull);
@@ -255,7 +255,7 @@ TEST_F(ShmLinkTest, WakesWhoSleepsAndNobodyElse) {
 }
 
 TEST_F(ShmLinkTest, WakesWhoWaitsForRoomWhenLoansComeBack) {
-  Meet({.queue_bytes_max = kMiB});
+  Meet({.lent_bytes_max = kMiB});
   const auto [body, data] = Lendable(kMiB);
   const std::vector<Frame> message{Frame(), body};
   ASSERT_EQ(client_->Send(message), Sent::kSent);
