@@ -6,6 +6,7 @@
 
 #include "common/assert.h"
 #include "common/mutation.h"
+#include "common/net/endpoint.h"
 
 namespace shardmill {
 
@@ -195,7 +196,8 @@ std::string PsClient::WaitsFor() const {
   if (view_.shards.empty()) return "the coordinator to say where the shards are";
   for (const auto& [id, shard] : shards_) {
     const std::string name = "shard " + std::to_string(id.value);
-    const std::string place = name + " at " + view_.shards.at(id.value).endpoint;
+    const std::string place =
+        name + " at " + Endpoint::Parse(view_.shards.at(id.value).endpoint).tcp;
     if (!shard.welcomed) {
       return place + " to answer" + (shard.waiting.empty() ? "" : ", which " + shard.waiting);
     }

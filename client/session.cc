@@ -12,8 +12,10 @@
 #include "common/assert.h"
 #include "common/clock.h"
 #include "common/config/text.h"
+#include "common/frame_pool.h"
 #include "common/fresh_id.h"
 #include "common/net/messenger.h"
+#include "common/net/peer_transport.h"
 #include "common/net/zmq_transport.h"
 
 namespace shardmill {
@@ -25,10 +27,15 @@ WireLimits Limits(const SessionOptions& options) {
   return limits;
 }
 
-ZmqOptions TransportOptions(const SessionOptions& options) {
-  ZmqOptions zmq;
-  zmq.message_bytes_max = options.message_bytes;
-  return zmq;
+PeerOptions TransportOptions(const SessionOptions& options) {
+  PeerOptions peer;
+  peer.zmq.message_bytes_max = options.message_bytes;
+  // A shard holds a step's gradient where it lies, and bounds that itself; the window bounds the
+  // rest.
+  peer.lent_bytes_max = UINT64_MAX;
+  peer.shared_memory = options.shared_memory;
+  peer.spin = options.spin;
+  return peer;
 }
 
 // Longer than any training, and still far from the end of the clock.
@@ -64,7 +71,8 @@ class Session::Impl final {
   explicit Impl(const SessionOptions& options)
       : options_(options),
         context_(options.io_threads),
-        transport_(context_, TransportOptions(options)),
+        frames_(FramePool::MemoryFor(options.shared_memory)),
+        transport_(context_, frames_, TransportOptions(options)),
         messenger_(transport_, frames_, Limits(options)) {}
 
   Result<> Open();
@@ -114,8 +122,8 @@ class Session::Impl final {
   SessionOptions options_;
   SteadyClock clock_;
   ZmqContext context_;
-  FramePool frames_{FramePool::Memory::kPrivate};
-  ZmqTransport transport_;
+  FramePool frames_;
+  PeerTransport transport_;
   Messenger messenger_;
   std::optional<PsClient> client_;
   std::unique_ptr<LeaseThread> lease_;
@@ -140,7 +148,7 @@ Result<> Session::Impl::Open() {
   client_.emplace(client, frames_);
   const TimePoint end = clock_.Now() + options_.open_timeout;
   SM_TRY(MoveUntil(end, [this] { return client_->granted(); }));
-  auto transport = std::make_unique<ZmqTransport>(context_, TransportOptions(options_));
+  auto transport = std::make_unique<ZmqTransport>(context_, TransportOptions(options_).zmq);
   lease_ =
       SM_TRY(LeaseThread::Start(std::move(transport), endpoint, client_->sender(),
                                 client_->CoordinatorStamp(), options_.lease / 4, Limits(options_)));

@@ -24,6 +24,9 @@ class FramePool final {
     kShared,   // Sealed files in memory, that peers on this host can map to read.
   };
 
+  // What peers may map where memory is shared with them at all.
+  static Memory MemoryFor(bool shared) { return shared ? Memory::kShared : Memory::kPrivate; }
+
   explicit FramePool(Memory memory);
   ~FramePool();
   FramePool(const FramePool&) = delete;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "common/net/endpoint.h"
 #include "common/process/exit_code.h"
 
 namespace shardmill {
@@ -61,7 +62,7 @@ JobStatus::Worker WorkerOf(uint32_t rank, const RankStatus& status, TimePoint no
 JobStatus::Shard ShardOf(uint32_t id, const ShardStatus& status) {
   JobStatus::Shard shard;
   shard.id = id;
-  shard.endpoint = status.endpoint;
+  shard.endpoint = Endpoint::Parse(status.endpoint).tcp;
   shard.closed = status.beat.closed;
   shard.version = status.beat.version;
   shard.units = status.beat.units;

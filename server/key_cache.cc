@@ -18,7 +18,8 @@ std::shared_ptr<KeyRows> KeyCache::Get(WorkerId rank, TableId table, const KeyLi
   if (list.keys.size() == 0) return nullptr;
   auto rows = std::make_shared<KeyRows>();
   rows->table = table;
-  rows->keys = list.keys;
+  // It stays, and is looked at again: what came may be a peer's memory, lent for the moment.
+  rows->keys = Frame::CopyOf(list.keys.keys());
   rows->rows.assign(list.keys.keys().size(), RowIndex::kNone);
   mine.lists.emplace_front(list.id, rows);
   mine.keys += rows->rows.size();

@@ -16,6 +16,7 @@
 #include "common/job/address.h"
 #include "common/job/job.h"
 #include "common/metrics/metrics.h"
+#include "common/net/peer_transport.h"
 #include "common/net/zmq_transport.h"
 #include "common/process/announce.h"
 #include "common/process/signals.h"
@@ -48,9 +49,9 @@ Result<Agents> MakeAgents(uint32_t index, const DaemonContext& daemon, ZmqContex
     options.limits = WireLimitsOf(job);
     options.trace_folder = job.trace.folder;
     options.workers = job.cluster.workers;
-    agents.push_back(SM_TRY(
-        ShardAgent::Make(options, std::make_unique<ZmqTransport>(context, TransportOptionsOf(job)),
-                         frames, clock, registry, daemon.log)));
+    agents.push_back(SM_TRY(ShardAgent::Make(
+        options, std::make_unique<PeerTransport>(context, frames, PeerOptionsOf(job)), frames,
+        clock, registry, daemon.log)));
   }
   return agents;
 }
@@ -69,7 +70,7 @@ Result<> Serve(const ServerFlags& flags, const DaemonContext& daemon) {
   const SteadyClock clock;
   Registry registry;
   ZmqContext context(static_cast<int>(job.network.io_threads));
-  FramePool frames(FramePool::Memory::kPrivate);
+  FramePool frames(FramePool::MemoryFor(job.network.shared_memory));
   const Agents agents = SM_TRY(MakeAgents(flags.index, daemon, context, frames, clock, registry));
   const std::unique_ptr<HttpServer> http =
       SM_TRY(StartHttp(job, DaemonRoutes(registry, [&agents] { return UnreadyWords(agents); })));

@@ -37,6 +37,8 @@ SessionOptions SessionOptionsOf(const WorkerFlags& flags, const DaemonContext& d
   options.window_bytes = job.network.window_bytes;
   options.message_bytes = job.network.message_bytes;
   options.io_threads = static_cast<int>(job.network.io_threads);
+  options.shared_memory = job.network.shared_memory;
+  options.spin = job.network.spin;
   options.stopped = [&daemon] { return daemon.stop.requested(); };
   return options;
 }

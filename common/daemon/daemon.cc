@@ -61,6 +61,15 @@ ZmqOptions TransportOptionsOf(const JobOptions& job) {
   return options;
 }
 
+PeerOptions PeerOptionsOf(const JobOptions& job) {
+  PeerOptions options;
+  options.zmq = TransportOptionsOf(job);
+  options.lent_bytes_max = job.network.queue_bytes;
+  options.shared_memory = job.network.shared_memory;
+  options.spin = job.network.spin;
+  return options;
+}
+
 WireLimits WireLimitsOf(const JobOptions& job) {
   WireLimits limits;
   limits.message_bytes_max = job.network.message_bytes;

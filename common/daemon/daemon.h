@@ -12,6 +12,7 @@
 #include "common/job/job.h"
 #include "common/log/log.h"
 #include "common/metrics/metrics.h"
+#include "common/net/peer_transport.h"
 #include "common/net/zmq_transport.h"
 #include "common/process/signals.h"
 #include "common/result.h"
@@ -54,6 +55,7 @@ int RunDaemon(const FlagsOr<Flags>& parsed, std::string_view name, Serve serve) 
 }
 
 ZmqOptions TransportOptionsOf(const JobOptions& job);
+PeerOptions PeerOptionsOf(const JobOptions& job);
 WireLimits WireLimitsOf(const JobOptions& job);
 
 // /livez, /readyz and /metrics. `unready` says what is not ready yet; empty: all is. `pending`,

@@ -157,6 +157,8 @@ struct NetworkOptions {
   std::chrono::milliseconds retry_after{500};
   std::chrono::milliseconds step_timeout = std::chrono::minutes(5);
   uint64_t message_bytes = uint64_t{512} << 20;
+  bool shared_memory = true;
+  std::chrono::milliseconds spin{0};
 
   void Declare(config::Section& section);
 };

@@ -333,6 +333,11 @@ void NetworkOptions::Declare(Section& section) {
                    "A step that has not ended by then fails and names whom it waited for.");
   section.Size("message_bytes", &message_bytes, {.at_least = 64 * kKiB, .at_most = 16 * kGiB},
                "A larger message from a peer is refused.");
+  section.Flag("shared_memory", &shared_memory,
+               "Whether peers on one host exchange messages in memory, if both can.");
+  section.Duration("spin", &spin, {.at_most = std::chrono::seconds(1)},
+                   "How long each wait for a peer in shared memory looks for messages before it "
+                   "sleeps; costs a processor, saves the time to wake up.");
   // One unit must fit wherever units go, or no step would ever end.
   const auto fits = [this](std::string key, const uint64_t* limit) {
     return [this, key = std::move(key), limit]() -> std::string {

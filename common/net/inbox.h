@@ -23,6 +23,8 @@ class Inbox final {
   // Begins a message; the frames that are added next are its.
   void Begin(PeerId peer) { messages_.push_back({peer, frames_.size()}); }
   void Add(Frame frame) { frames_.push_back(std::move(frame)); }
+  // Gives a message another number for its peer.
+  void Rename(size_t i, PeerId peer) { messages_[i].peer = peer; }
   // Takes the frames of the last message back.
   void DropFrames() { frames_.resize(messages_.back().first); }
   void Clear() {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <span>
 #include <string>
 
@@ -19,9 +20,12 @@ enum class Sent : uint8_t {
   kUnknown,  // No such peer, or it has gone. Nothing was sent.
 };
 
-// Moves frames between this agent and its peers: ZeroMQ, or the simulator. Owned by one agent and
-// used on its thread alone. A peer is a number that means something to this transport only: one
-// that Connect gave, or one that a message came from.
+// Of one message, beside its payload; what the decoder takes of a header.
+inline constexpr uint64_t kHeaderBytesMax = uint64_t{8} << 20;
+
+// Moves frames between this agent and its peers: ZeroMQ, memory shared on one host, or the
+// simulator. Owned by one agent and used on its thread alone. A peer is a number that means
+// something to this transport only: one that Connect gave, or one that a message came from.
 class Transport {
  public:
   virtual ~Transport() = default;

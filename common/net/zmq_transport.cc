@@ -18,8 +18,6 @@ namespace {
 
 // Below this a copy costs less than the bookkeeping of a shared frame.
 constexpr size_t kCopyBytesMax = 1024;
-// Of a multipart message, beside its payload; what the decoder takes of a header.
-constexpr uint64_t kHeaderBytes = uint64_t{8} << 20;
 // Messages taken from one socket before the others have their turn.
 constexpr int kDrainMax = 256;
 
@@ -88,7 +86,7 @@ void SetCommon(zmq::socket_t& socket, const ZmqOptions& options) {
   socket.set(zmq::sockopt::rcvhwm, options.queue_messages_max);
   // Of any one frame: a header may be longer than the payload is allowed to be.
   socket.set(zmq::sockopt::maxmsgsize,
-             static_cast<int64_t>(options.message_bytes_max + kHeaderBytes));
+             static_cast<int64_t>(options.message_bytes_max + kHeaderBytesMax));
   socket.set(zmq::sockopt::reconnect_ivl, 50);
   socket.set(zmq::sockopt::reconnect_ivl_max, 1000);
   socket.set(zmq::sockopt::tcp_keepalive, 1);
@@ -259,16 +257,26 @@ Sent ZmqTransport::Impl::SendOn(zmq::socket_t& socket, const std::string* routin
 }
 
 Result<> ZmqTransport::Poll(std::chrono::milliseconds timeout, Inbox& inbox) {
+  return PollBeside({}, timeout, inbox);
+}
+
+Result<> ZmqTransport::PollBeside(std::span<WatchedFile> files, std::chrono::milliseconds timeout,
+                                  Inbox& inbox) {
   Impl& impl = *impl_;
   std::vector<zmq::pollitem_t>& items = impl.items;
   try {
     items.clear();
+    for (WatchedFile& file : files) {
+      file.ready = false;
+      items.push_back({nullptr, file.file, ZMQ_POLLIN, 0});
+    }
     if (impl.router) items.push_back({impl.router->handle(), 0, ZMQ_POLLIN, 0});
     for (auto& [peer, dealer] : impl.dealers) {
       items.push_back({dealer.socket.handle(), 0, ZMQ_POLLIN, 0});
     }
     zmq::poll(items, timeout);
     size_t i = 0;
+    for (WatchedFile& file : files) file.ready = items[i++].revents != 0;
     if (impl.router && (items[i++].revents & ZMQ_POLLIN) != 0) {
       impl.Drain(*impl.router, std::nullopt, inbox);
     }
@@ -311,7 +319,7 @@ bool ZmqTransport::Impl::ReceiveOne(zmq::socket_t& socket, std::optional<PeerId>
   while (true) {
     bytes += part.size();
     const bool over =
-        ++frames > options.frames_max || bytes > options.message_bytes_max + kHeaderBytes;
+        ++frames > options.frames_max || bytes > options.message_bytes_max + kHeaderBytesMax;
     if (over) inbox.DropFrames();
     if (!over) inbox.Add(ZmqStorage::Open(storages, std::move(part)));
     if (!more) return true;

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "common/net/transport.h"
@@ -34,6 +35,12 @@ struct ZmqOptions {
   int linger_ms = 500;  // For what is queued when a socket closes.
 };
 
+// A file that is waited for beside the sockets.
+struct WatchedFile {
+  int file = -1;
+  bool ready = false;  // It can be read, or its other end has gone.
+};
+
 // Frames over ZeroMQ: one ROUTER where the agent listens, one DEALER a peer that it connects to.
 // Owned by one agent, on its thread. Large frames leave and arrive without a copy. A message over
 // the limits comes as one without frames, so that whoever decodes it counts it; a single frame over
@@ -49,6 +56,10 @@ class ZmqTransport final : public Transport {
   Sent Send(PeerId peer, std::span<const Frame> frames) override;
   Result<> Poll(std::chrono::milliseconds timeout, Inbox& inbox) override;
   std::string Trouble(PeerId peer) const override;
+
+  // Poll, which the files end too.
+  Result<> PollBeside(std::span<WatchedFile> files, std::chrono::milliseconds timeout,
+                      Inbox& inbox);
 
  private:
   struct Impl;

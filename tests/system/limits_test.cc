@@ -10,6 +10,7 @@
 #include "client/session.h"
 #include "common/clock.h"
 #include "common/fresh_id.h"
+#include "common/net/endpoint.h"
 #include "common/net/messenger.h"
 #include "common/net/zmq_transport.h"
 #include "tests/system/servers.h"
@@ -121,7 +122,7 @@ class DeafReader final {
       ASSERT_TRUE(messenger_.Poll(std::chrono::milliseconds(20), messages, bad).ok());
       for (const Envelope& message : messages) client_->Handle(clock.Now(), message, outbox_);
       for (const ShardPlace& place : client_->Unattached()) {
-        client_->Attach(place.id, transport_.Connect(place.endpoint).value());
+        client_->Attach(place.id, transport_.Connect(Endpoint::Parse(place.endpoint).tcp).value());
       }
     }
     ASSERT_NE(client_->FindTable(table), nullptr) << client_->WaitsFor();

@@ -18,6 +18,7 @@ class Servers final {
   SessionOptions OptionsOf(uint32_t rank) const;
   // The coordinator's, HOST:PORT.
   const std::string& address() const { return address_; }
+  int server_pid() const { return server_.process->pid(); }
   // What the server takes of the machine's memory now.
   uint64_t MemoryMiB() const;
 

@@ -94,8 +94,8 @@ TEST(JobTest, ReadsLimitsAndWaitsIntoTheirOwnFields) {
   const JobOptions options =
       Options({"network.io_threads=2", "network.unit_bytes=8KiB", "network.window_bytes=16KiB",
                "network.held_bytes=32KiB", "network.retry_after=20ms", "network.step_timeout=30ms",
-               "network.message_bytes=64KiB", "http.enabled=false", "http.port=81",
-               "http.bind=0.0.0.0", "log.level=debug"});
+               "network.message_bytes=64KiB", "network.shared_memory=false", "network.spin=2ms",
+               "http.enabled=false", "http.port=81", "http.bind=0.0.0.0", "log.level=debug"});
   EXPECT_EQ(options.network.io_threads, 2U);
   EXPECT_EQ(options.network.unit_bytes, 8192U);
   EXPECT_EQ(options.network.window_bytes, 16384U);
@@ -103,6 +103,8 @@ TEST(JobTest, ReadsLimitsAndWaitsIntoTheirOwnFields) {
   EXPECT_EQ(options.network.retry_after, milliseconds(20));
   EXPECT_EQ(options.network.step_timeout, milliseconds(30));
   EXPECT_EQ(options.network.message_bytes, 65536U);
+  EXPECT_FALSE(options.network.shared_memory);
+  EXPECT_EQ(options.network.spin, milliseconds(2));
   EXPECT_FALSE(options.http.enabled);
   EXPECT_EQ(options.http.port, 81U);
   EXPECT_EQ(options.http.bind, "0.0.0.0");

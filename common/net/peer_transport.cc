@@ -1,0 +1,235 @@
+#include "common/net/peer_transport.h"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "common/fresh_id.h"
+#include "common/net/endpoint.h"
+#include "common/net/local_socket.h"
+
+namespace shardmill {
+namespace {
+
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+// Numbers of peers in shared memory; ZeroMQ's count from 1.
+constexpr uint64_t kLinkBit = uint64_t{1} << 63;
+// While the rings are busy, or nobody waits, the sockets have their turn so often: looking at them
+// costs system calls, and a ring does not.
+constexpr microseconds kLookEvery{100};
+// Looks at the rings between two at the clock.
+constexpr int kSpinsOfLook = 32;
+// Between two tries where the system has no more files for those who connect.
+constexpr std::chrono::seconds kAcceptsAgain{1};
+constexpr int kAcceptMax = 64;
+
+std::string Hexadecimal(uint64_t number) {
+  constexpr char kDigits[] = "0123456789abcdef";
+  std::string text;
+  for (int shift = 60; shift >= 0; shift -= 4) text += kDigits[(number >> shift) & 15];
+  return text;
+}
+
+}  // namespace
+
+PeerTransport::PeerTransport(ZmqContext& context, FramePool& pool, const PeerOptions& options)
+    : zmq_(context, options.zmq), pool_(pool), options_(options) {
+  link_options_.message_bytes_max = options.zmq.message_bytes_max;
+  link_options_.frames_max = options.zmq.frames_max;
+  link_options_.lent_bytes_max = options.lent_bytes_max;
+  link_options_.ring_bytes = options.ring_bytes;
+}
+
+PeerTransport::~PeerTransport() = default;
+
+Result<std::string> PeerTransport::Bind(const std::string& endpoint) {
+  Endpoint bound{SM_TRY(zmq_.Bind(endpoint)), ""};
+  if (options_.shared_memory) {
+    const std::string token = Hexadecimal(FreshId());
+    listener_ = ListenLocal(token);
+    if (listener_.valid()) bound.local = token;
+  }
+  return bound.Text();
+}
+
+Result<PeerId> PeerTransport::Connect(const std::string& endpoint) {
+  Endpoint to = Endpoint::Parse(endpoint);
+  std::unique_ptr<ShmLink> link;
+  if (options_.shared_memory && !to.local.empty()) {
+    link = ShmLink::Connect(to.local, pool_, link_options_);
+  }
+  if (link == nullptr) return zmq_.Connect(to.tcp);
+  return Add(std::move(to.tcp), std::move(link));
+}
+
+PeerId PeerTransport::Add(std::string endpoint, std::unique_ptr<ShmLink> link) {
+  const PeerId peer{kLinkBit | ++next_peer_};
+  peers_.emplace(peer, Peer{std::move(endpoint), std::move(link), std::nullopt, ++heard_});
+  return peer;
+}
+
+void PeerTransport::Disconnect(PeerId peer) {
+  const auto found = peers_.find(peer);
+  if (found == peers_.end()) return zmq_.Disconnect(peer);
+  if (found->second.behind) {
+    zmq_.Disconnect(*found->second.behind);
+    in_front_.erase(*found->second.behind);
+  }
+  if (found->second.link != nullptr) {
+    found->second.link->Leave();
+    leaving_.push_back(std::move(found->second.link));
+  }
+  peers_.erase(found);
+}
+
+Sent PeerTransport::Send(PeerId peer, std::span<const Frame> frames) {
+  if (frames.empty()) return Sent::kSent;
+  const auto found = peers_.find(peer);
+  if (found == peers_.end()) return zmq_.Send(peer, frames);
+  Peer& to = found->second;
+  if (to.link != nullptr && !to.link->ended()) return to.link->Send(frames);
+  if (to.endpoint.empty()) return Sent::kUnknown;
+  if (!to.behind) {
+    const Result<PeerId> behind = zmq_.Connect(to.endpoint);
+    if (!behind.ok()) return Sent::kUnknown;
+    to.behind = behind.value();
+    in_front_[*to.behind] = peer;
+  }
+  return zmq_.Send(*to.behind, frames);
+}
+
+Result<> PeerTransport::Poll(milliseconds timeout, Inbox& inbox) {
+  for (auto& [peer, at] : peers_) {
+    if (at.link != nullptr) at.link->Flush();
+  }
+  const size_t before = inbox.size();
+  bool came = ReceiveFromLinks(inbox);
+  const bool linked = links() > 0;
+  const Time begin = steady_clock::now();
+  Time now = begin;
+  while (!came && linked && now - begin < std::min<microseconds>(options_.spin, timeout)) {
+    for (int i = 0; i < kSpinsOfLook && !came; ++i) {
+      __builtin_ia32_pause();
+      came = ReceiveFromLinks(inbox);
+    }
+    now = steady_clock::now();
+    if (!came && now - looked_ >= kLookEvery) SM_TRY(Look(milliseconds(0), inbox));
+    came = inbox.size() > before;
+  }
+  timeout -= std::min(timeout, std::chrono::floor<milliseconds>(now - begin));
+  if (came) timeout = milliseconds(0);
+  if (timeout.count() == 0 && linked && now - looked_ < kLookEvery) return {};
+  return Look(timeout, inbox);
+}
+
+bool PeerTransport::ReceiveFromLinks(Inbox& inbox) {
+  const size_t before = inbox.size();
+  for (auto& [peer, at] : peers_) {
+    if (at.link == nullptr || !at.link->Ready()) continue;
+    at.link->Receive(peer, inbox);
+    at.heard = ++heard_;
+  }
+  return inbox.size() > before;
+}
+
+Result<> PeerTransport::Look(milliseconds timeout, Inbox& inbox) {
+  const size_t before = inbox.size();
+  SM_TRY(Wait(timeout, inbox));
+  looked_ = steady_clock::now();
+  for (size_t i = before; i < inbox.size() && !in_front_.empty(); ++i) {
+    const auto known = in_front_.find(inbox[i].peer);
+    if (known != in_front_.end()) inbox.Rename(i, known->second);
+  }
+  HandleSockets();
+  ReceiveFromLinks(inbox);
+  ForgetEnded();
+  return {};
+}
+
+Result<> PeerTransport::Wait(milliseconds timeout, Inbox& inbox) {
+  const bool sleeps = timeout.count() > 0;
+  if (sleeps && !FallAsleep()) timeout = milliseconds(0);
+  files_.clear();
+  const bool accepts = listener_.valid() && steady_clock::now() >= accepts_again_;
+  files_.push_back({accepts ? listener_.get() : -1});
+  for (const auto& [peer, at] : peers_) files_.push_back({at.link ? at.link->file() : -1});
+  for (const auto& link : leaving_) files_.push_back({link->file()});
+  const Result<> polled = zmq_.PollBeside(files_, timeout, inbox);
+  for (auto& [peer, at] : peers_) {
+    if (sleeps && at.link != nullptr) at.link->WakeUp();
+  }
+  return polled;
+}
+
+bool PeerTransport::FallAsleep() {
+  return std::ranges::all_of(peers_, [](auto& entry) {
+    return entry.second.link == nullptr || entry.second.link->FallAsleep();
+  });
+}
+
+void PeerTransport::HandleSockets() {
+  size_t i = 1;
+  for (auto& [peer, at] : peers_) {
+    if (files_[i++].ready && at.link != nullptr) at.link->HandleSocket();
+  }
+  for (const auto& link : leaving_) {
+    if (files_[i++].ready) link->HandleSocket();
+  }
+  if (files_.front().ready) Accept();
+}
+
+void PeerTransport::Accept() {
+  for (int i = 0; i < kAcceptMax; ++i) {
+    FileDescriptor socket;
+    switch (AcceptLocal(listener_.get(), socket)) {
+      case Passed::kAgain:
+        return;
+      case Passed::kGone:
+        if (!socket.valid()) accepts_again_ = steady_clock::now() + kAcceptsAgain;
+        break;
+      case Passed::kDone:
+        Add("", std::make_unique<ShmLink>(std::move(socket), pool_, link_options_));
+        ForgetSilent();
+        break;
+    }
+  }
+}
+
+void PeerTransport::ForgetEnded() {
+  for (auto at = peers_.begin(); at != peers_.end();) {
+    Peer& peer = at->second;
+    // What a peer sent before it went is still taken.
+    const bool ended = peer.link != nullptr && peer.link->ended() && !peer.link->Ready();
+    if (ended) peer.link.reset();
+    at = ended && peer.endpoint.empty() ? peers_.erase(at) : std::next(at);
+  }
+  std::erase_if(leaving_, [](const auto& link) { return link->ended(); });
+}
+
+void PeerTransport::ForgetSilent() {
+  const auto called = [](const auto& entry) { return entry.second.endpoint.empty(); };
+  if (std::ranges::count_if(peers_, called) <= options_.zmq.peers_max) return;
+  const auto silent = std::ranges::min_element(peers_, {}, [&](const auto& entry) {
+    return called(entry) ? entry.second.heard : UINT64_MAX;
+  });
+  // Whoever does not let go of what was lent does not keep us from bounding how many there are.
+  if (leaving_.size() >= options_.zmq.peers_max) leaving_.erase(leaving_.begin());
+  Disconnect(silent->first);
+}
+
+std::string PeerTransport::Trouble(PeerId peer) const {
+  const auto found = peers_.find(peer);
+  if (found == peers_.end()) return zmq_.Trouble(peer);
+  return found->second.behind ? zmq_.Trouble(*found->second.behind) : "";
+}
+
+size_t PeerTransport::links() const {
+  return std::ranges::count_if(peers_, [](const auto& entry) {
+    return entry.second.link != nullptr && !entry.second.link->ended();
+  });
+}
+
+}  // namespace shardmill
