@@ -18,6 +18,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// Counts of another instruction set compare with nothing.
+#ifdef __AVX2__
+constexpr bool kComparable = true;
+#else
+constexpr bool kComparable = false;
+#endif
 constexpr const char* kValgrind = "/usr/bin/valgrind";
 constexpr std::chrono::minutes kRunMax{10};
 
@@ -49,6 +55,10 @@ Result<double> ReadDump(const std::string& text) {
 }
 
 Result<InstructionCounts> CountInstructions(const std::string& peer, const std::string& scratch) {
+  if (!kComparable) {
+    return Error{ErrorCode::kUnavailable,
+                 "this build is for any x86-64, and the counts in the tree are for x86-64-v3"};
+  }
   if (access(kValgrind, X_OK) != 0) {
     return Error{ErrorCode::kUnavailable, "valgrind is not installed: apt-get install valgrind"};
   }
