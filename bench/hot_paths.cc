@@ -2,12 +2,14 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <utility>
 #include <variant>
 
 #include "bench/ready_shard.h"
 #include "client/ps_client.h"
 #include "common/assert.h"
+#include "common/frame_pool.h"
 #include "common/rng.h"
 #include "common/wire/wire.h"
 
@@ -68,12 +70,23 @@ Packet UnitPacket(uint64_t bytes) {
   return packet;
 }
 
+// A codec and the pool that it takes memory from.
+struct Wire {
+  FramePool frames{FramePool::Memory::kPrivate};
+  WireCodec codec{frames, {}};
+};
+
 std::function<void()> WireEncode() {
-  return [packet = UnitPacket(64)] { SM_ASSERT(!Encode(packet).empty()); };
+  return [wire = std::make_shared<Wire>(), packet = UnitPacket(64)] {
+    SM_ASSERT(!wire->codec.Encode(packet).empty());
+  };
 }
 
 std::function<void()> WireDecode() {
-  return [frames = Encode(UnitPacket(64))] { SM_ASSERT(Decode(frames, {}).ok()); };
+  auto wire = std::make_shared<Wire>();
+  const std::span<const Frame> encoded = wire->codec.Encode(UnitPacket(64));
+  return [wire, frames = std::vector<Frame>(encoded.begin(), encoded.end()),
+          packet = Packet()]() mutable { SM_ASSERT(wire->codec.Decode(frames, packet).ok()); };
 }
 
 // A client that has joined one shard, spoken to by hand.

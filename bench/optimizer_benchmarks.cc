@@ -8,6 +8,7 @@
 
 #include "bench/benchmarks.h"
 #include "bench/stopwatch.h"
+#include "common/frame_pool.h"
 #include "optim/optimizer.h"
 #include "server/dense_slice.h"
 
@@ -47,7 +48,7 @@ class OptimizerSides final : public Sides {
  public:
   OptimizerSides(std::unique_ptr<Optimizer> optimizer, const Initial& initial)
       : optimizer_(std::move(optimizer)),
-        slice_(0, kFloats, initial, optimizer_->slots()),
+        slice_(frames_, 0, kFloats, initial, optimizer_->slots()),
         state_(optimizer_->slots(), std::vector<float>(kFloats)) {
     for (uint64_t at = 0; at < kFloats; at += kPartFloats) {
       ChangePart part;
@@ -78,6 +79,7 @@ class OptimizerSides final : public Sides {
 
  private:
   std::unique_ptr<Optimizer> optimizer_;
+  FramePool frames_{FramePool::Memory::kPrivate};
   DenseSlice slice_;
   std::vector<ChangePart> parts_;
   std::vector<float> gradient_ = std::vector<float>(kFloats, 0.001F);

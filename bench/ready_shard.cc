@@ -19,7 +19,7 @@ ReadyShard::ReadyShard(const TableSpec& table) {
   ShardOptions options;
   options.boot = kShardBoot;
   options.coordinator = kCoordinator;
-  shard_ = std::move(Shard::Make(options)).value();
+  shard_ = std::move(Shard::Make(options, frames_)).value();
   Say(kCoordinator, kCoordinatorBoot, Welcome{});
   View view;
   view.number = ViewNumber{1};

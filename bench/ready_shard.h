@@ -3,6 +3,7 @@
 #include <memory>
 #include <vector>
 
+#include "common/frame_pool.h"
 #include "common/messages.h"
 #include "server/shard.h"
 
@@ -23,6 +24,7 @@ class ReadyShard final {
  private:
   void Say(PeerId peer, BootId from, Message message);
 
+  FramePool frames_{FramePool::Memory::kPrivate};
   std::unique_ptr<Shard> shard_;
   Outbox outbox_;
 };
