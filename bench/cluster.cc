@@ -12,6 +12,14 @@ namespace {
 constexpr std::chrono::seconds kPatience{60};
 constexpr std::chrono::minutes kRunMax{5};
 
+// Where more is said, and what was said last.
+std::string LogWords(const std::string& path) {
+  std::ifstream log(path);
+  std::string last;
+  for (std::string line; std::getline(log, line);) last = line;
+  return " (see " + path + "): " + last;
+}
+
 template <class Options>
 bool SetSharedMemory(Options* options, bool use) {
   if constexpr (requires { options->shared_memory; }) {
@@ -38,7 +46,7 @@ Result<std::string> SpawnAnnounced(const std::string& scratch, const std::string
       AnnouncementReader((*child)->announce_fd()).Read(kPatience);
   if (read.ok() && read.value()) return read.value()->address;
   return Error{ErrorCode::kUnavailable,
-               name + " does not say where it is; see " + options.log_path};
+               name + " does not say where it is" + LogWords(options.log_path)};
 }
 
 Result<double> RunForNumber(const std::string& scratch, const std::string& name,
@@ -55,8 +63,8 @@ Result<double> RunForNumber(const std::string& scratch, const std::string& name,
     if (word == key && log >> number) return number;
   }
   return Error{ErrorCode::kFailed,
-               name + (status ? " ended with " + ExitWords(*status) : " does not end") + "; see " +
-                   options.log_path};
+               name + (status ? " ended with " + ExitWords(*status) : " does not end") +
+                   LogWords(options.log_path)};
 }
 
 Result<std::unique_ptr<Cluster>> Cluster::Start(const Programs& programs,
@@ -67,8 +75,7 @@ Result<std::unique_ptr<Cluster>> Cluster::Start(const Programs& programs,
   std::ofstream(job) << "[cluster]\nservers = " << options.servers
                      << "\nshards_per_server = 1\nworkers = " << options.workers
                      << "\n[policy]\nmode = \"" << options.policy
-                     << "\"\naggregate = \"sum\"\n[optimizer]\nlearning_rate = 0.01\n"
-                     << "[log]\nlevel = \"warn\"\n";
+                     << "\"\n[optimizer]\nlearning_rate = 0.01\n[log]\nlevel = \"warn\"\n";
   const std::string address = SM_TRY(cluster->Spawn(
       programs, "coordinator", {programs.coordinator, job, "--listen", "127.0.0.1:0"}));
   cluster->address_ = address.substr(std::string("tcp://").size());
