@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::chrono::seconds kPatience{60};
 constexpr std::chrono::minutes kRunMax{5};
+constexpr std::chrono::milliseconds kSpin{100};
 
 // Where more is said, and what was said last.
 std::string LogWords(const std::string& path) {
@@ -27,6 +28,15 @@ bool SetSharedMemory(Options* options, bool use) {
     return true;
   }
   return !use;
+}
+
+template <class Options>
+bool SetSpin(Options* options) {
+  if constexpr (requires { options->spin; }) {
+    options->spin = kSpin;
+    return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -81,9 +91,14 @@ Result<std::unique_ptr<Cluster>> Cluster::Start(const Programs& programs,
   cluster->address_ = address.substr(std::string("tcp://").size());
   for (uint32_t i = 0; i < options.servers; ++i) {
     const std::string index = std::to_string(i);
-    SM_TRY(cluster->Spawn(programs, "server-" + index,
-                          {programs.server, job, "--index", index, "--set",
-                           "cluster.coordinator=" + cluster->address_}));
+    std::vector<std::string> argv{programs.server, job,
+                                  "--index",       index,
+                                  "--set",         "cluster.coordinator=" + cluster->address_};
+    SessionOptions probe;
+    if (options.spins && SetSpin(&probe)) {
+      argv.insert(argv.end(), {"--set", "network.spin=" + std::to_string(kSpin.count()) + "ms"});
+    }
+    SM_TRY(cluster->Spawn(programs, "server-" + index, std::move(argv)));
   }
   return cluster;
 }
@@ -101,6 +116,7 @@ SessionOptions Cluster::WorkerOptions(uint32_t rank) const {
   options.coordinator = address_;
   options.rank = rank;
   UseSharedMemory(&options, options_.shared_memory);
+  if (options_.spins) SetSpin(&options);
   return options;
 }
 

@@ -16,6 +16,7 @@ struct ClusterOptions {
   uint32_t servers = 1;
   uint32_t workers = 1;
   bool shared_memory = false;  // False: everything goes over TCP.
+  bool spins = false;          // Both ends look for messages for a while before they sleep.
 };
 
 // A coordinator and servers as real processes on this machine, one shard each, for workers that the

@@ -30,9 +30,10 @@ double GigabytesPerSecond(double seconds) { return kBothWays / seconds / 1e9; }
 class DenseRunner final {
  public:
   static Result<std::unique_ptr<DenseRunner>> Start(const Programs& programs, int tables,
-                                                    uint64_t floats, bool shared) {
+                                                    uint64_t floats, bool shared,
+                                                    bool spins = false) {
     auto runner = std::make_unique<DenseRunner>();
-    runner->cluster_ = SM_TRY(Cluster::Start(programs, {.shared_memory = shared}));
+    runner->cluster_ = SM_TRY(Cluster::Start(programs, {.shared_memory = shared, .spins = spins}));
     runner->session_ = SM_TRY(Session::Open(runner->cluster_->WorkerOptions(0)));
     TableOptions options;
     options.update.emplace().rule = UpdateRule::kAdd;
@@ -122,7 +123,7 @@ class SmallAgainstEcho final : public Sides {
  public:
   static Result<Prepared> Prepare(const Programs& programs) {
     auto sides = std::make_unique<SmallAgainstEcho>();
-    sides->product_ = SM_TRY(DenseRunner::Start(programs, 1, kSmallFloats, kShared));
+    sides->product_ = SM_TRY(DenseRunner::Start(programs, 1, kSmallFloats, kShared, kShared));
     sides->baseline_ = SM_TRY(EchoRunner::Start(programs));
     return Prepared{std::move(sides), ""};
   }
@@ -233,8 +234,9 @@ std::vector<Benchmark> DenseBenchmarks() {
     benchmarks.push_back({"dense.shared.loops", "GB/s",
                           shared + "the same sum and copy by plain loops in one process",
                           Judge::kRatioAtLeast, 0.9, SharedAgainstLoops::Prepare});
-    benchmarks.push_back({"latency.shared", "us", small + "shared memory" + trip,
-                          Judge::kValueAtMost, 5, SmallAgainstEcho<true>::Prepare});
+    benchmarks.push_back({"latency.shared", "us",
+                          small + "shared memory, both ends spinning" + trip, Judge::kValueAtMost,
+                          5, SmallAgainstEcho<true>::Prepare});
   }
   return benchmarks;
 }
