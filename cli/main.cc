@@ -6,6 +6,7 @@
 #include <variant>
 
 #include "cli/audit_command.h"
+#include "cli/bench_command.h"
 #include "cli/config_command.h"
 #include "cli/console.h"
 #include "cli/replay_command.h"
@@ -44,6 +45,7 @@ struct Runner {
   Result<> operator()(const TrainFlags& flags) const { return Train(flags, console); }
   Result<> operator()(const AuditFlags& flags) const { return RunAudit(flags, console); }
   Result<> operator()(const ReplayFlags& flags) const { return RunReplay(flags, console); }
+  Result<> operator()(const BenchFlags& flags) const { return RunBench(flags, console); }
   Result<> operator()(const StatusFlags& flags) const { return RunStatus(flags, console); }
   Result<> operator()(const ConfigCheckFlags& flags) const {
     return RunConfigCheck(flags, console);

@@ -19,6 +19,13 @@ Result<std::string> Find(const fs::path& folder, const std::string& room, const 
                                          name + " or install them together"};
 }
 
+Result<fs::path> OwnPath() {
+  std::error_code why;
+  fs::path self = fs::read_symlink("/proc/self/exe", why);
+  if (!why) return self;
+  return Error{ErrorCode::kFailed, "cannot tell where this program is: " + why.message()};
+}
+
 }  // namespace
 
 Result<Programs> FindProgramsFrom(const std::string& own_path) {
@@ -31,10 +38,13 @@ Result<Programs> FindProgramsFrom(const std::string& own_path) {
 }
 
 Result<Programs> FindPrograms() {
-  std::error_code why;
-  const fs::path self = fs::read_symlink("/proc/self/exe", why);
-  if (!why) return FindProgramsFrom(self.string());
-  return Error{ErrorCode::kFailed, "cannot tell where this program is: " + why.message()};
+  const fs::path self = SM_TRY(OwnPath());
+  return FindProgramsFrom(self.string());
+}
+
+Result<std::string> FindProgram(const std::string& room, const std::string& name) {
+  const fs::path self = SM_TRY(OwnPath());
+  return Find(self.parent_path(), room, name);
 }
 
 }  // namespace shardmill

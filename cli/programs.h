@@ -18,5 +18,7 @@ struct Programs {
 // there.
 Result<Programs> FindPrograms();
 Result<Programs> FindProgramsFrom(const std::string& own_path);
+// The same for any other program of a room.
+Result<std::string> FindProgram(const std::string& room, const std::string& name);
 
 }  // namespace shardmill

@@ -25,6 +25,8 @@ _LIBS = {
     "benchmark_main": struct(hdr = "benchmark/benchmark.h", pkg = "benchmark", libs = ["-lbenchmark_main"], deps = ["benchmark"], defines = [], deb = "libbenchmark-dev"),
     "tomlplusplus": struct(hdr = "toml++/toml.h", pkg = "", libs = [], deps = [], defines = [], deb = "libtomlplusplus-dev"),
     "httplib": struct(hdr = "httplib.h", pkg = "", libs = ["-lcpp-httplib"], deps = [], defines = ["CPPHTTPLIB_OPENSSL_SUPPORT", "CPPHTTPLIB_ZLIB_SUPPORT", "CPPHTTPLIB_BROTLI_SUPPORT"], deb = "libcpp-httplib-dev"),
+    "gloo": struct(hdr = "gloo/allreduce.h", pkg = "", libs = ["-lgloo"], deps = [], defines = [], deb = "libgloo-dev"),
+    "openmpi": struct(hdr = "mpi.h", pkg = "ompi-c", libs = ["-lmpi"], deps = [], defines = ["OMPI_SKIP_MPICXX"], deb = "libopenmpi-dev"),
     "zlib": struct(hdr = "zlib.h", pkg = "", libs = ["-lz"], deps = [], defines = [], deb = "zlib1g-dev"),
 }
 

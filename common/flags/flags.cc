@@ -111,6 +111,34 @@ void AddTraceCommands(CLI::App* app, AuditFlags* audit, ReplayFlags* replay, Com
   replay_app->callback([=] { *flags = *replay; });
 }
 
+void AddBenchCommand(CLI::App* app, BenchFlags* bench, CommandFlags* flags) {
+  constexpr double kSecondsMax = 3600;
+  constexpr uint32_t kRunsMax = 1'000'000;
+  CLI::App* bench_app =
+      app->add_subcommand("bench", "Measure this machine beside baselines, in one run");
+  bench_app->add_option("NAME", bench->names, "What to measure: a name, or the part before a dot");
+  bench_app->add_flag("--json", bench->json, "Print a list of JSON objects");
+  bench_app->add_flag("--list", bench->list, "Say what there is");
+  CLI::Option* seconds =
+      bench_app->add_option("--seconds", bench->seconds, "How long each benchmark runs")
+          ->type_name("S")
+          ->check(CLI::Range(0.0, kSecondsMax))
+          ->capture_default_str();
+  bench_app->add_option("--runs", bench->runs, "Run each side exactly so often")
+      ->type_name("N")
+      ->check(CLI::Range(1U, kRunsMax))
+      ->excludes(seconds);
+  CLI::Option* check = bench_app->add_flag(
+      "--check", bench->check, "Count the instructions of the hot paths; fail where they grew");
+  bench_app->add_flag("--update", bench->update, "Write what was counted as the new baseline")
+      ->needs(check);
+  bench_app->add_option("--baseline", bench->baseline, "The file with the counts so far")
+      ->type_name("FILE")
+      ->capture_default_str()
+      ->needs(check);
+  bench_app->callback([=] { *flags = *bench; });
+}
+
 std::string CheckListen(std::string& text) {
   const std::optional<std::string> endpoint = ParseListen(text);
   if (!endpoint) return "must be HOST:PORT; port 0 takes any free one";
@@ -176,6 +204,7 @@ FlagsOr<CommandFlags> ParseCommandFlags(const std::vector<std::string>& argument
   ReplayFlags replay;
   ConfigCheckFlags check;
   ConfigPrintFlags print;
+  BenchFlags bench;
   CommandFlags flags;
   CLI::App app("Trains models over several processes that share their parameters.");
   Describe(&app, "shardmill");
@@ -201,6 +230,7 @@ FlagsOr<CommandFlags> ParseCommandFlags(const std::vector<std::string>& argument
   status_app->callback([&] { flags = status; });
 
   AddTraceCommands(&app, &audit, &replay, &flags);
+  AddBenchCommand(&app, &bench, &flags);
 
   CLI::App* config_app = app.add_subcommand("config", "Check or print a job file");
   config_app->require_subcommand(1);

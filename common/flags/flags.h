@@ -50,6 +50,17 @@ struct ReplayFlags {
   bool json = false;
 };
 
+struct BenchFlags {
+  std::vector<std::string> names = {};  // Empty: all.
+  bool json = false;
+  bool list = false;
+  double seconds = 4;  // Of each benchmark.
+  uint32_t runs = 0;   // Exactly so many of each side; 0: as many as fit.
+  bool check = false;  // Count instructions instead.
+  bool update = false;
+  std::string baseline = "bench/baseline.json";
+};
+
 struct StatusFlags {
   std::string http = {};  // Empty: the newest run under `runs` whose coordinator answers.
   std::string runs = "runs";
@@ -67,7 +78,7 @@ struct ConfigPrintFlags {
 
 struct VersionFlags {};
 
-using CommandFlags = std::variant<TrainFlags, StatusFlags, AuditFlags, ReplayFlags,
+using CommandFlags = std::variant<TrainFlags, StatusFlags, AuditFlags, ReplayFlags, BenchFlags,
                                   ConfigCheckFlags, ConfigPrintFlags, VersionFlags>;
 
 // There is nothing to run: --help, --version (code 0, for stdout) or a mistake (code 2, for

@@ -51,7 +51,7 @@ WALLS = {
     "nn": ("common",),
     "optim": ("common",),
     "worker": ("common", "client", "nn", "optim"),
-    "cli": ("common", "server", "client", "nn", "optim", "worker"),
+    "cli": ("bench", "common", "server", "client", "nn", "optim", "worker"),
     "sim": ("common", "server", "client", "optim"),
     "tests": ROOMS,
     "bench": ROOMS,
@@ -60,7 +60,7 @@ WALLS = {
 
 # What may include a library: files, folders (ending in a slash) and these alone.
 LIBRARIES = (
-    (r"zmq(_addon)?\.hp?p?$", ("common/net/", "tests/common/net/")),
+    (r"zmq(_addon)?\.hp?p?$", ("common/net/", "tests/common/net/", "bench/zmq_echo.cc")),
     (r"proto/.*\.pb\.h$|google/protobuf/|common/wire/(from|to)_proto\.h$",
      ("common/wire/", "tests/common/wire/", "tests/fuzz/")),
     (r"(cuda|cublas|cudnn|nccl|curand|cusparse)\w*\.h$|(cuda|cub|thrust|cooperative_groups)/",

@@ -1,0 +1,23 @@
+#pragma once
+
+#include <vector>
+
+#include "bench/benchmark.h"
+
+namespace shardmill::bench {
+
+// Dense tables between one worker and one shard, as real processes.
+std::vector<Benchmark> DenseBenchmarks();
+// Rows of sparse tables, through a shard alone and between processes.
+std::vector<Benchmark> RowBenchmarks();
+// The update rules over ten million floats.
+std::vector<Benchmark> OptimizerBenchmarks();
+// A model of ResNet-50's size between two workers, against all-reduce.
+std::vector<Benchmark> ReduceBenchmarks();
+// The longest pause while a sparse table grows.
+std::vector<Benchmark> GrowthBenchmarks();
+
+// All of these, in the order of the report.
+std::vector<Benchmark> AllBenchmarks();
+
+}  // namespace shardmill::bench

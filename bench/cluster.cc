@@ -1,0 +1,123 @@
+#include "bench/cluster.h"
+
+#include <chrono>
+#include <fstream>
+#include <utility>
+
+#include "common/process/announce.h"
+
+namespace shardmill::bench {
+namespace {
+
+constexpr std::chrono::seconds kPatience{60};
+constexpr std::chrono::minutes kRunMax{5};
+constexpr std::chrono::milliseconds kSpin{100};
+
+// Where more is said, and what was said last.
+std::string LogWords(const std::string& path) {
+  std::ifstream log(path);
+  std::string last;
+  for (std::string line; std::getline(log, line);) last = line;
+  return " (see " + path + "): " + last;
+}
+
+template <class Options>
+bool SetSharedMemory(Options* options, bool use) {
+  if constexpr (requires { options->shared_memory; }) {
+    options->shared_memory = use;
+    return true;
+  }
+  return !use;
+}
+
+template <class Options>
+bool SetSpin(Options* options) {
+  if constexpr (requires { options->spin; }) {
+    options->spin = kSpin;
+    return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+bool UseSharedMemory(SessionOptions* options, bool use) { return SetSharedMemory(options, use); }
+
+Result<std::string> SpawnAnnounced(const std::string& scratch, const std::string& name,
+                                   const std::vector<std::string>& argv,
+                                   std::unique_ptr<Child>* child) {
+  ChildOptions options;
+  options.name = name;
+  options.argv = argv;
+  options.log_path = scratch + "/" + name + ".log";
+  options.announces = true;
+  *child = SM_TRY(Child::Spawn(options));
+  Result<std::optional<Announcement>> read =
+      AnnouncementReader((*child)->announce_fd()).Read(kPatience);
+  if (read.ok() && read.value()) return read.value()->address;
+  return Error{ErrorCode::kUnavailable,
+               name + " does not say where it is" + LogWords(options.log_path)};
+}
+
+Result<double> RunForNumber(const std::string& scratch, const std::string& name,
+                            const std::vector<std::string>& argv, const std::string& key) {
+  ChildOptions options;
+  options.name = name;
+  options.argv = argv;
+  options.log_path = scratch + "/" + name + ".log";
+  const std::unique_ptr<Child> child = SM_TRY(Child::Spawn(options));
+  const std::optional<ExitStatus> status = child->Wait(kRunMax);
+  std::ifstream log(options.log_path);
+  for (std::string word; status && status->ok() && log >> word;) {
+    double number = 0;
+    if (word == key && log >> number) return number;
+  }
+  return Error{ErrorCode::kFailed,
+               name + (status ? " ended with " + ExitWords(*status) : " does not end") +
+                   LogWords(options.log_path)};
+}
+
+Result<std::unique_ptr<Cluster>> Cluster::Start(const Programs& programs,
+                                                const ClusterOptions& options) {
+  std::unique_ptr<Cluster> cluster(new Cluster(options));
+  const std::string job = programs.scratch + "/job.toml";
+  // Its workers are no programs of ours, so it needs no data and no model.
+  std::ofstream(job) << "[cluster]\nservers = " << options.servers
+                     << "\nshards_per_server = 1\nworkers = " << options.workers
+                     << "\n[policy]\nmode = \"" << options.policy
+                     << "\"\n[optimizer]\nlearning_rate = 0.01\n[log]\nlevel = \"warn\"\n";
+  const std::string address = SM_TRY(cluster->Spawn(
+      programs, "coordinator", {programs.coordinator, job, "--listen", "127.0.0.1:0"}));
+  cluster->address_ = address.substr(std::string("tcp://").size());
+  for (uint32_t i = 0; i < options.servers; ++i) {
+    const std::string index = std::to_string(i);
+    std::vector<std::string> argv{programs.server, job,
+                                  "--index",       index,
+                                  "--set",         "cluster.coordinator=" + cluster->address_};
+    SessionOptions probe;
+    if (options.spins && SetSpin(&probe)) {
+      argv.insert(argv.end(), {"--set", "network.spin=" + std::to_string(kSpin.count()) + "ms"});
+    }
+    SM_TRY(cluster->Spawn(programs, "server-" + index, std::move(argv)));
+  }
+  return cluster;
+}
+
+Result<std::string> Cluster::Spawn(const Programs& programs, const std::string& name,
+                                   std::vector<std::string> argv) {
+  std::unique_ptr<Child> child;
+  std::string address = SM_TRY(SpawnAnnounced(programs.scratch, name, argv, &child));
+  children_.push_back(std::move(child));
+  return address;
+}
+
+SessionOptions Cluster::WorkerOptions(uint32_t rank) const {
+  SessionOptions options;
+  options.coordinator = address_;
+  options.rank = rank;
+  UseSharedMemory(&options, options_.shared_memory);
+  if (options_.spins) SetSpin(&options);
+  return options;
+}
+
+}  // namespace shardmill::bench

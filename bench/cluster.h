@@ -1,0 +1,56 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "bench/benchmark.h"
+#include "client/session.h"
+#include "common/process/child.h"
+#include "common/result.h"
+
+namespace shardmill::bench {
+
+struct ClusterOptions {
+  std::string policy = "async";
+  uint32_t servers = 1;
+  uint32_t workers = 1;
+  bool shared_memory = false;  // False: everything goes over TCP.
+  bool spins = false;          // Both ends look for messages for a while before they sleep.
+};
+
+// A coordinator and servers as real processes on this machine, one shard each, for workers that the
+// benchmark plays. Owned by a benchmark, on the thread that started it; its processes are killed
+// when it goes.
+class Cluster final {
+ public:
+  static Result<std::unique_ptr<Cluster>> Start(const Programs& programs,
+                                                const ClusterOptions& options);
+
+  SessionOptions WorkerOptions(uint32_t rank) const;
+  // The coordinator's, HOST:PORT.
+  const std::string& address() const { return address_; }
+
+ private:
+  explicit Cluster(const ClusterOptions& options) : options_(options) {}
+  Result<std::string> Spawn(const Programs& programs, const std::string& name,
+                            std::vector<std::string> argv);
+
+  ClusterOptions options_;
+  std::string address_;
+  std::vector<std::unique_ptr<Child>> children_;
+};
+
+// Switches shared memory on or off, and says whether this build can.
+bool UseSharedMemory(SessionOptions* options, bool use);
+
+// Starts a program that announces where it listens, and waits until it does; gives the address.
+Result<std::string> SpawnAnnounced(const std::string& scratch, const std::string& name,
+                                   const std::vector<std::string>& argv,
+                                   std::unique_ptr<Child>* child);
+
+// Runs a program to its end. Gives the number after `key` in what it wrote.
+Result<double> RunForNumber(const std::string& scratch, const std::string& name,
+                            const std::vector<std::string>& argv, const std::string& key);
+
+}  // namespace shardmill::bench

@@ -1,0 +1,49 @@
+// shardmill-bench-peer: the other process of a benchmark.
+//   echo --announce-fd N            a bare ZeroMQ ROUTER that sends back what comes
+//   worker COORDINATOR RANK SHARED  a worker that trains in step with others until it is killed
+//   hot-paths                       runs each hot path a fixed number of times, for callgrind
+#include <cstdlib>
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include "bench/cluster.h"
+#include "bench/hot_paths.h"
+#include "bench/lockstep.h"
+#include "bench/zmq_echo.h"
+
+namespace shardmill::bench {
+namespace {
+
+Result<> TrainForever(const SessionOptions& options) {
+  const std::unique_ptr<LockstepWorker> worker = SM_TRY(LockstepWorker::Join(options));
+  while (true) SM_TRY(worker->Step());
+}
+
+Result<> Run(const std::vector<std::string>& arguments) {
+  const std::string mode = arguments.empty() ? "" : arguments[0];
+  if (mode == "echo" && arguments.size() == 3) return ServeZmqEcho(std::atoi(arguments[2].c_str()));
+  if (mode == "worker" && arguments.size() == 4) {
+    SessionOptions options;
+    options.coordinator = arguments[1];
+    options.rank = static_cast<uint32_t>(std::atoi(arguments[2].c_str()));
+    UseSharedMemory(&options, arguments[3] == "1");
+    return TrainForever(options);
+  }
+  if (mode == "hot-paths" && arguments.size() == 1) {
+    RunHotPaths();
+    return {};
+  }
+  return Error{ErrorCode::kBadUsage, "this program is started by `shardmill bench`"};
+}
+
+}  // namespace
+}  // namespace shardmill::bench
+
+int main(int argc, char** argv) {
+  const shardmill::Result<> ran =
+      shardmill::bench::Run(std::vector<std::string>(argv + 1, argv + argc));
+  if (ran.ok()) return 0;
+  std::cerr << "shardmill-bench-peer: " << ran.error().message << "\n";
+  return ran.error().code == shardmill::ErrorCode::kBadUsage ? 2 : 1;
+}
