@@ -92,7 +92,7 @@ std::function<void()> WireDecode() {
 // A client that has joined one shard, spoken to by hand.
 class JoinedClient final {
  public:
-  explicit JoinedClient(uint64_t floats) : client_(Options()), values_(floats, 0.5F) {
+  explicit JoinedClient(uint64_t floats) : client_(Options(), frames_), values_(floats, 0.5F) {
     Hear(kCoordinator, kCoordinatorBoot, Welcome{});
     Hear(kCoordinator, kCoordinatorBoot, Granted{WorkerId{0}, Incarnation{1}, 0});
     View view;
@@ -112,7 +112,7 @@ class JoinedClient final {
   void Step() {
     const TablePlace& table = *client_.FindTable("t");
     const uint64_t step = client_.step();
-    const Ticket pull = client_.Pull({}, table, 0, values_, 0, outbox_).value();
+    const Ticket pull = client_.Pull({}, table, 0, values_, {}, outbox_).value();
     SM_ASSERT(client_.Push({}, table, 0, values_, outbox_).ok());
     client_.Tick({}, outbox_);
     Answer();
@@ -156,6 +156,7 @@ class JoinedClient final {
     }
   }
 
+  FramePool frames_{FramePool::Memory::kPrivate};
   PsClient client_;
   std::vector<float> values_;
   Frame answer_;
