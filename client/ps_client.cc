@@ -90,7 +90,7 @@ void PsClient::KeepNextPulls() {
   kept.swap(pulls_);
   for (auto& [id, flying] : kept) {
     flying.next = false;
-    if (flying.pull.step != step_) {
+    if (flying.pull.step != step_ && !Mutated(Mutation::kKeepEarlyAnswer)) {
       Operation& operation = operations_[flying.ticket];
       if (flying.answered) ++operation.open;
       operation.served.reset();
@@ -284,17 +284,25 @@ void PsClient::SendUnit(FlyingUnit& flying, TimePoint now, Outbox& outbox) {
 void PsClient::SendPulls(TimePoint now, Outbox& outbox) {
   for (auto queued = queue_.begin(); queued != queue_.end();) {
     FlyingPull& flying = pulls_.at(queued->second);
-    Shard& shard = shards_[flying.shard];
-    const bool room =
-        shard.asked_bytes == 0 || shard.asked_bytes + flying.bytes <= options_.window_bytes;
-    if (!room || (flying.next && !shard.end.ever())) {
+    if (!MayAsk(flying)) {
       ++queued;
       continue;
     }
-    shard.asked_bytes += flying.bytes;
-    SendPull(flying, now, outbox);
+    SendFirst(flying, now, outbox);
     queued = queue_.erase(queued);
   }
+}
+
+bool PsClient::MayAsk(const FlyingPull& flying) {
+  const Shard& shard = shards_[flying.shard];
+  const bool room =
+      shard.asked_bytes == 0 || shard.asked_bytes + flying.bytes <= options_.window_bytes;
+  return room && (!flying.next || shard.end.ever());
+}
+
+void PsClient::SendFirst(FlyingPull& flying, TimePoint now, Outbox& outbox) {
+  shards_[flying.shard].asked_bytes += flying.bytes;
+  SendPull(flying, now, outbox);
 }
 
 void PsClient::SendPull(FlyingPull& flying, TimePoint now, Outbox& outbox) {

@@ -211,7 +211,10 @@ class PsClient final {
   void SendUnit(FlyingUnit& flying, TimePoint now, Outbox& outbox);
   Result<Ticket> Ask(TimePoint now, const TablePlace& table, uint64_t begin, Target target,
                      const PullOptions& options, Outbox& outbox);
-  void AddPull(FlyingPull flying, Ticket ticket, const PullOptions& options);
+  void AddPull(FlyingPull flying, Ticket ticket, const PullOptions& options, TimePoint now,
+               Outbox& outbox);
+  bool MayAsk(const FlyingPull& flying);
+  void SendFirst(FlyingPull& flying, TimePoint now, Outbox& outbox);
   void Queue(const FlyingPull& flying);
   Frame Borrow(std::span<const float> floats);
   void TakeValues(const Pulled& pulled, FlyingPull& flying);

@@ -59,13 +59,13 @@ Result<Ticket> PsClient::Ask(TimePoint now, const TablePlace& table, uint64_t be
                  flying.pull = {sender(), step_, 0, table.id, at, size, options.closed_min, {}};
                  flying.bytes = size * sizeof(float);
                  if (!target.into.empty()) flying.into = target.into.subspan(at - begin, size);
-                 AddPull(std::move(flying), ticket, options);
+                 AddPull(std::move(flying), ticket, options, now, outbox);
                });
-  SendPulls(now, outbox);
   return ticket;
 }
 
-void PsClient::AddPull(FlyingPull flying, Ticket ticket, const PullOptions& options) {
+void PsClient::AddPull(FlyingPull flying, Ticket ticket, const PullOptions& options, TimePoint now,
+                       Outbox& outbox) {
   flying.ticket = ticket.id;
   flying.priority = options.priority;
   flying.next = options.next_step;
@@ -74,8 +74,13 @@ void PsClient::AddPull(FlyingPull flying, Ticket ticket, const PullOptions& opti
   Operation& operation = operations_[ticket.id];
   ++operation.open;
   operation.next = flying.next;
-  Queue(flying);
-  pulls_.emplace(flying.pull.pull, std::move(flying));
+  const uint64_t number = flying.pull.pull;
+  FlyingPull& added = pulls_.emplace(number, std::move(flying)).first->second;
+  if (!queue_.empty() || !MayAsk(added)) {
+    Queue(added);
+  } else {
+    SendFirst(added, now, outbox);
+  }
 }
 
 // The first of those with the highest priority goes first.
@@ -165,9 +170,8 @@ Result<Ticket> PsClient::Pull(TimePoint now, KeySet keys, std::span<float> into,
     flying.into = into;
     flying.piece = &piece;
     flying.keys = bound;
-    AddPull(std::move(flying), ticket, options);
+    AddPull(std::move(flying), ticket, options, now, outbox);
   }
-  SendPulls(now, outbox);
   return ticket;
 }
 

@@ -33,6 +33,7 @@ enum class Mutation : uint8_t {
   kDropSparseUnit,       // A unit of a sparse table is dropped when its step is applied.
   kDropLastRow,          // The last row of a sparse unit is not changed, where it has several.
   kEndAfterFailure,      // A worker that may not push ends the step all the same.
+  kKeepEarlyAnswer,      // What was read for a step that is passed over serves the one after it.
   kForgetFailure,        // A worker that cannot go on is taken for one that will come back.
 };
 

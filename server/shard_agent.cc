@@ -22,13 +22,13 @@ Result<std::unique_ptr<ShardAgent>> ShardAgent::Make(const Options& options,
                      MakeMetrics(shard_options.id, registry), log));
 }
 
-ShardAgent::ShardAgent(ShardId id, std::string endpoint, std::unique_ptr<Transport> transport,
-                       FramePool& frames, const WireLimits& limits,
-                       std::unique_ptr<TraceWriter> trace, std::unique_ptr<Shard> shard,
-                       const ShardOptions& options, const Clock& clock, const Metrics& metrics,
-                       const Log& log)
+ShardAgent::ShardAgent(ShardId id, const std::string& endpoint,
+                       std::unique_ptr<Transport> transport, FramePool& frames,
+                       const WireLimits& limits, std::unique_ptr<TraceWriter> trace,
+                       std::unique_ptr<Shard> shard, const ShardOptions& options,
+                       const Clock& clock, const Metrics& metrics, const Log& log)
     : id_(id),
-      endpoint_(std::move(endpoint)),
+      endpoint_(Endpoint::Parse(endpoint)),
       transport_(std::move(transport)),
       messenger_(*transport_, frames, limits),
       clock_(clock),
@@ -62,7 +62,7 @@ ShardAgent::Metrics ShardAgent::MakeMetrics(ShardId id, Registry& registry) {
 
 Result<> ShardAgent::Run(const StopSource& stop) {
   constexpr std::chrono::milliseconds kPoll{20};
-  log_.Info("shard_listens", {{"shard", id_.value}, {"endpoint", endpoint_}});
+  log_.Info("shard_listens", {{"shard", id_.value}, {"endpoint", endpoint_.tcp}});
   Result<> result;
   while (!stop.requested()) {
     result = pump_.Turn(kPoll);

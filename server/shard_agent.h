@@ -8,6 +8,7 @@
 #include "common/clock.h"
 #include "common/log/log.h"
 #include "common/metrics/metrics.h"
+#include "common/net/endpoint.h"
 #include "common/net/messenger.h"
 #include "common/net/transport.h"
 #include "common/process/signals.h"
@@ -40,7 +41,7 @@ class ShardAgent final {
   // Returns when a stop is requested, or with what went wrong.
   Result<> Run(const StopSource& stop);
 
-  const std::string& endpoint() const { return endpoint_; }
+  const std::string& endpoint() const { return endpoint_.tcp; }
   ShardId id() const { return id_; }
   // Whether the shard has a view. Any thread.
   bool ready() const { return ready_.load(std::memory_order_relaxed); }
@@ -60,7 +61,7 @@ class ShardAgent final {
     Counter& trace_lost;
   };
 
-  ShardAgent(ShardId id, std::string endpoint, std::unique_ptr<Transport> transport,
+  ShardAgent(ShardId id, const std::string& endpoint, std::unique_ptr<Transport> transport,
              FramePool& frames, const WireLimits& limits, std::unique_ptr<TraceWriter> trace,
              std::unique_ptr<Shard> shard, const ShardOptions& options, const Clock& clock,
              const Metrics& metrics, const Log& log);
@@ -69,7 +70,7 @@ class ShardAgent final {
   void Publish();
 
   ShardId id_;
-  std::string endpoint_;
+  Endpoint endpoint_;
   std::unique_ptr<Transport> transport_;
   Messenger messenger_;
   const Clock& clock_;

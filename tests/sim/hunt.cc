@@ -34,6 +34,7 @@ constexpr std::array kBugs{
     KnownBug{"DropSparseUnit", Mutation::kDropSparseUnit},
     KnownBug{"DropLastRow", Mutation::kDropLastRow},
     KnownBug{"EndAfterFailure", Mutation::kEndAfterFailure},
+    KnownBug{"KeepEarlyAnswer", Mutation::kKeepEarlyAnswer},
     KnownBug{"ForgetFailure", Mutation::kForgetFailure},
 };
 

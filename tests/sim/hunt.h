@@ -24,6 +24,6 @@ struct Catch {
 };
 
 // Runs the histories of the seeds from 1 on, with the bug switched on, until one shows it.
-Catch Hunt(Mutation mutation, uint64_t seeds_max);
+Catch Hunt(Mutation mutation, uint64_t seeds_max = 10000);
 
 }  // namespace shardmill::sim

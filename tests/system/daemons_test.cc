@@ -281,7 +281,7 @@ double WeightsOfCleanRun(uint32_t epochs, const std::vector<std::string>& sets) 
 // one that was killed sends its requests again every few milliseconds.
 TEST(DaemonsTest, KillsAndRepeatedMessagesDoNotChangeTheWeights) {
   constexpr uint64_t kKills = 12;
-  constexpr uint32_t kFewEpochs = 40;
+  constexpr uint32_t kFewEpochs = 400;
   const std::vector<std::string> sets{
       "network.retry_after=10ms", "network.unit_bytes=4KiB", "cluster.lease=200ms",
       "model.layers=[{type='flatten'},{type='affine',units=1000},{type='affine',units=4}]"};

@@ -69,7 +69,7 @@ TEST(LimitsTest, SparseRowsTogetherHaveALimit) {
   const Servers servers({"policy.mode=async", "cluster.table_bytes=8KiB"}, 1);
   auto session = Session::Open(servers.OptionsOf(0));
   ASSERT_TRUE(session.ok()) << session.error().message;
-  const auto table = session.value()->Sparse("rows", 15);
+  const auto table = session.value()->Sparse("rows", 16);
   ASSERT_TRUE(table.ok()) << table.error().message;
   // Rows of 64 bytes, and as much for each key.
   const auto push = [&](uint64_t first, uint64_t count) -> std::string {
@@ -78,7 +78,7 @@ TEST(LimitsTest, SparseRowsTogetherHaveALimit) {
     const auto bound = session.value()->Bind(table.value(), keys);
     auto step = session.value()->Begin(kPatience);
     if (!bound.ok() || !step.ok()) return "no step";
-    const std::vector<float> gradient(15 * count, 1);
+    const std::vector<float> gradient(16 * count, 1);
     const auto pushed = step.value().Push(bound.value(), gradient);
     if (!pushed.ok()) return pushed.error().message;
     const auto finished = step.value().Finish(1);
