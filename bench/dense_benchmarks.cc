@@ -1,7 +1,9 @@
 // Pushes and pulls of dense tables, summed on the shard.
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -42,35 +44,42 @@ class DenseRunner final {
           SM_TRY(runner->session_->Dense("t" + std::to_string(i), floats, options)));
       runner->into_.emplace_back(floats);
     }
-    runner->gradient_.assign(floats, 1.0F);
+    runner->gradient_.emplace(SM_TRY(runner->session_->Allocate(floats)));
+    std::ranges::fill(runner->gradient_->floats(), 1.0F);
     return runner;
   }
 
   // One step: all tables are read into the caller's memory and pushed to, and it is acknowledged.
+  // What was read was asked for with the end of the step before: it holds all that was pushed.
   Result<> Step() {
     TrainingStep step = SM_TRY(session_->Begin(kPatience));
-    std::vector<Ticket>& tickets = tickets_;
-    tickets.clear();
-    for (size_t i = 0; i < tables_.size(); ++i) {
-      tickets.push_back(SM_TRY(step.Pull(tables_[i], 0, into_[i])));
-      SM_TRY(step.Push(tables_[i], 0, gradient_));
-    }
-    for (const Ticket ticket : tickets) SM_TRY(step.Wait(ticket));
+    if (tickets_.empty()) SM_TRY(AskForAll(step, {}));
+    for (const Ticket ticket : tickets_) SM_TRY(step.Wait(ticket));
     const auto summed = static_cast<float>(step.number() - 1);
-    SM_TRY(step.Finish(1));
     for (const std::vector<float>& values : into_) {
       if (values.front() == summed && values.back() == summed) continue;
       return Error{ErrorCode::kFailed, "a table does not hold the sum of what was pushed"};
     }
+    for (const DenseTable table : tables_) SM_TRY(step.Push(table, 0, gradient_->floats()));
+    SM_TRY(AskForAll(step, {.next_step = true}));
+    SM_TRY(step.Finish(1));
     return {};
   }
 
  private:
+  Result<> AskForAll(TrainingStep& step, const PullOptions& options) {
+    tickets_.clear();
+    for (size_t i = 0; i < tables_.size(); ++i) {
+      tickets_.push_back(SM_TRY(step.Pull(tables_[i], 0, into_[i], options)));
+    }
+    return {};
+  }
+
   std::unique_ptr<Cluster> cluster_;
   std::unique_ptr<Session> session_;
   std::vector<DenseTable> tables_;
   std::vector<std::vector<float>> into_;
-  std::vector<float> gradient_;
+  std::optional<Memory> gradient_;  // Goes to the shard without a copy.
   std::vector<Ticket> tickets_;
 };
 

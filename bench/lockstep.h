@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "client/session.h"
@@ -18,10 +19,12 @@ class LockstepWorker final {
   Result<> Step();
 
  private:
+  Result<> AskForAll(TrainingStep& step, const PullOptions& options);
+
   std::unique_ptr<Session> session_;
   std::vector<DenseTable> tables_;
   std::vector<std::vector<float>> parameters_;
-  std::vector<float> gradient_;
+  std::optional<Memory> gradient_;  // Goes to the shards without a copy.
   std::vector<Ticket> tickets_;
 };
 

@@ -20,38 +20,40 @@ class Elementwise final : public Optimizer {
   explicit Elementwise(const UpdateSettings& settings) : settings_(settings) {
     // What the formula has of its own is not added to the gradient as well.
     if (settings.rule == UpdateRule::kFtrl) own_l1_ = own_l2_ = true;
-    regularizes_ = settings.clip_value > 0 || (settings.l2 > 0 && !own_l2_) ||
-                   (settings.l1 > 0 && !own_l1_) || settings.weight_decay > 0;
+    const bool gradient = !IsMerge(settings.rule) && settings.rule != UpdateRule::kAverage;
+    regularizes_ = gradient && (settings.clip_value > 0 || (settings.l2 > 0 && !own_l2_) ||
+                                (settings.l1 > 0 && !own_l1_) || settings.weight_decay > 0);
   }
 
   uint32_t slots() const override { return Formula::kSlots; }
   Combine combine() const override { return CombineOf(settings_.rule); }
   bool counts() const override { return kCounts; }
 
-  void Step(const UpdateTime& time, std::span<float> change, std::span<float> parameters,
+  void Step(const UpdateTime& time, std::span<const float> change, std::span<float> parameters,
             UpdateState state) const override {
-    const size_t size = parameters.size();
-    SM_ASSERT(change.size() == size);
-    if (!IsMerge(settings_.rule) && settings_.rule != UpdateRule::kAverage) {
-      Regularize(time, change, parameters);
+    SM_ASSERT(change.size() == parameters.size());
+    if (!regularizes_) {
+      Run<0>(Formula(settings_, time), time.scale, change.data(), parameters, state);
+      return;
     }
     const Formula formula(settings_, time);
-    float* p = parameters.data();
-    const float* g = change.data();
-    float* first = state.data;
-    if constexpr (Formula::kSlots == 0) {
-      for (size_t i = 0; i < size; ++i) formula(p[i], g[i]);
-    } else if constexpr (Formula::kSlots == 1) {
-      for (size_t i = 0; i < size; ++i) formula(p[i], g[i], first[i]);
-    } else {
-      float* second = first + state.stride;
-      for (size_t i = 0; i < size; ++i) formula(p[i], g[i], first[i], second[i]);
+    std::array<float, 256> piece;
+    for (size_t begin = 0; begin < change.size(); begin += piece.size()) {
+      const size_t size = std::min(piece.size(), change.size() - begin);
+      for (size_t i = 0; i < size; ++i) piece[i] = time.scale * change[begin + i];
+      const std::span<float> p = parameters.subspan(begin, size);
+      Regularize(time, std::span(piece).first(size), p);
+      Run<0>(formula, 1, piece.data(), p, state.From(begin));
     }
   }
 
   void StepRows(float rate, uint32_t dim, std::span<const RowChange> rows) const override {
     if (regularizes_) {
-      StepAtLength(rate, dim, rows);
+      for (const RowChange& change : rows) {
+        UpdateTime time = TimeOf(rate, dim, change);
+        time.scale = change.scale;
+        Step(time, {change.values, dim}, {change.row, dim}, {change.row + dim, dim});
+      }
     } else if (dim == 1) {
       StepRowsOf<1>(rate, dim, rows);
     } else if (dim == 8) {
@@ -81,8 +83,7 @@ class Elementwise final : public Optimizer {
     return time;
   }
 
-  // The change is made and used element by element, so that it is never written. kDim: the row's
-  // size where it is known; 0 elsewhere.
+  // kDim: the row's size where it is known; 0 elsewhere.
   template <uint32_t kDim>
   void StepRowsOf(float rate, uint32_t row_dim, std::span<const RowChange> rows) const {
     const uint64_t dim = kDim != 0 ? kDim : row_dim;
@@ -94,33 +95,28 @@ class Elementwise final : public Optimizer {
         last = time;
         formula = Formula(settings_, time);
       }
-      float* __restrict p = change.row;
-      const float* __restrict g = change.values;
-      const float scale = change.scale;
-      if constexpr (Formula::kSlots == 0) {
-        for (uint64_t i = 0; i < dim; ++i) formula(p[i], scale * g[i]);
-      } else if constexpr (Formula::kSlots == 1) {
-        float* __restrict first = p + dim;
-        for (uint64_t i = 0; i < dim; ++i) formula(p[i], scale * g[i], first[i]);
-      } else {
-        float* __restrict first = p + dim;
-        float* __restrict second = first + dim;
-        for (uint64_t i = 0; i < dim; ++i) formula(p[i], scale * g[i], first[i], second[i]);
-      }
+      Run<kDim>(formula, change.scale, change.values, {change.row, dim}, {change.row + dim, dim});
     }
   }
 
-  // By Step, a piece after the other.
-  void StepAtLength(float rate, uint32_t dim, std::span<const RowChange> rows) const {
-    std::array<float, 256> piece;
-    for (const RowChange& change : rows) {
-      const UpdateTime time = TimeOf(rate, dim, change);
-      for (uint64_t begin = 0; begin < dim; begin += piece.size()) {
-        const uint64_t size = std::min<uint64_t>(piece.size(), dim - begin);
-        for (uint64_t i = 0; i < size; ++i) piece[i] = change.scale * change.values[begin + i];
-        float* row = change.row + begin;
-        Step(time, std::span(piece).first(size), {row, size}, {row + dim, dim});
-      }
+  // The change is made and used element by element, so that it is never written. kSize: of the
+  // range, where it is known; 0 elsewhere.
+  template <uint32_t kSize>
+  static void Run(const Formula& by, float scale, const float* change, std::span<float> parameters,
+                  UpdateState state) {
+    const Formula formula = by;  // A copy that nobody can change meanwhile.
+    const size_t size = kSize != 0 ? kSize : parameters.size();
+    const size_t stride = kSize != 0 ? kSize : state.stride;
+    float* __restrict p = parameters.data();
+    const float* __restrict g = change;
+    float* __restrict first = state.data;
+    if constexpr (Formula::kSlots == 0) {
+      for (size_t i = 0; i < size; ++i) formula(p[i], scale * g[i]);
+    } else if constexpr (Formula::kSlots == 1) {
+      for (size_t i = 0; i < size; ++i) formula(p[i], scale * g[i], first[i]);
+    } else {
+      float* __restrict second = first + stride;
+      for (size_t i = 0; i < size; ++i) formula(p[i], scale * g[i], first[i], second[i]);
     }
   }
 

@@ -16,6 +16,7 @@ struct UpdateTime {
   float rate = 0;
   uint64_t count = 1;  // Which step this is of these parameters, counted from 1.
   float weight = 1;    // What the pushes that were combined weigh together.
+  float scale = 1;     // The change is multiplied by it.
 };
 
 // The state that stands beside a range of parameters: slot k of element i at data[k * stride + i].
@@ -49,10 +50,9 @@ class Optimizer {
   // Whether a step depends on how many there were before it (UpdateTime::count).
   virtual bool counts() const = 0;
 
-  // One step. `change` is what the pushes combined to; it is used as scratch. All spans are of one
-  // size.
-  virtual void Step(const UpdateTime& time, std::span<float> change, std::span<float> parameters,
-                    UpdateState state) const = 0;
+  // One step. `change` is what the pushes combined to. All spans are of one size.
+  virtual void Step(const UpdateTime& time, std::span<const float> change,
+                    std::span<float> parameters, UpdateState state) const = 0;
 
   // One step of each row; none is there twice.
   virtual void StepRows(float rate, uint32_t dim, std::span<const RowChange> rows) const = 0;

@@ -100,19 +100,30 @@ void DenseSlice::ApplySegment(uint64_t begin, uint64_t end, std::span<const Chan
     if (slots_ > 0) state = {Writable(*frames_, states_[which]).data(), chunk.size()};
     const uint64_t chunk_begin = begin_ + which * kChunkFloats;
     const uint64_t chunk_end = std::min(end, chunk_begin + chunk.size());
-    for (; at < chunk_end; at += std::min<uint64_t>(block.size(), chunk_end - at)) {
-      const uint64_t size = std::min<uint64_t>(block.size(), chunk_end - at);
-      const std::span<float> change = std::span(block).first(size);
+    const auto step = [&](const UpdateTime& when, std::span<const float> change) {
+      const uint64_t inside = at - chunk_begin;
+      optimizer.Step(when, change, chunk.subspan(inside, change.size()),
+                     slots_ > 0 ? state.From(inside) : UpdateState{});
+      at += change.size();
+    };
+    if (covering_.size() == 1) {
+      // What one part brings is used where it lies.
+      const ChangePart& part = parts[covering_.front()];
+      UpdateTime alone = time;
+      if (optimizer.combine() == Combine::kWeightedSum) alone.scale = part.weight;
+      step(alone, part.gradient.floats().subspan(at - part.begin, chunk_end - at));
+    }
+    while (at < chunk_end) {
+      const std::span<float> change =
+          std::span(block).first(std::min<uint64_t>(block.size(), chunk_end - at));
       bool first = true;
       for (const size_t which_part : covering_) {
         const ChangePart& part = parts[which_part];
         CombineInto(optimizer.combine(), first, part.weight,
-                    part.gradient.floats().subspan(at - part.begin, size), change);
+                    part.gradient.floats().subspan(at - part.begin, change.size()), change);
         first = false;
       }
-      const uint64_t inside = at - chunk_begin;
-      optimizer.Step(time, change, chunk.subspan(inside, size),
-                     slots_ > 0 ? state.From(inside) : UpdateState{});
+      step(time, change);
     }
   }
 }

@@ -387,21 +387,22 @@ bool Shard::PassPlace(TableId table, uint64_t begin, uint64_t count, const KeyLi
 
 std::string Shard::PlaceProblem(const Table& table, uint64_t begin, uint64_t count,
                                 const KeyList& keys) const {
-  const std::string where =
-      "\"" + table.place.spec.name + "\" are not on shard " + std::to_string(options_.id.value);
+  const auto where = [&] {
+    return "\"" + table.place.spec.name + "\" are not on shard " + std::to_string(options_.id.value);
+  };
   if (count == 0) return "an empty range";
   const auto* dense = std::get_if<DenseSlice>(&table.values);
   if (dense != nullptr) {
     if (keys.id != 0) return "keys for a table without";
     if (dense->Contains(begin, count)) return "";
     return "the floats " + std::to_string(begin) + " + " + std::to_string(count) + " of table " +
-           where;
+           where();
   }
   if (keys.id == 0) return "no keys for a table that has them";
   const auto& sparse = std::get<SparseSlice>(table.values);
   const bool owned =
       std::ranges::all_of(keys.keys.keys(), [&](uint64_t key) { return sparse.Owns(key); });
-  return owned ? "" : "some of those rows of table " + where;
+  return owned ? "" : "some of those rows of table " + where();
 }
 
 }  // namespace shardmill

@@ -13,6 +13,7 @@ namespace {
 struct In {
   std::span<const Frame> payload;
   const WireLimits& limits;
+  FramePool& frames;
 };
 
 Error Bad(const std::string& what) { return {ErrorCode::kBadInput, what}; }
@@ -33,21 +34,21 @@ Result<> CheckWeight(double samples) {
 }
 
 // A frame as floats, wherever it lies: small frames may come at any address.
-Result<Frame> FloatsOf(const Frame& frame) {
+Result<Frame> FloatsOf(const Frame& frame, const In& in) {
   if (frame.size() % sizeof(float) != 0) {
     return Bad("a payload of " + std::to_string(frame.size()) + " bytes is no list of floats");
   }
   if (frame.IsFloats()) return frame;
-  return Frame::CopyOf(frame.bytes());
+  return in.frames.CopyOf(frame.bytes());
 }
 
 // Keys, wherever they lie.
-Result<Frame> KeysOf(const Frame& frame) {
+Result<Frame> KeysOf(const Frame& frame, const In& in) {
   if (frame.size() == 0 || frame.size() % sizeof(uint64_t) != 0) {
     return Bad("a payload of " + std::to_string(frame.size()) + " bytes is no list of keys");
   }
   if (frame.IsKeys()) return frame;
-  return Frame::CopyOf(frame.bytes());
+  return in.frames.CopyOf(frame.bytes());
 }
 
 // A value of an enum of ours that the wire counts from 1. Negative or too large is refused.
@@ -199,11 +200,11 @@ Result<Message> Read(const wire::Refused& refused, const In& in) {
   return Message(Refused{code, refused.about(), refused.words()});
 }
 
-Result<KeyList> Get(const wire::KeyList& from, std::span<const Frame> payload) {
+Result<KeyList> Get(const wire::KeyList& from, std::span<const Frame> payload, const In& in) {
   if (from.id() == 0) return Bad("a list of keys without a name");
   KeyList keys;
   keys.id = from.id();
-  if (from.attached()) keys.keys = SM_TRY(KeysOf(payload.front()));
+  if (from.attached()) keys.keys = SM_TRY(KeysOf(payload.front(), in));
   return keys;
 }
 
@@ -219,9 +220,9 @@ Result<Message> Read(const wire::Unit& from, const In& in) {
   unit.index = from.index();
   unit.table = TableId{from.table()};
   unit.begin = from.begin();
-  unit.gradient = SM_TRY(FloatsOf(in.payload.front()));
+  unit.gradient = SM_TRY(FloatsOf(in.payload.front(), in));
   SM_TRY(CheckRange(unit.begin, unit.gradient.size() / sizeof(float)));
-  if (from.has_keys()) unit.keys = SM_TRY(Get(from.keys(), in.payload.subspan(1)));
+  if (from.has_keys()) unit.keys = SM_TRY(Get(from.keys(), in.payload.subspan(1), in));
   return Message(std::move(unit));
 }
 
@@ -246,7 +247,7 @@ Result<Message> Read(const wire::Pull& from, const In& in) {
   }
   Pull pull{Get(from.sender()), from.step(),  from.pull(),       TableId{from.table()},
             from.begin(),       from.count(), from.closed_min(), {}};
-  if (from.has_keys()) pull.keys = SM_TRY(Get(from.keys(), in.payload));
+  if (from.has_keys()) pull.keys = SM_TRY(Get(from.keys(), in.payload, in));
   return Message(std::move(pull));
 }
 
@@ -256,7 +257,7 @@ Result<Message> Read(const wire::Pulled& from, const In& in) {
   pulled.closed = from.closed();
   pulled.version = from.version();
   pulled.staleness = from.staleness();
-  for (const Frame& frame : in.payload) pulled.values.push_back(SM_TRY(FloatsOf(frame)));
+  for (const Frame& frame : in.payload) pulled.values.push_back(SM_TRY(FloatsOf(frame, in)));
   return Message(std::move(pulled));
 }
 
@@ -381,8 +382,8 @@ Stamp FromProto(const wire::Stamp& stamp) {
 }
 
 Result<Message> FromProto(const wire::Message& from, std::span<const Frame> payload,
-                          const WireLimits& limits) {
-  const In in{payload, limits};
+                          FramePool& frames, const WireLimits& limits) {
+  const In in{payload, limits, frames};
   const bool carries = from.has_unit() || from.has_pull() || from.has_pulled();
   if (!carries && !payload.empty()) return Bad("payload behind a message that has none");
   switch (from.body_case()) {

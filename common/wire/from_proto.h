@@ -11,9 +11,10 @@ namespace shardmill {
 
 Stamp FromProto(const wire::Stamp& stamp);
 
-// The message and its payload frames, which have been cut to size already. Everything that a core
+// The message and its payload frames, which have been cut to size already; those
+// that lie unaligned are copied. Everything that a core
 // relies on is checked here.
 Result<Message> FromProto(const wire::Message& message, std::span<const Frame> payload,
-                          const WireLimits& limits);
+                          FramePool& frames, const WireLimits& limits);
 
 }  // namespace shardmill

@@ -157,7 +157,7 @@ Result<> WireCodec::Impl::ReadMessages(const wire::Packet& header, std::span<con
       return Bad("a message without a stamp");
     }
     const auto payload = SM_TRY(TakePayload(message, rest));
-    Message read = SM_TRY(FromProto(message, payload, limits));
+    Message read = SM_TRY(FromProto(message, payload, pool, limits));
     packet.messages.emplace_back(FromProto(header.stamps(static_cast<int>(message.stamp()))),
                                  std::move(read));
   }
