@@ -26,17 +26,45 @@ class Pump final {
   Result<> Turn(std::chrono::milliseconds timeout) {
     messages_.clear();
     bad_.clear();
-    SM_TRY(messenger_.Poll(timeout, messages_, bad_));
+    SM_TRY(messenger_.Poll(busy_ ? std::chrono::milliseconds(0) : timeout, messages_, bad_));
     for (const BadPacket& packet : bad_) LogOnce(packet);
-    for (const Envelope& envelope : messages_) core_.Handle(clock_.Now(), envelope, outbox_);
+    for (const Envelope& envelope : messages_) Take(envelope);
     messages_.clear();  // The frames go as soon as the core is done with them.
+    if constexpr (requires { core_.Settle(outbox_); }) {
+      // A part at a time: what it has made readable leaves while the next is done.
+      busy_ = core_.Settle(outbox_);
+    }
     core_.Tick(clock_.Now(), outbox_);
     messenger_.Send(outbox_);
+    ready_bytes_ = 0;
     return {};
   }
 
  private:
   static constexpr size_t kLoggedPeersMax = 1024;
+  // Payload that leaves before the next message is looked at.
+  static constexpr uint64_t kEarlyBytes = uint64_t{256} << 10;
+
+  void Take(const Envelope& envelope) {
+    if constexpr (requires { core_.Take(TimePoint{}, envelope, outbox_); }) {
+      const size_t before = outbox_.size();
+      core_.Take(clock_.Now(), envelope, outbox_);
+      for (size_t i = before; i < outbox_.size(); ++i) ready_bytes_ += PayloadOf(outbox_[i]);
+      if (ready_bytes_ < kEarlyBytes) return;
+      messenger_.Send(outbox_);
+      ready_bytes_ = 0;
+    } else {
+      core_.Handle(clock_.Now(), envelope, outbox_);
+    }
+  }
+
+  static uint64_t PayloadOf(const Outgoing& out) {
+    const auto* pulled = std::get_if<Pulled>(&out.message);
+    uint64_t bytes = 0;
+    if (pulled == nullptr) return bytes;
+    for (const Frame& frame : pulled->values) bytes += frame.size();
+    return bytes;
+  }
 
   // There is no answer: who sends what is no message would not understand it.
   void LogOnce(const BadPacket& packet) {
@@ -52,6 +80,8 @@ class Pump final {
   std::vector<Envelope> messages_;
   std::vector<BadPacket> bad_;
   std::set<PeerId> logged_;
+  uint64_t ready_bytes_ = 0;  // Of the outbox.
+  bool busy_ = false;         // The core has more to do.
 };
 
 }  // namespace shardmill

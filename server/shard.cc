@@ -23,7 +23,12 @@ Shard::Shard(const ShardOptions& options, FramePool& frames, ShardObserver* obse
       held_(options.held_bytes_max, options.units_max),
       keys_(options.key_lists_max, options.keys_max) {}
 
-void Shard::Handle(TimePoint /*now*/, const Envelope& envelope, Outbox& outbox) {
+void Shard::Handle(TimePoint now, const Envelope& envelope, Outbox& outbox) {
+  Take(now, envelope, outbox);
+  SettleAll(outbox);
+}
+
+void Shard::Take(TimePoint /*now*/, const Envelope& envelope, Outbox& outbox) {
   std::visit(
       [&](const auto& message) {
         using Kind = std::decay_t<decltype(message)>;
@@ -90,6 +95,7 @@ Beat Shard::Status() const {
 }
 
 std::vector<float> Shard::Snapshot(TableId table) const {
+  SM_ASSERT(settled_ == unsettled_.size());
   std::vector<float> floats;
   const auto found = tables_.find(table);
   if (found == tables_.end()) return floats;
@@ -188,6 +194,7 @@ void Shard::On(const End& end, const Envelope& from, Outbox& outbox) {
   }
   const Step ended = tracker_.Ended(rank);
   if (end.step <= ended && !Mutated(Mutation::kApplyRepeatedEnd)) {
+    SettleAll(outbox);
     AnswerEnded(rank, end.step, client, outbox);
     return;
   }
@@ -286,6 +293,7 @@ void Shard::On(const Freeze& freeze, const Envelope& /*from*/, Outbox& outbox) {
     Send(Coordinator(), Installed{view_.number}, outbox);
     return;
   }
+  SettleAll(outbox);
   freezing_ = freeze.number;
   Send(Coordinator(), Status(), outbox);  // So that what people see at a job's end is the end.
   Send(Coordinator(), Frozen{freeze.number, tracker_.States()}, outbox);
@@ -313,7 +321,7 @@ void Shard::On(const Install& install, const Envelope& from, Outbox& outbox) {
   freezing_.reset();
   Send(Coordinator(), Installed{view_.number}, outbox);
   if (closes_rounds()) CloseRoundIfWhole(outbox);
-  ReleaseParked(outbox);
+  releases_ = true;
 }
 
 bool Shard::PassStamp(const Envelope& from, Outbox& outbox) {
@@ -388,7 +396,8 @@ bool Shard::PassPlace(TableId table, uint64_t begin, uint64_t count, const KeyLi
 std::string Shard::PlaceProblem(const Table& table, uint64_t begin, uint64_t count,
                                 const KeyList& keys) const {
   const auto where = [&] {
-    return "\"" + table.place.spec.name + "\" are not on shard " + std::to_string(options_.id.value);
+    return "\"" + table.place.spec.name + "\" are not on shard " +
+           std::to_string(options_.id.value);
   };
   if (count == 0) return "an empty range";
   const auto* dense = std::get_if<DenseSlice>(&table.values);

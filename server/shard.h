@@ -77,7 +77,13 @@ class Shard final {
   static Result<std::unique_ptr<Shard>> Make(const ShardOptions& options, FramePool& frames,
                                              ShardObserver* observer = nullptr);
 
+  // Takes a message and does all that it sets off.
   void Handle(TimePoint now, const Envelope& envelope, Outbox& outbox);
+  // The same in parts, so that a worker can read one table while the next is changed: Take decides,
+  // and Settle, called until it says false, does the sums of one table, serves who waits for it,
+  // and at the end says that the step is over. Other messages may be taken in between.
+  void Take(TimePoint now, const Envelope& envelope, Outbox& outbox);
+  bool Settle(Outbox& outbox);
   void Tick(TimePoint now, Outbox& outbox);
 
   bool ready() const { return view_.number.value > 0; }
@@ -160,15 +166,19 @@ class Shard final {
   double WeightOf(const PendingEnd& step, double samples, double members) const;
   void ApplySteps(std::span<const PendingEnd> steps, Outbox& outbox);
   void AddChanges(const PendingEnd& step, float weight, LogEntry& entry);
-  void Apply(const LogEntry& entry);
+  void Apply(LogEntry& entry);
   std::string CompleteCut(const std::vector<RankState>& cut, Outbox& outbox);
   void DropReplaced(const View& next);
   std::string TakeView(const View& view);
   std::string AddTable(const TablePlace& place);
 
+  void Defer(LogEntry& entry);
+  void SettleAll(Outbox& outbox);
+  void Settle(TableChange& change);
   void AnswerEnded(WorkerId rank, Step step, const Client& client, Outbox& outbox) const;
   void Serve(const ParkedPull& parked, Outbox& outbox);
-  void ReleaseParked(Outbox& outbox);
+  // Serves the parked pulls that may be served: of one table, or of all.
+  void ReleaseParked(std::optional<TableId> table, Outbox& outbox);
   void Send(Client client, Message message, Outbox& outbox) const;
   WorkerId Awaited() const;
   void SendWaiting(uint64_t about, bool is_pull, Client client, Outbox& outbox) const;
@@ -206,6 +216,16 @@ class Shard final {
   std::vector<PendingEnd> round_;
   LogEntry entry_;
   std::vector<std::vector<ChangePart>> spare_parts_;
+  // What the last entry changes in dense tables and has not yet; its answers, for later.
+  struct Answer {
+    WorkerId rank;
+    Step step = 0;
+    Client client;
+  };
+  std::vector<TableChange> unsettled_;
+  size_t settled_ = 0;  // Of unsettled_, from the front.
+  std::vector<Answer> answers_;
+  bool releases_ = false;  // Parked pulls may have become such as can be served.
   ShardCounters counters_;
 };
 

@@ -98,6 +98,8 @@ void Shard::Serve(const ParkedPull& parked, Outbox& outbox) {
   pulled.version = version_;
   const uint64_t round = tracker_.ReadRound(pull.sender.rank, pull.step);
   pulled.staleness = round > pulled.closed ? round - pulled.closed : 0;
+  const auto change = std::ranges::find(unsettled_, pull.table, &TableChange::table);
+  if (change != unsettled_.end()) Settle(*change);
   const Table& table = tables_.at(pull.table);
   if (parked.keys != nullptr) {
     pulled.values = {std::get<SparseSlice>(table.values).Read(*parked.keys, frames_)};
@@ -110,10 +112,11 @@ void Shard::Serve(const ParkedPull& parked, Outbox& outbox) {
   Send(parked.client, std::move(pulled), outbox);
 }
 
-void Shard::ReleaseParked(Outbox& outbox) {
+void Shard::ReleaseParked(std::optional<TableId> table, Outbox& outbox) {
   for (auto& [rank, pulls] : parked_) {
     std::erase_if(pulls, [&](const auto& entry) {
       const ParkedPull& parked = entry.second;
+      if (table && parked.pull.table != *table) return false;
       if (!tracker_.MayRead(rank, parked.pull.step, parked.pull.closed_min)) return false;
       Serve(parked, outbox);
       return true;

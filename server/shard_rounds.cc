@@ -131,21 +131,17 @@ void Shard::ApplySteps(std::span<const PendingEnd> steps, Outbox& outbox) {
     const auto count = static_cast<uint32_t>(view_.members.size());
     change.rate = static_cast<float>(RateAt(update.rate, round, count));
   }
+  SettleAll(outbox);
   Apply(entry);
-  for (TableChange& change : entry.changes) {
-    change.parts.clear();  // What was pushed goes now.
-    spare_parts_.push_back(std::move(change.parts));
-  }
-  entry.changes.clear();
   for (const PendingEnd& step : steps) {
     const WorkerId rank = step.end.sender.rank;
     const auto pending = pending_.find(rank);
     std::optional<Client> client = step.client;
     if (!client && pending != pending_.end()) client = pending->second.client;
     if (pending != pending_.end()) pending_.erase(pending);
-    if (client) AnswerEnded(rank, step.end.step, *client, outbox);
+    if (client) answers_.push_back({rank, step.end.step, *client});
   }
-  ReleaseParked(outbox);
+  releases_ = true;
 }
 
 // What counts for nothing changes nothing, not even an optimizer's state.
@@ -168,20 +164,63 @@ void Shard::AddChanges(const PendingEnd& step, float weight, LogEntry& entry) {
   });
 }
 
-void Shard::Apply(const LogEntry& entry) {
+void Shard::Apply(LogEntry& entry) {
   SM_ASSERT(entry.version == version_ + 1);
-  for (const TableChange& change : entry.changes) {
-    Table& table = tables_.at(change.table);
-    if (auto* dense = std::get_if<DenseSlice>(&table.values)) {
-      dense->Apply(change.parts, change.rate, *table.optimizer);
-    } else {
-      std::get<SparseSlice>(table.values).Apply(change.parts, change.rate, *table.optimizer);
-    }
-  }
   for (const Contribution& made : entry.made) tracker_.Finish(made);
   version_ = entry.version;
   ++counters_.entries;
   if (observer_ != nullptr) observer_->Applied(entry);
+  Defer(entry);
+}
+
+// Rows are made at once: whether there is room for more of them depends on how many there are.
+void Shard::Defer(LogEntry& entry) {
+  for (TableChange& change : entry.changes) {
+    Table& table = tables_.at(change.table);
+    if (auto* sparse = std::get_if<SparseSlice>(&table.values)) {
+      sparse->Apply(change.parts, change.rate, *table.optimizer);
+      change.parts.clear();  // What was pushed goes now.
+      spare_parts_.push_back(std::move(change.parts));
+    } else {
+      unsettled_.push_back(std::move(change));
+    }
+  }
+  entry.changes.clear();
+}
+
+bool Shard::Settle(Outbox& outbox) {
+  constexpr uint64_t kEnoughBytes = uint64_t{256} << 10;
+  for (uint64_t bytes = 0; settled_ < unsettled_.size() && bytes < kEnoughBytes;) {
+    TableChange& change = unsettled_[settled_++];
+    for (const ChangePart& part : change.parts) bytes += part.gradient.size();
+    Settle(change);
+    if (releases_) ReleaseParked(change.table, outbox);
+  }
+  if (settled_ < unsettled_.size()) return true;
+  for (TableChange& change : unsettled_) spare_parts_.push_back(std::move(change.parts));
+  unsettled_.clear();
+  settled_ = 0;
+  if (releases_) ReleaseParked(std::nullopt, outbox);
+  releases_ = false;
+  // Only now: the gradients may lie in memory that their worker writes again when it hears this.
+  for (const Answer& answer : answers_) {
+    AnswerEnded(answer.rank, answer.step, answer.client, outbox);
+  }
+  answers_.clear();
+  return false;
+}
+
+void Shard::SettleAll(Outbox& outbox) {
+  while (Settle(outbox)) {
+  }
+}
+
+// Once: a table that was read meanwhile has nothing left to do.
+void Shard::Settle(TableChange& change) {
+  if (change.parts.empty()) return;
+  Table& table = tables_.at(change.table);
+  std::get<DenseSlice>(table.values).Apply(change.parts, change.rate, *table.optimizer);
+  change.parts.clear();  // What was pushed goes now.
 }
 
 void Shard::AnswerEnded(WorkerId rank, Step step, const Client& client, Outbox& outbox) const {

@@ -230,10 +230,23 @@ void Cluster::Spoil(Unit& unit) const {
 void Cluster::DeliverToShard(uint32_t index, const Envelope& envelope, Outbox& outbox) {
   Shard& shard = *shards_[index];
   const ViewNumber before = shard.view().number;
-  shard.Handle(now_, envelope, outbox);
+  // What it sets off is done at once, or some time after other messages have come.
+  if (rng_.Chance(0.5)) {
+    shard.Handle(now_, envelope, outbox);
+  } else {
+    shard.Take(now_, envelope, outbox);
+    if (rng_.Chance(0.5)) shard.Settle(outbox);
+  }
   const auto* install = std::get_if<Install>(&envelope.message);
   if (install == nullptr || shard.view().number == before) return;
   ledger_.SawCut(ShardId{index}, install->cut, shard.States());
+}
+
+void Cluster::SettleShard(uint32_t index) {
+  Outbox outbox;
+  while (shards_[index]->Settle(outbox)) {
+  }
+  Send(PeerId{kFirstShard + index}, outbox);
 }
 
 void Cluster::TickAll() {
@@ -244,6 +257,7 @@ void Cluster::TickAll() {
   };
   tick(kCoordinator, *coordinator_);
   for (uint32_t i = 0; i < shards_.size(); ++i) {
+    SettleShard(i);
     tick(PeerId{kFirstShard + i}, *shards_[i]);
     if (shards_[i]->Status().held_bytes > kHeldBytesMax)
       ledger_.Violation("a shard holds too much");
@@ -309,6 +323,7 @@ bool Cluster::Finished() const {
 }
 
 void Cluster::CheckAtRest() {
+  for (uint32_t i = 0; i < shards_.size(); ++i) SettleShard(i);
   for (uint32_t i = 0; i < shards_.size(); ++i) {
     ledger_.SawEnd(ShardId{i}, *shards_[i], !outcome_.failed);
   }

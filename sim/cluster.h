@@ -76,6 +76,7 @@ class Cluster final {
   void Send(PeerId from, Outbox& outbox);
   void DeliverToShard(uint32_t index, const Envelope& envelope, Outbox& outbox);
   void Spoil(Unit& unit) const;
+  void SettleShard(uint32_t index);
   void TickAll();
   void StartAgain();
   void InjectFaults();

@@ -97,6 +97,22 @@ TEST_F(ShardTest, HoldsAUnitAndAppliesItAtItsEndOnce) {
   EXPECT_EQ(Value(), 1);
 }
 
+TEST_F(ShardTest, SaysThatAStepIsOverOnlyWhenItsSumsAreDone) {
+  Push(0, 1);
+  Outbox outbox;
+  const Stamp stamp{JobId{7}, {}, Term{1}, BootId{100}, kShardBoot};
+  shard_->Take({}, {PeerId{100}, stamp, End{Who(0), 1, 0, 1, 1}}, outbox);
+  EXPECT_TRUE(outbox.empty());
+  // Who reads meanwhile reads the sums.
+  shard_->Take({}, {PeerId{100}, stamp, Pull{Who(0), 2, 1, kTable, begin_, kFloats, 0}}, outbox);
+  ASSERT_NE(Only<Pulled>(outbox), nullptr);
+  EXPECT_EQ(Only<Pulled>(outbox)->values.front().floats()[0], 1);
+  outbox.clear();
+  EXPECT_FALSE(shard_->Settle(outbox));
+  EXPECT_NE(Only<Ended>(outbox), nullptr);
+  EXPECT_EQ(Value(), 1);  // Not twice.
+}
+
 TEST_F(ShardTest, TakesNoEndBeforeItsUnits) {
   EXPECT_TRUE(Say(0, End{Who(0), 1, 0, 1, 1}).empty());
   EXPECT_EQ(Value(), 0);
@@ -111,7 +127,7 @@ TEST_F(ShardTest, ParksAPullUntilTheSlowestWorkerCatchesUp) {
   EXPECT_EQ(Only<Waiting>(Read(0, 3, 2))->rank, WorkerId{1});
   const Outbox released = Finish(1, 1);
   ASSERT_EQ(released.size(), 2U);
-  EXPECT_EQ(std::get<Pulled>(released[1].message).closed, 1U);
+  EXPECT_EQ(std::get<Pulled>(released[0].message).closed, 1U);
 }
 
 TEST_F(ShardTest, DropsAnAttemptThatWasBegunAnew) {
