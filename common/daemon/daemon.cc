@@ -1,5 +1,7 @@
 #include "common/daemon/daemon.h"
 
+#include <malloc.h>
+
 #include <cstdio>
 #include <utility>
 
@@ -35,7 +37,21 @@ Result<> CheckFlags(const WorkerFlags& flags, const JobOptions& job) {
                    std::to_string(job.cluster.workers) + ", and ranks are counted from 0"};
 }
 
+namespace {
+
+// ZeroMQ receives into memory from malloc. Large blocks that go back to the system and come again
+// are pages to be mapped anew, which costs as much as all that is done with what they hold.
+void KeepLargeBlocks() {
+  constexpr int kMapped = 32 << 20;  // The most that malloc takes for this.
+  constexpr int kKept = 256 << 20;
+  mallopt(M_MMAP_THRESHOLD, kMapped);
+  mallopt(M_TRIM_THRESHOLD, kKept);
+}
+
+}  // namespace
+
 int RunDaemon(const JobFlags& flags, std::string_view name, const DaemonWork& work) {
+  KeepLargeBlocks();
   StopSource stop;
   const auto signals = SignalWatcher::Start(&stop);
   if (!signals.ok()) return Tell(name, signals.error());
