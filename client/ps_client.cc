@@ -201,8 +201,9 @@ std::string PsClient::WaitsFor() const {
     if (!shard.welcomed) {
       return place + " to answer" + (shard.waiting.empty() ? "" : ", which " + shard.waiting);
     }
-    const bool reads =
-        std::ranges::any_of(pulls_, [&id](const auto& entry) { return entry.second.shard == id; });
+    const bool reads = std::ranges::any_of(pulls_, [&id](const auto& entry) {
+      return entry.second.shard == id && !entry.second.next;
+    });
     const bool ends = ends_sent_ && !shard.ended;
     const bool holds =
         std::ranges::any_of(units_, [&id](const auto& entry) { return entry.second.shard == id; });

@@ -195,6 +195,116 @@ TEST_F(PsClientTest, ForgetsWhatKeptAShardOnceItHasAnswered) {
   EXPECT_EQ(client_.WaitsFor(), "shard 0 at tcp://shard-0 to end step 1");
 }
 
+// The same, with an eye on what it asks for.
+class PsClientPullTest : public PsClientTest {
+ protected:
+  // Pulls two floats of the first shard's.
+  Ticket Ask(uint64_t begin, const PullOptions& options) {
+    return client_
+        .Pull(now_, *client_.FindTable("t"), begin, std::span(values_).subspan(begin, 2), options,
+              outbox_)
+        .value();
+  }
+  // Answers a pull that was sent with the number of its first float.
+  Outbox Answer(const Outgoing& sent) {
+    const auto& pull = std::get<shardmill::Pull>(sent.message);
+    const auto value = static_cast<float>(pull.begin);
+    const Frame values = Frame::CopyOf(std::vector<float>(pull.count, value));
+    return Hear(sent.peer, BootOf(sent.peer == PeerOf(0) ? 0 : 1),
+                Pulled{pull.pull, 1, 1, 0, {values}});
+  }
+  static const shardmill::Pull* PullOf(const Outbox& sent, size_t i) {
+    return i < sent.size() ? std::get_if<shardmill::Pull>(&sent[i].message) : nullptr;
+  }
+  void HearAllHeldAndEnded(Step next) {
+    for (uint32_t shard = 0; shard < 2; ++shard) {
+      for (uint32_t index = 0; index < 4; ++index) HearHeld(shard, index);
+    }
+    for (uint32_t shard = 0; shard < 2; ++shard) {
+      Hear(PeerOf(shard), BootOf(shard), Ended{WorkerId{0}, 1, next != 2, next, {}});
+    }
+  }
+
+  Outbox outbox_;
+};
+
+TEST_F(PsClientPullTest, AsksBeyondItsWindowByPriority) {
+  for (const auto& [begin, priority] : {std::pair{0, 0}, {2, 0}, {4, 1}, {6, 5}}) {
+    Ask(static_cast<uint64_t>(begin), {.priority = priority});
+  }
+  ASSERT_EQ(outbox_.size(), 2U);  // A window of four floats.
+  const Outbox next = Answer(outbox_[0]);
+  ASSERT_NE(PullOf(next, 0), nullptr);
+  EXPECT_EQ(PullOf(next, 0)->begin, 6U);
+  const Outbox last = Answer(outbox_[1]);
+  ASSERT_NE(PullOf(last, 0), nullptr);
+  EXPECT_EQ(PullOf(last, 0)->begin, 4U);
+}
+
+TEST_F(PsClientPullTest, SendsThePullsOfTheNextStepBehindTheEndOfThisOne) {
+  const Ticket ticket = Ask(2, {.next_step = true});
+  EXPECT_TRUE(outbox_.empty());
+  EXPECT_TRUE(client_.IsForNextStep(ticket));
+  Push();
+  EndStep();
+  for (uint32_t index = 0; index < 4; ++index) HearHeld(1, index);
+  Outbox sent;
+  for (uint32_t index = 0; index < 4; ++index) sent = HearHeld(0, index);
+  ASSERT_EQ(Count<End>(sent), 2);
+  ASSERT_EQ(Count<shardmill::Pull>(sent), 1);
+  EXPECT_EQ(PullOf(sent, 2)->step, 2U);
+  Answer(sent[2]);
+  HearAllHeldAndEnded(2);
+  ASSERT_TRUE(client_.Ended());
+  client_.NextStep();
+  EXPECT_TRUE(client_.Done(ticket));
+  EXPECT_EQ(values_[2], 2);
+  EXPECT_EQ(client_.Take(ticket).version, 1U);
+}
+
+TEST_F(PsClientPullTest, AsksAnewForAStepThatIsNotTheOneAfter) {
+  const Ticket ticket = Ask(2, {.next_step = true});
+  Push();
+  EndStep();
+  Outbox sent;
+  for (uint32_t shard = 0; shard < 2; ++shard) {
+    for (uint32_t index = 0; index < 4; ++index) sent = HearHeld(shard, index);
+  }
+  ASSERT_EQ(Count<shardmill::Pull>(sent), 1);
+  Answer(sent[2]);
+  HearAllHeldAndEnded(4);  // It was discarded, and the others are at step 4.
+  client_.NextStep();
+  EXPECT_FALSE(client_.Done(ticket));
+  const Outbox again = After(milliseconds(1));
+  ASSERT_EQ(Count<shardmill::Pull>(again), 1);
+  EXPECT_EQ(PullOf(again, 0)->step, 4U);
+}
+
+TEST_F(PsClientPullTest, KeepsWhatIsReadWhereItCameIn) {
+  const auto ticket = client_.Read(now_, *client_.FindTable("t"), 0, 4, {}, outbox_);
+  ASSERT_TRUE(ticket.ok());
+  ASSERT_EQ(outbox_.size(), 2U);
+  Answer(outbox_[1]);
+  Answer(outbox_[0]);
+  ASSERT_TRUE(client_.Done(ticket.value()));
+  client_.Take(ticket.value());
+  const std::span<const ReadPiece> pieces = client_.Pieces(ticket.value());
+  ASSERT_EQ(pieces.size(), 2U);
+  EXPECT_EQ(pieces[0].begin, 0U);
+  EXPECT_EQ(pieces[1].begin, 2U);
+  EXPECT_EQ(pieces[1].values[1], 2);
+}
+
+TEST_F(PsClientPullTest, PushesLentMemoryWithoutACopy) {
+  std::span<float> floats;
+  const Frame lent = client_.Lend(kFloats, floats);
+  floats[2] = 7;
+  ASSERT_TRUE(client_.Push(now_, *client_.FindTable("t"), 0, floats, outbox_).ok());
+  const auto& second = std::get<Unit>(outbox_[1].message);
+  EXPECT_EQ(second.gradient.floats().data(), &floats[2]);
+  EXPECT_EQ(second.gradient.floats()[0], 7);
+}
+
 TEST(PsClientWaitTest, NamesTheCoordinatorWhileItHasNoView) {
   PsClientOptions options;
   options.boot = kClient;
