@@ -122,9 +122,7 @@ struct Ftrl {
     const float over = std::max(std::abs(lean) - l1, 0.0F);
     const float under = (beta + after) * per_rate + l2;
     // Without beta and l2 nothing holds a parameter that no gradient has moved: it stays at zero.
-    // (A division whose divisor is never zero is one that is made for many elements at once.)
-    const float least = -std::copysign(over, lean) / (under == 0 ? 1 : under);
-    p = under == 0 ? 0 : least;
+    p = under == 0 ? 0 : -std::copysign(over, lean) / under;
   }
   bool still;
   float per_rate, beta, l1, l2;
