@@ -10,8 +10,8 @@ namespace {
 
 using Limits = std::numeric_limits<float>;
 
-// Sizes that fill a vector register, and those that leave a rest.
-constexpr size_t kSizes[] = {1, 7, 8, 9, 64, 1001};
+// Sizes that fill a vector register or a block, and those that leave a rest.
+constexpr size_t kSizes[] = {1, 7, 8, 9, 64, 1001, 2048, 4109};
 
 TEST(FiniteTest, TakesEveryNumberThereIs) {
   EXPECT_TRUE(AllNumbers({}));
