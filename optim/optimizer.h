@@ -63,7 +63,18 @@ inline uint64_t RowFloats(uint32_t dim, const Optimizer& optimizer) {
   return uint64_t{dim} * (1 + optimizer.slots()) + (optimizer.counts() ? 1 : 0);
 }
 
+// How wide the vectors are that an optimizer computes in. It changes no bit of any number that
+// comes out; the sign of a NaN is not promised.
+enum class Vectors : uint8_t {
+  kAsBuilt,
+  kWidest,  // 512 bits where this processor has them.
+};
+
+// Whether this processor has vectors of 512 bits (x86-64-v4).
+bool HasWideVectors();
+
 // Fails on settings that cannot be.
-Result<std::unique_ptr<Optimizer>> MakeOptimizer(const UpdateSettings& settings);
+Result<std::unique_ptr<Optimizer>> MakeOptimizer(const UpdateSettings& settings,
+                                                 Vectors vectors = Vectors::kWidest);
 
 }  // namespace shardmill
