@@ -35,10 +35,13 @@ size_t RoundedUp(size_t size, std::align_val_t to) {
 }  // namespace
 
 void* operator new(size_t size) { return Counted(size, 0); }
+// Only libraries ask so: ours wants an exception.
+void* operator new(size_t size, const std::nothrow_t&) noexcept { return std::malloc(size); }
 void* operator new(size_t size, std::align_val_t to) {
   return Counted(RoundedUp(size, to), static_cast<size_t>(to));
 }
 void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
 void operator delete(void* memory, size_t) noexcept { std::free(memory); }
 void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
 void operator delete(void* memory, size_t, std::align_val_t) noexcept { std::free(memory); }

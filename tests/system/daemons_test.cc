@@ -7,6 +7,7 @@
 #include "common/http/http_client.h"
 #include "common/json/json.h"
 #include "common/rng.h"
+#include "tests/sanitized.h"
 #include "tests/system/launch.h"
 
 namespace shardmill {
@@ -281,7 +282,7 @@ double WeightsOfCleanRun(uint32_t epochs, const std::vector<std::string>& sets) 
 // one that was killed sends its requests again every few milliseconds.
 TEST(DaemonsTest, KillsAndRepeatedMessagesDoNotChangeTheWeights) {
   constexpr uint64_t kKills = 12;
-  constexpr uint32_t kFewEpochs = 400;
+  constexpr uint32_t kFewEpochs = kSanitized ? 40 : 400;
   const std::vector<std::string> sets{
       "network.retry_after=10ms", "network.unit_bytes=4KiB", "cluster.lease=200ms",
       "model.layers=[{type='flatten'},{type='affine',units=1000},{type='affine',units=4}]"};

@@ -13,6 +13,7 @@
 #include "common/net/endpoint.h"
 #include "common/net/messenger.h"
 #include "common/net/zmq_transport.h"
+#include "tests/sanitized.h"
 #include "tests/system/servers.h"
 
 namespace shardmill {
@@ -22,12 +23,6 @@ constexpr std::chrono::seconds kPatience{60};
 
 // A queue of 64 MiB, the chunks that it holds, and what one step has under way.
 constexpr uint64_t kGrowthMaxMiB = 300;
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitized = true;
-#else
-constexpr bool kSanitized = false;
-#endif
 
 TEST(LimitsTest, AHundredChunksGoThroughAWindowOfSixtyFour) {
   const Servers servers({"policy.mode=sync"}, 1);
