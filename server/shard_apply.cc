@@ -143,7 +143,7 @@ void Shard::SendWaiting(uint64_t about, bool is_pull, Client client, Outbox& out
   Waiting waiting;
   waiting.about = about;
   waiting.is_pull = is_pull;
-  waiting.rank = is_pull ? tracker_.Slowest().value_or(WorkerId{}) : Awaited();
+  waiting.rank = Awaited();
   waiting.round = tracker_.Closed() + 1;
   Send(client, waiting, outbox);
 }

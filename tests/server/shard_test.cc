@@ -249,6 +249,9 @@ TEST_F(SyncShardTest, ClosesARoundAsOneStepWhenAllHaveEnded) {
 TEST_F(SyncShardTest, NamesWhomARoundWaitsFor) {
   Finish(0, 1);
   EXPECT_EQ(Only<Waiting>(Say(0, End{Who(0), 1, 0, 1, 1}))->rank, WorkerId{1});
+  // A read of the next step waits for the same round, and not for its own reader.
+  EXPECT_TRUE(Read(0, 2).empty());
+  EXPECT_EQ(Only<Waiting>(Read(0, 2))->rank, WorkerId{1});
 }
 
 // The second of two shards, with three workers of which one is a backup.

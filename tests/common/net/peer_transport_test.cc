@@ -243,7 +243,6 @@ TEST_F(PeerTransportTest, HearsZeroMqWhileRingsAreBusy) {
     for (size_t i = 0; i < received.size(); ++i) heard |= TextOf(received[i].frames) == "tcp";
     return heard;
   });
-  EXPECT_GT(received.size(), 1U);
 }
 
 // Echoes what comes until it is told to end. Frames go on a thread of their own.
