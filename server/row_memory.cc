@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <new>
 #include <stop_token>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -49,13 +50,15 @@ class RowMemory::Mapping final {
 
   // Has huge pages made ahead of their use. What is in them stays, so that they may be in use by
   // then.
-  void TouchAhead() {
+  void TouchAhead() try {
     if (bytes_.size() < kHugePage) return;
     toucher_ = std::jthread([bytes = bytes_](const std::stop_token& stop) {
       for (uint64_t at = 0; at < bytes.size() && !stop.stop_requested(); at += kHugePage) {
         madvise(bytes.data() + at, kHugePage, MADV_POPULATE_WRITE);
       }
     });
+  } catch (const std::system_error&) {
+    // There are no more threads to be had: the pages come when they are touched.
   }
 
  private:
