@@ -212,30 +212,27 @@ TEST(ReplayTest, ComesToTheSameWeightsWithBackupWorkers) {
 
 TEST(ReplayTest, ComesToOtherWeightsWhereTheOrderIsAnother) {
   const std::string run = Record({"policy.mode=async"});
-  std::optional<LogEntry> kept;
-  // Two entries after each other, of two workers, in the other order.
-  Edit(run + "/" + kTraceFolder + "/shard-0.trace",
-       [&kept, done = false](const TraceEvent& event) mutable -> std::vector<TraceEvent> {
-         const auto* entry = std::get_if<LogEntry>(&event);
-         std::vector<TraceEvent> events;
-         if (kept && !done) {
-           done = entry != nullptr && entry->made.at(0).rank != kept->made.at(0).rank;
-           if (done) {
-             LogEntry other = *entry;
-             std::swap(other.version, kept->version);
-             events.emplace_back(other);
-           }
-           events.emplace_back(*kept);
-           kept.reset();
-           if (done) return events;
-         }
-         if (!done && entry != nullptr && entry->version > 20) {
-           kept = *entry;
-           return events;
-         }
-         events.push_back(event);
-         return events;
-       });
+  const std::string path = run + "/" + kTraceFolder + "/shard-0.trace";
+  // The next two entries of two workers after the twentieth change places.
+  std::vector<LogEntry> two;
+  Edit(path, [&two](const TraceEvent& event) -> std::vector<TraceEvent> {
+    const auto* entry = std::get_if<LogEntry>(&event);
+    const bool wanted = entry != nullptr && entry->version > 20 && two.size() < 2;
+    if (wanted && (two.empty() || two[0].made.at(0).rank != entry->made.at(0).rank)) {
+      two.push_back(*entry);
+    }
+    return {event};
+  });
+  ASSERT_EQ(two.size(), 2U);
+  std::swap(two[0].version, two[1].version);
+  Edit(path, [&two](const TraceEvent& event) -> std::vector<TraceEvent> {
+    const auto* entry = std::get_if<LogEntry>(&event);
+    if (entry == nullptr) return {event};
+    for (const LogEntry& other : two) {
+      if (other.version == entry->version) return {TraceEvent{other}};
+    }
+    return {event};
+  });
   EXPECT_NE(Replayed(run, 1).find("shardmill: "), std::string::npos) << OutputOf("replay");
 }
 
