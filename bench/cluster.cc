@@ -21,27 +21,7 @@ std::string LogWords(const std::string& path) {
   return " (see " + path + "): " + last;
 }
 
-template <class Options>
-bool SetSharedMemory(Options* options, bool use) {
-  if constexpr (requires { options->shared_memory; }) {
-    options->shared_memory = use;
-    return true;
-  }
-  return !use;
-}
-
-template <class Options>
-bool SetSpin(Options* options) {
-  if constexpr (requires { options->spin; }) {
-    options->spin = kSpin;
-    return true;
-  }
-  return false;
-}
-
 }  // namespace
-
-bool UseSharedMemory(SessionOptions* options, bool use) { return SetSharedMemory(options, use); }
 
 Result<std::string> SpawnAnnounced(const std::string& scratch, const std::string& name,
                                    const std::vector<std::string>& argv,
@@ -94,8 +74,7 @@ Result<std::unique_ptr<Cluster>> Cluster::Start(const Programs& programs,
     std::vector<std::string> argv{programs.server, job,
                                   "--index",       index,
                                   "--set",         "cluster.coordinator=" + cluster->address_};
-    SessionOptions probe;
-    if (options.spins && SetSpin(&probe)) {
+    if (options.spins) {
       argv.insert(argv.end(), {"--set", "network.spin=" + std::to_string(kSpin.count()) + "ms"});
     }
     SM_TRY(cluster->Spawn(programs, "server-" + index, std::move(argv)));
@@ -115,8 +94,8 @@ SessionOptions Cluster::WorkerOptions(uint32_t rank) const {
   SessionOptions options;
   options.coordinator = address_;
   options.rank = rank;
-  UseSharedMemory(&options, options_.shared_memory);
-  if (options_.spins) SetSpin(&options);
+  options.shared_memory = options_.shared_memory;
+  if (options_.spins) options.spin = kSpin;
   return options;
 }
 

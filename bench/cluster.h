@@ -41,9 +41,6 @@ class Cluster final {
   std::vector<std::unique_ptr<Child>> children_;
 };
 
-// Switches shared memory on or off, and says whether this build can.
-bool UseSharedMemory(SessionOptions* options, bool use);
-
 // Starts a program that announces where it listens, and waits until it does; gives the address.
 Result<std::string> SpawnAnnounced(const std::string& scratch, const std::string& name,
                                    const std::vector<std::string>& argv,

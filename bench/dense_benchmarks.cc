@@ -246,7 +246,7 @@ std::vector<Benchmark> DenseBenchmarks() {
   const std::string shared = dense + "shared memory, into the user's memory; both ways; baseline: ";
   const std::string small = "a step that pushes and pulls 64 bytes, acknowledged, p50, ";
   const std::string trip = "; baseline: a round trip of 64 bytes over bare ZeroMQ, p50";
-  std::vector<Benchmark> benchmarks{
+  return {
       {"dense.tcp", "GB/s",
        dense + "TCP loopback, into the user's memory; both ways; baseline: a bare ZeroMQ "
                "DEALER/ROUTER echo of the same bytes",
@@ -255,19 +255,13 @@ std::vector<Benchmark> DenseBenchmarks() {
        dense + "TCP loopback, used where it came in; both ways; baseline: the same echo",
        Judge::kRatioAtLeast, 0.9, DenseAgainstEcho<true>::Prepare},
       {"latency.tcp", "us", small + "TCP loopback" + trip, Judge::kRatioAtMost, 1.2,
-       SmallAgainstEcho<false>::Prepare}};
-  SessionOptions options;
-  if (UseSharedMemory(&options, true)) {
-    benchmarks.push_back({"dense.shared", "GB/s", shared + "the same over TCP",
-                          Judge::kRatioAtLeast, 3, SharedAgainstTcp::Prepare});
-    benchmarks.push_back({"dense.shared.loops", "GB/s",
-                          shared + "the same sum and copy by plain loops in one process",
-                          Judge::kRatioAtLeast, 0.9, SharedAgainstLoops::Prepare});
-    benchmarks.push_back({"latency.shared", "us",
-                          small + "shared memory, both ends spinning" + trip, Judge::kValueAtMost,
-                          5, SmallAgainstEcho<true>::Prepare});
-  }
-  return benchmarks;
+       SmallAgainstEcho<false>::Prepare},
+      {"dense.shared", "GB/s", shared + "the same over TCP", Judge::kRatioAtLeast, 3,
+       SharedAgainstTcp::Prepare},
+      {"dense.shared.loops", "GB/s", shared + "the same sum and copy by plain loops in one process",
+       Judge::kRatioAtLeast, 0.9, SharedAgainstLoops::Prepare},
+      {"latency.shared", "us", small + "shared memory, both ends spinning" + trip,
+       Judge::kValueAtMost, 5, SmallAgainstEcho<true>::Prepare}};
 }
 
 }  // namespace shardmill::bench

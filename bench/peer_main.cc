@@ -27,7 +27,7 @@ Result<> Run(const std::vector<std::string>& arguments) {
     SessionOptions options;
     options.coordinator = arguments[1];
     options.rank = static_cast<uint32_t>(std::atoi(arguments[2].c_str()));
-    UseSharedMemory(&options, arguments[3] == "1");
+    options.shared_memory = arguments[3] == "1";
     return TrainForever(options);
   }
   if (mode == "hot-paths" && arguments.size() == 1) {

@@ -111,15 +111,9 @@ Benchmark Reduce(const std::string& name, Reducer reducer, bool shared, double t
 }  // namespace
 
 std::vector<Benchmark> ReduceBenchmarks() {
-  std::vector<Benchmark> benchmarks{
-      Reduce("reduce.tcp.openmpi", Reducer::kMpiTcp, false, 1, "OpenMPI over TCP"),
-      Reduce("reduce.tcp.gloo", Reducer::kGloo, false, 1, "Gloo over TCP")};
-  SessionOptions options;
-  if (UseSharedMemory(&options, true)) {
-    benchmarks.insert(benchmarks.begin(), Reduce("reduce.shared", Reducer::kMpiShared, true, 1.7,
-                                                 "OpenMPI over shared memory"));
-  }
-  return benchmarks;
+  return {Reduce("reduce.shared", Reducer::kMpiShared, true, 1.7, "OpenMPI over shared memory"),
+          Reduce("reduce.tcp.openmpi", Reducer::kMpiTcp, false, 1, "OpenMPI over TCP"),
+          Reduce("reduce.tcp.gloo", Reducer::kGloo, false, 1, "Gloo over TCP")};
 }
 
 }  // namespace shardmill::bench

@@ -225,7 +225,7 @@ std::vector<Benchmark> RowBenchmarks() {
   const std::string alone = "through a shard alone on one thread, ";
   const std::string tcp = "SGD, 1 worker, 1 shard, TCP loopback" + map;
   const std::string shared = "SGD, 1 worker, 1 shard, shared memory" + map;
-  std::vector<Benchmark> benchmarks{
+  return {
       {"rows.shard.sgd", "M rows/s", rows + alone + "SGD" + map, Judge::kValueAtLeast, 25,
        ShardRows<16, false>::Prepare},
       {"rows.shard.adagrad", "M rows/s", rows + alone + "Adagrad" + map, Judge::kValueAtLeast, 20,
@@ -233,15 +233,11 @@ std::vector<Benchmark> RowBenchmarks() {
       {"floats.shard.sgd", "M keys/s", floats + alone + "SGD" + map, Judge::kNothing, 0,
        ShardRows<1, false>::Prepare},
       {"rows.tcp", "M rows/s", rows + tcp, Judge::kNothing, 0, SessionRows<16, false>::Prepare},
-      {"floats.tcp", "M keys/s", floats + tcp, Judge::kNothing, 0, SessionRows<1, false>::Prepare}};
-  SessionOptions options;
-  if (UseSharedMemory(&options, true)) {
-    benchmarks.push_back({"rows.shared", "M rows/s", rows + shared, Judge::kValueAtLeast, 15,
-                          SessionRows<16, true>::Prepare});
-    benchmarks.push_back({"floats.shared", "M keys/s", floats + shared, Judge::kValueAtLeast, 25,
-                          SessionRows<1, true>::Prepare});
-  }
-  return benchmarks;
+      {"floats.tcp", "M keys/s", floats + tcp, Judge::kNothing, 0, SessionRows<1, false>::Prepare},
+      {"rows.shared", "M rows/s", rows + shared, Judge::kValueAtLeast, 15,
+       SessionRows<16, true>::Prepare},
+      {"floats.shared", "M keys/s", floats + shared, Judge::kValueAtLeast, 25,
+       SessionRows<1, true>::Prepare}};
 }
 
 }  // namespace shardmill::bench
