@@ -49,21 +49,14 @@ class Pump final {
     if constexpr (requires { core_.Take(TimePoint{}, envelope, outbox_); }) {
       const size_t before = outbox_.size();
       core_.Take(clock_.Now(), envelope, outbox_);
-      for (size_t i = before; i < outbox_.size(); ++i) ready_bytes_ += PayloadOf(outbox_[i]);
+      for (size_t i = before; i < outbox_.size(); ++i)
+        ready_bytes_ += PayloadBytes(outbox_[i].message);
       if (ready_bytes_ < kEarlyBytes) return;
       messenger_.Send(outbox_);
       ready_bytes_ = 0;
     } else {
       core_.Handle(clock_.Now(), envelope, outbox_);
     }
-  }
-
-  static uint64_t PayloadOf(const Outgoing& out) {
-    const auto* pulled = std::get_if<Pulled>(&out.message);
-    uint64_t bytes = 0;
-    if (pulled == nullptr) return bytes;
-    for (const Frame& frame : pulled->values) bytes += frame.size();
-    return bytes;
   }
 
   // There is no answer: who sends what is no message would not understand it.

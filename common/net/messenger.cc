@@ -34,6 +34,8 @@ Load LoadOf(const Message& message) {
 
 }  // namespace
 
+uint64_t PayloadBytes(const Message& message) { return LoadOf(message).bytes; }
+
 void Messenger::Send(Outbox& outbox) {
   for (size_t i = 0; i < outbox.size();) {
     const PeerId peer = outbox[i].peer;
