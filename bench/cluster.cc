@@ -4,7 +4,10 @@
 #include <fstream>
 #include <utility>
 
+#include "common/config/environment.h"
+#include "common/job/job.h"
 #include "common/process/announce.h"
+#include "worker/session_options.h"
 
 namespace shardmill::bench {
 namespace {
@@ -60,7 +63,7 @@ Result<double> RunForNumber(const std::string& scratch, const std::string& name,
 Result<std::unique_ptr<Cluster>> Cluster::Start(const Programs& programs,
                                                 const ClusterOptions& options) {
   std::unique_ptr<Cluster> cluster(new Cluster(options));
-  const std::string job = programs.scratch + "/job.toml";
+  const std::string& job = cluster->job_ = programs.scratch + "/job.toml";
   // Its workers are no programs of ours, so it needs no data and no model.
   std::ofstream(job) << "[cluster]\nservers = " << options.servers
                      << "\nshards_per_server = 1\nworkers = " << options.workers
@@ -90,10 +93,15 @@ Result<std::string> Cluster::Spawn(const Programs& programs, const std::string& 
   return address;
 }
 
-SessionOptions Cluster::WorkerOptions(uint32_t rank) const {
-  SessionOptions options;
-  options.coordinator = address_;
-  options.rank = rank;
+Result<SessionOptions> WorkerOptionsOf(const std::string& job, const std::string& address,
+                                       uint32_t rank) {
+  const Job loaded =
+      SM_TRY(LoadJob(job, {{"cluster.coordinator=" + address}, config::ProcessEnvironment()}));
+  return SessionOptionsOf(loaded.options, rank);
+}
+
+Result<SessionOptions> Cluster::WorkerOptions(uint32_t rank) const {
+  SessionOptions options = SM_TRY(WorkerOptionsOf(job_, address_, rank));
   options.shared_memory = options_.shared_memory;
   if (options_.spins) options.spin = kSpin;
   return options;

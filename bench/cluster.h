@@ -27,7 +27,8 @@ class Cluster final {
   static Result<std::unique_ptr<Cluster>> Start(const Programs& programs,
                                                 const ClusterOptions& options);
 
-  SessionOptions WorkerOptions(uint32_t rank) const;
+  Result<SessionOptions> WorkerOptions(uint32_t rank) const;
+  const std::string& job() const { return job_; }  // The job file.
   // The coordinator's, HOST:PORT.
   const std::string& address() const { return address_; }
 
@@ -37,9 +38,15 @@ class Cluster final {
                             std::vector<std::string> argv);
 
   ClusterOptions options_;
+  std::string job_;
   std::string address_;
   std::vector<std::unique_ptr<Child>> children_;
 };
+
+// How a worker reaches the coordinator of a job. The environment's settings count, as they do for
+// the other processes.
+Result<SessionOptions> WorkerOptionsOf(const std::string& job, const std::string& address,
+                                       uint32_t rank);
 
 // Starts a program that announces where it listens, and waits until it does; gives the address.
 Result<std::string> SpawnAnnounced(const std::string& scratch, const std::string& name,

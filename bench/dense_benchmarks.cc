@@ -46,12 +46,13 @@ class DenseRunner final {
     const uint64_t floats = dense.floats;
     runner->cluster_ =
         SM_TRY(Cluster::Start(programs, {.shared_memory = dense.shared, .spins = dense.spins}));
-    runner->session_ = SM_TRY(Session::Open(runner->cluster_->WorkerOptions(0)));
-    TableOptions options;
-    options.update.emplace().rule = UpdateRule::kAdd;
+    const SessionOptions options = SM_TRY(runner->cluster_->WorkerOptions(0));
+    runner->session_ = SM_TRY(Session::Open(options));
+    TableOptions sums;
+    sums.update.emplace().rule = UpdateRule::kAdd;
     for (int i = 0; i < dense.tables; ++i) {
       runner->tables_.push_back(
-          SM_TRY(runner->session_->Dense("t" + std::to_string(i), floats, options)));
+          SM_TRY(runner->session_->Dense("t" + std::to_string(i), floats, sums)));
       runner->into_.emplace_back(dense.in_place ? 0 : floats);
     }
     runner->gradient_.emplace(SM_TRY(runner->session_->Allocate(floats)));

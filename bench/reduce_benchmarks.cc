@@ -36,10 +36,13 @@ class ReduceSides final : public Sides {
         programs, {.policy = "sync", .servers = 2, .workers = 2, .shared_memory = shared}));
     ChildOptions other;
     other.name = "worker-1";
-    other.argv = {programs.peer, "worker", sides->cluster_->address(), "1", shared ? "1" : "0"};
+    other.argv = {
+        programs.peer, "worker",          sides->cluster_->job(), sides->cluster_->address(),
+        "1",           shared ? "1" : "0"};
     other.log_path = programs.scratch + "/worker-1.log";
     sides->other_ = SM_TRY(Child::Spawn(other));
-    sides->worker_ = SM_TRY(LockstepWorker::Join(sides->cluster_->WorkerOptions(0)));
+    const SessionOptions options = SM_TRY(sides->cluster_->WorkerOptions(0));
+    sides->worker_ = SM_TRY(LockstepWorker::Join(options));
     return Prepared{std::move(sides), ""};
   }
 

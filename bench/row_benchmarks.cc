@@ -189,10 +189,11 @@ class SessionRows final : public RowSides<kDim, false> {
   static Result<Prepared> Prepare(const Programs& programs) {
     auto sides = std::make_unique<SessionRows>();
     sides->cluster_ = SM_TRY(Cluster::Start(programs, {.shared_memory = kShared}));
-    sides->session_ = SM_TRY(Session::Open(sides->cluster_->WorkerOptions(0)));
-    TableOptions options;
-    options.update = SettingsOf(UpdateRule::kSgd);
-    sides->table_ = SM_TRY(sides->session_->Sparse("rows", kDim, options));
+    const SessionOptions options = SM_TRY(sides->cluster_->WorkerOptions(0));
+    sides->session_ = SM_TRY(Session::Open(options));
+    TableOptions sgd;
+    sgd.update = SettingsOf(UpdateRule::kSgd);
+    sides->table_ = SM_TRY(sides->session_->Sparse("rows", kDim, sgd));
     for (const Batch& batch : AllRows()) SM_TRY(sides->PullAndPush(batch));
     return Prepared{std::move(sides), ""};
   }

@@ -17,6 +17,7 @@
 #include "common/net/messenger.h"
 #include "common/net/peer_transport.h"
 #include "common/net/zmq_transport.h"
+#include "common/process/cpu_set.h"
 
 namespace shardmill {
 namespace {
@@ -33,6 +34,9 @@ PeerOptions TransportOptions(const SessionOptions& options) {
   // A shard holds a step's gradient where it lies, and bounds that itself; the window bounds the
   // rest.
   peer.lent_bytes_max = UINT64_MAX;
+  peer.zmq.tcp.congestion_control = options.congestion_control;
+  peer.zmq.tcp.send_buffer = options.send_buffer;
+  peer.zmq.tcp.receive_buffer = options.receive_buffer;
   peer.shared_memory = options.shared_memory;
   peer.spin = options.spin;
   return peer;
@@ -54,6 +58,7 @@ Result<> CheckOptions(const SessionOptions& options) {
     return bad("unit_bytes is more than message_bytes: no unit would be taken");
   }
   if (options.io_threads < 1) return bad("io_threads is less than 1: nothing would ever be sent");
+  SM_TRY(CheckCpus("SessionOptions::io_cpus", options.io_cpus));
   for (const auto& [wait, words] :
        {std::pair(options.open_timeout, "open_timeout is not between 1 ms and a year"),
         std::pair(options.lease, "lease is not between 1 ms and a year"),
@@ -70,7 +75,7 @@ class Session::Impl final {
  public:
   explicit Impl(const SessionOptions& options)
       : options_(options),
-        context_(options.io_threads),
+        context_(options.io_threads, options.io_cpus),
         frames_(FramePool::MemoryFor(options.shared_memory)),
         transport_(context_, frames_, TransportOptions(options)),
         messenger_(transport_, frames_, Limits(options)) {}

@@ -26,6 +26,10 @@ struct SessionOptions {
   uint64_t window_bytes = uint64_t{64} << 20;    // Gradient in flight to a shard.
   uint64_t message_bytes = uint64_t{512} << 20;  // A larger message from a peer is refused.
   int io_threads = 1;
+  std::vector<uint32_t> io_cpus = {};       // That these threads keep to; none: any.
+  std::string congestion_control = "auto";  // This and the next two: see [network], docs/config.md.
+  uint64_t send_buffer = 0;
+  uint64_t receive_buffer = 0;
   bool shared_memory = true;           // With shards on this host, where both sides can.
   std::chrono::milliseconds spin{0};   // Each wait looks for messages so long before it sleeps.
   std::function<bool()> stopped = {};  // Asked while waiting; true ends the wait with kStopped.

@@ -141,7 +141,7 @@ Result<> Serve(const CoordinatorFlags& flags, const DaemonContext& daemon) {
   CoordinatorMetrics metrics(registry);
   Published<std::string> status;
 
-  ZmqContext context(static_cast<int>(job.network.io_threads));
+  ZmqContext context(static_cast<int>(job.network.io_threads), job.network.IoCpus());
   ZmqTransport transport(context, TransportOptionsOf(job));
   const std::string wanted = SM_TRY(EndpointOf(flags, job));
   const std::string endpoint = SM_TRY(transport.Bind(wanted));

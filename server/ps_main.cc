@@ -19,6 +19,7 @@
 #include "common/net/peer_transport.h"
 #include "common/net/zmq_transport.h"
 #include "common/process/announce.h"
+#include "common/process/cpu_set.h"
 #include "common/process/signals.h"
 #include "common/published.h"
 #include "server/shard_agent.h"
@@ -69,7 +70,7 @@ Result<> Serve(const ServerFlags& flags, const DaemonContext& daemon) {
   const JobOptions& job = daemon.job;
   const SteadyClock clock;
   Registry registry;
-  ZmqContext context(static_cast<int>(job.network.io_threads));
+  ZmqContext context(static_cast<int>(job.network.io_threads), job.network.IoCpus());
   FramePool frames(FramePool::MemoryFor(job.network.shared_memory));
   const Agents agents = SM_TRY(MakeAgents(flags.index, daemon, context, frames, clock, registry));
   const std::unique_ptr<HttpServer> http =
@@ -81,9 +82,11 @@ Result<> Serve(const ServerFlags& flags, const DaemonContext& daemon) {
 
   // The first shard that cannot go on takes the process with it, and says why.
   Published<std::optional<Error>> failure;
+  const std::vector<uint32_t> cpus = job.cluster.ShardCpus();
   std::vector<std::thread> threads;
   for (const auto& agent : agents) {
-    threads.emplace_back([&agent, &daemon, &failure] {
+    threads.emplace_back([&agent, &daemon, &failure, &cpus, place = threads.size()] {
+      if (!cpus.empty()) StayOnCpu(cpus[place % cpus.size()]);
       const Result<> ran = agent->Run(daemon.stop);
       if (ran.ok()) return;
       failure.Set(ran.error());

@@ -11,7 +11,6 @@
 #include "common/daemon/daemon.h"
 #include "common/flags/flags.h"
 #include "common/http/http_server.h"
-#include "common/job/address.h"
 #include "common/job/job.h"
 #include "common/metrics/metrics.h"
 #include "common/process/announce.h"
@@ -19,29 +18,11 @@
 #include "worker/data/idx_reader.h"
 #include "worker/job_model.h"
 #include "worker/local_steps.h"
+#include "worker/session_options.h"
 #include "worker/trainer.h"
 
 namespace shardmill {
 namespace {
-
-SessionOptions SessionOptionsOf(const WorkerFlags& flags, const DaemonContext& daemon) {
-  const JobOptions& job = daemon.job;
-  const Address coordinator = *ParseAddress(job.cluster.coordinator);
-  SessionOptions options;
-  options.coordinator = coordinator.host + ":" + std::to_string(coordinator.port);
-  options.rank = flags.rank;
-  options.open_timeout = job.cluster.start_timeout;
-  options.lease = job.cluster.lease;
-  options.retry_after = job.network.retry_after;
-  options.unit_bytes = job.network.unit_bytes;
-  options.window_bytes = job.network.window_bytes;
-  options.message_bytes = job.network.message_bytes;
-  options.io_threads = static_cast<int>(job.network.io_threads);
-  options.shared_memory = job.network.shared_memory;
-  options.spin = job.network.spin;
-  options.stopped = [&daemon] { return daemon.stop.requested(); };
-  return options;
-}
 
 // What the job file can hardly have meant, and still can be trained.
 void WarnOfFewSamples(const JobOptions& job, uint64_t rows, const Log& log) {
@@ -108,7 +89,8 @@ Result<> Train(const WorkerFlags& flags, const DaemonContext& daemon, WorkerMetr
     local = SM_TRY(LocalSteps::Make(job.optimizer.ToUpdate(), job.cluster.workers));
   }
 
-  const SessionOptions session_options = SessionOptionsOf(flags, daemon);
+  SessionOptions session_options = SessionOptionsOf(job, flags.rank);
+  session_options.stopped = [&daemon] { return daemon.stop.requested(); };
   daemon.log.Info("waiting_for_the_coordinator",
                   {{"at", session_options.coordinator},
                    {"up_to", config::FormatDuration(session_options.open_timeout)},

@@ -8,6 +8,7 @@
 #include "common/config/environment.h"
 #include "common/config/print.h"
 #include "common/process/announce.h"
+#include "common/process/cpu_set.h"
 #include "common/process/exit_code.h"
 
 namespace shardmill {
@@ -48,6 +49,12 @@ void KeepLargeBlocks() {
   mallopt(M_TRIM_THRESHOLD, kKept);
 }
 
+// What the job file asks of the machine that this process runs on.
+Result<> CheckHost(const JobOptions& job) {
+  SM_TRY(CheckCpus("cluster.shard_cpus", job.cluster.ShardCpus()));
+  return CheckCpus("network.io_cpus", job.network.IoCpus());
+}
+
 }  // namespace
 
 int RunDaemon(const JobFlags& flags, std::string_view name, const DaemonWork& work) {
@@ -58,8 +65,8 @@ int RunDaemon(const JobFlags& flags, std::string_view name, const DaemonWork& wo
   const auto job = LoadJob(flags.file, {flags.sets, config::ProcessEnvironment()});
   if (!job.ok()) return Tell(name, job.error());
   const JobOptions& options = job.value().options;
-  if (const Result<> checked = work.check(options); !checked.ok()) {
-    return Tell(name, checked.error());
+  for (const Result<>& checked : {work.check(options), CheckHost(options)}) {
+    if (!checked.ok()) return Tell(name, checked.error());
   }
   std::fprintf(stderr, "%s%.*s\n", config::PrintToml(job.value().listing, true).c_str(),
                static_cast<int>(kOptionsEnd.size()), kOptionsEnd.data());
@@ -74,6 +81,9 @@ ZmqOptions TransportOptionsOf(const JobOptions& job) {
   ZmqOptions options;
   options.message_bytes_max = job.network.message_bytes;
   options.queue_bytes_max = job.network.queue_bytes;
+  options.tcp.congestion_control = job.network.congestion_control;
+  options.tcp.send_buffer = job.network.send_buffer;
+  options.tcp.receive_buffer = job.network.receive_buffer;
   return options;
 }
 

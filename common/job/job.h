@@ -37,7 +37,9 @@ struct ClusterOptions {
   std::chrono::milliseconds start_timeout = std::chrono::seconds(60);
   std::chrono::milliseconds lease = std::chrono::seconds(5);
   uint64_t table_bytes = uint64_t{64} << 30;
+  std::string shard_cpus;  // See ParseCpus.
 
+  std::vector<uint32_t> ShardCpus() const;
   uint32_t Shards() const { return servers * shards_per_server; }
   void Declare(config::Section& section);
 };
@@ -159,7 +161,12 @@ struct NetworkOptions {
   uint64_t message_bytes = uint64_t{512} << 20;
   bool shared_memory = true;
   std::chrono::milliseconds spin{0};
+  std::string congestion_control = "auto";  // See TcpTuning.
+  uint64_t send_buffer = 0;
+  uint64_t receive_buffer = 0;
+  std::string io_cpus;  // See ParseCpus.
 
+  std::vector<uint32_t> IoCpus() const;
   void Declare(config::Section& section);
 };
 

@@ -1,11 +1,13 @@
 // The keys of each section of a job file: default, range and reason, declared once.
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <utility>
 
 #include "common/config/text.h"
 #include "common/job/address.h"
 #include "common/job/job.h"
+#include "common/process/cpu_set.h"
 
 namespace shardmill {
 namespace {
@@ -94,6 +96,16 @@ bool IsAddress(std::string_view text) { return ParseAddress(text).has_value(); }
 
 bool IsPathOrNone(std::string_view path) { return path.empty() || IsPath(path); }
 
+bool IsCpus(std::string_view text) { return ParseCpus(text).has_value(); }
+
+// A name as the kernel has them.
+bool IsControl(std::string_view name) {
+  return !name.empty() && name.size() < 16 && std::ranges::all_of(name, [](unsigned char c) {
+    return std::isalnum(c) != 0 || c == '_' || c == '-';
+  });
+}
+
+constexpr std::string_view kCpusForm = "processors as taskset takes them, such as \"0-3,6\"";
 constexpr std::string_view kPathForm = "a path";
 constexpr std::string_view kHostForm = "a host name or number, without a port";
 
@@ -139,6 +151,9 @@ void ClusterOptions::Declare(Section& section) {
       "sparse tables, each with its state and 64 bytes for its key, of which a shard holds its "
       "even "
       "share. A table or a push beyond it is refused.");
+  section.Text("shard_cpus", &shard_cpus, {.form = kCpusForm, .accepts = IsCpus},
+               "Processors for the threads of a server's shards, one each, in turn; empty: "
+               "wherever the kernel puts them.");
   section.Require({"host", "insecure"}, [this]() -> std::string {
     if (insecure || IsLoopback(host)) return "";
     return "\"cluster.host\" is " + config::QuoteForMessage(host) +
@@ -314,6 +329,9 @@ void TrainOptions::Declare(Section& section) {
                  "Steps of a worker between two reports of its progress.");
 }
 
+std::vector<uint32_t> ClusterOptions::ShardCpus() const { return *ParseCpus(shard_cpus); }
+std::vector<uint32_t> NetworkOptions::IoCpus() const { return *ParseCpus(io_cpus); }
+
 void NetworkOptions::Declare(Section& section) {
   constexpr milliseconds kShortest{10};
   section.Number("io_threads", &io_threads, {.at_least = 1, .at_most = 16},
@@ -338,6 +356,19 @@ void NetworkOptions::Declare(Section& section) {
   section.Duration("spin", &spin, {.at_most = std::chrono::seconds(1)},
                    "How long each wait for a peer in shared memory looks for messages before it "
                    "sleeps; costs a processor, saves the time to wake up.");
+  section.Text("congestion_control", &congestion_control,
+               {.form = "auto, system, or a name that the kernel has", .accepts = IsControl},
+               "What TCP connections do against congestion: a name that the kernel has "
+               "(\"cubic\"), \"system\" for the system's default, or \"auto\", which is the "
+               "system's but between processes of one host, where it is one that does not pace.");
+  constexpr uint64_t kBufferMax = kGiB;
+  section.Size("send_buffer", &send_buffer, {.at_most = kBufferMax},
+               "The kernel's buffer for what a connection sends; 0: as the system does.");
+  section.Size("receive_buffer", &receive_buffer, {.at_most = kBufferMax},
+               "The kernel's buffer for what a connection receives; 0: as the system does.");
+  section.Text("io_cpus", &io_cpus, {.form = kCpusForm, .accepts = IsCpus},
+               "Processors that the threads which move bytes keep to; empty: wherever the kernel "
+               "puts them.");
   // One unit must fit wherever units go, or no step would ever end.
   const auto fits = [this](std::string key, const uint64_t* limit) {
     return [this, key = std::move(key), limit]() -> std::string {

@@ -2,19 +2,18 @@
 
 #include <cstdint>
 #include <string>
-#include <zmq.hpp>
+
+#include "common/net/tcp_tuning.h"
+#include "common/net/zmq_monitor.h"
 
 namespace shardmill {
 
 // What ZeroMQ's monitor says of one connection, put into words: it reconnects in silence, and a
-// person wants to know why nothing comes. Owned by a ZmqTransport, on its thread; the context
-// outlives it.
+// person wants to know why nothing comes. Tunes the connection when it is made. Owned by a
+// ZmqTransport, on its thread; the context and the socket outlive it.
 class LinkWatch final {
  public:
-  LinkWatch(zmq::context_t& context, zmq::socket_t& watched);
-  ~LinkWatch();
-  LinkWatch(const LinkWatch&) = delete;
-  LinkWatch& operator=(const LinkWatch&) = delete;
+  LinkWatch(zmq::context_t& context, zmq::socket_t& watched, const TcpTuning& tuning);
 
   // Takes in what has happened since.
   void Drain();
@@ -23,8 +22,10 @@ class LinkWatch final {
   std::string Words(const std::string& endpoint) const;
 
  private:
-  void* watched_;  // ZeroMQ's handle; the socket outlives the watch.
-  zmq::socket_t events_;
+  void Take(uint16_t event, int value);
+
+  ZmqMonitor monitor_;
+  TcpTuning tuning_;
   bool connected_ = false;  // The handshake succeeded, and nothing has ended it.
   bool accepted_ = false;   // A TCP connection was made since the last success.
   bool foreign_ = false;    // What answered last does not speak ZeroMQ.

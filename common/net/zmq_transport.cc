@@ -91,6 +91,12 @@ void SetCommon(zmq::socket_t& socket, const ZmqOptions& options) {
   socket.set(zmq::sockopt::reconnect_ivl_max, 1000);
   socket.set(zmq::sockopt::tcp_keepalive, 1);
   socket.set(zmq::sockopt::tcp_keepalive_idle, 30);
+  if (options.tcp.send_buffer > 0) {
+    socket.set(zmq::sockopt::sndbuf, static_cast<int>(options.tcp.send_buffer));
+  }
+  if (options.tcp.receive_buffer > 0) {
+    socket.set(zmq::sockopt::rcvbuf, static_cast<int>(options.tcp.receive_buffer));
+  }
 }
 
 // What ZeroMQ's refusal of an endpoint means, and how to mend it.
@@ -151,8 +157,12 @@ struct ZmqContext::Impl {
   zmq::context_t context;
 };
 
-ZmqContext::ZmqContext(int io_threads)
-    : impl_(std::make_unique<Impl>(Impl{zmq::context_t(io_threads)})) {}
+ZmqContext::ZmqContext(int io_threads, std::span<const uint32_t> io_cpus)
+    : impl_(std::make_unique<Impl>(Impl{zmq::context_t(io_threads)})) {
+  for (const uint32_t cpu : io_cpus) {
+    zmq_ctx_set(impl_->context.handle(), ZMQ_THREAD_AFFINITY_CPU_ADD, static_cast<int>(cpu));
+  }
+}
 ZmqContext::~ZmqContext() = default;
 
 struct ZmqTransport::Impl {
@@ -172,7 +182,8 @@ struct ZmqTransport::Impl {
   ZmqOptions options;
   uint64_t next_peer = 1;
   std::optional<zmq::socket_t> router;
-  std::list<Caller> callers;  // Who has been silent longest stands first.
+  std::unique_ptr<ZmqMonitor> accepted;  // Of the router.
+  std::list<Caller> callers;             // Who has been silent longest stands first.
   std::map<std::string, std::list<Caller>::iterator> by_routing_id;
   std::map<PeerId, std::list<Caller>::iterator> by_peer;
   std::map<PeerId, Dealer> dealers;
@@ -186,13 +197,16 @@ ZmqTransport::ZmqTransport(ZmqContext& context, const ZmqOptions& options)
 ZmqTransport::~ZmqTransport() = default;
 
 Result<std::string> ZmqTransport::Bind(const std::string& endpoint) {
+  SM_TRY(CheckTuning(impl_->options.tcp));
   try {
     zmq::socket_t socket(impl_->context, zmq::socket_type::router);
     SetCommon(socket, impl_->options);
     socket.set(zmq::sockopt::router_mandatory, 1);
+    auto accepted = std::make_unique<ZmqMonitor>(impl_->context, socket, ZMQ_EVENT_ACCEPTED);
     socket.bind(endpoint);
     std::string bound = socket.get(zmq::sockopt::last_endpoint);
     impl_->router.emplace(std::move(socket));
+    impl_->accepted = std::move(accepted);
     return bound;
   } catch (const zmq::error_t& error) {
     return EndpointError("cannot listen at " + endpoint, error);
@@ -200,10 +214,11 @@ Result<std::string> ZmqTransport::Bind(const std::string& endpoint) {
 }
 
 Result<PeerId> ZmqTransport::Connect(const std::string& endpoint) {
+  SM_TRY(CheckTuning(impl_->options.tcp));
   try {
     zmq::socket_t socket(impl_->context, zmq::socket_type::dealer);
     SetCommon(socket, impl_->options);
-    auto watch = std::make_unique<LinkWatch>(impl_->context, socket);
+    auto watch = std::make_unique<LinkWatch>(impl_->context, socket, impl_->options.tcp);
     socket.connect(endpoint);
     const PeerId peer{impl_->next_peer++};
     impl_->dealers.emplace(peer, Dealer{endpoint, std::move(socket), std::move(watch)});
@@ -277,8 +292,11 @@ Result<> ZmqTransport::PollBeside(std::span<WatchedFile> files, std::chrono::mil
     zmq::poll(items, timeout);
     size_t i = 0;
     for (WatchedFile& file : files) file.ready = items[i++].revents != 0;
-    if (impl.router && (items[i++].revents & ZMQ_POLLIN) != 0) {
-      impl.Drain(*impl.router, std::nullopt, inbox);
+    if (impl.router) {
+      impl.accepted->Drain([&impl](uint16_t, uint32_t file) {
+        SetCongestionControl(static_cast<int>(file), impl.options.tcp);
+      });
+      if ((items[i++].revents & ZMQ_POLLIN) != 0) impl.Drain(*impl.router, std::nullopt, inbox);
     }
     for (auto& [peer, dealer] : impl.dealers) {
       dealer.watch->Drain();

@@ -5,6 +5,7 @@
 #include <span>
 #include <string>
 
+#include "common/net/tcp_tuning.h"
 #include "common/net/transport.h"
 
 namespace shardmill {
@@ -13,7 +14,8 @@ namespace shardmill {
 // thread. ZeroMQ stays out of this header.
 class ZmqContext final {
  public:
-  explicit ZmqContext(int io_threads);
+  // The IO threads run on these CPUs alone; none: wherever the kernel puts them.
+  explicit ZmqContext(int io_threads, std::span<const uint32_t> io_cpus = {});
   ~ZmqContext();
   ZmqContext(const ZmqContext&) = delete;
   ZmqContext& operator=(const ZmqContext&) = delete;
@@ -33,6 +35,7 @@ struct ZmqOptions {
   // message always has room.
   uint64_t queue_bytes_max = uint64_t{256} << 20;
   int linger_ms = 500;  // For what is queued when a socket closes.
+  TcpTuning tcp = {};
 };
 
 // A file that is waited for beside the sockets.
