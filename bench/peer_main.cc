@@ -1,7 +1,7 @@
 // shardmill-bench-peer: the other process of a benchmark.
-//   echo --announce-fd N                a bare ZeroMQ ROUTER that sends back what comes
-//   worker JOB COORDINATOR RANK SHARED  a worker that trains in step with others until it is killed
-//   hot-paths                           runs each hot path a fixed number of times, for callgrind
+//   echo --announce-fd N         a bare ZeroMQ ROUTER that sends back what comes
+//   worker JOB COORDINATOR RANK  a worker that trains in step with others until it is killed
+//   hot-paths                    runs each hot path a fixed number of times, for callgrind
 #include <cstdlib>
 #include <iostream>
 #include <string>
@@ -11,6 +11,7 @@
 #include "bench/hot_paths.h"
 #include "bench/lockstep.h"
 #include "bench/zmq_echo.h"
+#include "common/process/large_blocks.h"
 
 namespace shardmill::bench {
 namespace {
@@ -23,11 +24,9 @@ Result<> TrainForever(const SessionOptions& options) {
 Result<> Run(const std::vector<std::string>& arguments) {
   const std::string mode = arguments.empty() ? "" : arguments[0];
   if (mode == "echo" && arguments.size() == 3) return ServeZmqEcho(std::atoi(arguments[2].c_str()));
-  if (mode == "worker" && arguments.size() == 5) {
+  if (mode == "worker" && arguments.size() == 4) {
     const auto rank = static_cast<uint32_t>(std::atoi(arguments[3].c_str()));
-    SessionOptions options = SM_TRY(WorkerOptionsOf(arguments[1], arguments[2], rank));
-    options.shared_memory = arguments[4] == "1";
-    return TrainForever(options);
+    return TrainForever(SM_TRY(WorkerOptionsOf(arguments[1], arguments[2], rank)));
   }
   if (mode == "hot-paths" && arguments.size() == 1) {
     RunHotPaths();
@@ -40,6 +39,7 @@ Result<> Run(const std::vector<std::string>& arguments) {
 }  // namespace shardmill::bench
 
 int main(int argc, char** argv) {
+  shardmill::KeepLargeBlocks();  // As the worker does.
   const shardmill::Result<> ran =
       shardmill::bench::Run(std::vector<std::string>(argv + 1, argv + argc));
   if (ran.ok()) return 0;

@@ -19,6 +19,7 @@
 #include "cli/programs.h"
 #include "cli/table.h"
 #include "common/config/text.h"
+#include "common/process/large_blocks.h"
 
 namespace shardmill {
 namespace {
@@ -135,6 +136,7 @@ Result<> RunBench(const BenchFlags& flags, const Console& console) {
     console.out << AlignTable(rows) << std::flush;
     return {};
   }
+  KeepLargeBlocks();  // As the worker does, whom we play.
   Scratch scratch = SM_TRY(Scratch::Make());
   const bench::Programs programs = SM_TRY(FindBenchPrograms(scratch.path()));
   bench::Plan plan;

@@ -203,7 +203,6 @@ class PsClient final {
   Shard* FindShard(const Envelope& from, ShardId* id);
   Result<> CheckRange(const TablePlace& table, uint64_t begin, uint64_t count) const;
   Result<std::shared_ptr<BoundKeys>> Find(KeySet keys, uint64_t floats) const;
-  Result<> CheckNumbers(const TablePlace& table, std::span<const float> gradient);
   void SkipStep();
   void TakeNonfinite(std::string words, TimePoint now, Outbox& outbox);
   void AddUnit(ShardId shard, Unit unit, Ticket ticket, std::shared_ptr<BoundKeys> keys,

@@ -137,24 +137,27 @@ void PsClient::On(const Held& held, TimePoint now, const Envelope& from, Outbox&
   const auto found = units_.find({id, held.index});
   if (found == units_.end()) return;
   shard->waiting.clear();
+  const TableId table = found->second.unit.table;
   shard->flying_bytes -= found->second.unit.gradient.size();
   if (found->second.piece != nullptr) found->second.piece->known = true;
   FinishPart(found->second.ticket);
   units_.erase(found);
   const bool taken = view_.policy.nonfinite == OnNonfinite::kAccept;
   if (held.nonfinite && !taken && !Mutated(Mutation::kSkipOnOneShard)) {
-    TakeNonfinite("shard " + std::to_string(id.value) + " has seen a NaN or an infinity in step " +
-                      std::to_string(step_),
+    const auto place = std::ranges::find(view_.tables, table, &TablePlace::id);
+    SM_ASSERT(place != view_.tables.end());  // What was pushed to is in every later view.
+    TakeNonfinite("what is pushed to table \"" + place->spec.name + "\" in step " +
+                      std::to_string(step_) + " has a NaN or an infinity in it",
                   now, outbox);
   }
   SendUnits(now, outbox);
   SendEnds(now, outbox);
 }
 
-// The last look, at a shard, has found what ours had not.
+// A shard has found what no table may take.
 void PsClient::TakeNonfinite(std::string words, TimePoint now, Outbox& outbox) {
   if (view_.policy.nonfinite == OnNonfinite::kReject) {
-    Fail(ErrorCode::kBadInput, std::move(words));
+    Fail(ErrorCode::kBadInput, std::move(words) + " (policy.on_nonfinite = \"reject\")");
   } else if (!skipped_) {
     SkipStep();
     SendEnds(now, outbox);

@@ -87,8 +87,8 @@ class TrainingStep final {
 
   // Adds to the step's gradient. The values are copied before Push returns; those in memory that
   // Session::Allocate gave are not, and must stay as they are until the step is over. What is not a
-  // number ends in an error, or in a step that is skipped, or goes through, as the job says
-  // (policy.on_nonfinite).
+  // number ends the session with an error in the step's next wait, or in a step that is skipped, or
+  // goes through, as the job says (policy.on_nonfinite).
   Result<Ticket> Push(DenseTable table, uint64_t begin, std::span<const float> gradient);
 
   // The same for rows of a sparse table, in the order of the keys that were bound: count * dim

@@ -1,7 +1,5 @@
 #include "common/daemon/daemon.h"
 
-#include <malloc.h>
-
 #include <cstdio>
 #include <utility>
 
@@ -10,6 +8,7 @@
 #include "common/process/announce.h"
 #include "common/process/cpu_set.h"
 #include "common/process/exit_code.h"
+#include "common/process/large_blocks.h"
 
 namespace shardmill {
 namespace {
@@ -39,15 +38,6 @@ Result<> CheckFlags(const WorkerFlags& flags, const JobOptions& job) {
 }
 
 namespace {
-
-// ZeroMQ receives into memory from malloc. Large blocks that go back to the system and come again
-// are pages to be mapped anew, which costs as much as all that is done with what they hold.
-void KeepLargeBlocks() {
-  constexpr int kMapped = 32 << 20;  // The most that malloc takes for this.
-  constexpr int kKept = 256 << 20;
-  mallopt(M_MMAP_THRESHOLD, kMapped);
-  mallopt(M_TRIM_THRESHOLD, kKept);
-}
 
 // What the job file asks of the machine that this process runs on.
 Result<> CheckHost(const JobOptions& job) {

@@ -131,11 +131,12 @@ TEST_F(SessionTest, WritesNowhereAfterAStepIsGone) {
   EXPECT_EQ(Values(), std::vector<float>(kFloats));
 }
 
-TEST_F(SessionTest, KeepsWhatIsNoNumberToItself) {
+TEST_F(SessionTest, EndsWithTheTableAndTheStepOfWhatIsNoNumber) {
   auto step = session_->Begin(kPatience);
   std::vector<float> gradient = kOnes;
   gradient[3] = NAN;
-  EXPECT_TRUE(Refused(step.value().Push(table_, 0, gradient), "NaN or an infinity"));
+  ASSERT_TRUE(step.value().Push(table_, 0, gradient).ok());
+  EXPECT_TRUE(Refused(step.value().Finish(1), "\" in step 1 has a NaN or an infinity in it"));
 }
 
 TEST_F(SessionTest, SumsRowsOfEqualKeysAndMakesRowsOnlyByPushes) {
