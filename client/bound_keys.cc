@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <unordered_map>
 
 #include "common/assert.h"
 #include "common/rng.h"
@@ -23,24 +24,34 @@ UpdateRule RuleOf(const TableSpec& spec) {
   return spec.update ? spec.update->rule : UpdateRule::kSgd;
 }
 
-// Finds keys that stood before in a list: open addressing over places in it.
-class Seen final {
+// Which keys of a list may stand in it more than once: never says no of one that does. Most lists
+// have next to none, and most keys are done with here, in little memory and without a branch.
+class Suspects final {
  public:
-  explicit Seen(std::span<const uint64_t> keys)
-      : keys_(keys), slots_(std::bit_ceil(2 * keys.size()), kNone) {}
-
-  // The place where the key of `at` first stood; `at` itself where it is the first.
-  uint32_t FirstPlace(uint32_t at) {
-    const size_t mask = slots_.size() - 1;
-    size_t slot = Mix(keys_[at]) & mask;
-    while (slots_[slot] != kNone && keys_[slots_[slot]] != keys_[at]) slot = (slot + 1) & mask;
-    if (slots_[slot] == kNone) slots_[slot] = at;
-    return slots_[slot];
+  explicit Suspects(std::span<const uint64_t> keys)
+      : mask_(std::bit_ceil(kBitsOfKey * keys.size() + 1) - 1),
+        seen_(mask_ / kWordBits + 1),
+        again_(seen_.size()) {
+    for (const uint64_t key : keys) {
+      const uint64_t hash = Mix(key) & mask_;
+      uint64_t& seen = seen_[hash / kWordBits];
+      const uint64_t bit = uint64_t{1} << hash % kWordBits;
+      again_[hash / kWordBits] |= seen & bit;
+      seen |= bit;
+    }
+  }
+  bool Has(uint64_t key) const {
+    const uint64_t hash = Mix(key) & mask_;
+    return (again_[hash / kWordBits] >> hash % kWordBits & 1) != 0;
   }
 
  private:
-  std::span<const uint64_t> keys_;
-  std::vector<uint32_t> slots_;
+  static constexpr uint64_t kBitsOfKey = 16;
+  static constexpr uint64_t kWordBits = 64;
+
+  uint64_t mask_;
+  std::vector<uint64_t> seen_;
+  std::vector<uint64_t> again_;
 };
 
 }  // namespace
@@ -71,14 +82,18 @@ void BoundKeys::Cut(const TablePlace& table, std::span<const uint64_t> keys, uin
     uint32_t piece;
     uint32_t row;
   };
-  Seen seen(keys);
-  std::vector<Row> rows(keys.size());                        // By the first place of a key.
+  const Suspects suspects(keys);
+  std::unordered_map<uint64_t, Row> suspected;
   std::vector<uint32_t> open(table.cuts.size() - 1, kNone);  // By shard: its piece with room.
   for (uint32_t at = 0; at < keys.size(); ++at) {
-    const uint32_t first = seen.FirstPlace(at);
-    if (first != at) {
-      pieces_[rows[first].piece].repeats.push_back({rows[first].row, at});
-      continue;
+    Row* known = nullptr;
+    if (suspects.Has(keys[at])) {
+      const auto [found, is_new] = suspected.try_emplace(keys[at]);
+      known = &found->second;
+      if (!is_new) {
+        pieces_[known->piece].repeats.push_back({known->row, at});
+        continue;
+      }
     }
     const uint32_t shard = ShardOf(table, keys[at]);
     uint32_t& piece = open[shard];
@@ -87,7 +102,7 @@ void BoundKeys::Cut(const TablePlace& table, std::span<const uint64_t> keys, uin
       pieces_.emplace_back().shard = ShardId{shard};
       pieces_.back().first.reserve(std::min<uint64_t>(rows_max, keys.size()));
     }
-    rows[at] = {piece, pieces_[piece].rows()};
+    if (known != nullptr) *known = {piece, pieces_[piece].rows()};
     pieces_[piece].first.push_back(at);
   }
 }

@@ -4,8 +4,11 @@
 #include <list>
 #include <map>
 #include <memory>
+#include <span>
 #include <utility>
+#include <vector>
 
+#include "common/frame_pool.h"
 #include "common/ids.h"
 #include "common/messages.h"
 #include "server/log_entry.h"
@@ -17,8 +20,9 @@ namespace shardmill {
 // thread.
 class KeyCache final {
  public:
-  // Bounds for each rank.
-  KeyCache(uint32_t lists_max, uint64_t keys_max) : lists_max_(lists_max), keys_max_(keys_max) {}
+  // Bounds for each rank. The pool outlives it.
+  KeyCache(uint32_t lists_max, uint64_t keys_max, FramePool& frames)
+      : lists_max_(lists_max), keys_max_(keys_max), frames_(frames) {}
 
   // The list that a message names: the one it brings, or the one that is remembered; null: neither.
   std::shared_ptr<KeyRows> Get(WorkerId rank, TableId table, const KeyList& list);
@@ -33,9 +37,14 @@ class KeyCache final {
     uint64_t keys = 0;
   };
 
+  std::shared_ptr<KeyRows> Make(TableId table, std::span<const uint64_t> keys);
+  void ForgetLast(Rank& rank);
+
   uint32_t lists_max_;
   uint64_t keys_max_;
+  FramePool& frames_;
   std::map<WorkerId, Rank> ranks_;
+  std::vector<std::shared_ptr<KeyRows>> spare_;  // Their memory is for the next.
 };
 
 }  // namespace shardmill

@@ -21,7 +21,7 @@ Shard::Shard(const ShardOptions& options, FramePool& frames, ShardObserver* obse
       frames_(frames),
       observer_(observer),
       held_(options.held_bytes_max, options.units_max),
-      keys_(options.key_lists_max, options.keys_max) {}
+      keys_(options.key_lists_max, options.keys_max, frames) {}
 
 void Shard::Handle(TimePoint now, const Envelope& envelope, Outbox& outbox) {
   Take(now, envelope, outbox);
@@ -409,9 +409,7 @@ std::string Shard::PlaceProblem(const Table& table, uint64_t begin, uint64_t cou
   }
   if (keys.id == 0) return "no keys for a table that has them";
   const auto& sparse = std::get<SparseSlice>(table.values);
-  const bool owned =
-      std::ranges::all_of(keys.keys.keys(), [&](uint64_t key) { return sparse.Owns(key); });
-  return owned ? "" : "some of those rows of table " + where();
+  return sparse.Owns(keys.keys.keys()) ? "" : "some of those rows of table " + where();
 }
 
 }  // namespace shardmill

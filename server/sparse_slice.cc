@@ -42,9 +42,12 @@ SparseSlice::SparseSlice(uint64_t begin, uint64_t end, uint32_t dim, const Initi
   SM_ASSERT(begin <= end && dim > 0);
 }
 
-bool SparseSlice::Owns(uint64_t key) const {
-  const uint64_t bucket = BucketOf(key);
-  return bucket >= begin_ && bucket < end_;
+bool SparseSlice::Owns(std::span<const uint64_t> keys) const {
+  if (begin_ == 0 && end_ == kBuckets) return true;
+  return std::ranges::all_of(keys, [this](uint64_t key) {
+    const uint64_t bucket = BucketOf(key);
+    return bucket >= begin_ && bucket < end_;
+  });
 }
 
 // Rows never move, so what was found once stays found.

@@ -31,7 +31,7 @@ class SparseSlice final {
   uint64_t row_bytes() const { return row_floats_ * sizeof(float) + kKeyBytes; }
   // What all rows have reserved, for tests.
   uint64_t slab_bytes() const { return store_.bytes(); }
-  bool Owns(uint64_t key) const;
+  bool Owns(std::span<const uint64_t> keys) const;
 
   // Calls `visit(key)` for each key that has no row yet.
   template <class Visit>

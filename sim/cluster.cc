@@ -347,6 +347,7 @@ std::string Cluster::StuckWords() const {
   std::string words = "the coordinator says \"" + coordinator_->words() + "\"";
   for (const Process& process : processes_) {
     const PsClient& client = process.worker->client();
+    if (process.zombie && client.failure()) continue;  // It waits for nothing.
     words += "; worker " + std::to_string(process.rank.value) +
              (process.zombie ? " (replaced)" : "") + " at step " + std::to_string(client.step());
     if (client.failure()) {

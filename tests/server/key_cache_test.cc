@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "common/frame.h"
+#include "common/frame_pool.h"
 #include "common/messages.h"
 
 namespace shardmill {
@@ -16,6 +17,11 @@ constexpr WorkerId kRank{4};
 constexpr WorkerId kOtherRank{5};
 constexpr TableId kTable{1};
 constexpr TableId kOtherTable{2};
+
+FramePool& Frames() {
+  static FramePool frames(FramePool::Memory::kPrivate);
+  return frames;
+}
 
 KeyList Brought(uint64_t id, const std::vector<uint64_t>& keys) {
   return {id, Frame::CopyOf(keys)};
@@ -29,7 +35,7 @@ std::vector<uint64_t> KeysOf(const std::shared_ptr<KeyRows>& rows) {
 }
 
 TEST(KeyCacheTest, RemembersAListThatWasBrought) {
-  KeyCache cache(4, 100);
+  KeyCache cache(4, 100, Frames());
   const auto brought = cache.Get(kRank, kTable, Brought(7, {30, 10, 20}));
   ASSERT_NE(brought, nullptr);
   EXPECT_EQ(brought->table, kTable);
@@ -39,7 +45,7 @@ TEST(KeyCacheTest, RemembersAListThatWasBrought) {
 }
 
 TEST(KeyCacheTest, KeepsTheRowsFoundWhenAListIsBroughtAgain) {
-  KeyCache cache(4, 100);
+  KeyCache cache(4, 100, Frames());
   cache.Get(kRank, kTable, Brought(7, {30, 10}))->rows[1] = 5;
   const auto again = cache.Get(kRank, kTable, Brought(7, {30, 10}));
   ASSERT_NE(again, nullptr);
@@ -47,13 +53,13 @@ TEST(KeyCacheTest, KeepsTheRowsFoundWhenAListIsBroughtAgain) {
 }
 
 TEST(KeyCacheTest, KnowsNoListThatWasOnlyNamed) {
-  KeyCache cache(4, 100);
+  KeyCache cache(4, 100, Frames());
   EXPECT_EQ(cache.Get(kRank, kTable, Named(7)), nullptr);
   EXPECT_EQ(cache.Get(kRank, kTable, Named(7)), nullptr);
 }
 
 TEST(KeyCacheTest, FindsAListForItsRankAlone) {
-  KeyCache cache(4, 100);
+  KeyCache cache(4, 100, Frames());
   const auto mine = cache.Get(kRank, kTable, Brought(7, {1}));
   EXPECT_EQ(cache.Get(kOtherRank, kTable, Named(7)), nullptr);
   const auto other = cache.Get(kOtherRank, kTable, Brought(7, {2}));
@@ -62,14 +68,14 @@ TEST(KeyCacheTest, FindsAListForItsRankAlone) {
 }
 
 TEST(KeyCacheTest, FindsAListForItsTableAlone) {
-  KeyCache cache(4, 100);
+  KeyCache cache(4, 100, Frames());
   cache.Get(kRank, kTable, Brought(7, {1}));
   EXPECT_EQ(cache.Get(kRank, kOtherTable, Named(7)), nullptr);
   EXPECT_NE(cache.Get(kRank, kTable, Named(7)), nullptr);
 }
 
 TEST(KeyCacheTest, ForgetsTheListThatWasNotUsedForLongest) {
-  KeyCache cache(3, 100);
+  KeyCache cache(3, 100, Frames());
   for (const uint64_t id : {1, 2, 3}) cache.Get(kRank, kTable, Brought(id, {id}));
   EXPECT_NE(cache.Get(kRank, kTable, Named(1)), nullptr);
   cache.Get(kRank, kTable, Brought(4, {4}));
@@ -80,7 +86,7 @@ TEST(KeyCacheTest, ForgetsTheListThatWasNotUsedForLongest) {
 }
 
 TEST(KeyCacheTest, ForgetsAsManyListsAsTheirKeysNeed) {
-  KeyCache cache(10, 6);
+  KeyCache cache(10, 6, Frames());
   cache.Get(kRank, kTable, Brought(1, {1, 2}));
   cache.Get(kRank, kTable, Brought(2, {3, 4}));
   cache.Get(kRank, kTable, Brought(3, {5, 6}));
@@ -96,7 +102,7 @@ TEST(KeyCacheTest, ForgetsAsManyListsAsTheirKeysNeed) {
 }
 
 TEST(KeyCacheTest, KeepsTheListInUseHoweverLongItIs) {
-  KeyCache cache(10, 2);
+  KeyCache cache(10, 2, Frames());
   cache.Get(kRank, kTable, Brought(1, {1}));
   cache.Get(kRank, kTable, Brought(2, {1, 2, 3, 4, 5}));
   EXPECT_EQ(cache.Get(kRank, kTable, Named(1)), nullptr);
@@ -104,7 +110,7 @@ TEST(KeyCacheTest, KeepsTheListInUseHoweverLongItIs) {
 }
 
 TEST(KeyCacheTest, BoundsEachRankByItself) {
-  KeyCache cache(1, 2);
+  KeyCache cache(1, 2, Frames());
   cache.Get(kRank, kTable, Brought(1, {1, 2}));
   cache.Get(kOtherRank, kTable, Brought(2, {1, 2}));
   EXPECT_NE(cache.Get(kRank, kTable, Named(1)), nullptr);
@@ -112,7 +118,7 @@ TEST(KeyCacheTest, BoundsEachRankByItself) {
 }
 
 TEST(KeyCacheTest, LeavesAForgottenListToThoseWhoHoldIt) {
-  KeyCache cache(1, 100);
+  KeyCache cache(1, 100, Frames());
   const auto held = cache.Get(kRank, kTable, Brought(1, {1, 2}));
   cache.Get(kRank, kTable, Brought(2, {3}));
   EXPECT_EQ(cache.Get(kRank, kTable, Named(1)), nullptr);
@@ -120,7 +126,7 @@ TEST(KeyCacheTest, LeavesAForgottenListToThoseWhoHoldIt) {
 }
 
 TEST(KeyCacheTest, ForgetsARankWithAllItsNames) {
-  KeyCache cache(4, 100);
+  KeyCache cache(4, 100, Frames());
   cache.Get(kRank, kTable, Brought(1, {1}));
   cache.Get(kRank, kTable, Brought(2, {2}));
   cache.Get(kOtherRank, kTable, Brought(1, {3}));

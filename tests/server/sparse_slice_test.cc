@@ -110,8 +110,12 @@ TEST(SparseSliceTest, OwnsEachKeyInOneRangeOfBuckets) {
   Rng rng(6);
   for (int i = 0; i < 10'000; ++i) {
     const uint64_t key = i < 5000 ? static_cast<uint64_t>(i) : rng.Next();
-    EXPECT_EQ(std::ranges::count_if(slices, [&](const auto& slice) { return slice.Owns(key); }), 1);
-    EXPECT_FALSE(slices[2].Owns(key));
+    EXPECT_EQ(std::ranges::count_if(slices,
+                                    [&](const auto& slice) {
+                                      return slice.Owns({&key, 1});
+                                    }),
+              1);
+    EXPECT_FALSE(slices[2].Owns({&key, 1}));
   }
 }
 
@@ -134,13 +138,13 @@ TEST(SparseSliceTest, HasTheSameRowsWhicheverOrderTheyWereMadeInAndWhoeverOwnsTh
   for (int round = 1; round <= 3; ++round) {
     for (const uint64_t key : keys) {
       push(forth, key, round);
-      push(low.Owns(key) ? low : high, key, round);
+      push(low.Owns({&key, 1}) ? low : high, key, round);
     }
     for (auto key = keys.rbegin(); key != keys.rend(); ++key) push(back, *key, round);
   }
   EXPECT_EQ(Read(forth, keys), Read(back, keys));
   for (const uint64_t key : keys) {
-    ASSERT_EQ(Read(low.Owns(key) ? low : high, {key}), Read(forth, {key}));
+    ASSERT_EQ(Read(low.Owns({&key, 1}) ? low : high, {key}), Read(forth, {key}));
   }
   EXPECT_EQ(low.rows() + high.rows(), keys.size());
   EXPECT_GT(low.rows(), 0U);
