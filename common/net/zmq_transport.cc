@@ -20,6 +20,8 @@ namespace {
 constexpr size_t kCopyBytesMax = 1024;
 // Messages taken from one socket before the others have their turn.
 constexpr int kDrainMax = 256;
+// Between two looks at what has become of connections.
+constexpr std::chrono::milliseconds kLookEvery{1};
 
 // A message that came in: its bytes live for as long as a frame points into them.
 class ZmqStorage final : public FrameStorage {
@@ -174,6 +176,8 @@ struct ZmqTransport::Impl {
   void Drain(zmq::socket_t& socket, std::optional<PeerId> peer, Inbox& inbox);
   // One message; false where there is none. Over the limits it comes without frames.
   bool ReceiveOne(zmq::socket_t& socket, std::optional<PeerId> peer, Inbox& inbox);
+  // Takes in what has become of connections, from time to time: it costs a look at each.
+  void LookAtConnections();
   // The number of a caller, who is the last to be forgotten from now on.
   PeerId PeerOf(const zmq::message_t& routing_id);
   void Forget(std::list<Caller>::iterator caller);
@@ -189,7 +193,8 @@ struct ZmqTransport::Impl {
   std::map<PeerId, Dealer> dealers;
   ZmqStorage::Home storages = std::make_shared<Recycler<ZmqStorage>>();
   Lent::Home lent = std::make_shared<Recycler<Lent>>();
-  std::vector<zmq::pollitem_t> items;  // Of the poll under way.
+  std::vector<zmq::pollitem_t> items;              // Of the poll under way.
+  std::chrono::steady_clock::time_point looked{};  // At connections.
 };
 
 ZmqTransport::ZmqTransport(ZmqContext& context, const ZmqOptions& options)
@@ -292,16 +297,13 @@ Result<> ZmqTransport::PollBeside(std::span<WatchedFile> files, std::chrono::mil
     zmq::poll(items, timeout);
     size_t i = 0;
     for (WatchedFile& file : files) file.ready = items[i++].revents != 0;
-    if (impl.router) {
-      impl.accepted->Drain([&impl](uint16_t, uint32_t file) {
-        SetCongestionControl(static_cast<int>(file), impl.options.tcp);
-      });
-      if ((items[i++].revents & ZMQ_POLLIN) != 0) impl.Drain(*impl.router, std::nullopt, inbox);
+    if (impl.router && (items[i++].revents & ZMQ_POLLIN) != 0) {
+      impl.Drain(*impl.router, std::nullopt, inbox);
     }
     for (auto& [peer, dealer] : impl.dealers) {
-      dealer.watch->Drain();
       if ((items[i++].revents & ZMQ_POLLIN) != 0) impl.Drain(dealer.socket, peer, inbox);
     }
+    impl.LookAtConnections();
     return {};
   } catch (const zmq::error_t& error) {
     if (error.num() == EINTR) return {};
@@ -317,6 +319,18 @@ std::string ZmqTransport::Trouble(PeerId peer) const {
 void ZmqTransport::Impl::Drain(zmq::socket_t& socket, std::optional<PeerId> peer, Inbox& inbox) {
   for (int i = 0; i < kDrainMax && ReceiveOne(socket, peer, inbox); ++i) {
   }
+}
+
+void ZmqTransport::Impl::LookAtConnections() {
+  const auto now = std::chrono::steady_clock::now();
+  if (now - looked < kLookEvery) return;
+  looked = now;
+  if (accepted != nullptr) {
+    accepted->Drain([this](uint16_t, uint32_t file) {
+      SetCongestionControl(static_cast<int>(file), options.tcp);
+    });
+  }
+  for (auto& [peer, dealer] : dealers) dealer.watch->Drain();
 }
 
 bool ZmqTransport::Impl::ReceiveOne(zmq::socket_t& socket, std::optional<PeerId> peer,
