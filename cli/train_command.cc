@@ -8,6 +8,7 @@
 #include "cli/local_cluster.h"
 #include "cli/progress.h"
 #include "cli/run_folder.h"
+#include "cli/timeline_merge.h"
 #include "cli/train_result.h"
 #include "common/config/print.h"
 #include "common/http/http_client.h"
@@ -49,6 +50,14 @@ class Training final {
         progress_(console, job_.options.train.epochs) {}
 
   Result<> Run() {
+    const Result<> ran = RunProcesses();
+    if (flags_.trace.empty()) return ran;
+    const Result<> merged = MergeParts();
+    return ran.ok() ? merged : ran;
+  }
+
+ private:
+  Result<> RunProcesses() {
     Result<JobStatus> end = Train();
     progress_.Clear();
     if (!end.ok()) {
@@ -65,7 +74,19 @@ class Training final {
     return Tell(end.value());
   }
 
- private:
+  // Also of a run that has failed: its timeline may say why.
+  Result<> MergeParts() {
+    const ClusterOptions& cluster = job_.options.cluster;
+    std::vector<TimelineProcess> processes;
+    for (uint32_t i = 0; i < cluster.workers; ++i) processes.push_back(TimelineProcess::Worker(i));
+    for (uint32_t i = 0; i < cluster.servers; ++i) processes.push_back(TimelineProcess::Server(i));
+    const MergedTimeline merged =
+        SM_TRY(MergeTimeline(job_.options.trace.timeline, processes, flags_.trace));
+    console_.err << "timeline in " << flags_.trace << ": " << Describe(merged) << "\n"
+                 << std::flush;
+    return {};
+  }
+
   Result<JobStatus> Train() {
     SM_TRY(cluster_.Start(stop_));
     const Announcement& coordinator = cluster_.coordinator();
@@ -133,6 +154,7 @@ Result<> RunTrain(const TrainFlags& flags, const Console& console, const StopSou
   SM_TRY(CheckIdxFolder(job.options.data.folder));
   const std::string overridden = OverriddenWords(job.listing);
   if (!overridden.empty()) console.err << "shardmill: " << overridden << "\n" << std::flush;
+  if (!flags.trace.empty()) SM_TRY(CheckTimelineFile(flags.trace));
   LocalClusterOptions cluster;
   cluster.programs = SM_TRY(FindPrograms());
   cluster.job = flags.job;
@@ -140,8 +162,12 @@ Result<> RunTrain(const TrainFlags& flags, const Console& console, const StopSou
   cluster.workers = job.options.cluster.workers;
   cluster.folder = SM_TRY(MakeRunFolder(job.options.job.runs, job.options.job.name, UtcStamp()));
   std::string folder = cluster.folder;
-  if (flags.record) {
-    cluster.job.sets.push_back("trace.folder=" + folder + "/" + kTraceFolder);
+  const auto write_to = [&](const char* key, const char* part) {
+    cluster.job.sets.push_back(std::string(key) + "=" + folder + "/" + part);
+  };
+  if (flags.record) write_to("trace.folder", kTraceFolder);
+  if (!flags.trace.empty()) write_to("trace.timeline", kTimelineFolder);
+  if (flags.record || !flags.trace.empty()) {
     job = SM_TRY(LoadJob(cluster.job.file, {cluster.job.sets, console.environment}));
   }
   // All that the run was made of, wherever it came from: what a replay goes by.

@@ -9,6 +9,7 @@
 
 #include "client/lease_thread.h"
 #include "client/ps_client.h"
+#include "client/session_timeline.h"
 #include "common/assert.h"
 #include "common/clock.h"
 #include "common/config/text.h"
@@ -78,7 +79,8 @@ class Session::Impl final {
         context_(options.io_threads, options.io_cpus),
         frames_(FramePool::MemoryFor(options.shared_memory)),
         transport_(context_, frames_, TransportOptions(options)),
-        messenger_(transport_, frames_, Limits(options)) {}
+        messenger_(transport_, frames_, Limits(options)),
+        timeline_(options.timeline) {}
 
   Result<> Open();
   Result<const TablePlace*> Table(const TableSpec& spec);
@@ -94,13 +96,20 @@ class Session::Impl final {
   }
   // Moves what is there, without waiting.
   Result<> Move() { return MoveOnce(std::chrono::milliseconds(0)); }
-  void Flush() { messenger_.Send(outbox_); }
+  void Flush() {
+    timeline_.Sends(outbox_, client_->view());
+    messenger_.Send(outbox_);
+  }
+  // MoveUntil in the step under way, to whose end `wait` belongs.
+  template <class DoneFn>
+  Result<> AwaitInStep(const char* wait, DoneFn done);
   // Nobody waits for a push before the step's end: a small one leaves with what comes next.
   void FlushUnlessSmall(uint64_t bytes) {
     constexpr uint64_t kSmallBytes = 4096;
     if (bytes > kSmallBytes) Flush();
   }
 
+  TimelineLane* lane() const { return timeline_.lane(); }
   PsClient& client() { return *client_; }
   const PsClient& client() const { return *client_; }
   Result<const TablePlace*> Place(uint32_t table, bool sparse) const;
@@ -130,6 +139,7 @@ class Session::Impl final {
   FramePool frames_;
   PeerTransport transport_;
   Messenger messenger_;
+  SessionTimeline timeline_;
   std::optional<PsClient> client_;
   std::unique_ptr<LeaseThread> lease_;
   PeerId coordinator_;
@@ -212,15 +222,29 @@ Result<> Session::Impl::MoveUntil(TimePoint deadline_at, DoneFn done, Duration p
   return {};
 }
 
+template <class DoneFn>
+Result<> Session::Impl::AwaitInStep(const char* wait, DoneFn done) {
+  if (done()) return {};
+  TimelineSpan span(timeline_.lane(), wait);
+  span.Say("step", client_->step());
+  timeline_.BeginWait();
+  const Result<> waited = MoveUntil(deadline, done, step_limit);
+  timeline_.TellOfWait(span);
+  return waited;
+}
+
 Result<> Session::Impl::MoveOnce(std::chrono::milliseconds timeout) {
   client_->Tick(clock_.Now(), outbox_);
-  messenger_.Send(outbox_);
+  Flush();
   messages_.clear();
   bad_.clear();
   SM_TRY(messenger_.Poll(timeout, messages_, bad_));
-  for (const Envelope& envelope : messages_) client_->Handle(clock_.Now(), envelope, outbox_);
+  for (const Envelope& envelope : messages_) {
+    timeline_.Hears(envelope);
+    client_->Handle(clock_.Now(), envelope, outbox_);
+  }
   SM_TRY(AttachShards());
-  messenger_.Send(outbox_);
+  Flush();
   if (client_->failure()) return *client_->failure();
   for (const BadPacket& packet : bad_) {
     if (packet.peer == coordinator_ && !client_->granted()) {
@@ -241,6 +265,7 @@ Result<> Session::Impl::AttachShards() {
     const PeerId peer = SM_TRY(transport_.Connect(place.endpoint));
     shard_peers_[place.id] = peer;
     client_->Attach(place.id, peer);
+    timeline_.Attach(place.id, peer);
   }
   return {};
 }
@@ -367,6 +392,8 @@ Result<Ticket> TrainingStep::Pull(DenseTable table, uint64_t begin, std::span<fl
   SM_TRY(CheckOpen());
   Session::Impl& impl = *session_->impl_;
   const TablePlace* place = SM_TRY(impl.Place(table.id, false));
+  TimelineSpan span(impl.lane(), "ask for pull");
+  span.Say("table", place->spec.name);
   const Ticket ticket =
       SM_TRY(impl.client().Pull(impl.Now(), *place, begin, into, options, impl.outbox()));
   impl.Flush();
@@ -378,6 +405,8 @@ Result<Ticket> TrainingStep::Read(DenseTable table, uint64_t begin, uint64_t cou
   SM_TRY(CheckOpen());
   Session::Impl& impl = *session_->impl_;
   const TablePlace* place = SM_TRY(impl.Place(table.id, false));
+  TimelineSpan span(impl.lane(), "ask for pull");
+  span.Say("table", place->spec.name);
   const Ticket ticket =
       SM_TRY(impl.client().Read(impl.Now(), *place, begin, count, options, impl.outbox()));
   impl.Flush();
@@ -393,6 +422,9 @@ Result<Ticket> TrainingStep::Push(DenseTable table, uint64_t begin,
   SM_TRY(CheckOpen());
   Session::Impl& impl = *session_->impl_;
   const TablePlace* place = SM_TRY(impl.Place(table.id, false));
+  TimelineSpan span(impl.lane(), "push");
+  span.Say("table", place->spec.name);
+  span.Say("bytes", gradient.size_bytes());
   const Ticket ticket =
       SM_TRY(impl.client().Push(impl.Now(), *place, begin, gradient, impl.outbox()));
   impl.FlushUnlessSmall(gradient.size_bytes());
@@ -402,6 +434,8 @@ Result<Ticket> TrainingStep::Push(DenseTable table, uint64_t begin,
 Result<Ticket> TrainingStep::Pull(KeySet keys, std::span<float> into, const PullOptions& options) {
   SM_TRY(CheckOpen());
   Session::Impl& impl = *session_->impl_;
+  TimelineSpan span(impl.lane(), "ask for pull");
+  span.Say("rows", keys.count);
   const Ticket ticket = SM_TRY(impl.client().Pull(impl.Now(), keys, into, options, impl.outbox()));
   impl.Flush();
   return ticket;
@@ -410,6 +444,8 @@ Result<Ticket> TrainingStep::Pull(KeySet keys, std::span<float> into, const Pull
 Result<Ticket> TrainingStep::Push(KeySet keys, std::span<const float> gradient) {
   SM_TRY(CheckOpen());
   Session::Impl& impl = *session_->impl_;
+  TimelineSpan span(impl.lane(), "push");
+  span.Say("bytes", gradient.size_bytes());
   const Ticket ticket = SM_TRY(impl.client().Push(impl.Now(), keys, gradient, impl.outbox()));
   impl.FlushUnlessSmall(gradient.size_bytes());
   return ticket;
@@ -427,8 +463,8 @@ Result<Served> TrainingStep::Wait(Ticket ticket) {
   if (impl.client().IsForNextStep(ticket)) {
     return Error{ErrorCode::kBadUsage, "this was asked for the next step: wait for it there"};
   }
-  const Result<> waited = impl.MoveUntil(
-      impl.deadline, [&] { return impl.client().Done(ticket); }, impl.step_limit);
+  const Result<> waited =
+      impl.AwaitInStep("wait for pull", [&] { return impl.client().Done(ticket); });
   if (!waited.ok()) {
     impl.client().ForgetPulls();
     return waited.error();
@@ -443,10 +479,14 @@ Result<Finished> TrainingStep::Finish(double samples) {
                                            " samples; Finish takes a number that is not negative"};
   }
   Session::Impl& impl = *session_->impl_;
-  impl.client().EndStep(impl.Now(), samples, impl.outbox());
-  impl.Flush();
-  const Result<> ended = impl.MoveUntil(
-      impl.deadline, [&] { return impl.client().Ended(); }, impl.step_limit);
+  {
+    TimelineSpan span(impl.lane(), "end of step");
+    span.Say("step", number());
+    impl.client().EndStep(impl.Now(), samples, impl.outbox());
+    impl.Flush();
+  }
+  const Result<> ended =
+      impl.AwaitInStep("wait for end of step", [&] { return impl.client().Ended(); });
   if (!ended.ok()) {
     impl.client().ForgetPulls();
     return ended.error();

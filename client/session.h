@@ -15,6 +15,8 @@
 
 namespace shardmill {
 
+class TimelineLane;
+
 // Who this worker is and where its job is. Every wait has a limit, of a year at most.
 struct SessionOptions {
   std::string coordinator = {};                    // HOST:PORT, as the job file has it.
@@ -33,6 +35,7 @@ struct SessionOptions {
   bool shared_memory = true;           // With shards on this host, where both sides can.
   std::chrono::milliseconds spin{0};   // Each wait looks for messages so long before it sleeps.
   std::function<bool()> stopped = {};  // Asked while waiting; true ends the wait with kStopped.
+  TimelineLane* timeline = nullptr;    // Of the session's thread; outlives the session. Or none.
 };
 
 // What a session has seen so far.

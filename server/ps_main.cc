@@ -22,6 +22,7 @@
 #include "common/process/cpu_set.h"
 #include "common/process/signals.h"
 #include "common/published.h"
+#include "common/timeline/timeline.h"
 #include "server/shard_agent.h"
 
 namespace shardmill {
@@ -30,7 +31,8 @@ namespace {
 using Agents = std::vector<std::unique_ptr<ShardAgent>>;
 
 Result<Agents> MakeAgents(uint32_t index, const DaemonContext& daemon, ZmqContext& context,
-                          FramePool& frames, const Clock& clock, Registry& registry) {
+                          FramePool& frames, const Clock& clock, Registry& registry,
+                          Timeline* timeline) {
   const JobOptions& job = daemon.job;
   Agents agents;
   for (uint32_t i = 0; i < job.cluster.shards_per_server; ++i) {
@@ -50,6 +52,9 @@ Result<Agents> MakeAgents(uint32_t index, const DaemonContext& daemon, ZmqContex
     options.limits = WireLimitsOf(job);
     options.trace_folder = job.trace.folder;
     options.workers = job.cluster.workers;
+    if (timeline != nullptr) {
+      options.lane = &timeline->AddLane("shard " + std::to_string(options.shard.id.value));
+    }
     agents.push_back(SM_TRY(ShardAgent::Make(
         options, std::make_unique<PeerTransport>(context, frames, PeerOptionsOf(job)), frames,
         clock, registry, daemon.log)));
@@ -72,7 +77,13 @@ Result<> Serve(const ServerFlags& flags, const DaemonContext& daemon) {
   Registry registry;
   ZmqContext context(static_cast<int>(job.network.io_threads), job.network.IoCpus());
   FramePool frames(FramePool::MemoryFor(job.network.shared_memory));
-  const Agents agents = SM_TRY(MakeAgents(flags.index, daemon, context, frames, clock, registry));
+  std::unique_ptr<Timeline> timeline;
+  if (!job.trace.timeline.empty()) {
+    timeline = SM_TRY(Timeline::Make(job.trace.timeline, TimelineProcess::Server(flags.index),
+                                     clock, daemon.log));
+  }
+  const Agents agents =
+      SM_TRY(MakeAgents(flags.index, daemon, context, frames, clock, registry, timeline.get()));
   const std::unique_ptr<HttpServer> http =
       SM_TRY(StartHttp(job, DaemonRoutes(registry, [&agents] { return UnreadyWords(agents); })));
   SM_TRY(Announce(flags.announce_fd, {agents.front()->endpoint(), http ? http->address() : ""}));

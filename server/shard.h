@@ -65,6 +65,10 @@ class ShardObserver {
   virtual void Applied(const LogEntry& entry) = 0;
   // `reader`: the process that asked.
   virtual void Served(const Pull& pull, BootId reader, const Pulled& answer) = 0;
+  // The sums of one table of the last entry applied, before they are done and after. For those who
+  // want to know when: what is changed, Applied has said.
+  virtual void ChangeBegins(const TableChange& /*change*/) {}
+  virtual void ChangeEnds() {}
 };
 
 // Owns a slice of every table: holds units, applies whole steps as log entries, parks and serves

@@ -15,27 +15,36 @@ Result<std::unique_ptr<ShardAgent>> ShardAgent::Make(const Options& options,
   if (!options.trace_folder.empty()) {
     trace = SM_TRY(TraceWriter::Make(options.trace_folder, shard_options.id, options.workers, log));
   }
-  std::unique_ptr<Shard> shard = SM_TRY(Shard::Make(shard_options, frames, trace.get()));
+  ShardObserver* observer = trace.get();
+  std::unique_ptr<ShardTimeline> timeline;
+  if (options.lane != nullptr) {
+    timeline = std::make_unique<ShardTimeline>(shard_options.id, *options.lane, observer);
+    observer = timeline.get();
+  }
+  std::unique_ptr<Shard> shard = SM_TRY(Shard::Make(shard_options, frames, observer));
   return std::unique_ptr<ShardAgent>(
       new ShardAgent(shard_options.id, shard_options.endpoint, std::move(transport), frames,
-                     options.limits, std::move(trace), std::move(shard), shard_options, clock,
-                     MakeMetrics(shard_options.id, registry), log));
+                     options.limits, std::move(trace), std::move(timeline), std::move(shard),
+                     shard_options, clock, MakeMetrics(shard_options.id, registry), log));
 }
 
 ShardAgent::ShardAgent(ShardId id, const std::string& endpoint,
                        std::unique_ptr<Transport> transport, FramePool& frames,
                        const WireLimits& limits, std::unique_ptr<TraceWriter> trace,
-                       std::unique_ptr<Shard> shard, const ShardOptions& options,
-                       const Clock& clock, const Metrics& metrics, const Log& log)
+                       std::unique_ptr<ShardTimeline> timeline, std::unique_ptr<Shard> shard,
+                       const ShardOptions& options, const Clock& clock, const Metrics& metrics,
+                       const Log& log)
     : id_(id),
       endpoint_(Endpoint::Parse(endpoint)),
       transport_(std::move(transport)),
       messenger_(*transport_, frames, limits),
       clock_(clock),
       trace_(std::move(trace)),
+      timeline_(std::move(timeline)),
       shard_(std::move(shard)),
       coordinator_(options.coordinator),
-      pump_(*shard_, messenger_, clock, log),
+      timed_(*shard_, timeline_.get()),
+      pump_(timed_, messenger_, clock, log),
       log_(log),
       metrics_(metrics) {}
 

@@ -15,6 +15,7 @@
 #include "common/result.h"
 #include "server/pump.h"
 #include "server/shard.h"
+#include "server/shard_timeline.h"
 #include "server/trace_writer.h"
 
 namespace shardmill {
@@ -31,6 +32,7 @@ class ShardAgent final {
     WireLimits limits;
     std::string trace_folder = {};  // Empty: no trace.
     uint32_t workers = 0;           // Of the job; for the trace.
+    TimelineLane* lane = nullptr;   // Of the agent's thread; outlives the agent. Or none.
   };
 
   static Result<std::unique_ptr<ShardAgent>> Make(const Options& options,
@@ -63,8 +65,9 @@ class ShardAgent final {
 
   ShardAgent(ShardId id, const std::string& endpoint, std::unique_ptr<Transport> transport,
              FramePool& frames, const WireLimits& limits, std::unique_ptr<TraceWriter> trace,
-             std::unique_ptr<Shard> shard, const ShardOptions& options, const Clock& clock,
-             const Metrics& metrics, const Log& log);
+             std::unique_ptr<ShardTimeline> timeline, std::unique_ptr<Shard> shard,
+             const ShardOptions& options, const Clock& clock, const Metrics& metrics,
+             const Log& log);
 
   static Metrics MakeMetrics(ShardId id, Registry& registry);
   void Publish();
@@ -74,10 +77,12 @@ class ShardAgent final {
   std::unique_ptr<Transport> transport_;
   Messenger messenger_;
   const Clock& clock_;
-  std::unique_ptr<TraceWriter> trace_;  // None: no trace. The shard tells it what it does.
+  std::unique_ptr<TraceWriter> trace_;       // None: no trace. The shard tells it what it does.
+  std::unique_ptr<ShardTimeline> timeline_;  // None: nobody wants it. Passes on to the trace.
   std::unique_ptr<Shard> shard_;
   PeerId coordinator_;
-  Pump<Shard> pump_;
+  TimedShard timed_;
+  Pump<TimedShard> pump_;
   const Log& log_;
   Metrics metrics_;
   std::atomic<bool> ready_{false};  // Written by the agent, read by HTTP threads.

@@ -178,7 +178,9 @@ void Shard::Defer(LogEntry& entry) {
   for (TableChange& change : entry.changes) {
     Table& table = tables_.at(change.table);
     if (auto* sparse = std::get_if<SparseSlice>(&table.values)) {
+      if (observer_ != nullptr) observer_->ChangeBegins(change);
       sparse->Apply(change.parts, change.rate, *table.optimizer);
+      if (observer_ != nullptr) observer_->ChangeEnds();
       change.parts.clear();  // What was pushed goes now.
       spare_parts_.push_back(std::move(change.parts));
     } else {
@@ -219,7 +221,9 @@ void Shard::SettleAll(Outbox& outbox) {
 void Shard::Settle(TableChange& change) {
   if (change.parts.empty()) return;
   Table& table = tables_.at(change.table);
+  if (observer_ != nullptr) observer_->ChangeBegins(change);
   std::get<DenseSlice>(table.values).Apply(change.parts, change.rate, *table.optimizer);
+  if (observer_ != nullptr) observer_->ChangeEnds();
   change.parts.clear();  // What was pushed goes now.
 }
 

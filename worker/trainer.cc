@@ -71,6 +71,8 @@ Result<> Trainer::MakeTables() {
 }
 
 Result<> Trainer::MakeStep(uint64_t number) {
+  TimelineSpan span(options_.timeline, "step");
+  span.Say("step", number);
   const TimePoint begin = clock_.Now();
   TrainingStep step = SM_TRY(session_.Begin(options_.step_timeout));
   if (pulls_.empty()) SM_TRY(AskForAll(step, {}));
@@ -111,8 +113,11 @@ Result<uint64_t> Trainer::Compute(uint64_t number) {
     if (options_.stopped && options_.stopped()) {
       return Error{ErrorCode::kStopped, "stopped in step " + std::to_string(number)};
     }
-    const Batch batch = batches_.At(epoch, at);
+    const Batch batch = ReadBatch(epoch, at);
     if (batch.rows == 0) continue;
+    TimelineSpan span(options_.timeline, "compute");
+    span.Say("step", number);
+    span.Say("rows", batch.rows);
     progress_.loss = SM_TRY(model_.Train(batch, values_, gradients_));
     if (options_.clip_norm > 0) BoundLength(gradients_, options_.clip_norm);
     if (local_ != nullptr) {
@@ -123,6 +128,11 @@ Result<uint64_t> Trainer::Compute(uint64_t number) {
     rows += batch.rows;
   }
   return rows;
+}
+
+Batch Trainer::ReadBatch(uint64_t epoch, uint64_t index) {
+  const TimelineSpan span(options_.timeline, "read batch");
+  return batches_.At(epoch, index);
 }
 
 // Parameters are checked when they are pushed, but by then a NaN is in the state of the rule too,
@@ -155,6 +165,7 @@ Result<> Trainer::WaitForAll(TrainingStep& step) {
 
 Result<> Trainer::Measure(uint64_t closed_min, bool last) {
   if (options_.rank != 0) return {};
+  const TimelineSpan span(options_.timeline, "measure");
   {
     // A step that is only read, and left unfinished: the next Begin makes it.
     TrainingStep step = SM_TRY(session_.Begin(options_.step_timeout));

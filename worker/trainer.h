@@ -11,6 +11,7 @@
 #include "common/clock.h"
 #include "common/log/log.h"
 #include "common/result.h"
+#include "common/timeline/lane.h"
 #include "common/view.h"
 #include "worker/data/batches.h"
 #include "worker/data/data_set.h"
@@ -30,6 +31,7 @@ struct TrainerOptions {
   OnNonfinite on_nonfinite = OnNonfinite::kReject;  // Before steps of this worker's own.
   // Asked before each batch; true ends the training with kStopped.
   std::function<bool()> stopped = {};
+  TimelineLane* timeline = nullptr;  // Of the trainer's thread, or none.
 };
 
 // What a worker has done in its life; for metrics.
@@ -74,6 +76,7 @@ class Trainer final {
   Result<> MakeStep(uint64_t step);
   // Trains on the batches of the step. The rows of those that count.
   Result<uint64_t> Compute(uint64_t step);
+  Batch ReadBatch(uint64_t epoch, uint64_t index);
   // Whether this worker may step by itself with the gradients that it has.
   Result<bool> MayStep(uint64_t step);
   // Asks for every tensor.

@@ -14,6 +14,7 @@
 #include "common/job/job.h"
 #include "common/metrics/metrics.h"
 #include "common/process/announce.h"
+#include "common/timeline/timeline.h"
 #include "worker/data/batches.h"
 #include "worker/data/idx_reader.h"
 #include "worker/job_model.h"
@@ -75,7 +76,7 @@ struct WorkerMetrics {
 };
 
 Result<> Train(const WorkerFlags& flags, const DaemonContext& daemon, WorkerMetrics& metrics,
-               std::atomic<bool>& joined) {
+               std::atomic<bool>& joined, TimelineLane* lane) {
   const JobOptions& job = daemon.job;
   SM_TRY(CheckTrainable(job));
   const DataSet train = SM_TRY(ReadIdxFolder(job.data.folder, DataPart::kTrain));
@@ -91,6 +92,7 @@ Result<> Train(const WorkerFlags& flags, const DaemonContext& daemon, WorkerMetr
 
   SessionOptions session_options = SessionOptionsOf(job, flags.rank);
   session_options.stopped = [&daemon] { return daemon.stop.requested(); };
+  session_options.timeline = lane;
   daemon.log.Info("waiting_for_the_coordinator",
                   {{"at", session_options.coordinator},
                    {"up_to", config::FormatDuration(session_options.open_timeout)},
@@ -111,6 +113,7 @@ Result<> Train(const WorkerFlags& flags, const DaemonContext& daemon, WorkerMetr
   options.average_every = job.policy.average_every;
   options.on_nonfinite = job.policy.on_nonfinite;
   options.stopped = session_options.stopped;
+  options.timeline = lane;
   Trainer trainer(options, *session, *model, batches, local.get(), test, clock, daemon.log);
   const Result<> trained =
       trainer.Run([&](const TrainerProgress& progress) { metrics.Publish(progress); });
@@ -144,7 +147,14 @@ Result<> Serve(const WorkerFlags& flags, const DaemonContext& daemon) {
   SM_TRY(Announce(flags.announce_fd, {"", http ? http->address() : ""}));
   daemon.log.Info("worker_starts",
                   {{"rank", flags.rank}, {"http", http ? http->address() : "off"}});
-  return Train(flags, daemon, metrics, joined);
+  const SteadyClock clock;
+  std::unique_ptr<Timeline> timeline;
+  if (!job.trace.timeline.empty()) {
+    timeline = SM_TRY(
+        Timeline::Make(job.trace.timeline, TimelineProcess::Worker(flags.rank), clock, daemon.log));
+  }
+  TimelineLane* lane = timeline ? &timeline->AddLane("trainer") : nullptr;
+  return Train(flags, daemon, metrics, joined, lane);
 }
 
 }  // namespace

@@ -216,6 +216,10 @@ FlagsOr<CommandFlags> ParseCommandFlags(const std::vector<std::string>& argument
   train_app->add_flag("--quiet", train.quiet, "Show no progress");
   train_app->add_flag("--record", train.record,
                       "Write what each shard did to the run's folder, for audit and replay");
+  train_app
+      ->add_option("--trace", train.trace,
+                   "Write a timeline of all processes here, for Perfetto and Chrome")
+      ->type_name("OUT");
   train_app->callback([&] { flags = train; });
 
   CLI::App* status_app = app.add_subcommand("status", "Say what a running job is doing");

@@ -38,6 +38,7 @@ struct TrainFlags {
   bool json = false;
   bool quiet = false;
   bool record = false;
+  std::string trace = {};  // Where the timeline goes; empty: none is made.
 };
 
 struct AuditFlags {

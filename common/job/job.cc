@@ -137,7 +137,8 @@ void JobOptions::Declare(config::Schema& schema) {
   network.Declare(schema.Add("network", "Limits and waits of everything that is sent."));
   http.Declare(schema.Add("http", "The page of each daemon for monitors."));
   log.Declare(schema.Add("log", "What daemons write to stderr."));
-  trace.Declare(schema.Add("trace", "A record of what each shard did, for proofs and replays."));
+  trace.Declare(
+      schema.Add("trace", "Records of what a job did: for proofs and replays, and to look at."));
 }
 
 Result<Job> ParseJob(const std::string& name, std::string_view text,

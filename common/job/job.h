@@ -186,9 +186,10 @@ struct LogOptions {
   void Declare(config::Section& section);
 };
 
-// [trace]: the record of what each shard did.
+// [trace]: records of what a job did.
 struct TraceOptions {
-  std::string folder;  // Empty: none is written.
+  std::string folder;    // Of the shards; empty: none is written.
+  std::string timeline;  // Of all processes; the same.
 
   void Declare(config::Section& section);
 };

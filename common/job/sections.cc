@@ -405,6 +405,10 @@ void TraceOptions::Declare(Section& section) {
   section.Text("folder", &folder, {.form = kPathForm, .accepts = IsPathOrNone},
                "Where each shard writes what it applied and served, for `shardmill audit`; empty: "
                "nowhere.");
+  section.Text(
+      "timeline", &timeline, {.form = kPathForm, .accepts = IsPathOrNone},
+      "Where each worker and server writes what it did when, for viewers of Chrome's trace "
+      "events; empty: nowhere.");
 }
 
 }  // namespace shardmill

@@ -11,6 +11,8 @@
 
 namespace shardmill {
 
+struct JsonValue;
+
 // Writes one JSON document, piece by piece, on one line. Owned by whoever writes; one thread. A
 // wrong order of calls (a key outside an object, a value without its key) is our own bug and fails
 // an assertion; every text and every number can be written.
@@ -27,6 +29,7 @@ class JsonWriter final {
   JsonWriter& Whole(uint64_t value);
   JsonWriter& Flag(bool value);
   JsonWriter& Null();
+  JsonWriter& Value(const JsonValue& value);  // As it was read.
 
   // The document, which must be whole.
   std::string Take();

@@ -124,6 +124,28 @@ JsonWriter& JsonWriter::Null() {
   return *this;
 }
 
+JsonWriter& JsonWriter::Value(const JsonValue& value) {
+  switch (value.kind) {
+    case JsonValue::Kind::kNull:
+      return Null();
+    case JsonValue::Kind::kFlag:
+      return Flag(value.flag);
+    case JsonValue::Kind::kNumber:
+      return value.is_whole ? Whole(value.whole) : Number(value.number);
+    case JsonValue::Kind::kText:
+      return Text(value.text);
+    case JsonValue::Kind::kList:
+      BeginList();
+      for (const JsonValue& item : value.items) Value(item);
+      return EndList();
+    case JsonValue::Kind::kObject:
+      BeginObject();
+      for (const auto& [key, member] : value.members) Key(key).Value(member);
+      return EndObject();
+  }
+  return *this;
+}
+
 std::string JsonWriter::Take() {
   SM_ASSERT(levels_.empty() && !text_.empty());
   return std::exchange(text_, {});

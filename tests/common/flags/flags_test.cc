@@ -75,11 +75,13 @@ TEST(FlagsTest, PrintsHelpAndVersionWithZero) {
 }
 
 TEST(FlagsTest, TellsTheCommandsApart) {
-  const auto train = ParseCommandFlags({"train", "a.toml", "--json", "--set", "x.y=1"});
+  const auto train =
+      ParseCommandFlags({"train", "a.toml", "--json", "--trace", "out.json", "--set", "x.y=1"});
   ASSERT_TRUE(std::holds_alternative<CommandFlags>(train)) << Mistake(train);
   const auto* train_flags = std::get_if<TrainFlags>(&std::get<CommandFlags>(train));
   ASSERT_NE(train_flags, nullptr);
   EXPECT_TRUE(train_flags->json);
+  EXPECT_EQ(train_flags->trace, "out.json");
   EXPECT_EQ(train_flags->job.file, "a.toml");
 
   const auto print = ParseCommandFlags({"config", "print", "a.toml", "--origin"});

@@ -57,6 +57,14 @@ TEST(JsonReaderTest, ReadsEveryKindOfValue) {
   EXPECT_EQ(json.value().Find("none"), nullptr);
 }
 
+TEST(JsonWriterTest, WritesAValueAsItWasRead) {
+  constexpr const char* kText =
+      R"({"a":[1,-2.5,true,null,{}],"b":"x\"y","c":18446744073709551615})";
+  const Result<JsonValue> json = ParseJson(kText);
+  ASSERT_TRUE(json.ok()) << json.error().message;
+  EXPECT_EQ(JsonWriter().Value(json.value()).Take(), kText);
+}
+
 TEST(JsonReaderTest, RefusesWhatIsNoJson) {
   for (const char* text :
        {"",      " ",       "{",           "[1,]",   "{\"a\":1,}", "{a:1}",
