@@ -1,5 +1,6 @@
 #include "common/timeline/timeline.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
@@ -8,6 +9,7 @@
 #include <string_view>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "common/json/json.h"
 
@@ -38,7 +40,13 @@ class PartWriter final {
     json_.Key("args").BeginObject().Key("name").Text(lane.name());
     json_.Key(kLostKey).Whole(lane.lost()).EndObject();
     End();
-    lane.ForEach([&](const TimelineEvent& event) { Event(event, lane.number()); });
+    // Spans are added when they end; viewers want the outer one of two first.
+    std::vector<const TimelineEvent*> events;
+    lane.ForEach([&events](const TimelineEvent& event) { events.push_back(&event); });
+    std::ranges::stable_sort(events, [](const TimelineEvent* a, const TimelineEvent* b) {
+      return std::pair(a->begin, b->end) < std::pair(b->begin, a->end);
+    });
+    for (const TimelineEvent* event : events) Event(*event, lane.number());
   }
 
   void Close() { out_ << "\n]}\n"; }

@@ -48,9 +48,10 @@ TEST(TimelineTest, WritesItsPartWhenItGoes) {
     TimelineSpan span(&lane, "settle");
     span.Say("version", 9);
     span.Say("table", "w\"1\"");
+    const TimelineSpan inner(&lane, "apply");
   }
   const JsonValue events = EventsOf(FreshFolder() + "/server-1.json");
-  ASSERT_EQ(events.items.size(), 4U);
+  ASSERT_EQ(events.items.size(), 5U);
   const JsonValue& process = events.items[0];
   EXPECT_EQ(process.Find("name")->text, "process_name");
   EXPECT_EQ(process.Find("args")->Find("name")->text, "server 1");
@@ -63,9 +64,10 @@ TEST(TimelineTest, WritesItsPartWhenItGoes) {
   EXPECT_EQ(span.Find("ph")->text, "X");
   EXPECT_EQ(span.Find("name")->text, "settle");
   EXPECT_EQ(span.Find("ts")->number, 1);
-  EXPECT_EQ(span.Find("dur")->number, 1);
+  EXPECT_EQ(span.Find("dur")->number, 3);
   EXPECT_EQ(span.Find("args")->Find("version")->whole, 9U);
   EXPECT_EQ(span.Find("args")->Find("table")->text, "w\"1\"");
+  EXPECT_EQ(events.items[4].Find("name")->text, "apply");
 }
 
 TEST(TimelineTest, WritesARequestAsArrowsAndAState) {
