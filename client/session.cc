@@ -225,8 +225,7 @@ Result<> Session::Impl::MoveUntil(TimePoint deadline_at, DoneFn done, Duration p
 template <class DoneFn>
 Result<> Session::Impl::AwaitInStep(const char* wait, DoneFn done) {
   if (done()) return {};
-  TimelineSpan span(timeline_.lane(), wait);
-  span.Say("step", client_->step());
+  TimelineSpan span(timeline_.lane(), wait, "step", client_->step());
   timeline_.BeginWait();
   const Result<> waited = MoveUntil(deadline, done, step_limit);
   timeline_.TellOfWait(span);
@@ -392,8 +391,7 @@ Result<Ticket> TrainingStep::Pull(DenseTable table, uint64_t begin, std::span<fl
   SM_TRY(CheckOpen());
   Session::Impl& impl = *session_->impl_;
   const TablePlace* place = SM_TRY(impl.Place(table.id, false));
-  TimelineSpan span(impl.lane(), "ask for pull");
-  span.Say("table", place->spec.name);
+  TimelineSpan span(impl.lane(), "ask for pull", "table", place->spec.name);
   const Ticket ticket =
       SM_TRY(impl.client().Pull(impl.Now(), *place, begin, into, options, impl.outbox()));
   impl.Flush();
@@ -405,8 +403,7 @@ Result<Ticket> TrainingStep::Read(DenseTable table, uint64_t begin, uint64_t cou
   SM_TRY(CheckOpen());
   Session::Impl& impl = *session_->impl_;
   const TablePlace* place = SM_TRY(impl.Place(table.id, false));
-  TimelineSpan span(impl.lane(), "ask for pull");
-  span.Say("table", place->spec.name);
+  TimelineSpan span(impl.lane(), "ask for pull", "table", place->spec.name);
   const Ticket ticket =
       SM_TRY(impl.client().Read(impl.Now(), *place, begin, count, options, impl.outbox()));
   impl.Flush();
@@ -422,8 +419,7 @@ Result<Ticket> TrainingStep::Push(DenseTable table, uint64_t begin,
   SM_TRY(CheckOpen());
   Session::Impl& impl = *session_->impl_;
   const TablePlace* place = SM_TRY(impl.Place(table.id, false));
-  TimelineSpan span(impl.lane(), "push");
-  span.Say("table", place->spec.name);
+  TimelineSpan span(impl.lane(), "push", "table", place->spec.name);
   span.Say("bytes", gradient.size_bytes());
   const Ticket ticket =
       SM_TRY(impl.client().Push(impl.Now(), *place, begin, gradient, impl.outbox()));
@@ -434,8 +430,7 @@ Result<Ticket> TrainingStep::Push(DenseTable table, uint64_t begin,
 Result<Ticket> TrainingStep::Pull(KeySet keys, std::span<float> into, const PullOptions& options) {
   SM_TRY(CheckOpen());
   Session::Impl& impl = *session_->impl_;
-  TimelineSpan span(impl.lane(), "ask for pull");
-  span.Say("rows", keys.count);
+  TimelineSpan span(impl.lane(), "ask for pull", "rows", keys.count);
   const Ticket ticket = SM_TRY(impl.client().Pull(impl.Now(), keys, into, options, impl.outbox()));
   impl.Flush();
   return ticket;
@@ -444,8 +439,7 @@ Result<Ticket> TrainingStep::Pull(KeySet keys, std::span<float> into, const Pull
 Result<Ticket> TrainingStep::Push(KeySet keys, std::span<const float> gradient) {
   SM_TRY(CheckOpen());
   Session::Impl& impl = *session_->impl_;
-  TimelineSpan span(impl.lane(), "push");
-  span.Say("bytes", gradient.size_bytes());
+  TimelineSpan span(impl.lane(), "push", "bytes", gradient.size_bytes());
   const Ticket ticket = SM_TRY(impl.client().Push(impl.Now(), keys, gradient, impl.outbox()));
   impl.FlushUnlessSmall(gradient.size_bytes());
   return ticket;
@@ -480,8 +474,7 @@ Result<Finished> TrainingStep::Finish(double samples) {
   }
   Session::Impl& impl = *session_->impl_;
   {
-    TimelineSpan span(impl.lane(), "end of step");
-    span.Say("step", number());
+    TimelineSpan span(impl.lane(), "end of step", "step", number());
     impl.client().EndStep(impl.Now(), samples, impl.outbox());
     impl.Flush();
   }

@@ -71,8 +71,7 @@ Result<> Trainer::MakeTables() {
 }
 
 Result<> Trainer::MakeStep(uint64_t number) {
-  TimelineSpan span(options_.timeline, "step");
-  span.Say("step", number);
+  TimelineSpan span(options_.timeline, "step", "step", number);
   const TimePoint begin = clock_.Now();
   TrainingStep step = SM_TRY(session_.Begin(options_.step_timeout));
   if (pulls_.empty()) SM_TRY(AskForAll(step, {}));
@@ -115,8 +114,7 @@ Result<uint64_t> Trainer::Compute(uint64_t number) {
     }
     const Batch batch = ReadBatch(epoch, at);
     if (batch.rows == 0) continue;
-    TimelineSpan span(options_.timeline, "compute");
-    span.Say("step", number);
+    TimelineSpan span(options_.timeline, "compute", "step", number);
     span.Say("rows", batch.rows);
     progress_.loss = SM_TRY(model_.Train(batch, values_, gradients_));
     if (options_.clip_norm > 0) BoundLength(gradients_, options_.clip_norm);

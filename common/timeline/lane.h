@@ -99,6 +99,12 @@ class TimelineSpan final {
     event_->name = name;
     event_->begin = lane_->Now();
   }
+  // With its first fact.
+  template <class Value>
+  TimelineSpan(TimelineLane* lane, const char* name, const char* key, const Value& value)
+      : TimelineSpan(lane, name) {
+    Say(key, value);
+  }
   ~TimelineSpan() {
     if (lane_ == nullptr) return;
     event_->end = lane_->Now();
