@@ -17,6 +17,7 @@ constexpr milliseconds kAnnounceTimeout{30'000};
 constexpr milliseconds kSlice{50};
 constexpr milliseconds kSlow{1'000};  // An end that takes longer is told of.
 constexpr size_t kLogLinesShown = 4;
+constexpr int kRestartsMax = 10;  // Of the coordinator, in one run.
 
 ErrorCode CodeOf(const ExitStatus& status) {
   switch (static_cast<ExitCode>(status.code)) {
@@ -32,8 +33,8 @@ ErrorCode CodeOf(const ExitStatus& status) {
 }
 
 // The keys that Start sets, whatever the job file says.
-constexpr std::array<std::string_view, 3> kSetForAll = {"cluster.coordinator", "cluster.host",
-                                                        "cluster.server_port"};
+constexpr std::array<std::string_view, 4> kSetForAll = {"cluster.coordinator", "cluster.host",
+                                                        "cluster.server_port", "cluster.state"};
 
 }  // namespace
 
@@ -112,9 +113,13 @@ Result<> LocalCluster::Start(const StopSource& stop) {
   std::vector<std::string> arguments = sets;
   set(&arguments, "http.enabled=true");
   set(&arguments, "cluster.host=127.0.0.1");
-  arguments.insert(arguments.end(), {"--listen", "127.0.0.1:0"});
-  SM_TRY(Spawn("coordinator", options_.programs.coordinator, arguments, &coordinators_));
-  SM_TRY(AwaitCoordinator(stop));
+  set(&arguments, "cluster.state=" + options_.folder + "/coordinator");
+  SM_TRY(StartCoordinator(arguments, "127.0.0.1:0", stop));
+  // Where everybody knows it, it can be started again.
+  coordinator_again_ = arguments;
+  set(&coordinator_again_,
+      "http.port=" + announcement_.http.substr(announcement_.http.rfind(':') + 1));
+  stop_ = &stop;
 
   arguments = sets;
   set(&arguments, "http.port=0");
@@ -137,18 +142,43 @@ Result<> LocalCluster::Start(const StopSource& stop) {
   return {};
 }
 
+Result<> LocalCluster::StartCoordinator(std::vector<std::string> arguments,
+                                        const std::string& listen, const StopSource& stop) {
+  arguments.insert(arguments.end(), {"--listen", listen});
+  const std::string name =
+      restarts_ == 0 ? "coordinator" : "coordinator-" + std::to_string(restarts_ + 1);
+  coordinators_.clear();
+  SM_TRY(Spawn(name, options_.programs.coordinator, std::move(arguments), &coordinators_));
+  return AwaitCoordinator(stop);
+}
+
+// Training goes on while it is away, and it goes on where it was. It may be killed while it starts.
+Result<> LocalCluster::CheckCoordinator() {
+  while (const std::optional<ExitStatus> status = coordinators_.front()->Poll()) {
+    if (status->signal == 0 || restarts_ == kRestartsMax) {
+      return Culprit(*coordinators_.front(), *status);
+    }
+    ++restarts_;
+    if (tell_) {
+      tell_("coordinator ended with " + ExitWords(*status) + "; started again (" +
+            std::to_string(restarts_) + " of at most " + std::to_string(kRestartsMax) + ")");
+    }
+    Result<> started = StartCoordinator(coordinator_again_, announcement_.address, *stop_);
+    if (!started.ok() && !coordinators_.front()->Poll()) return started;
+  }
+  return {};
+}
+
 Result<> LocalCluster::Check() {
   // Workers first: where several have ended, the others are more likely to have followed.
   for (const auto& worker : workers_) {
     const std::optional<ExitStatus> status = worker->Poll();
     if (status && !status->ok()) return Culprit(*worker, *status);
   }
-  for (const Children* children : {&servers_, &coordinators_}) {
-    for (const auto& child : *children) {
-      if (const std::optional<ExitStatus> status = child->Poll()) return Culprit(*child, *status);
-    }
+  for (const auto& server : servers_) {
+    if (const std::optional<ExitStatus> status = server->Poll()) return Culprit(*server, *status);
   }
-  return {};
+  return CheckCoordinator();
 }
 
 Result<> LocalCluster::AwaitWorkers(milliseconds timeout, const StopSource& stop) {

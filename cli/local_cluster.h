@@ -38,9 +38,12 @@ class LocalCluster final {
   // Starts the coordinator and waits until it listens; then all others. kStopped where `stop` says
   // so.
   Result<> Start(const StopSource& stop);
+  // Gets words about what was mended on the way.
+  void TellTo(std::function<void(const std::string&)> tell) { tell_ = std::move(tell); }
   const Announcement& coordinator() const { return announcement_; }
 
-  // An error where a process ended that should not have. A worker that is done is none.
+  // An error where a process ended that should not have. A worker that is done is none; and a
+  // coordinator that was killed is started again.
   Result<> Check();
 
   // Waits until all workers have ended by themselves, `timeout` at most.
@@ -54,13 +57,20 @@ class LocalCluster final {
  private:
   Result<> Spawn(const std::string& name, const std::string& program,
                  std::vector<std::string> arguments, std::vector<std::unique_ptr<Child>>* into);
+  Result<> StartCoordinator(std::vector<std::string> arguments, const std::string& listen,
+                            const StopSource& stop);
   Result<> AwaitCoordinator(const StopSource& stop);
+  Result<> CheckCoordinator();
   std::string LogOf(const Child& child) const;
   Error Culprit(const Child& child, const ExitStatus& status) const;
 
   LocalClusterOptions options_;
+  std::function<void(const std::string&)> tell_;
   Announcement announcement_;
   std::vector<std::unique_ptr<Child>> coordinators_;  // One, once it is started.
+  std::vector<std::string> coordinator_again_;        // Its arguments when it is started again.
+  int restarts_ = 0;
+  const StopSource* stop_ = nullptr;  // Start's, which lives as long as this.
   std::vector<std::unique_ptr<Child>> servers_;
   std::vector<std::unique_ptr<Child>> workers_;
 };

@@ -47,7 +47,12 @@ class Training final {
         job_(std::move(job)),
         folder_(std::move(folder)),
         cluster_(std::move(cluster)),
-        progress_(console, job_.options.train.epochs) {}
+        progress_(console, job_.options.train.epochs) {
+    cluster_.TellTo([this](const std::string& words) {
+      progress_.Clear();
+      console_.err << words << "\n" << std::flush;
+    });
+  }
 
   Result<> Run() {
     const Result<> ran = RunProcesses();

@@ -275,6 +275,7 @@ struct Beat {
   uint64_t discarded = 0;    // Steps whose round was closed without them.
   uint64_t skipped = 0;      // Steps left out for a gradient that is no number.
   uint64_t nonfinite = 0;    // Units taken with a NaN or an infinity in them.
+  ViewNumber view = {};      // That it has.
 };
 
 using Message =

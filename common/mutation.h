@@ -35,6 +35,9 @@ enum class Mutation : uint8_t {
   kEndAfterFailure,      // A worker that may not push ends the step all the same.
   kKeepEarlyAnswer,      // What was read for a step that is passed over serves the one after it.
   kForgetFailure,        // A worker that cannot go on is taken for one that will come back.
+  kSpeakBeforeWriting,   // A decided view leaves a coordinator that has not written it down.
+  kForgetGoodbye,        // A coordinator does not write down who has made all its steps.
+  kForgetFreeze,         // A coordinator does not think of the cut that the one before had begun.
 };
 
 #ifdef SHARDMILL_MUTATIONS

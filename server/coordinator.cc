@@ -32,6 +32,86 @@ Coordinator::Coordinator(const CoordinatorOptions& options, TimePoint now)
   words_ = MissingWords();
 }
 
+Coordinator::Coordinator(const CoordinatorOptions& options, TimePoint now,
+                         const CoordinatorState& before)
+    : Coordinator(options, now) {
+  SM_ASSERT(before.ranks.size() == ranks_.size());
+  options_.job = before.job;
+  options_.boot = before.boot;
+  epoch_ = before.epoch.Next();
+  final_cut_ = before.final_cut;
+  audit_ = before.audit;
+  const View& decided = before.decided.view;
+  for (uint32_t i = 0; i < ranks_.size(); ++i) {
+    const CoordinatorState::Rank& from = before.ranks[i];
+    RankStatus& rank = ranks_[i];
+    rank.boot = from.boot;
+    rank.incarnation = from.incarnation;
+    rank.granted = from.granted;
+    rank.fenced = from.fenced;
+    rank.acked = from.acked;
+    rank.report = from.report;
+    // Nobody was declared dead meanwhile, and nobody is before a lease has passed from now on.
+    rank.lease_until = now + options_.lease;
+    if (from.granted) rank.state = RankStatus::State::kTraining;
+    if (from.done) rank.state = RankStatus::State::kDone;
+  }
+  if (decided.number.value > 0) {
+    SM_ASSERT(decided.shards.size() == shards_.size());
+    for (uint32_t i = 0; i < shards_.size(); ++i) {
+      shards_[i].registered = true;
+      shards_[i].boot = decided.shards[i].boot;
+      shards_[i].endpoint = decided.shards[i].endpoint;
+      shards_[i].heard_at = now;
+    }
+    // Whether all have taken it is not known; who has says so again.
+    cut_ = before.decided.cut;
+    next_ = decided;
+    view_.generation = decided.generation;
+    view_.number = ViewNumber{decided.number.value - 1};
+    phase_ = Phase::kInstalling;
+    asked_at_ = now;
+    state_ = JobState::kTraining;
+    recut_ = !Mutated(Mutation::kForgetFreeze);
+  }
+  if (before.done) {
+    view_ = next_;
+    phase_ = Phase::kIdle;
+    state_ = JobState::kDone;
+  }
+  if (before.failed) {
+    state_ = JobState::kFailed;
+    words_ = before.words;
+    timed_out_ = before.timed_out;
+  }
+}
+
+std::optional<CoordinatorState> Coordinator::TakeState() {
+  if (!changed_) return {};
+  changed_ = false;
+  return State();
+}
+
+CoordinatorState Coordinator::State() const {
+  CoordinatorState state;
+  state.job = options_.job;
+  state.boot = options_.boot;
+  state.epoch = epoch_;
+  state.decided = {phase_ == Phase::kInstalling ? next_ : view_, cut_};
+  for (const RankStatus& rank : ranks_) {
+    const bool done = rank.state == RankStatus::State::kDone;
+    state.ranks.push_back(
+        {rank.boot, rank.incarnation, rank.granted, rank.fenced, done, rank.acked, rank.report});
+  }
+  state.final_cut = final_cut_;
+  state.done = state_ == JobState::kDone;
+  state.failed = state_ == JobState::kFailed;
+  state.words = state.failed ? words_ : "";
+  state.timed_out = timed_out_;
+  state.audit = audit_;
+  return state;
+}
+
 void Coordinator::Handle(TimePoint now, const Envelope& envelope, Outbox& outbox) {
   std::visit(
       [&](const auto& message) {
@@ -105,7 +185,20 @@ void Coordinator::On(const Register& request, TimePoint now, const Envelope& fro
 void Coordinator::On(const Beat& beat, TimePoint now, const Envelope& from, Outbox& outbox) {
   ShardId id;
   ShardStatus* shard = FindShard(from, now, &id);
+  if (shard == nullptr && beat.shard.value < options_.shards &&
+      !shards_[beat.shard.value].registered) {
+    // It has registered with the process before this one.
+    Refuse(Refusal::kNotReady, beat.shard.value, "who is this? register first", from, outbox);
+  }
   if (shard == nullptr || beat.shard != id) return;
+  if (beat.view > (phase_ == Phase::kInstalling ? next_.number : view_.number)) {
+    outdated_ =
+        Error{ErrorCode::kBadUsage,
+              "shard " + std::to_string(id.value) + " has view " + std::to_string(beat.view.value) +
+                  " of this job, which this coordinator has never heard of: its log is not "
+                  "the latest; start it on the folder that the last one wrote"};
+    return;
+  }
   shard->beat = beat;
   if (state_ == JobState::kFailed) Refuse(Refusal::kFailed, id.value, words_, from, outbox);
 }
@@ -211,6 +304,7 @@ void Coordinator::On(const Goodbye& goodbye, TimePoint /*now*/, const Envelope& 
   if (rank->state != RankStatus::State::kDone) {
     rank->state = goodbye.done ? RankStatus::State::kDone : RankStatus::State::kAbsent;
     rank->acked = goodbye.acked;
+    changed_ = changed_ || (goodbye.done && !Mutated(Mutation::kForgetGoodbye));
   }
   if (!goodbye.failure.empty() && !Mutated(Mutation::kForgetFailure)) {
     Fail("worker " + std::to_string(goodbye.sender.rank.value) + ": " + goodbye.failure);
@@ -346,7 +440,7 @@ void Coordinator::Grant(const RankStatus& rank, WorkerId id, Outbox& outbox) con
 }
 
 void Coordinator::Send(PeerId peer, BootId boot, Message message, Outbox& outbox) const {
-  const Stamp stamp{options_.job, view_.generation, Term{}, options_.boot, boot};
+  const Stamp stamp{options_.job, view_.generation, epoch_, options_.boot, boot};
   outbox.push_back({peer, stamp, std::move(message)});
 }
 

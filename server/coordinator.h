@@ -8,12 +8,14 @@
 #include <vector>
 
 #include "common/clock.h"
+#include "common/coordinator_state.h"
 #include "common/messages.h"
+#include "common/result.h"
 
 namespace shardmill {
 
 struct CoordinatorOptions {
-  JobId job;
+  JobId job;  // This and the next: of a new job alone.
   BootId boot;
   Policy policy;
   UpdateSettings update;  // Of tables that name none of their own.
@@ -54,12 +56,6 @@ struct ShardStatus {
   Beat beat;
 };
 
-// What the job's end counts: steps acked but missing on a shard, and steps applied more than once.
-struct Audit {
-  uint64_t lost = 0;
-  uint64_t duplicated = 0;
-};
-
 inline constexpr uint64_t kTableFloatsMax = uint64_t{1} << 46;
 inline constexpr uint32_t kRowFloatsMax = uint32_t{1} << 24;
 inline constexpr size_t kTablesMax = 4096;
@@ -71,12 +67,25 @@ inline constexpr size_t kFencedBootsMax = 64;  // Remembered of each rank.
 // Membership, views, the shard map and cuts: the one writer of what the job is. A pure state
 // machine: messages and `now` in, messages out. Owned by one agent, on its thread. Every change of
 // membership or tables goes through one cut, so that all shards agree on every worker's last step.
+//
+// It outlives its process: whoever has what TakeState gave on disk before anything is sent can go
+// on from there, and nobody else can tell. What is not in the state is asked for again by those who
+// want it, or heard anew.
 class Coordinator final {
  public:
+  // A new job.
   Coordinator(const CoordinatorOptions& options, TimePoint now);
+  // Goes on with a job whose coordinator has ended, which was of the same size.
+  Coordinator(const CoordinatorOptions& options, TimePoint now, const CoordinatorState& before);
 
   void Handle(TimePoint now, const Envelope& envelope, Outbox& outbox);
   void Tick(TimePoint now, Outbox& outbox);
+
+  // What must be on disk before anything that was said leaves this process; nothing where that is
+  // there already.
+  std::optional<CoordinatorState> TakeState();
+  // Set for good where this coordinator has been left behind, and must end without a word.
+  const std::optional<Error>& outdated() const { return outdated_; }
 
   JobState state() const { return state_; }
   const std::string& words() const { return words_; }  // Why it failed, or whom it waits for.
@@ -118,6 +127,7 @@ class Coordinator final {
   void FinishInstall(TimePoint now, Outbox& outbox);
   void SendCut(TimePoint now, Outbox& outbox);
   void CountAudit();
+  CoordinatorState State() const;
   View NextView() const;
   std::string MissingWords() const;
   std::string CutWords() const;
@@ -137,11 +147,16 @@ class Coordinator final {
   std::string words_;
   bool timed_out_ = false;
 
+  Term epoch_{1};
+  bool changed_ = true;  // Since the last TakeState.
+  std::optional<Error> outdated_;
+
   View view_;
   View next_;  // The view of the cut under way.
   Phase phase_ = Phase::kIdle;
   TimePoint asked_at_{};
   bool final_cut_ = false;
+  bool recut_ = false;  // A cut that another process has begun may hold the shards.
   std::map<ShardId, std::vector<RankState>> frozen_;  // Answers of the cut under way.
   std::map<ShardId, ViewNumber> installed_;
   std::vector<RankState> cut_;

@@ -30,6 +30,7 @@ bool Coordinator::ChangeWanted() const {
   const auto waits = [](const RankStatus& rank) { return rank.state == State::kWaiting; };
   const auto done = [](const RankStatus& rank) { return rank.state == State::kDone; };
   if (state_ == JobState::kDone) return false;
+  if (recut_) return true;
   if (view_.number.value == 0) {
     // The first view has everybody, so that a job's membership history begins the same every time.
     return std::ranges::all_of(ranks_, waits) &&
@@ -41,6 +42,7 @@ bool Coordinator::ChangeWanted() const {
 
 void Coordinator::BeginCut(TimePoint now, Outbox& outbox) {
   phase_ = Phase::kFreezing;
+  recut_ = false;
   frozen_.clear();
   installed_.clear();
   next_ = View{};
@@ -88,6 +90,7 @@ void Coordinator::FinishFreeze(TimePoint now, Outbox& outbox) {
   }
   wanted_tables_.clear();
   phase_ = Phase::kInstalling;
+  changed_ = !Mutated(Mutation::kSpeakBeforeWriting);
   SendCut(now, outbox);
 }
 
@@ -130,6 +133,7 @@ void Coordinator::FinishInstall(TimePoint /*now*/, Outbox& outbox) {
   view_ = next_;
   phase_ = Phase::kIdle;
   state_ = final_cut_ ? JobState::kDone : JobState::kTraining;
+  changed_ = changed_ || final_cut_;
   words_.clear();
   for (uint32_t i = 0; i < ranks_.size(); ++i) {
     if (ranks_[i].state == RankStatus::State::kAbsent) continue;
@@ -215,6 +219,7 @@ void Coordinator::Fail(std::string words) {
   if (state_ == JobState::kFailed) return;
   state_ = JobState::kFailed;
   words_ = std::move(words);
+  changed_ = true;
 }
 
 }  // namespace shardmill

@@ -21,6 +21,7 @@
 #include "common/process/signals.h"
 #include "common/published.h"
 #include "server/coordinator.h"
+#include "server/coordinator_journal.h"
 #include "server/job_view.h"
 #include "server/pump.h"
 
@@ -133,6 +134,16 @@ Result<std::string> EndpointOf(const CoordinatorFlags& flags, const JobOptions& 
   return Error{ErrorCode::kBadUsage, "--listen wants HOST:PORT, not \"" + flags.listen + "\""};
 }
 
+// A new job, or the one that the process before this has left.
+Coordinator Begin(const CoordinatorOptions& options, TimePoint now,
+                  const CoordinatorJournal* journal, const Log& log) {
+  if (journal == nullptr || !journal->before()) return Coordinator(options, now);
+  const CoordinatorState& before = *journal->before();
+  log.Info("coordinator_goes_on",
+           {{"view", before.decided.view.number.value}, {"start", before.epoch.value + 1}});
+  return Coordinator(options, now, before);
+}
+
 Result<> Serve(const CoordinatorFlags& flags, const DaemonContext& daemon) {
   const JobOptions& job = daemon.job;
   const Log& log = daemon.log;
@@ -146,10 +157,17 @@ Result<> Serve(const CoordinatorFlags& flags, const DaemonContext& daemon) {
   const std::string wanted = SM_TRY(EndpointOf(flags, job));
   const std::string endpoint = SM_TRY(transport.Bind(wanted));
   const CoordinatorOptions options = OptionsOf(job);
-  Coordinator coordinator(options, clock.Now());
+  std::unique_ptr<CoordinatorJournal> journal;
+  if (!job.cluster.state.empty()) {
+    journal = SM_TRY(CoordinatorJournal::Open(job.cluster.state, options));
+  }
+  Coordinator coordinator = Begin(options, clock.Now(), journal.get(), log);
+  // The ids of the job are on disk before anybody hears them.
+  const auto keep = [&] { return journal ? journal->Keep(coordinator) : Result<>(); };
+  SM_TRY(keep());
   FramePool frames(FramePool::Memory::kPrivate);
   Messenger messenger(transport, frames, WireLimitsOf(job));
-  Pump<Coordinator> pump(coordinator, messenger, clock, log);
+  Pump<Coordinator> pump(coordinator, messenger, clock, log, keep);
 
   status.Set(ToJson(StatusOf(coordinator, clock.Now())));
   Published<std::string> awaited(coordinator.words());  // Whom a start waits for.

@@ -1,8 +1,10 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/clock.h"
@@ -19,8 +21,10 @@ namespace shardmill {
 template <class Core>
 class Pump final {
  public:
-  Pump(Core& core, Messenger& messenger, const Clock& clock, const Log& log)
-      : core_(core), messenger_(messenger), clock_(clock), log_(log) {}
+  // `keep`, where there is one, has what the core has decided on disk before anything is sent.
+  Pump(Core& core, Messenger& messenger, const Clock& clock, const Log& log,
+       std::function<Result<>()> keep = nullptr)
+      : core_(core), messenger_(messenger), clock_(clock), log_(log), keep_(std::move(keep)) {}
 
   // One turn; waits for messages, `timeout` at most. An error means that the transport is broken.
   Result<> Turn(std::chrono::milliseconds timeout) {
@@ -35,6 +39,7 @@ class Pump final {
       busy_ = core_.Settle(outbox_);
     }
     core_.Tick(clock_.Now(), outbox_);
+    if (keep_) SM_TRY(keep_());
     messenger_.Send(outbox_);
     ready_bytes_ = 0;
     return {};
@@ -69,6 +74,7 @@ class Pump final {
   Messenger& messenger_;
   const Clock& clock_;
   const Log& log_;
+  std::function<Result<>()> keep_;
   Outbox outbox_;
   std::vector<Envelope> messages_;
   std::vector<BadPacket> bad_;

@@ -91,6 +91,7 @@ Beat Shard::Status() const {
   beat.discarded = counters_.discarded;
   beat.skipped = counters_.skipped;
   beat.nonfinite = counters_.nonfinite;
+  beat.view = view_.number;
   return beat;
 }
 
@@ -127,6 +128,12 @@ void Shard::On(const Hello& hello, const Envelope& from, Outbox& outbox) {
 }
 
 void Shard::On(const Refused& refused, const Envelope& from, Outbox& /*outbox*/) {
+  if (from.peer == options_.coordinator && refused.code == Refusal::kNotReady &&
+      from.stamp.from == coordinator_boot_) {
+    registered_ = false;  // It was started again, and does not know us.
+    began_at_.reset();
+    return;
+  }
   const bool final = refused.code == Refusal::kVersion || refused.code == Refusal::kWrongJob ||
                      refused.code == Refusal::kBadRank || refused.code == Refusal::kFailed;
   if (from.peer != options_.coordinator || from.stamp.to != options_.boot || !final) return;
@@ -334,7 +341,12 @@ bool Shard::PassStamp(const Envelope& from, Outbox& outbox) {
     Refuse(Refusal::kWrongBoot, 0, "the process that this was meant for is gone", from, outbox);
     return false;
   }
-  if (from.peer == options_.coordinator) return stamp.from == coordinator_boot_;
+  if (from.peer == options_.coordinator) {
+    // One that was started again has a higher term; what the one before it said is void.
+    if (stamp.from != coordinator_boot_ || stamp.term < coordinator_term_) return false;
+    coordinator_term_ = stamp.term;
+    return true;
+  }
   if (stamp.generation < view_.generation || stamp.term < term_) {
     Refuse(Refusal::kOldView, 0, "the view has moved on", from, outbox);
     return false;

@@ -195,6 +195,7 @@ class Shard final {
   ShardObserver* observer_;
   JobId job_;
   BootId coordinator_boot_;
+  Term coordinator_term_;
   bool registered_ = false;
   std::optional<Error> failure_;
   std::optional<TimePoint> began_at_;

@@ -6,6 +6,7 @@
 
 #include "common/assert.h"
 #include "common/frame.h"
+#include "common/wire/coordinator_state.h"
 #include "sim/reference.h"
 
 namespace shardmill::sim {
@@ -90,6 +91,7 @@ Scenario Scenario::FromSeed(uint64_t seed) {
   if (rng.Chance(0.4)) scenario.pause = rng.Uniform() * 0.01;
   if (rng.Chance(0.3)) scenario.twin = rng.Uniform() * 0.01;
   if (rng.Chance(0.3)) scenario.relink = rng.Uniform() * 0.02;
+  if (rng.Chance(0.4)) scenario.restart = rng.Uniform() * 0.02;
   return scenario;
 }
 
@@ -101,15 +103,8 @@ Cluster::Cluster(const Scenario& scenario)
       ledger_(model_, scenario.policy),
       next_peer_(kFirstShard + scenario.shards) {
   network_.SetFaults(scenario.faults);
-  CoordinatorOptions options;
-  options.job = JobId{77};
-  options.boot = BootId{400};
-  options.policy = scenario.policy;
-  options.workers = scenario.workers;
-  options.shards = scenario.shards;
-  options.lease = kLease;
-  options.retry_after = milliseconds(20);
-  coordinator_ = std::make_unique<Coordinator>(options, now_);
+  coordinator_ = std::make_unique<Coordinator>(CoordinatorSettings(), now_);
+  disk_ = EncodeState(*coordinator_->TakeState());
   for (uint32_t i = 0; i < scenario.shards; ++i) {
     shards_.push_back(MakeShard(scenario, i, frames_, ledger_.ObserverOf(ShardId{i})));
     shard_callers_.push_back(PeerId{next_peer_++});
@@ -130,6 +125,45 @@ void Cluster::StartWorker(WorkerId rank, std::optional<PeerId> peer) {
   process.rank = rank;
   process.worker = std::make_unique<ProbeWorker>(options, kCoordinator, model_, frames_, ledger_);
   processes_.push_back(std::move(process));
+}
+
+CoordinatorOptions Cluster::CoordinatorSettings() const {
+  CoordinatorOptions options;
+  options.job = JobId{77};
+  options.boot = BootId{400};
+  options.policy = scenario_.policy;
+  options.workers = scenario_.workers;
+  options.shards = scenario_.shards;
+  options.lease = kLease;
+  options.retry_after = milliseconds(20);
+  return options;
+}
+
+void Cluster::WriteAndSend(Outbox& outbox) {
+  const std::optional<CoordinatorState> state = coordinator_->TakeState();
+  const bool ends = state && !healed_ && rng_.Chance(5 * scenario_.restart);
+  if (ends && rng_.Chance(0.5)) {
+    EndCoordinator();
+    return;
+  }
+  if (state) disk_ = EncodeState(*state);
+  if (ends) {
+    EndCoordinator();
+    return;
+  }
+  Send(kCoordinator, outbox);
+}
+
+void Cluster::EndCoordinator() {
+  ++outcome_.restarts;
+  coordinator_back_ = now_ + microseconds(rng_.Below(200'000));
+  StartCoordinator();
+}
+
+void Cluster::StartCoordinator() {
+  const auto state = DecodeState(disk_);
+  SM_ASSERT(state.ok());
+  coordinator_ = std::make_unique<Coordinator>(CoordinatorSettings(), now_, state.value());
 }
 
 Outcome Cluster::Run() {
@@ -173,11 +207,16 @@ Outcome Cluster::Run() {
 }
 
 void Cluster::Deliver(const Delivery& delivery) {
+  if (delivery.to == PeerId{}) return;  // To whom the coordinator has not heard since it began.
   Outbox outbox;
   const auto caller = std::ranges::find(shard_callers_, delivery.to);
   if (delivery.to == kCoordinator) {
+    if (now_ < coordinator_back_) return;
     coordinator_->Handle(now_, delivery.envelope, outbox);
-  } else if (caller != shard_callers_.end()) {
+    WriteAndSend(outbox);
+    return;
+  }
+  if (caller != shard_callers_.end()) {
     DeliverToShard(static_cast<uint32_t>(caller - shard_callers_.begin()), delivery.envelope,
                    outbox);
   } else if (delivery.to.value < kFirstShard + scenario_.shards) {
@@ -255,7 +294,7 @@ void Cluster::TickAll() {
     node.Tick(now_, outbox);
     Send(peer, outbox);
   };
-  tick(kCoordinator, *coordinator_);
+  TickCoordinator();
   for (uint32_t i = 0; i < shards_.size(); ++i) {
     SettleShard(i);
     tick(PeerId{kFirstShard + i}, *shards_[i]);
@@ -267,7 +306,17 @@ void Cluster::TickAll() {
   }
 }
 
+void Cluster::TickCoordinator() {
+  if (now_ < coordinator_back_) return;
+  if (coordinator_back_ != TimePoint{}) StartCoordinator();
+  coordinator_back_ = TimePoint{};
+  Outbox outbox;
+  coordinator_->Tick(now_, outbox);
+  WriteAndSend(outbox);
+}
+
 void Cluster::InjectFaults() {
+  if (coordinator_back_ == TimePoint{} && rng_.Chance(scenario_.restart)) EndCoordinator();
   for (PeerId& caller : shard_callers_) {
     if (!rng_.Chance(scenario_.relink)) continue;
     ++outcome_.relinks;

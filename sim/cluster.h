@@ -28,8 +28,9 @@ struct Scenario {
   double crash = 0;  // Chance of a worker's crash, each millisecond, while faults last.
   // Chance that a worker stands still for longer than its lease, and is replaced.
   double pause = 0;
-  double twin = 0;    // Chance that a second process is started for a rank that is held.
-  double relink = 0;  // Chance that a link breaks, and its other end is known by a new number.
+  double twin = 0;     // Chance that a second process is started for a rank that is held.
+  double restart = 0;  // Chance that the coordinator ends, and is started again.
+  double relink = 0;   // Chance that a link breaks, and its other end is known by a new number.
   Duration faults_last = std::chrono::milliseconds(400);
   Duration heal_limit = std::chrono::seconds(10);  // All must be done this long after.
 
@@ -44,6 +45,7 @@ struct Outcome {
   uint64_t replaced = 0;
   uint64_t twins = 0;
   uint64_t relinks = 0;
+  uint64_t restarts = 0;      // Of the coordinator.
   uint64_t stale_shards = 0;  // Shards that served a read behind its round.
   uint64_t discarded = 0;     // Steps whose round was closed without them.
   uint64_t skipped = 0;       // Steps left out for a NaN.
@@ -74,6 +76,12 @@ class Cluster final {
   void StartWorker(WorkerId rank, std::optional<PeerId> peer = {});
   void Deliver(const Delivery& delivery);
   void Send(PeerId from, Outbox& outbox);
+  CoordinatorOptions CoordinatorSettings() const;
+  // Has the coordinator's state on disk before it sends; it may end before, or in between.
+  void WriteAndSend(Outbox& outbox);
+  void EndCoordinator();
+  void StartCoordinator();
+  void TickCoordinator();
   void DeliverToShard(uint32_t index, const Envelope& envelope, Outbox& outbox);
   void Spoil(Unit& unit) const;
   void SettleShard(uint32_t index);
@@ -92,7 +100,9 @@ class Cluster final {
   TimePoint now_{};
   TimePoint start_{};
   bool healed_ = false;
-  std::unique_ptr<Coordinator> coordinator_;
+  std::unique_ptr<Coordinator> coordinator_;  // While it is away: what will go on.
+  TimePoint coordinator_back_{};
+  std::string disk_;  // The coordinator's log.
   FramePool frames_{FramePool::Memory::kPrivate};
   std::vector<std::unique_ptr<Shard>> shards_;
   std::vector<PeerId> shard_callers_;  // What the coordinator knows each shard by.

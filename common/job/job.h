@@ -38,6 +38,7 @@ struct ClusterOptions {
   std::chrono::milliseconds lease = std::chrono::seconds(5);
   uint64_t table_bytes = uint64_t{64} << 30;
   std::string shard_cpus;  // See ParseCpus.
+  std::string state;       // A folder; empty: none.
 
   std::vector<uint32_t> ShardCpus() const;
   uint32_t Shards() const { return servers * shards_per_server; }

@@ -151,6 +151,9 @@ void ClusterOptions::Declare(Section& section) {
       "sparse tables, each with its state and 64 bytes for its key, of which a shard holds its "
       "even "
       "share. A table or a push beyond it is refused.");
+  section.Text("state", &state, {.form = kPathForm, .accepts = IsPathOrNone},
+               "Folder where the coordinator writes down what it decides: started again there, it "
+               "goes on with the job; empty: a coordinator that ends takes the job with it.");
   section.Text("shard_cpus", &shard_cpus, {.form = kCpusForm, .accepts = IsCpus},
                "Processors for the threads of a server's shards, one each, in turn; empty: "
                "wherever the kernel puts them.");

@@ -306,6 +306,7 @@ Message Read(const wire::Beat& from) {
   beat.discarded = from.discarded();
   beat.skipped = from.skipped();
   beat.nonfinite = from.nonfinite();
+  beat.view = ViewNumber{from.view()};
   return beat;
 }
 

@@ -293,6 +293,7 @@ void Write(const Beat& beat, Out& out) {
   to.set_discarded(beat.discarded);
   to.set_skipped(beat.skipped);
   to.set_nonfinite(beat.nonfinite);
+  to.set_view(beat.view.value);
 }
 
 }  // namespace

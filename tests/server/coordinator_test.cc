@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -207,6 +208,81 @@ TEST_F(CoordinatorTest, CountsWhatIsLostAndWhatIsDoubleWhenAllAreDone) {
   EXPECT_EQ(coordinator_.state(), JobState::kDone);
   EXPECT_EQ(coordinator_.audit().lost, 1U);
   EXPECT_EQ(coordinator_.audit().duplicated, 2U);
+}
+
+// The process is gone, and the next one has only what was on disk.
+class RestartedCoordinatorTest : public CoordinatorTest {
+ protected:
+  void Restart() {
+    const std::optional<CoordinatorState> state = coordinator_.TakeState();
+    if (state) disk_ = *state;
+    coordinator_ = Coordinator(Options(), now_, disk_);
+  }
+
+  CoordinatorState disk_;
+};
+
+TEST_F(RestartedCoordinatorTest, IsTheSameForEverybodyAndCountsItsStarts) {
+  Restart();
+  const std::optional<CoordinatorState> state = coordinator_.TakeState();
+  ASSERT_TRUE(state.has_value());
+  EXPECT_EQ(state->job, kJob);
+  EXPECT_EQ(state->boot, kBoot);
+  EXPECT_EQ(state->epoch, Term{2});
+  EXPECT_FALSE(coordinator_.TakeState().has_value());
+}
+
+TEST_F(RestartedCoordinatorTest, InstallsAgainWhatWasDecidedAndThenCutsOnceMore) {
+  Begin();
+  const ViewNumber number = coordinator_.view().number;
+  Restart();
+  const Outbox again = After(milliseconds(20));
+  ASSERT_EQ(again.size(), 1U);
+  EXPECT_EQ(std::get<Install>(again[0].message).view.number, number);
+  Say(kShard, Installed{number});
+  EXPECT_EQ(coordinator_.view().number, number);
+  // The process before may have begun a cut, and the shard stand still.
+  const Outbox cut = After(milliseconds(1));
+  ASSERT_EQ(cut.size(), 1U);
+  EXPECT_EQ(std::get<Freeze>(cut[0].message).number, number.Next());
+}
+
+TEST_F(RestartedCoordinatorTest, KeepsARankForTheProcessThatHasIt) {
+  Begin();
+  Restart();
+  Say(kShard, Installed{coordinator_.view().number.Next()});
+  const Outbox refused = Say(3, Join{WorkerId{0}});
+  ASSERT_EQ(refused.size(), 1U);
+  EXPECT_EQ(std::get<Refused>(refused[0].message).code, Refusal::kRankHeld);
+  const Outbox renewed = Say(1, Renew{{WorkerId{0}, Incarnation{1}}});
+  ASSERT_EQ(renewed.size(), 1U);
+  EXPECT_TRUE(std::holds_alternative<Renewed>(renewed[0].message));
+}
+
+TEST_F(RestartedCoordinatorTest, AsksAShardThatItDoesNotKnowToRegister) {
+  Say(kShard, Register{ShardId{0}, "s"});
+  Restart();
+  const Outbox refused = Say(kShard, Beat{ShardId{0}});
+  ASSERT_EQ(refused.size(), 1U);
+  EXPECT_EQ(std::get<Refused>(refused[0].message).code, Refusal::kNotReady);
+}
+
+TEST_F(RestartedCoordinatorTest, EndsWhereItsLogIsNotTheLatest) {
+  Begin();
+  Restart();
+  Beat beat{ShardId{0}};
+  beat.view = ViewNumber{5};
+  Say(kShard, beat);
+  ASSERT_TRUE(coordinator_.outdated().has_value());
+  EXPECT_NE(coordinator_.outdated()->message.find("shard 0 has view 5"), std::string::npos);
+}
+
+TEST_F(RestartedCoordinatorTest, RemembersWhyTheJobHasFailed) {
+  Begin();
+  Say(kShard, Refused{Refusal::kFailed, 0, "no memory"});
+  Restart();
+  EXPECT_EQ(coordinator_.state(), JobState::kFailed);
+  EXPECT_EQ(coordinator_.words(), "shard 0: no memory");
 }
 
 class AveragingCoordinatorTest : public CoordinatorTest {

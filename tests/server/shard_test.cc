@@ -182,6 +182,24 @@ TEST_F(ShardTest, TakesNoOrdersButTheCoordinators) {
   EXPECT_EQ(CodeOf(refused), Refusal::kFailed);
 }
 
+TEST_F(ShardTest, TakesNoOrdersOfACoordinatorThatWasStartedBeforeTheLast) {
+  const auto freeze = [&](uint64_t term) {
+    return Send(kCoordinator, kCoordinatorBoot, Freeze{view_.number.Next()}, StampOf(7, term, 0))
+        .size();
+  };
+  EXPECT_GT(freeze(2), 0U);
+  EXPECT_EQ(freeze(1), 0U);
+  EXPECT_GT(freeze(2), 0U);
+}
+
+TEST_F(ShardTest, RegistersAgainWhereTheCoordinatorDoesNotKnowIt) {
+  Send(kCoordinator, kCoordinatorBoot, Refused{Refusal::kNotReady, 0, "who is this?"});
+  Outbox outbox;
+  shard_->Tick(TimePoint(std::chrono::hours(1)), outbox);
+  EXPECT_NE(Only<Register>(outbox), nullptr);
+  EXPECT_FALSE(shard_->failure().has_value());
+}
+
 TEST_F(ShardTest, AppliesNothingOfAnAttemptThatWasGivenUp) {
   Push(0, 1);
   EXPECT_NE(Only<Ended>(Say(0, End{Who(0), 1, 1, 0, 1})), nullptr);

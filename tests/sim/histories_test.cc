@@ -28,6 +28,7 @@ TEST(HistoriesTest, TenThousandSeededHistoriesKeepEveryPromise) {
     all.crashes += outcome.crashes;
     all.replaced += outcome.replaced;
     all.twins += outcome.twins;
+    all.restarts += outcome.restarts;
     all.stale_shards += outcome.stale_shards;
     all.discarded += outcome.discarded;
     all.skipped += outcome.skipped;
@@ -40,6 +41,7 @@ TEST(HistoriesTest, TenThousandSeededHistoriesKeepEveryPromise) {
   EXPECT_GT(all.crashes, kHistories);
   EXPECT_GT(all.replaced, kHistories / 4);
   EXPECT_GT(all.twins, kHistories / 4);
+  EXPECT_GT(all.restarts, kHistories / 2);
   EXPECT_GT(all.stale_shards, kHistories / 10);
   EXPECT_GT(all.discarded, kHistories / 10);
   EXPECT_GT(all.skipped, kHistories / 10);

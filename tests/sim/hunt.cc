@@ -36,6 +36,9 @@ constexpr std::array kBugs{
     KnownBug{"EndAfterFailure", Mutation::kEndAfterFailure},
     KnownBug{"KeepEarlyAnswer", Mutation::kKeepEarlyAnswer},
     KnownBug{"ForgetFailure", Mutation::kForgetFailure},
+    KnownBug{"SpeakBeforeWriting", Mutation::kSpeakBeforeWriting},
+    KnownBug{"ForgetGoodbye", Mutation::kForgetGoodbye},
+    KnownBug{"ForgetFreeze", Mutation::kForgetFreeze},
 };
 
 // Sets the mutation for one scope, so that no hunt leaves it on.

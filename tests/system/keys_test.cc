@@ -239,10 +239,7 @@ TEST(KeysTest, StepTimeoutEndsTheWaitForAWorkerThatStandsStill) {
   const auto train = LaunchTrain(job, {"--quiet", "--set", "network.step_timeout=1s"});
   AwaitState(JobStatus::State::kTraining);
   for (const int pid : ChildrenOf(train->pid())) {
-    std::ifstream file("/proc/" + std::to_string(pid) + "/cmdline");
-    std::string words;
-    for (std::string word; std::getline(file, word, '\0');) words += word + " ";
-    if (words.find("--rank 1") != std::string::npos) kill(pid, SIGSTOP);
+    if (CommandOf(pid).find("--rank 1") != std::string::npos) kill(pid, SIGSTOP);
   }
   EXPECT_EQ(train->Wait(kPatience), (ExitStatus{4, 0})) << OutputOf("train");
   EXPECT_NE(OutputOf("train").find("which waits for worker 1 to finish round"), std::string::npos)

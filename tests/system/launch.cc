@@ -151,6 +151,13 @@ std::vector<int> ChildrenOf(int pid) {
   return children;
 }
 
+std::string CommandOf(int pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/cmdline");
+  std::string words;
+  for (std::string word; std::getline(file, word, '\0');) words += word + " ";
+  return words;
+}
+
 bool Runs(int pid) {
   std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
   std::string text;

@@ -49,6 +49,9 @@ bool Await(const std::function<bool()>& is_true);
 // The processes whose parent is that one.
 std::vector<int> ChildrenOf(int pid);
 
+// The program and its arguments, each with a blank behind it; empty where the process is gone.
+std::string CommandOf(int pid);
+
 // Whether the process runs; one that has ended and waits to be noticed does not.
 bool Runs(int pid);
 

@@ -230,7 +230,7 @@ auto Tie(const Install& m) { return std::tie(m.view, m.cut); }
 auto Tie(const Installed& m) { return std::tie(m.number); }
 auto Tie(const Beat& m) {
   return std::tie(m.shard, m.closed, m.version, m.units, m.held_bytes, m.parked_pulls,
-                  m.staleness_max, m.waiting_for, m.discarded, m.skipped, m.nonfinite);
+                  m.staleness_max, m.waiting_for, m.discarded, m.skipped, m.nonfinite, m.view);
 }
 
 template <class T>

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <string>
+#include <vector>
+
+#include "common/messages.h"
+
+namespace shardmill {
+
+// What the job's end counts: steps acked but missing on a shard, and steps applied more than once.
+struct Audit {
+  uint64_t lost = 0;
+  uint64_t duplicated = 0;
+
+  bool operator==(const Audit&) const = default;
+};
+
+// All that a coordinator must know after its process has ended: whoever goes on from it is the same
+// coordinator, for everybody else.
+struct CoordinatorState {
+  struct Rank {
+    BootId boot;
+    Incarnation incarnation;
+    bool granted = false;
+    std::deque<BootId> fenced;
+    bool done = false;
+    Step acked = 0;
+    Report report;  // Of one that is done.
+  };
+
+  JobId job;
+  BootId boot;
+  Term epoch;       // Counts the starts, from 1.
+  Install decided;  // The last view that was decided, whether it is installed or not.
+  std::vector<Rank> ranks;
+  bool final_cut = false;  // Every worker had made its steps at that cut;
+  bool done = false;       // and it is over, and the job with it.
+  bool failed = false;
+  std::string words;
+  bool timed_out = false;
+  Audit audit;
+};
+
+}  // namespace shardmill

@@ -1,0 +1,93 @@
+#include "common/wire/coordinator_state.h"
+
+#include <utility>
+#include <vector>
+
+#include "common/assert.h"
+#include "common/wire/from_proto.h"
+#include "common/wire/to_proto.h"
+#include "proto/coordinator.pb.h"
+
+namespace shardmill {
+namespace {
+
+// As on the wire; neither has a payload.
+void Put(const Message& message, wire::Message& out) {
+  std::vector<Frame> payload;
+  ToProto(message, out, payload);
+  SM_ASSERT(payload.empty());
+}
+
+template <class Kind>
+Result<Kind> Get(const wire::Message& from) {
+  FramePool frames(FramePool::Memory::kPrivate);
+  Message message = SM_TRY(FromProto(from, {}, frames, WireLimits{}));
+  if (auto* kind = std::get_if<Kind>(&message)) return std::move(*kind);
+  return Error{ErrorCode::kBadInput, "a message of another kind"};
+}
+
+Result<CoordinatorState::Rank> GetRank(const wire::RankRecord& from) {
+  CoordinatorState::Rank rank;
+  rank.boot = BootId{from.boot()};
+  rank.incarnation = Incarnation{from.incarnation()};
+  rank.granted = from.granted();
+  for (const uint64_t boot : from.fenced()) rank.fenced.push_back(BootId{boot});
+  rank.done = from.done();
+  rank.acked = from.acked();
+  if (from.has_report()) rank.report = SM_TRY(Get<Report>(from.report()));
+  return rank;
+}
+
+}  // namespace
+
+std::string EncodeState(const CoordinatorState& state) {
+  wire::CoordinatorState out;
+  out.set_job(state.job.value);
+  out.set_boot(state.boot.value);
+  out.set_epoch(state.epoch.value);
+  if (state.decided.view.number.value > 0) Put(state.decided, *out.mutable_install());
+  for (const CoordinatorState::Rank& rank : state.ranks) {
+    wire::RankRecord& to = *out.add_ranks();
+    to.set_boot(rank.boot.value);
+    to.set_incarnation(rank.incarnation.value);
+    to.set_granted(rank.granted);
+    for (const BootId boot : rank.fenced) to.add_fenced(boot.value);
+    to.set_done(rank.done);
+    to.set_acked(rank.acked);
+    if (rank.done) Put(rank.report, *to.mutable_report());
+  }
+  out.set_final_cut(state.final_cut);
+  out.set_done(state.done);
+  out.set_failed(state.failed);
+  out.set_words(state.words);
+  out.set_timed_out(state.timed_out);
+  out.set_lost(state.audit.lost);
+  out.set_duplicated(state.audit.duplicated);
+  return out.SerializeAsString();
+}
+
+Result<CoordinatorState> DecodeState(std::string_view bytes) {
+  wire::CoordinatorState from;
+  if (!from.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())) || from.boot() == 0) {
+    return Error{ErrorCode::kBadInput, "no state of a coordinator"};
+  }
+  CoordinatorState state;
+  state.job = JobId{from.job()};
+  state.boot = BootId{from.boot()};
+  state.epoch = Term{from.epoch()};
+  if (from.has_install()) state.decided = SM_TRY(Get<Install>(from.install()));
+  for (const wire::RankRecord& rank : from.ranks()) state.ranks.push_back(SM_TRY(GetRank(rank)));
+  for (const Member& member : state.decided.view.members) {
+    if (member.rank.value < state.ranks.size()) continue;
+    return Error{ErrorCode::kBadInput, "a member that has no rank"};
+  }
+  state.final_cut = from.final_cut();
+  state.done = from.done();
+  state.failed = from.failed();
+  state.words = from.words();
+  state.timed_out = from.timed_out();
+  state.audit = {from.lost(), from.duplicated()};
+  return state;
+}
+
+}  // namespace shardmill

@@ -1,0 +1,49 @@
+#include "server/coordinator_journal.h"
+
+#include <span>
+#include <string_view>
+
+#include "common/wire/coordinator_state.h"
+
+namespace shardmill {
+namespace {
+
+// Each record is a whole state: of all but the last nothing is needed.
+constexpr uint64_t kRewriteBytes = uint64_t{16} << 20;
+
+std::string SizeWords(size_t workers, size_t shards) {
+  return std::to_string(workers) + " workers and " + std::to_string(shards) + " shards";
+}
+
+}  // namespace
+
+Result<std::unique_ptr<CoordinatorJournal>> CoordinatorJournal::Open(
+    const std::string& folder, const CoordinatorOptions& options) {
+  auto journal = std::make_unique<CoordinatorJournal>();
+  const auto visit = [&](std::span<const std::byte> record) -> Result<> {
+    const auto* text = reinterpret_cast<const char*>(record.data());
+    journal->before_ = SM_TRY(DecodeState(std::string_view(text, record.size())));
+    return {};
+  };
+  journal->log_ = SM_TRY(RecordLog::Open(folder + "/coordinator.log", visit));
+  if (!journal->before_) return journal;
+  const size_t workers = journal->before_->ranks.size();
+  const View& view = journal->before_->decided.view;
+  const size_t shards = view.number.value > 0 ? view.shards.size() : options.shards;
+  if (workers == options.workers && shards == options.shards) return journal;
+  return Error{ErrorCode::kBadUsage, "the job in " + folder + " has " + SizeWords(workers, shards) +
+                                         ", and this job file says " +
+                                         SizeWords(options.workers, options.shards) +
+                                         "; give a new job a folder of its own (cluster.state)"};
+}
+
+Result<> CoordinatorJournal::Keep(Coordinator& coordinator) {
+  if (coordinator.outdated()) return *coordinator.outdated();
+  const std::optional<CoordinatorState> state = coordinator.TakeState();
+  if (!state) return {};
+  const std::string bytes = EncodeState(*state);
+  const auto record = std::as_bytes(std::span(bytes));
+  return log_->bytes() > kRewriteBytes ? log_->Rewrite(record) : log_->Append(record);
+}
+
+}  // namespace shardmill

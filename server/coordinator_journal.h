@@ -1,0 +1,35 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "common/coordinator_state.h"
+#include "common/result.h"
+#include "common/storage/record_log.h"
+#include "server/coordinator.h"
+
+namespace shardmill {
+
+// A coordinator's state on disk, where the next process goes on. Owned by the coordinator's daemon,
+// on its thread.
+class CoordinatorJournal final {
+ public:
+  // Makes the folder where there is none. An error where it belongs to another process, is damaged,
+  // or has a job of another size.
+  static Result<std::unique_ptr<CoordinatorJournal>> Open(const std::string& folder,
+                                                          const CoordinatorOptions& options);
+
+  // What the process before left; nothing where there was none.
+  const std::optional<CoordinatorState>& before() const { return before_; }
+
+  // Writes what has changed, and is on disk when this returns. After an error, or where the
+  // coordinator is outdated, nothing that it said may be sent.
+  Result<> Keep(Coordinator& coordinator);
+
+ private:
+  std::unique_ptr<RecordLog> log_;
+  std::optional<CoordinatorState> before_;
+};
+
+}  // namespace shardmill

@@ -1,0 +1,168 @@
+#include "common/storage/record_log.h"
+
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/resource.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <vector>
+
+namespace shardmill {
+namespace {
+
+namespace fs = std::filesystem;
+
+class RecordLogTest : public testing::Test {
+ protected:
+  RecordLogTest() {
+    const char* name = testing::UnitTest::GetInstance()->current_test_info()->name();
+    path_ = testing::TempDir() + name + "/deeper/log";
+  }
+
+  Result<std::unique_ptr<RecordLog>> Open() {
+    records_.clear();
+    return RecordLog::Open(path_, [this](std::span<const std::byte> record) -> Result<> {
+      records_.emplace_back(reinterpret_cast<const char*>(record.data()), record.size());
+      return {};
+    });
+  }
+  // Opens, or fails the test.
+  std::unique_ptr<RecordLog> Opened() {
+    auto log = Open();
+    EXPECT_TRUE(log.ok()) << log.error().message;
+    return log.ok() ? std::move(log).value() : nullptr;
+  }
+  static std::span<const std::byte> Bytes(const std::string& text) {
+    return std::as_bytes(std::span(text));
+  }
+  std::string Content() const {
+    std::ostringstream text;
+    text << std::ifstream(path_).rdbuf();
+    return text.str();
+  }
+  void Replace(const std::string& content) const {
+    std::ofstream(path_, std::ios::trunc) << content;
+  }
+
+  std::string path_;
+  std::vector<std::string> records_;
+};
+
+TEST_F(RecordLogTest, GivesBackWhatWasAppendedInOrder) {
+  ASSERT_TRUE(Opened()->Append(Bytes("one")).ok());
+  auto log = Opened();
+  EXPECT_EQ(records_, std::vector<std::string>({"one"}));
+  ASSERT_TRUE(log->Append(Bytes("two")).ok());
+  ASSERT_TRUE(log->Append(Bytes(std::string(100000, 'x'))).ok());
+  log.reset();
+  EXPECT_EQ(Opened()->bytes(), fs::file_size(path_));
+  EXPECT_EQ(records_, std::vector<std::string>({"one", "two", std::string(100000, 'x')}));
+}
+
+TEST_F(RecordLogTest, IsForOneProcessAtATime) {
+  const auto log = Opened();
+  const auto second = Open();
+  ASSERT_FALSE(second.ok());
+  EXPECT_EQ(second.error().code, ErrorCode::kUnavailable);
+  EXPECT_NE(second.error().message.find("another process has the log"), std::string::npos);
+}
+
+TEST_F(RecordLogTest, RewritesAllAsOne) {
+  auto log = Opened();
+  for (const char* text : {"one", "two", "three"}) ASSERT_TRUE(log->Append(Bytes(text)).ok());
+  ASSERT_TRUE(log->Rewrite(Bytes("all")).ok());
+  ASSERT_TRUE(log->Append(Bytes("four")).ok());
+  log.reset();
+  Opened();
+  EXPECT_EQ(records_, std::vector<std::string>({"all", "four"}));
+}
+
+TEST_F(RecordLogTest, RefusesARecordOfNothing) { EXPECT_FALSE(Opened()->Append({}).ok()); }
+
+// However much of the last record reached the disk, those before it are there, and it is not.
+TEST_F(RecordLogTest, CutsOffWhatACrashLeftHalfWritten) {
+  auto log = Opened();
+  ASSERT_TRUE(log->Append(Bytes("before")).ok());
+  const uint64_t whole = log->bytes();
+  ASSERT_TRUE(log->Append(Bytes("the last one")).ok());
+  log.reset();
+  const std::string content = Content();
+  for (uint64_t size = whole; size < content.size(); ++size) {
+    // Cut short, or as long as it should be and filled up with zeros.
+    for (const bool filled : {false, true}) {
+      std::string torn = content.substr(0, size);
+      if (filled) torn.resize(content.size());
+      Replace(torn);
+      ASSERT_NE(Opened(), nullptr) << size;
+      ASSERT_EQ(records_, std::vector<std::string>({"before"})) << size;
+      ASSERT_EQ(Content(), content.substr(0, whole)) << size;
+    }
+  }
+}
+
+TEST_F(RecordLogTest, BeginsAnewWhereACrashCameWhileItWasMade) {
+  Opened().reset();
+  const std::string content = Content();
+  for (size_t size = 0; size < content.size(); ++size) {
+    Replace(content.substr(0, size));
+    ASSERT_NE(Opened(), nullptr) << size;
+    ASSERT_EQ(Content(), content);
+  }
+}
+
+// But for the last record: what a crash leaves of it cannot be told from damage.
+TEST_F(RecordLogTest, SaysThatAndWhereItIsDamaged) {
+  auto log = Opened();
+  for (const char* text : {"one", "two", "three"}) ASSERT_TRUE(log->Append(Bytes(text)).ok());
+  const uint64_t end = log->bytes() - std::string("three").size();
+  log.reset();
+  const std::string content = Content();
+  for (size_t at = 0; at < content.size(); ++at) {
+    for (int bit = 0; bit < 8; ++bit) {
+      std::string damaged = content;
+      damaged[at] = static_cast<char>(damaged[at] ^ (1 << bit));
+      Replace(damaged);
+      const auto opened = Open();
+      ASSERT_EQ(opened.ok(), at >= end) << at;
+      if (opened.ok()) {
+        ASSERT_EQ(records_, std::vector<std::string>({"one", "two"}));
+      } else {
+        ASSERT_EQ(opened.error().code, ErrorCode::kBadInput);
+      }
+    }
+  }
+}
+
+TEST_F(RecordLogTest, SaysWhatIsNoLog) {
+  Opened().reset();
+  Replace("something else altogether");
+  const auto opened = Open();
+  ASSERT_FALSE(opened.ok());
+  EXPECT_NE(opened.error().message.find("is no log"), std::string::npos);
+}
+
+// A full disk, as a file that may not grow.
+TEST_F(RecordLogTest, TakesNothingMoreAfterAnError) {
+  auto log = Opened();
+  ASSERT_TRUE(log->Append(Bytes("one")).ok());
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
+  signal(SIGXFSZ, SIG_IGN);
+  const rlimit full{log->bytes() + 3, before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &full), 0);
+  const Result<> appended = log->Append(Bytes("two"));
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
+  ASSERT_FALSE(appended.ok());
+  EXPECT_NE(appended.error().message.find(path_), std::string::npos) << appended.error().message;
+  EXPECT_FALSE(log->Append(Bytes("three")).ok());
+  EXPECT_FALSE(log->Rewrite(Bytes("all")).ok());
+  log.reset();
+  Opened();
+  EXPECT_EQ(records_, std::vector<std::string>({"one"}));
+}
+
+}  // namespace
+}  // namespace shardmill
