@@ -36,6 +36,7 @@ constexpr std::array kBugs{
     KnownBug{"EndAfterFailure", Mutation::kEndAfterFailure},
     KnownBug{"KeepEarlyAnswer", Mutation::kKeepEarlyAnswer},
     KnownBug{"ForgetFailure", Mutation::kForgetFailure},
+    KnownBug{"TakeAnyKey", Mutation::kTakeAnyKey},
 };
 
 // Sets the mutation for one scope, so that no hunt leaves it on.
