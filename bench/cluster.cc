@@ -6,6 +6,8 @@
 
 #include "common/config/environment.h"
 #include "common/job/job.h"
+#include "common/keys/key_file.h"
+#include "common/net/curve.h"
 #include "common/process/announce.h"
 #include "worker/session_options.h"
 
@@ -22,6 +24,17 @@ std::string LogWords(const std::string& path) {
   std::string last;
   for (std::string line; std::getline(log, line);) last = line;
   return " (see " + path + "): " + last;
+}
+
+// A key for each role.
+Result<> MakeKeys(const std::string& folder) {
+  for (const Role role : {Role::kCoordinator, Role::kServer, Role::kWorker}) {
+    KeyPair pair = MakeKeyPair();
+    pair.certificate.name = DefaultKeyName(role, std::nullopt);
+    pair.certificate.role = role;
+    SM_TRY(WriteKeyPair(folder, pair, true));
+  }
+  return {};
 }
 
 }  // namespace
@@ -77,6 +90,11 @@ Result<std::unique_ptr<Cluster>> Cluster::Start(const Programs& programs,
                      << "\nshards_per_server = 1\nworkers = " << options.workers
                      << "\n[policy]\nmode = \"" << options.policy
                      << "\"\n[optimizer]\nlearning_rate = 0.01\n[log]\nlevel = \"warn\"\n";
+  if (options.keys) {
+    const std::string keys = programs.scratch + "/keys";
+    SM_TRY(MakeKeys(keys));
+    std::ofstream(job, std::ios::app) << "[security]\nkeys = \"" << keys << "\"\n";
+  }
   const std::string address = SM_TRY(cluster->Spawn(
       programs, "coordinator", {programs.coordinator, job, "--listen", "127.0.0.1:0"}));
   cluster->address_ = address.substr(std::string("tcp://").size());

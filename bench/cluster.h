@@ -16,6 +16,7 @@ struct ClusterOptions {
   uint32_t servers = 1;
   uint32_t workers = 1;
   bool shared_memory = false;  // False: everything goes over TCP.
+  bool keys = false;           // All connections are encrypted, and all processes have a key.
   bool spins = false;          // Both ends look for messages for a while before they sleep.
   bool apart = false;          // All servers but the first as on another host; see Apart.
 };

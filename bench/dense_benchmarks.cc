@@ -33,6 +33,7 @@ struct DenseOptions {
   uint64_t floats = kTableFloats;
   bool shared = false;
   bool spins = false;
+  bool keys = false;
   bool in_place = false;  // What is read is used where it came in.
 };
 
@@ -44,8 +45,8 @@ class DenseRunner final {
     auto runner = std::make_unique<DenseRunner>();
     runner->in_place_ = dense.in_place;
     const uint64_t floats = dense.floats;
-    runner->cluster_ =
-        SM_TRY(Cluster::Start(programs, {.shared_memory = dense.shared, .spins = dense.spins}));
+    runner->cluster_ = SM_TRY(Cluster::Start(
+        programs, {.shared_memory = dense.shared, .keys = dense.keys, .spins = dense.spins}));
     const SessionOptions options = SM_TRY(runner->cluster_->WorkerOptions(0));
     runner->session_ = SM_TRY(Session::Open(options));
     TableOptions sums;
@@ -118,12 +119,12 @@ class EchoRunner final {
   std::unique_ptr<ZmqEcho> echo_;
 };
 
-template <bool kInPlace>
+template <bool kInPlace, bool kKeys = false>
 class DenseAgainstEcho final : public Sides {
  public:
   static Result<Prepared> Prepare(const Programs& programs) {
     auto sides = std::make_unique<DenseAgainstEcho>();
-    sides->product_ = SM_TRY(DenseRunner::Start(programs, {.in_place = kInPlace}));
+    sides->product_ = SM_TRY(DenseRunner::Start(programs, {.keys = kKeys, .in_place = kInPlace}));
     sides->baseline_ = SM_TRY(EchoRunner::Start(programs));
     return Prepared{std::move(sides), ""};
   }
@@ -144,13 +145,14 @@ class DenseAgainstEcho final : public Sides {
   std::vector<float> payload_ = std::vector<float>(kTableFloats, 1.0F);
 };
 
-template <bool kShared>
+template <bool kShared, bool kKeys = false>
 class SmallAgainstEcho final : public Sides {
  public:
   static Result<Prepared> Prepare(const Programs& programs) {
     auto sides = std::make_unique<SmallAgainstEcho>();
     sides->product_ = SM_TRY(DenseRunner::Start(
-        programs, {.tables = 1, .floats = kSmallFloats, .shared = kShared, .spins = kShared}));
+        programs,
+        {.tables = 1, .floats = kSmallFloats, .shared = kShared, .spins = kShared, .keys = kKeys}));
     sides->baseline_ = SM_TRY(EchoRunner::Start(programs));
     return Prepared{std::move(sides), ""};
   }
@@ -257,6 +259,12 @@ std::vector<Benchmark> DenseBenchmarks() {
        Judge::kRatioAtLeast, 0.9, DenseAgainstEcho<true>::Prepare},
       {"latency.tcp", "us", small + "TCP loopback" + trip, Judge::kRatioAtMost, 1.2,
        SmallAgainstEcho<false>::Prepare},
+      {"dense.tcp.curve", "GB/s",
+       dense + "TCP loopback, every frame encrypted, into the user's memory; both ways; baseline: "
+               "the same echo, which is not",
+       Judge::kNothing, 0, DenseAgainstEcho<false, true>::Prepare},
+      {"latency.tcp.curve", "us", small + "TCP loopback, encrypted" + trip, Judge::kNothing, 0,
+       SmallAgainstEcho<false, true>::Prepare},
       {"dense.shared", "GB/s", shared + "the same over TCP", Judge::kRatioAtLeast, 3,
        SharedAgainstTcp::Prepare},
       {"dense.shared.loops", "GB/s", shared + "the same sum and copy by plain loops in one process",

@@ -9,6 +9,7 @@
 #include "cli/bench_command.h"
 #include "cli/config_command.h"
 #include "cli/console.h"
+#include "cli/keys_command.h"
 #include "cli/replay_command.h"
 #include "cli/status_command.h"
 #include "cli/train_command.h"
@@ -53,6 +54,9 @@ struct Runner {
   Result<> operator()(const ConfigPrintFlags& flags) const {
     return RunConfigPrint(flags, console);
   }
+  Result<> operator()(const KeysGenFlags& flags) const { return RunKeysGen(flags, console); }
+  Result<> operator()(const KeysListFlags& flags) const { return RunKeysList(flags, console); }
+  Result<> operator()(const KeysRevokeFlags& flags) const { return RunKeysRevoke(flags, console); }
   Result<> operator()(const VersionFlags&) const {
     console.out << VersionText("shardmill") << std::flush;
     return {};

@@ -10,6 +10,8 @@ void LeaseKeeper::Handle(TimePoint now, const Envelope& envelope) {
   if (refused == nullptr || envelope.stamp.to != stamp_.from || failure_) return;
   if (refused->code == Refusal::kFenced) {
     failure_ = Error{ErrorCode::kFenced, "the coordinator: " + refused->words};
+  } else if (refused->code == Refusal::kForbidden) {
+    failure_ = Error{ErrorCode::kBadUsage, "the coordinator: " + refused->words};
   } else if (refused->code == Refusal::kFailed) {
     failure_ = Error{ErrorCode::kFailed, "the coordinator: " + refused->words};
   } else if (refused->code == Refusal::kWrongBoot || refused->code == Refusal::kWrongJob) {

@@ -7,12 +7,14 @@
 
 #include "client/ps_client.h"
 #include "common/assert.h"
+#include "common/identity.h"
 #include "common/mutation.h"
 
 namespace shardmill {
 
 void PsClient::Handle(TimePoint now, const Envelope& envelope, Outbox& outbox) {
   if (failure_ || !PassStamp(envelope)) return;
+  if (envelope.identity != nullptr && !ForbiddenWords(envelope).empty()) return;
   std::visit(
       [&](const auto& message) {
         if constexpr (requires { On(message, now, envelope, outbox); }) {
@@ -77,6 +79,7 @@ void PsClient::On(const Refused& refused, TimePoint now, const Envelope& from, O
       return;
     case Refusal::kVersion:
     case Refusal::kBadRank:
+    case Refusal::kForbidden:
       Fail(ErrorCode::kBadUsage, who + ": " + refused.words);
       return;
     case Refusal::kBadRequest:

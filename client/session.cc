@@ -15,6 +15,7 @@
 #include "common/config/text.h"
 #include "common/frame_pool.h"
 #include "common/fresh_id.h"
+#include "common/keys/key_ring.h"
 #include "common/net/messenger.h"
 #include "common/net/peer_transport.h"
 #include "common/net/zmq_transport.h"
@@ -74,9 +75,10 @@ Result<> CheckOptions(const SessionOptions& options) {
 // All that a session is: the client core, the transport under it, and the loop that moves both.
 class Session::Impl final {
  public:
-  explicit Impl(const SessionOptions& options)
+  Impl(const SessionOptions& options, std::unique_ptr<KeyRing> keys)
       : options_(options),
-        context_(options.io_threads, options.io_cpus),
+        keys_(std::move(keys)),
+        context_(options.io_threads, options.io_cpus, keys_.get()),
         frames_(FramePool::MemoryFor(options.shared_memory)),
         transport_(context_, frames_, TransportOptions(options)),
         messenger_(transport_, frames_, Limits(options)),
@@ -135,6 +137,7 @@ class Session::Impl final {
 
   SessionOptions options_;
   SteadyClock clock_;
+  std::unique_ptr<KeyRing> keys_;
   ZmqContext context_;
   FramePool frames_;
   PeerTransport transport_;
@@ -287,7 +290,8 @@ Session::~Session() = default;
 
 Result<std::unique_ptr<Session>> Session::Open(const SessionOptions& options) {
   SM_TRY(CheckOptions(options));
-  auto impl = std::make_unique<Impl>(options);
+  auto keys = SM_TRY(KeyRing::Open(options.keys, Role::kWorker, WorkerId{options.rank}));
+  auto impl = std::make_unique<Impl>(options, std::move(keys));
   SM_TRY(impl->Open());
   return std::unique_ptr<Session>(new Session(std::move(impl)));
 }

@@ -32,7 +32,9 @@ struct SessionOptions {
   std::string congestion_control = "auto";  // This and the next two: see [network], docs/config.md.
   uint64_t send_buffer = 0;
   uint64_t receive_buffer = 0;
-  bool shared_memory = true;           // With shards on this host, where both sides can.
+  bool shared_memory = true;  // With shards on this host, where both sides can.
+  std::string keys =
+      {};  // Folder of keys, as `shardmill keys gen` makes it. Empty: none are asked.
   std::chrono::milliseconds spin{0};   // Each wait looks for messages so long before it sleeps.
   std::function<bool()> stopped = {};  // Asked while waiting; true ends the wait with kStopped.
   TimelineLane* timeline = nullptr;    // Of the session's thread; outlives the session. Or none.

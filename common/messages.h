@@ -77,6 +77,7 @@ enum class Refusal : uint8_t {
   kFailed,      // The job has failed; `words` say why.
   kNoKeys,      // The list of keys is not known here; send it again. `about` is the list.
   kNonfinite,   // The step has a NaN or an infinity in it; `about` is the step.
+  kForbidden,   // The sender's key is not one that may say this.
 };
 
 // No, and why. `about` is the pull, unit or step of the request, where it had one.
@@ -283,11 +284,16 @@ using Message =
                  Granted, Renew, Renewed, Goodbye, Farewell, Report, MakeTable, GetView, ViewIs,
                  Register, Registered, Freeze, Frozen, Install, Installed, Beat>;
 
-// A message that has come in: from which peer, under which stamp.
+struct Identity;
+
+// A message that has come in: from which peer, under which stamp, and who the peer has proved to be
+// (common/identity.h): null where the job is without keys. The identity is the transport's, and
+// there until it is polled again.
 struct Envelope {
   PeerId peer;
   Stamp stamp;
   Message message;
+  const Identity* identity = nullptr;
 };
 
 // A message on its way out. The sender's agent fills in nothing: the stamp is whole.

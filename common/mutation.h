@@ -34,6 +34,7 @@ enum class Mutation : uint8_t {
   kDropLastRow,          // The last row of a sparse unit is not changed, where it has several.
   kEndAfterFailure,      // A worker that may not push ends the step all the same.
   kKeepEarlyAnswer,      // What was read for a step that is passed over serves the one after it.
+  kTakeAnyKey,           // Whoever is let in may say everything.
   kForgetFailure,        // A worker that cannot go on is taken for one that will come back.
   kSpeakBeforeWriting,   // A decided view leaves a coordinator that has not written it down.
   kForgetGoodbye,        // A coordinator does not write down who has made all its steps.

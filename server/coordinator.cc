@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "common/assert.h"
+#include "common/identity.h"
 #include "common/mutation.h"
 #include "optim/optimizer.h"
 
@@ -113,6 +114,7 @@ CoordinatorState Coordinator::State() const {
 }
 
 void Coordinator::Handle(TimePoint now, const Envelope& envelope, Outbox& outbox) {
+  if (envelope.identity != nullptr && !PassIdentity(envelope, outbox)) return;
   std::visit(
       [&](const auto& message) {
         using Kind = std::decay_t<decltype(message)>;
@@ -384,6 +386,13 @@ std::string Coordinator::TableProblem(const TableSpec& spec) const {
 void Coordinator::On(const GetView& /*request*/, TimePoint /*now*/, const Envelope& from,
                      Outbox& outbox) {
   Send(from.peer, from.stamp.from, ViewIs{view_}, outbox);
+}
+
+bool Coordinator::PassIdentity(const Envelope& from, Outbox& outbox) const {
+  std::string forbidden = ForbiddenWords(from);
+  if (forbidden.empty() || Mutated(Mutation::kTakeAnyKey)) return true;
+  Refuse(Refusal::kForbidden, 0, std::move(forbidden), from, outbox);
+  return false;
 }
 
 bool Coordinator::PassStamp(const Envelope& from, Outbox& outbox) {

@@ -115,6 +115,8 @@ class Coordinator final {
   void On(const MakeTable& request, TimePoint now, const Envelope& from, Outbox& outbox);
   void On(const GetView& request, TimePoint now, const Envelope& from, Outbox& outbox);
 
+  // Whether the sender's key may say this.
+  bool PassIdentity(const Envelope& from, Outbox& outbox) const;
   bool PassStamp(const Envelope& from, Outbox& outbox);
   RankStatus* PassSender(const Sender& sender, const Envelope& from, Outbox& outbox);
   ShardStatus* FindShard(const Envelope& from, TimePoint now, ShardId* id);

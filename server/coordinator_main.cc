@@ -8,11 +8,13 @@
 
 #include "common/clock.h"
 #include "common/daemon/daemon.h"
+#include "common/daemon/gate.h"
 #include "common/flags/flags.h"
 #include "common/fresh_id.h"
 #include "common/http/http_server.h"
 #include "common/job/address.h"
 #include "common/job/job.h"
+#include "common/keys/key_ring.h"
 #include "common/log/log.h"
 #include "common/metrics/metrics.h"
 #include "common/net/messenger.h"
@@ -51,9 +53,12 @@ struct CoordinatorMetrics {
         members(registry.AddGauge("shardmill_members", "Workers in the view.")),
         silent(registry.AddGauge("shardmill_silent_workers", "Workers whose lease has ended.")),
         bad_packets(
-            registry.AddCounter("shardmill_bad_packets_total", "Packets that were no message.")) {}
+            registry.AddCounter("shardmill_bad_packets_total", "Packets that were no message.")),
+        forbidden(registry.AddCounter("shardmill_forbidden_total",
+                                      "Messages that their sender's key may not send.")) {}
 
-  void Publish(const Coordinator& coordinator, uint64_t bad) {
+  void Publish(const Coordinator& coordinator, uint64_t bad, uint64_t not_allowed) {
+    forbidden.Add(not_allowed - forbidden.value());
     view.Set(static_cast<double>(coordinator.view().number.value));
     members.Set(static_cast<double>(coordinator.view().members.size()));
     int count = 0;
@@ -68,6 +73,7 @@ struct CoordinatorMetrics {
   Gauge& members;
   Gauge& silent;
   Counter& bad_packets;
+  Counter& forbidden;
 };
 
 // Logs each change of the job's state once.
@@ -130,7 +136,10 @@ class StateLog final {
 Result<std::string> EndpointOf(const CoordinatorFlags& flags, const JobOptions& job) {
   if (flags.listen.empty()) return ParseAddress(job.cluster.coordinator)->Endpoint();
   const auto endpoint = ParseListen(flags.listen);
-  if (endpoint) return *endpoint;
+  if (endpoint) {
+    SM_TRY(CheckListen(job, *endpoint));
+    return *endpoint;
+  }
   return Error{ErrorCode::kBadUsage, "--listen wants HOST:PORT, not \"" + flags.listen + "\""};
 }
 
@@ -152,10 +161,15 @@ Result<> Serve(const CoordinatorFlags& flags, const DaemonContext& daemon) {
   CoordinatorMetrics metrics(registry);
   Published<std::string> status;
 
-  ZmqContext context(static_cast<int>(job.network.io_threads), job.network.IoCpus());
+  const std::unique_ptr<KeyRing> keys =
+      SM_TRY(KeyRing::Open(job.security.keys, Role::kCoordinator));
+  GateLog gate(registry, log);
+  ZmqContext context(static_cast<int>(job.network.io_threads), job.network.IoCpus(), keys.get(),
+                     &gate);
   ZmqTransport transport(context, TransportOptionsOf(job));
   const std::string wanted = SM_TRY(EndpointOf(flags, job));
   const std::string endpoint = SM_TRY(transport.Bind(wanted));
+  WarnOfOpenDoor(job, endpoint, log);
   const CoordinatorOptions options = OptionsOf(job);
   std::unique_ptr<CoordinatorJournal> journal;
   if (!job.cluster.state.empty()) {
@@ -197,7 +211,7 @@ Result<> Serve(const CoordinatorFlags& flags, const DaemonContext& daemon) {
     status_at = clock.Now();
     status.Set(ToJson(StatusOf(coordinator, status_at)));
     awaited.Set(coordinator.words());
-    metrics.Publish(coordinator, messenger.counters().bad_packets);
+    metrics.Publish(coordinator, messenger.counters().bad_packets, pump.forbidden());
   }
   if (coordinator.state() != JobState::kFailed) return {};
   return Error{coordinator.timed_out() ? ErrorCode::kUnavailable : ErrorCode::kFailed,

@@ -9,12 +9,14 @@
 
 #include "common/clock.h"
 #include "common/daemon/daemon.h"
+#include "common/daemon/gate.h"
 #include "common/flags/flags.h"
 #include "common/frame_pool.h"
 #include "common/fresh_id.h"
 #include "common/http/http_server.h"
 #include "common/job/address.h"
 #include "common/job/job.h"
+#include "common/keys/key_ring.h"
 #include "common/metrics/metrics.h"
 #include "common/net/peer_transport.h"
 #include "common/net/zmq_transport.h"
@@ -75,8 +77,12 @@ Result<> Serve(const ServerFlags& flags, const DaemonContext& daemon) {
   const JobOptions& job = daemon.job;
   const SteadyClock clock;
   Registry registry;
-  ZmqContext context(static_cast<int>(job.network.io_threads), job.network.IoCpus());
+  const std::unique_ptr<KeyRing> keys = SM_TRY(KeyRing::Open(job.security.keys, Role::kServer));
+  GateLog gate(registry, daemon.log);
+  ZmqContext context(static_cast<int>(job.network.io_threads), job.network.IoCpus(), keys.get(),
+                     &gate);
   FramePool frames(FramePool::MemoryFor(job.network.shared_memory));
+  WarnOfOpenDoor(job, "tcp://" + job.cluster.host + ":*", daemon.log);
   std::unique_ptr<Timeline> timeline;
   if (!job.trace.timeline.empty()) {
     timeline = SM_TRY(Timeline::Make(job.trace.timeline, TimelineProcess::Server(flags.index),

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common/clock.h"
+#include "common/identity.h"
 #include "common/log/log.h"
 #include "common/messages.h"
 #include "common/net/messenger.h"
@@ -45,12 +46,17 @@ class Pump final {
     return {};
   }
 
+  // Messages that their sender's key may not send.
+  uint64_t forbidden() const { return forbidden_; }
+
  private:
   static constexpr size_t kLoggedPeersMax = 1024;
   // Payload that leaves before the next message is looked at.
   static constexpr uint64_t kEarlyBytes = uint64_t{256} << 10;
 
   void Take(const Envelope& envelope) {
+    // The core refuses it; people are told here.
+    if (envelope.identity != nullptr) TellOfForbidden(envelope);
     if constexpr (requires { core_.Take(TimePoint{}, envelope, outbox_); }) {
       const size_t before = outbox_.size();
       core_.Take(clock_.Now(), envelope, outbox_);
@@ -64,10 +70,22 @@ class Pump final {
     }
   }
 
+  void TellOfForbidden(const Envelope& envelope) {
+    const std::string words = ForbiddenWords(envelope);
+    if (words.empty()) return;
+    ++forbidden_;
+    if (!IsNew(envelope.peer)) return;
+    log_.Warn("forbidden", {{"peer", envelope.peer.value}, {"why", words}});
+  }
+
   // There is no answer: who sends what is no message would not understand it.
   void LogOnce(const BadPacket& packet) {
-    if (logged_.size() >= kLoggedPeersMax || !logged_.insert(packet.peer).second) return;
+    if (!IsNew(packet.peer)) return;
     log_.Warn("bad_packet", {{"peer", packet.peer.value}, {"why", packet.why.message}});
+  }
+
+  bool IsNew(PeerId peer) {
+    return logged_.size() < kLoggedPeersMax && logged_.insert(peer).second;
   }
 
   Core& core_;
@@ -79,6 +97,7 @@ class Pump final {
   std::vector<Envelope> messages_;
   std::vector<BadPacket> bad_;
   std::set<PeerId> logged_;
+  uint64_t forbidden_ = 0;
   uint64_t ready_bytes_ = 0;  // Of the outbox.
   bool busy_ = false;         // The core has more to do.
 };

@@ -6,6 +6,7 @@
 
 #include "common/assert.h"
 #include "common/finite.h"
+#include "common/identity.h"
 #include "common/mutation.h"
 
 namespace shardmill {
@@ -29,6 +30,7 @@ void Shard::Handle(TimePoint now, const Envelope& envelope, Outbox& outbox) {
 }
 
 void Shard::Take(TimePoint /*now*/, const Envelope& envelope, Outbox& outbox) {
+  if (envelope.identity != nullptr && !PassIdentity(envelope, outbox)) return;
   std::visit(
       [&](const auto& message) {
         using Kind = std::decay_t<decltype(message)>;
@@ -135,9 +137,11 @@ void Shard::On(const Refused& refused, const Envelope& from, Outbox& /*outbox*/)
     return;
   }
   const bool final = refused.code == Refusal::kVersion || refused.code == Refusal::kWrongJob ||
-                     refused.code == Refusal::kBadRank || refused.code == Refusal::kFailed;
+                     refused.code == Refusal::kBadRank || refused.code == Refusal::kFailed ||
+                     refused.code == Refusal::kForbidden;
   if (from.peer != options_.coordinator || from.stamp.to != options_.boot || !final) return;
-  const ErrorCode code = refused.code == Refusal::kVersion || refused.code == Refusal::kBadRank
+  const ErrorCode code = refused.code == Refusal::kVersion || refused.code == Refusal::kBadRank ||
+                                 refused.code == Refusal::kForbidden
                              ? ErrorCode::kBadUsage
                              : ErrorCode::kFailed;
   failure_ = Error{code, "the coordinator: " + refused.words};
@@ -329,6 +333,13 @@ void Shard::On(const Install& install, const Envelope& from, Outbox& outbox) {
   Send(Coordinator(), Installed{view_.number}, outbox);
   if (closes_rounds()) CloseRoundIfWhole(outbox);
   releases_ = true;
+}
+
+bool Shard::PassIdentity(const Envelope& from, Outbox& outbox) {
+  std::string forbidden = ForbiddenWords(from);
+  if (forbidden.empty() || Mutated(Mutation::kTakeAnyKey)) return true;
+  Refuse(Refusal::kForbidden, 0, std::move(forbidden), from, outbox);
+  return false;
 }
 
 bool Shard::PassStamp(const Envelope& from, Outbox& outbox) {

@@ -140,6 +140,8 @@ class Shard final {
   void On(const Freeze& freeze, const Envelope& from, Outbox& outbox);
   void On(const Install& install, const Envelope& from, Outbox& outbox);
 
+  // Whether the sender's key may say this.
+  bool PassIdentity(const Envelope& from, Outbox& outbox);
   bool PassStamp(const Envelope& from, Outbox& outbox);
   bool PassSender(const Sender& sender, uint64_t about, const Envelope& from, Outbox& outbox);
   // Whether the shard has what a message names; refuses it otherwise. `rows` is set for a sparse

@@ -56,6 +56,8 @@ ShardAgent::Metrics ShardAgent::MakeMetrics(ShardId id, Registry& registry) {
       registry.AddCounter("shardmill_entries_total", "Changes applied to the tables.", labels),
       registry.AddCounter("shardmill_refused_total", "Requests refused.", labels),
       registry.AddCounter("shardmill_bad_packets_total", "Packets that were no message.", labels),
+      registry.AddCounter("shardmill_forbidden_total",
+                          "Messages that their sender's key may not send.", labels),
       registry.AddCounter("shardmill_unsent_total",
                           "Messages that a full queue or a lost peer did not take.", labels),
       registry.AddGauge("shardmill_rounds_closed", "Rounds that every worker has finished.",
@@ -101,6 +103,7 @@ void ShardAgent::Publish() {
   metrics_.entries.Add(now.entries - counted_.entries);
   metrics_.refused.Add(now.refused - counted_.refused);
   metrics_.bad_packets.Add(messenger_.counters().bad_packets - counted_bad_);
+  metrics_.forbidden.Add(pump_.forbidden() - metrics_.forbidden.value());
   counted_ = now;
   counted_bad_ = messenger_.counters().bad_packets;
   const uint64_t unsent =

@@ -55,6 +55,7 @@ class ShardAgent final {
     Counter& entries;
     Counter& refused;
     Counter& bad_packets;
+    Counter& forbidden;
     Counter& unsent;
     Gauge& closed;
     Gauge& held_bytes;

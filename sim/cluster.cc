@@ -92,6 +92,7 @@ Scenario Scenario::FromSeed(uint64_t seed) {
   if (rng.Chance(0.3)) scenario.twin = rng.Uniform() * 0.01;
   if (rng.Chance(0.3)) scenario.relink = rng.Uniform() * 0.02;
   if (rng.Chance(0.4)) scenario.restart = rng.Uniform() * 0.02;
+  scenario.keys = rng.Chance(0.3);
   return scenario;
 }
 
@@ -101,7 +102,16 @@ Cluster::Cluster(const Scenario& scenario)
       network_(Mix(scenario.seed ^ 0x9e7)),
       model_(scenario.seed, scenario.workers, scenario.shards, scenario.steps, scenario.policy),
       ledger_(model_, scenario.policy),
+      thief_(Mix(scenario.seed ^ 0x7415f)),
       next_peer_(kFirstShard + scenario.shards) {
+  for (uint32_t i = 0; i < scenario.workers; ++i) {
+    if (i % 2 == 1) bound_.insert(WorkerId{i});
+  }
+  for (uint32_t i = 0; i < scenario.workers; ++i) {
+    Identity key{Role::kWorker, std::nullopt, &bound_, "worker"};
+    if (bound_.contains(WorkerId{i})) key.rank = WorkerId{i};
+    worker_keys_[WorkerId{i}] = key;
+  }
   network_.SetFaults(scenario.faults);
   coordinator_ = std::make_unique<Coordinator>(CoordinatorSettings(), now_);
   disk_ = EncodeState(*coordinator_->TakeState());
@@ -123,6 +133,7 @@ void Cluster::StartWorker(WorkerId rank, std::optional<PeerId> peer) {
   process.peer = peer.value_or(PeerId{next_peer_});
   next_peer_ += peer ? 0 : 1;
   process.rank = rank;
+  identities_[process.peer] = &worker_keys_.at(rank);
   process.worker = std::make_unique<ProbeWorker>(options, kCoordinator, model_, frames_, ledger_);
   processes_.push_back(std::move(process));
 }
@@ -187,6 +198,7 @@ Outcome Cluster::Run() {
       next_tick += kTick;
       if (!healed_) InjectFaults();
       StartAgain();
+      SendForgeries();
       TickAll();
     }
     if (!outcome_.failed && coordinator_->state() == JobState::kFailed) {
@@ -206,8 +218,49 @@ Outcome Cluster::Run() {
   return outcome_;
 }
 
-void Cluster::Deliver(const Delivery& delivery) {
-  if (delivery.to == PeerId{}) return;  // To whom the coordinator has not heard since it began.
+const Identity* Cluster::IdentityOf(PeerId node) const {
+  if (!scenario_.keys) return nullptr;
+  if (node == kCoordinator) return &coordinator_key_;
+  const auto known = identities_.find(node);
+  return known == identities_.end() ? &server_key_ : known->second;
+}
+
+// A worker's key, as a thief has it, says what is another's to say, under stamps that are right.
+void Cluster::SendForgeries() {
+  if (!scenario_.keys || worker_keys_.empty() || !thief_.Chance(0.02)) return;
+  ++outcome_.forgeries;
+  const View& view = coordinator_->view();
+  const Member* victim = bound_.empty() ? nullptr : view.FindMember(*bound_.begin());
+  const Sender sender = victim == nullptr ? Sender{} : Sender{victim->rank, victim->incarnation};
+  std::vector<Message> lies{Register{ShardId{0}, "thief"}, Refused{Refusal::kFailed, 0, "a lie"},
+                            Freeze{view.number.Next()}, Install{view, {}}};
+  if (victim != nullptr) {
+    lies.insert(lies.end(), {Goodbye{sender, true, 0, "a lie"}, Renew{sender}, Join{sender.rank},
+                             End{sender, 1 + thief_.Below(20)}});
+  }
+  const Message& lie = lies[thief_.Below(lies.size())];
+  const uint32_t shard = static_cast<uint32_t>(thief_.Below(shards_.size()));
+  const Identity thief{Role::kWorker, std::nullopt, &bound_, "thief"};
+  Outbox answers;
+  Envelope envelope{PeerId{UINT64_MAX}, {}, lie, &thief};
+  envelope.stamp = {JobId{77}, view.generation, Term{}, ShardBoot(0), BootId{400}};
+  coordinator_->Handle(now_, envelope, answers);
+  envelope.peer = kCoordinator;
+  envelope.stamp.from = BootId{400};
+  envelope.stamp.to = ShardBoot(shard);
+  if (shard < view.shards.size()) envelope.stamp.term = view.shards[shard].term;
+  shards_[shard]->Take(now_, envelope, answers);
+  for (const Outgoing& answer : answers) {
+    const auto* refused = std::get_if<Refused>(&answer.message);
+    if (refused != nullptr && refused->code == Refusal::kForbidden) continue;
+    ledger_.Violation("a forged message was not refused as such");
+  }
+}
+
+void Cluster::Deliver(Delivery delivery) {
+  if (delivery.to == PeerId{})
+    return;  // Somebody of whom the coordinator has not heard since it began.
+  delivery.envelope.identity = IdentityOf(delivery.envelope.peer);
   Outbox outbox;
   const auto caller = std::ranges::find(shard_callers_, delivery.to);
   if (delivery.to == kCoordinator) {
@@ -329,6 +382,7 @@ void Cluster::InjectFaults() {
     if (rng_.Chance(scenario_.relink)) {
       ++outcome_.relinks;
       process.peer = PeerId{next_peer_++};
+      identities_[process.peer] = &worker_keys_.at(process.rank);
     }
     if (rng_.Chance(scenario_.crash)) {
       // The process is gone; another takes the rank when the lease has ended, perhaps in its place,

@@ -1,12 +1,15 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "common/clock.h"
+#include "common/identity.h"
 #include "common/rng.h"
 #include "server/coordinator.h"
 #include "server/shard.h"
@@ -31,6 +34,7 @@ struct Scenario {
   double twin = 0;     // Chance that a second process is started for a rank that is held.
   double restart = 0;  // Chance that the coordinator ends, and is started again.
   double relink = 0;   // Chance that a link breaks, and its other end is known by a new number.
+  bool keys = false;   // All nodes have keys, every other rank one of its own; a thief has one too.
   Duration faults_last = std::chrono::milliseconds(400);
   Duration heal_limit = std::chrono::seconds(10);  // All must be done this long after.
 
@@ -46,6 +50,7 @@ struct Outcome {
   uint64_t twins = 0;
   uint64_t relinks = 0;
   uint64_t restarts = 0;      // Of the coordinator.
+  uint64_t forgeries = 0;     // Sent by the thief.
   uint64_t stale_shards = 0;  // Shards that served a read behind its round.
   uint64_t discarded = 0;     // Steps whose round was closed without them.
   uint64_t skipped = 0;       // Steps left out for a NaN.
@@ -74,7 +79,10 @@ class Cluster final {
 
   // `peer`: where the process before it was, if it is started in its place.
   void StartWorker(WorkerId rank, std::optional<PeerId> peer = {});
-  void Deliver(const Delivery& delivery);
+  void Deliver(Delivery delivery);
+  // Who a node has proved to be; null where the scenario has no keys.
+  const Identity* IdentityOf(PeerId node) const;
+  void SendForgeries();
   void Send(PeerId from, Outbox& outbox);
   CoordinatorOptions CoordinatorSettings() const;
   // Has the coordinator's state on disk before it sends; it may end before, or in between.
@@ -107,6 +115,12 @@ class Cluster final {
   std::vector<std::unique_ptr<Shard>> shards_;
   std::vector<PeerId> shard_callers_;  // What the coordinator knows each shard by.
   std::vector<Process> processes_;
+  std::set<WorkerId> bound_;  // Ranks with keys of their own.
+  std::map<WorkerId, Identity> worker_keys_;
+  Identity coordinator_key_{Role::kCoordinator};
+  Identity server_key_{Role::kServer};
+  std::map<PeerId, const Identity*> identities_;  // Of nodes that have other numbers by now, too.
+  Rng thief_;
   uint64_t next_peer_;
   uint64_t next_boot_ = 1000;
   Outcome outcome_;

@@ -25,6 +25,7 @@ SessionOptions SessionOptionsOf(const JobOptions& job, uint32_t rank) {
   options.receive_buffer = network.receive_buffer;
   options.shared_memory = network.shared_memory;
   options.spin = network.spin;
+  options.keys = job.security.keys;
   return options;
 }
 

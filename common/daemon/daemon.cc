@@ -5,6 +5,7 @@
 
 #include "common/config/environment.h"
 #include "common/config/print.h"
+#include "common/daemon/gate.h"
 #include "common/process/announce.h"
 #include "common/process/cpu_set.h"
 #include "common/process/exit_code.h"
@@ -61,6 +62,7 @@ int RunDaemon(const JobFlags& flags, std::string_view name, const DaemonWork& wo
   std::fprintf(stderr, "%s%.*s\n", config::PrintToml(job.value().listing, true).c_str(),
                static_cast<int>(kOptionsEnd.size()), kOptionsEnd.data());
   const Log log(name, LogLevelNamed(options.log.level));
+  WarnOfOpenPage(options, log);
   const Result<> served = work.serve({options, stop, log});
   if (!served.ok()) return Tell(name, served.error());
   const bool interrupted = stop.reason() == StopReason::kInterrupt;
@@ -71,6 +73,7 @@ ZmqOptions TransportOptionsOf(const JobOptions& job) {
   ZmqOptions options;
   options.message_bytes_max = job.network.message_bytes;
   options.queue_bytes_max = job.network.queue_bytes;
+  options.handshake_ms = static_cast<int>(job.security.handshake_timeout.count());
   options.tcp.congestion_control = job.network.congestion_control;
   options.tcp.send_buffer = job.network.send_buffer;
   options.tcp.receive_buffer = job.network.receive_buffer;

@@ -73,6 +73,9 @@ void AddJob(CLI::App* app, JobFlags* job) {
   app->add_option("--set", job->sets, "Override a key of the job file, as often as wanted")
       ->type_name("SECTION.KEY=VALUE")
       ->allow_extra_args(false);
+  app->add_flag_callback(
+      "--insecure", [job] { job->sets.emplace_back("security.insecure=true"); },
+      "Let processes listen where others can reach them, without keys");
 }
 
 void AddAnnounce(CLI::App* app, int* fd) {
@@ -137,6 +140,44 @@ void AddBenchCommand(CLI::App* app, BenchFlags* bench, CommandFlags* flags) {
       ->capture_default_str()
       ->needs(check);
   bench_app->callback([=] { *flags = *bench; });
+}
+
+struct KeysFlags {
+  KeysGenFlags gen = {};
+  KeysListFlags list = {};
+  KeysRevokeFlags revoke = {};
+};
+
+void AddKeysCommand(CLI::App* app, KeysFlags* keys, CommandFlags* flags) {
+  CLI::App* keys_app = app->add_subcommand("keys", "Make, list and take back the keys of a job");
+  keys_app->require_subcommand(1);
+  const auto add_folder = [](CLI::App* to, std::string* folder) {
+    to->add_option("--folder", *folder, "The folder of keys, as security.keys names it")
+        ->type_name("FOLDER")
+        ->capture_default_str();
+  };
+  CLI::App* gen = keys_app->add_subcommand("gen", "Make a key for each role, or one");
+  add_folder(gen, &keys->gen.folder);
+  CLI::Option* role = gen->add_option("--role", keys->gen.role, "Make one key, for this role")
+                          ->check(CLI::IsMember({"coordinator", "server", "worker", "operator"}));
+  gen->add_option("--rank", keys->gen.rank, "The worker's rank that is bound to the key")
+      ->type_name("R")
+      ->check(CLI::Range(0U, kIndexMax))
+      ->needs(role);
+  gen->add_option("--name", keys->gen.name, "What to call it, instead of its role and rank")
+      ->needs(role);
+  gen->add_flag("--replace", keys->gen.replace, "Write over a key that is there");
+  gen->callback([=] { *flags = keys->gen; });
+
+  CLI::App* list = keys_app->add_subcommand("ls", "Say who is let in, and who was");
+  add_folder(list, &keys->list.folder);
+  list->add_flag("--json", keys->list.json, "Print it as JSON");
+  list->callback([=] { *flags = keys->list; });
+
+  CLI::App* revoke = keys_app->add_subcommand("revoke", "Let a key in no more");
+  add_folder(revoke, &keys->revoke.folder);
+  revoke->add_option("NAME", keys->revoke.name, "Of the key, as ls has it")->required();
+  revoke->callback([=] { *flags = keys->revoke; });
 }
 
 std::string CheckListen(std::string& text) {
@@ -235,6 +276,8 @@ FlagsOr<CommandFlags> ParseCommandFlags(const std::vector<std::string>& argument
 
   AddTraceCommands(&app, &audit, &replay, &flags);
   AddBenchCommand(&app, &bench, &flags);
+  KeysFlags keys;
+  AddKeysCommand(&app, &keys, &flags);
 
   CLI::App* config_app = app.add_subcommand("config", "Check or print a job file");
   config_app->require_subcommand(1);

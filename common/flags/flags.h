@@ -77,10 +77,29 @@ struct ConfigPrintFlags {
   bool origin = false;
 };
 
+struct KeysGenFlags {
+  std::string folder = "keys";
+  std::string role = {};  // Empty: one key for each role.
+  std::optional<uint32_t> rank = {};
+  std::string name = {};  // Empty: the role, and the rank.
+  bool replace = false;
+};
+
+struct KeysListFlags {
+  std::string folder = "keys";
+  bool json = false;
+};
+
+struct KeysRevokeFlags {
+  std::string folder = "keys";
+  std::string name = {};
+};
+
 struct VersionFlags {};
 
-using CommandFlags = std::variant<TrainFlags, StatusFlags, AuditFlags, ReplayFlags, BenchFlags,
-                                  ConfigCheckFlags, ConfigPrintFlags, VersionFlags>;
+using CommandFlags =
+    std::variant<TrainFlags, StatusFlags, AuditFlags, ReplayFlags, BenchFlags, ConfigCheckFlags,
+                 ConfigPrintFlags, KeysGenFlags, KeysListFlags, KeysRevokeFlags, VersionFlags>;
 
 // There is nothing to run: --help, --version (code 0, for stdout) or a mistake (code 2, for
 // stderr).

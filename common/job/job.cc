@@ -5,6 +5,8 @@
 #include <utility>
 
 #include "common/config/print.h"
+#include "common/config/text.h"
+#include "common/job/address.h"
 
 namespace shardmill {
 namespace {
@@ -38,8 +40,22 @@ std::string PlaceOf(const Job& job, const std::string& file,
   return file;
 }
 
+// Nobody listens where others can reach it unless keys keep strangers out, or it is said that they
+// need not be.
+Result<> CheckDoors(const Job& job, const std::string& file) {
+  const JobOptions& options = job.options;
+  if (!options.security.keys.empty() || options.security.insecure) return {};
+  const auto check = [&](const std::string& key, const std::string& host) -> Result<> {
+    if (IsLoopback(host)) return {};
+    return Error{ErrorCode::kBadUsage, PlaceOf(job, file, {key}) + ": " + OpenDoorWords(key, host)};
+  };
+  SM_TRY(check("cluster.host", options.cluster.host));
+  return check("cluster.coordinator", ParseAddress(options.cluster.coordinator)->host);
+}
+
 // What sections say together and cannot mean.
 Result<> CheckAcrossSections(const Job& job, const std::string& file) {
+  SM_TRY(CheckDoors(job, file));
   const JobOptions& options = job.options;
   if (options.policy.backups >= options.cluster.workers) {
     return Error{ErrorCode::kBadUsage,
@@ -61,6 +77,13 @@ Result<> CheckAcrossSections(const Job& job, const std::string& file) {
 }
 
 }  // namespace
+
+std::string OpenDoorWords(const std::string& key, const std::string& host) {
+  return "\"" + key + "\" is " + config::QuoteForMessage(host) +
+         ", which others can reach, and there are no keys; make some with `shardmill keys gen` and "
+         "set security.keys to their folder, keep to loopback (\"127.0.0.1\"), or say --insecure "
+         "on a network where everybody may read and change everything";
+}
 
 Policy PolicyOptions::ToPolicy() const {
   Policy policy;
@@ -135,6 +158,7 @@ void JobOptions::Declare(config::Schema& schema) {
   model.Declare(schema.Add("model", "What is trained."));
   train.Declare(schema.Add("train", "How long, and how much is said about it."));
   network.Declare(schema.Add("network", "Limits and waits of everything that is sent."));
+  security.Declare(schema.Add("security", "Who may take part."));
   http.Declare(schema.Add("http", "The page of each daemon for monitors."));
   log.Declare(schema.Add("log", "What daemons write to stderr."));
   trace.Declare(

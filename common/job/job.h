@@ -32,7 +32,6 @@ struct ClusterOptions {
   uint32_t workers = 1;
   std::string coordinator = "127.0.0.1:7700";  // See ParseAddress.
   std::string host = "127.0.0.1";
-  bool insecure = false;
   uint32_t server_port = 0;
   std::chrono::milliseconds start_timeout = std::chrono::seconds(60);
   std::chrono::milliseconds lease = std::chrono::seconds(5);
@@ -171,6 +170,15 @@ struct NetworkOptions {
   void Declare(config::Section& section);
 };
 
+// [security]: who may take part.
+struct SecurityOptions {
+  std::string keys;  // Empty: no keys.
+  bool insecure = false;
+  std::chrono::milliseconds handshake_timeout = std::chrono::seconds(10);
+
+  void Declare(config::Section& section);
+};
+
 // [http]: each process's page of health and metrics.
 struct HttpOptions {
   bool enabled = true;
@@ -205,6 +213,7 @@ struct JobOptions {
   ModelOptions model;
   TrainOptions train;
   NetworkOptions network;
+  SecurityOptions security;
   HttpOptions http;
   LogOptions log;
   TraceOptions trace;
@@ -232,6 +241,10 @@ Result<Job> LoadJob(const std::string& path, const config::Overrides& overrides)
 // The same for text that is here already; `name` stands for the path in messages and origins.
 Result<Job> ParseJob(const std::string& name, std::string_view text,
                      const config::Overrides& overrides);
+
+// What is wrong with a host that others can reach, where there are no keys; `key` or a flag names
+// it.
+std::string OpenDoorWords(const std::string& key, const std::string& host);
 
 // Whether a worker of ours can train this: it names data and a network. A job whose model is a
 // program of the user's own does not.

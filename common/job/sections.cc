@@ -136,8 +136,6 @@ void ClusterOptions::Declare(Section& section) {
                "Where the coordinator listens and all others find it.");
   section.Text("host", &host, {.form = kHostForm, .accepts = IsHost},
                "The address that servers and the coordinator listen at.");
-  section.Flag("insecure", &insecure,
-               "Allows a host other than loopback, although nothing on the wire is encrypted.");
   section.Number("server_port", &server_port, {.at_most = 65535},
                  "Shard i of a server listens at this port plus i; 0 takes any free port.");
   section.Duration("start_timeout", &start_timeout,
@@ -157,12 +155,6 @@ void ClusterOptions::Declare(Section& section) {
   section.Text("shard_cpus", &shard_cpus, {.form = kCpusForm, .accepts = IsCpus},
                "Processors for the threads of a server's shards, one each, in turn; empty: "
                "wherever the kernel puts them.");
-  section.Require({"host", "insecure"}, [this]() -> std::string {
-    if (insecure || IsLoopback(host)) return "";
-    return "\"cluster.host\" is " + config::QuoteForMessage(host) +
-           ", which others can reach, and nothing on the wire is encrypted; keep to loopback "
-           "(\"127.0.0.1\") or set cluster.insecure = true on a network that you trust";
-  });
   section.Require({"server_port", "shards_per_server"}, [this]() -> std::string {
     if (server_port + shards_per_server <= 65536) return "";
     return "\"cluster.server_port\" is " + std::to_string(server_port) + " and a server has " +
@@ -392,11 +384,25 @@ void NetworkOptions::Declare(Section& section) {
   });
 }
 
+void SecurityOptions::Declare(Section& section) {
+  section.Text("keys", &keys, {.form = kPathForm, .accepts = IsPathOrNone},
+               "Folder of keys as `shardmill keys gen` makes it: all that processes send each "
+               "other is encrypted, and only those are let in whose certificates are in it. "
+               "Empty: no keys.");
+  section.Flag("insecure", &insecure,
+               "Allows addresses other than loopback without keys: anybody who reaches them can "
+               "read and change everything. --insecure sets it.");
+  section.Duration("handshake_timeout", &handshake_timeout,
+                   {.at_least = milliseconds(100), .at_most = std::chrono::minutes(5)},
+                   "How long whoever connects has to prove who it is; with keys alone.");
+}
+
 void HttpOptions::Declare(Section& section) {
   section.Flag("enabled", &enabled, "Whether a daemon serves /livez, /readyz and /metrics.");
   section.Number("port", &port, {.at_most = 65535}, "Its port; 0 takes any free port.");
   section.Text("bind", &bind, {.form = kHostForm, .accepts = IsHost},
-               "The address it listens at; nobody is asked who they are.");
+               "The address it listens at. Whoever reaches it may read the job's state and nothing "
+               "else: there are no keys, and nothing but GET and HEAD is answered.");
 }
 
 void LogOptions::Declare(Section& section) {

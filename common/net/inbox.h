@@ -10,10 +10,13 @@
 
 namespace shardmill {
 
+struct Identity;
+
 // One multipart message that came in. Lives as long as the inbox is not changed.
 struct Received {
   PeerId peer;
   std::span<const Frame> frames;
+  const Identity* identity = nullptr;  // See Envelope.
 };
 
 // Multipart messages in the order in which they came. Emptied and filled again, so that its memory
@@ -21,10 +24,25 @@ struct Received {
 class Inbox final {
  public:
   // Begins a message; the frames that are added next are its.
-  void Begin(PeerId peer) { messages_.push_back({peer, frames_.size()}); }
+  void Begin(PeerId peer, const Identity* identity = nullptr) {
+    messages_.push_back({peer, frames_.size(), identity});
+  }
   void Add(Frame frame) { frames_.push_back(std::move(frame)); }
   // Gives a message another number for its peer.
   void Rename(size_t i, PeerId peer) { messages_[i].peer = peer; }
+  // Says who sent it.
+  void Sign(size_t i, const Identity* identity) { messages_[i].identity = identity; }
+  // Takes a message out.
+  void Erase(size_t i) {
+    const size_t begin = messages_[i].first;
+    const size_t end = i + 1 < messages_.size() ? messages_[i + 1].first : frames_.size();
+    const auto at = [this](size_t frame) {
+      return frames_.begin() + static_cast<std::ptrdiff_t>(frame);
+    };
+    frames_.erase(at(begin), at(end));
+    messages_.erase(messages_.begin() + static_cast<std::ptrdiff_t>(i));
+    for (; i < messages_.size(); ++i) messages_[i].first -= end - begin;
+  }
   // Takes the frames of the last message back.
   void DropFrames() { frames_.resize(messages_.back().first); }
   void Clear() {
@@ -37,13 +55,15 @@ class Inbox final {
   Received operator[](size_t i) const {
     const size_t end = i + 1 < messages_.size() ? messages_[i + 1].first : frames_.size();
     return {messages_[i].peer,
-            std::span(frames_).subspan(messages_[i].first, end - messages_[i].first)};
+            std::span(frames_).subspan(messages_[i].first, end - messages_[i].first),
+            messages_[i].identity};
   }
 
  private:
   struct Message {
     PeerId peer;
     size_t first;  // Of its frames.
+    const Identity* identity;
   };
 
   std::vector<Message> messages_;

@@ -85,7 +85,7 @@ Result<> Messenger::Poll(std::chrono::milliseconds timeout, std::vector<Envelope
       continue;
     }
     for (auto& [stamp, message] : packet_.messages) {
-      messages.push_back({received.peer, stamp, std::move(message)});
+      messages.push_back({received.peer, stamp, std::move(message), received.identity});
       ++counters_.received;
     }
   }

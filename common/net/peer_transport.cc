@@ -1,6 +1,8 @@
 #include "common/net/peer_transport.h"
 
 #include <algorithm>
+#include <array>
+#include <cstring>
 #include <iterator>
 #include <utility>
 
@@ -25,6 +27,30 @@ constexpr int kSpinsOfLook = 32;
 // Between two tries where the system has no more files for those who connect.
 constexpr std::chrono::seconds kAcceptsAgain{1};
 constexpr int kAcceptMax = 64;
+// Those without a ticket, and how long they have to show one; tickets that nobody has used.
+constexpr size_t kCallersMax = 64;
+constexpr std::chrono::seconds kTicketWait{2};
+constexpr size_t kTicketsMax = 4096;
+
+// What transports say to each other about tickets: one frame, which is no packet of the wire's.
+constexpr std::string_view kAsk = "shardmill-local?";
+constexpr std::string_view kGiven = "shardmill-local!";
+constexpr size_t kWordBytes = kAsk.size();
+constexpr size_t kTicketBytes = sizeof(uint64_t) + sizeof(uint32_t);
+
+Frame FrameOf(std::string_view word, const std::optional<LocalTicket>& ticket) {
+  std::array<std::byte, kWordBytes + kTicketBytes> bytes{};
+  std::memcpy(bytes.data(), word.data(), kWordBytes);
+  if (!ticket) return Frame::CopyOf(std::span(bytes).first(kWordBytes));
+  std::memcpy(bytes.data() + kWordBytes, &ticket->value, sizeof(ticket->value));
+  std::memcpy(bytes.data() + kWordBytes + sizeof(ticket->value), &ticket->number,
+              sizeof(ticket->number));
+  return Frame::CopyOf(bytes);
+}
+
+bool BeginsWith(std::span<const std::byte> bytes, std::string_view word) {
+  return bytes.size() >= word.size() && std::memcmp(bytes.data(), word.data(), word.size()) == 0;
+}
 
 std::string Hexadecimal(uint64_t number) {
   constexpr char kDigits[] = "0123456789abcdef";
@@ -52,17 +78,67 @@ Result<std::string> PeerTransport::Bind(const std::string& endpoint) {
     listener_ = ListenLocal(token);
     if (listener_.valid()) bound.local = token;
   }
+  if (zmq_.has_keys()) bound.key = HexadecimalOf(zmq_.own().certificate.key);
   return bound.Text();
 }
 
 Result<PeerId> PeerTransport::Connect(const std::string& endpoint) {
   Endpoint to = Endpoint::Parse(endpoint);
+  if (zmq_.has_keys()) return ConnectWithKeys(to);
   std::unique_ptr<ShmLink> link;
   if (options_.shared_memory && !to.local.empty()) {
     link = ShmLink::Connect(to.local, pool_, link_options_);
   }
   if (link == nullptr) return zmq_.Connect(to.tcp);
   return Add(std::move(to.tcp), std::move(link));
+}
+
+Result<PeerId> PeerTransport::ConnectWithKeys(const Endpoint& to) {
+  const std::string over = Endpoint{to.tcp, "", to.key}.Text();
+  const PeerId behind = SM_TRY(zmq_.Connect(over));
+  if (!options_.shared_memory || to.local.empty()) return behind;
+  const PeerId peer = Add(over, nullptr);
+  Peer& added = peers_.at(peer);
+  added.behind = behind;
+  added.local = to.local;
+  added.key = zmq_.KeyOf(behind);
+  in_front_[behind] = peer;
+  zmq_.Send(behind, std::array{FrameOf(kAsk, std::nullopt)});
+  return peer;
+}
+
+bool PeerTransport::TakeTicketTalk(const Received& received) {
+  if (received.frames.size() != 1) return false;
+  const std::span<const std::byte> bytes = received.frames.front().bytes();
+  if (BeginsWith(bytes, kAsk) && bytes.size() == kWordBytes) {
+    GiveTicket(received.peer);
+    return true;
+  }
+  if (!BeginsWith(bytes, kGiven) || bytes.size() != kWordBytes + kTicketBytes) return false;
+  LocalTicket ticket;
+  std::memcpy(&ticket.value, bytes.data() + kWordBytes, sizeof(ticket.value));
+  std::memcpy(&ticket.number, bytes.data() + kWordBytes + sizeof(ticket.value),
+              sizeof(ticket.number));
+  UseTicket(received.peer, ticket);
+  return true;
+}
+
+void PeerTransport::GiveTicket(PeerId asker) {
+  const std::optional<Key> key = zmq_.KeyOf(asker);
+  if (!listener_.valid() || !key) return;
+  const LocalTicket ticket{FreshId(), static_cast<uint32_t>(FreshId())};
+  tickets_.push_back({ticket, *key});
+  if (tickets_.size() > kTicketsMax) tickets_.pop_front();
+  zmq_.Send(asker, std::array{FrameOf(kGiven, ticket)});
+}
+
+void PeerTransport::UseTicket(PeerId giver, const LocalTicket& ticket) {
+  const auto known = in_front_.find(giver);
+  if (known == in_front_.end()) return;
+  Peer& peer = peers_.at(known->second);
+  if (peer.link != nullptr || peer.local.empty()) return;
+  peer.link = ShmLink::Connect(peer.local, pool_, link_options_, ticket);
+  peer.local.clear();  // Once: a link that ends is not made again.
 }
 
 PeerId PeerTransport::Add(std::string endpoint, std::unique_ptr<ShmLink> link) {
@@ -90,6 +166,7 @@ Sent PeerTransport::Send(PeerId peer, std::span<const Frame> frames) {
   const auto found = peers_.find(peer);
   if (found == peers_.end()) return zmq_.Send(peer, frames);
   Peer& to = found->second;
+  if (to.key && zmq_.Find(*to.key) == nullptr) return Sent::kUnknown;
   if (to.link != nullptr && !to.link->ended()) return to.link->Send(frames);
   if (to.endpoint.empty()) return Sent::kUnknown;
   if (!to.behind) {
@@ -102,6 +179,7 @@ Sent PeerTransport::Send(PeerId peer, std::span<const Frame> frames) {
 }
 
 Result<> PeerTransport::Poll(milliseconds timeout, Inbox& inbox) {
+  zmq_.TakeList();
   for (auto& [peer, at] : peers_) {
     if (at.link != nullptr) at.link->Flush();
   }
@@ -127,21 +205,40 @@ Result<> PeerTransport::Poll(milliseconds timeout, Inbox& inbox) {
 
 bool PeerTransport::ReceiveFromLinks(Inbox& inbox) {
   const size_t before = inbox.size();
-  for (auto& [peer, at] : peers_) {
-    if (at.link == nullptr || !at.link->Ready()) continue;
-    at.link->Receive(peer, inbox);
-    at.heard = ++heard_;
+  for (auto at = peers_.begin(); at != peers_.end();) {
+    const PeerId peer = at->first;
+    Peer& from = (at++)->second;
+    if (from.link == nullptr || !from.link->Ready()) continue;
+    const size_t first = inbox.size();
+    from.link->Receive(peer, inbox);
+    from.heard = ++heard_;
+    if (from.key && !Sign(from, first, inbox)) Disconnect(peer);
   }
   return inbox.size() > before;
+}
+
+bool PeerTransport::Sign(const Peer& from, size_t first, Inbox& inbox) const {
+  const Identity* identity = zmq_.Find(*from.key);
+  for (size_t i = first; i < inbox.size(); ++i) inbox.Sign(i, identity);
+  if (identity != nullptr) return true;
+  while (inbox.size() > first) inbox.Erase(inbox.size() - 1);
+  zmq_.Tell({Stranger::Why::kRevoked, "this host",
+             "the key " + HexadecimalOf(*from.key) + " was taken off the list; its link ends"});
+  return false;
 }
 
 Result<> PeerTransport::Look(milliseconds timeout, Inbox& inbox) {
   const size_t before = inbox.size();
   SM_TRY(Wait(timeout, inbox));
   looked_ = steady_clock::now();
-  for (size_t i = before; i < inbox.size() && !in_front_.empty(); ++i) {
+  for (size_t i = before; i < inbox.size();) {
+    if (zmq_.has_keys() && TakeTicketTalk(inbox[i])) {
+      inbox.Erase(i);
+      continue;
+    }
     const auto known = in_front_.find(inbox[i].peer);
     if (known != in_front_.end()) inbox.Rename(i, known->second);
+    ++i;
   }
   HandleSockets();
   ReceiveFromLinks(inbox);
@@ -157,6 +254,7 @@ Result<> PeerTransport::Wait(milliseconds timeout, Inbox& inbox) {
   files_.push_back({accepts ? listener_.get() : -1});
   for (const auto& [peer, at] : peers_) files_.push_back({at.link ? at.link->file() : -1});
   for (const auto& link : leaving_) files_.push_back({link->file()});
+  for (const Caller& caller : callers_) files_.push_back({caller.socket.get()});
   const Result<> polled = zmq_.PollBeside(files_, timeout, inbox);
   for (auto& [peer, at] : peers_) {
     if (sleeps && at.link != nullptr) at.link->WakeUp();
@@ -178,7 +276,36 @@ void PeerTransport::HandleSockets() {
   for (const auto& link : leaving_) {
     if (files_[i++].ready) link->HandleSocket();
   }
+  TakeTickets(i);
   if (files_.front().ready) Accept();
+}
+
+void PeerTransport::TakeTickets(size_t first_file) {
+  const Time now = steady_clock::now();
+  std::vector<Caller> waiting;
+  for (size_t i = 0; i < callers_.size(); ++i) {
+    Caller& caller = callers_[i];
+    Packet packet;
+    FileDescriptor none;
+    const bool ready = files_[first_file + i].ready;
+    const Passed passed = ready ? ReceivePacket(caller.socket.get(), packet, none) : Passed::kAgain;
+    if (passed == Passed::kAgain && now - caller.came < kTicketWait) {
+      waiting.push_back(std::move(caller));
+      continue;
+    }
+    const LocalTicket shown{packet.value, packet.number};
+    const auto found = std::ranges::find(tickets_, shown, &Ticket::ticket);
+    if (passed != Passed::kDone || packet.kind != kTicketPacket || found == tickets_.end()) {
+      zmq_.Tell({Stranger::Why::kLocal, "this host", "a process came without a ticket"});
+      continue;
+    }
+    const PeerId peer =
+        Add("", std::make_unique<ShmLink>(std::move(caller.socket), pool_, link_options_));
+    peers_.at(peer).key = found->key;
+    tickets_.erase(found);
+    ForgetSilent();
+  }
+  callers_ = std::move(waiting);
 }
 
 void PeerTransport::Accept() {
@@ -191,6 +318,11 @@ void PeerTransport::Accept() {
         if (!socket.valid()) accepts_again_ = steady_clock::now() + kAcceptsAgain;
         break;
       case Passed::kDone:
+        if (zmq_.has_keys()) {
+          callers_.push_back({std::move(socket), steady_clock::now()});
+          if (callers_.size() > kCallersMax) callers_.erase(callers_.begin());
+          break;
+        }
         Add("", std::make_unique<ShmLink>(std::move(socket), pool_, link_options_));
         ForgetSilent();
         break;

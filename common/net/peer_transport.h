@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "common/frame_pool.h"
+#include "common/net/endpoint.h"
 #include "common/net/shm_link.h"
 #include "common/net/zmq_transport.h"
 
@@ -50,10 +52,30 @@ class PeerTransport final : public Transport {
     std::unique_ptr<ShmLink> link;      // None: it ended.
     std::optional<PeerId> behind = {};  // Its number in zmq_, once that is needed.
     uint64_t heard = 0;                 // Grows with time.
+    std::string local = {};             // The token of its socket, for when a ticket comes.
+    std::optional<Key> key = {};        // That it has proved to have, where there are keys.
+  };
+  // Who came to the local socket and has not shown a ticket yet.
+  struct Caller {
+    FileDescriptor socket;
+    std::chrono::steady_clock::time_point came;
+  };
+  struct Ticket {
+    LocalTicket ticket;
+    Key key = {};
   };
   using Time = std::chrono::steady_clock::time_point;
 
   PeerId Add(std::string endpoint, std::unique_ptr<ShmLink> link);
+  Result<PeerId> ConnectWithKeys(const Endpoint& to);
+  // Whether it was about tickets, which is between transports.
+  bool TakeTicketTalk(const Received& received);
+  void GiveTicket(PeerId asker);
+  void UseTicket(PeerId giver, const LocalTicket& ticket);
+  void TakeTickets(size_t first_file);
+  // Says who sent the messages from `first` on; false, and they are gone, where its key is let in
+  // no more.
+  bool Sign(const Peer& from, size_t first, Inbox& inbox) const;
   // Appends what the rings have; true where there was anything.
   bool ReceiveFromLinks(Inbox& inbox);
   // Waits at the sockets, and takes what has come to them and to the rings.
@@ -78,7 +100,9 @@ class PeerTransport final : public Transport {
   std::map<PeerId, Peer> peers_;
   std::map<PeerId, PeerId> in_front_;  // By the number in zmq_.
   std::vector<std::unique_ptr<ShmLink>> leaving_;
-  std::vector<WatchedFile> files_;  // The listener, the peers' and the leaving's; see Wait.
+  std::vector<Caller> callers_;
+  std::deque<Ticket> tickets_;      // Not used yet.
+  std::vector<WatchedFile> files_;  // The listener, the peers', the leaving's and the callers'.
 };
 
 }  // namespace shardmill

@@ -55,9 +55,14 @@ std::span<std::byte> WritableBytesOf(T& value) {
 }  // namespace
 
 std::unique_ptr<ShmLink> ShmLink::Connect(const std::string& token, FramePool& pool,
-                                          const ShmLinkOptions& options) {
+                                          const ShmLinkOptions& options,
+                                          const std::optional<LocalTicket>& ticket) {
   FileDescriptor socket = ConnectLocal(token);
   if (!socket.valid()) return nullptr;
+  if (ticket &&
+      SendPacket(socket.get(), {kTicketPacket, ticket->number, ticket->value}) != Passed::kDone) {
+    return nullptr;
+  }
   auto link = std::make_unique<ShmLink>(std::move(socket), pool, options);
   link->rings_ = RingPair::Make(options.ring_bytes);
   if (!link->rings_ ||

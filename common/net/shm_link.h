@@ -19,6 +19,17 @@ namespace shardmill {
 
 struct Packet;
 
+// Lets one connection to a local socket in, once. A number that nobody guesses.
+struct LocalTicket {
+  uint64_t value = 0;
+  uint32_t number = 0;
+
+  bool operator==(const LocalTicket&) const = default;
+};
+
+// The packet that shows it.
+inline constexpr uint32_t kTicketPacket = 4;
+
 struct ShmLinkOptions {
   uint64_t message_bytes_max = uint64_t{512} << 20;  // Payload of one message.
   uint32_t frames_max = 4096;                        // Of one message.
@@ -35,10 +46,13 @@ struct ShmLinkOptions {
 // (docs/decisions/0009-data-path.md).
 class ShmLink final {
  public:
-  // Connects to who listens under the token. Null where nobody does, or memory cannot be shared.
+  // Connects to who listens under the token, and shows the ticket first where one is asked for.
+  // Null where nobody does, or memory cannot be shared.
   static std::unique_ptr<ShmLink> Connect(const std::string& token, FramePool& pool,
-                                          const ShmLinkOptions& options);
-  // Takes a connection that was accepted. The link is open once its greeting has come.
+                                          const ShmLinkOptions& options,
+                                          const std::optional<LocalTicket>& ticket = {});
+  // Takes a connection that was accepted, and whose ticket was taken where one is asked for. The
+  // link is open once its greeting has come.
   ShmLink(FileDescriptor socket, FramePool& pool, const ShmLinkOptions& options);
 
   Sent Send(std::span<const Frame> frames);

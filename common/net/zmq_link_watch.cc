@@ -31,11 +31,17 @@ void LinkWatch::Take(uint16_t event, int value) {
     case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
       connected_ = true;
       foreign_ = false;
+      refused_ = false;
+      given_up_.reset();
       break;
+    case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH:
+      refused_ = true;
+      [[fallthrough]];
+    case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
+      given_up_ = std::chrono::steady_clock::now();
+      [[fallthrough]];
     case ZMQ_EVENT_DISCONNECTED:
     case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL:
-    case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
-    case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH:
       foreign_ = foreign_ || (accepted_ && !connected_);
       connected_ = false;
       accepted_ = false;
@@ -50,10 +56,18 @@ void LinkWatch::Take(uint16_t event, int value) {
   }
 }
 
+bool LinkWatch::TimeToTryAgain() {
+  constexpr std::chrono::seconds kPause{1};
+  if (!given_up_ || std::chrono::steady_clock::now() - *given_up_ < kPause) return false;
+  given_up_.reset();
+  return true;
+}
+
 std::string LinkWatch::Words(const std::string& endpoint) const {
   if (connected_) return "";
   // A connection is tried before it is tried again, unless its host has no address.
   if (retries_ >= 2) return "the host in " + endpoint + " cannot be found";
+  if (refused_) return endpoint + " does not let this process's key in";
   if (foreign_) return "something answers at " + endpoint + " that does not speak this protocol";
   if (accepted_) return "something accepts connections at " + endpoint + " and says nothing";
   return "nothing answers at " + endpoint;

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "common/net/tcp_tuning.h"
@@ -18,6 +20,10 @@ class LinkWatch final {
   // Takes in what has happened since.
   void Drain();
 
+  // Whether ZeroMQ has given the connection up, which it does after a handshake that failed, and
+  // some time has gone by since. Once for each time.
+  bool TimeToTryAgain();
+
   // What is wrong, or nothing.
   std::string Words(const std::string& endpoint) const;
 
@@ -28,8 +34,10 @@ class LinkWatch final {
   TcpTuning tuning_;
   bool connected_ = false;  // The handshake succeeded, and nothing has ended it.
   bool accepted_ = false;   // A TCP connection was made since the last success.
-  bool foreign_ = false;    // What answered last does not speak ZeroMQ.
-  uint64_t retries_ = 0;    // In a row, with nothing tried in between.
+  bool foreign_ = false;    // What answered last does not speak ZeroMQ, or not with keys as we do.
+  bool refused_ = false;    // What answered last does not let our key in.
+  std::optional<std::chrono::steady_clock::time_point> given_up_;
+  uint64_t retries_ = 0;  // In a row, with nothing tried in between.
 };
 
 }  // namespace shardmill

@@ -15,6 +15,9 @@ class ZmqMonitor final {
   ZmqMonitor(const ZmqMonitor&) = delete;
   ZmqMonitor& operator=(const ZmqMonitor&) = delete;
 
+  // To poll.
+  void* handle() { return events_.handle(); }
+
   // Calls `visit(event, value)` for each that has come since.
   template <class Visit>
   void Drain(Visit visit) {

@@ -10,6 +10,11 @@
 #include <vector>
 #include <zmq.hpp>
 
+#include "common/assert.h"
+#include "common/net/endpoint.h"
+#include "common/net/handshake_watch.h"
+#include "common/net/zap_gate.h"
+#include "common/net/zmq_keys.h"
 #include "common/net/zmq_link_watch.h"
 #include "common/recycler.h"
 
@@ -88,7 +93,7 @@ void SetCommon(zmq::socket_t& socket, const ZmqOptions& options) {
   socket.set(zmq::sockopt::rcvhwm, options.queue_messages_max);
   // Of any one frame: a header may be longer than the payload is allowed to be.
   socket.set(zmq::sockopt::maxmsgsize,
-             static_cast<int64_t>(options.message_bytes_max + kHeaderBytesMax));
+             static_cast<int64_t>(options.message_bytes_max + kHeaderBytesMax + kCipherBytes));
   socket.set(zmq::sockopt::reconnect_ivl, 50);
   socket.set(zmq::sockopt::reconnect_ivl_max, 1000);
   socket.set(zmq::sockopt::tcp_keepalive, 1);
@@ -143,33 +148,48 @@ struct Dealer {
   std::string endpoint;
   zmq::socket_t socket;
   std::unique_ptr<LinkWatch> watch;
+  std::optional<Key> key;  // Which the other end must have.
   std::shared_ptr<Leaving> leaving = std::make_shared<Leaving>(0);
+  const Identity* identity = nullptr;
 };
 
 // One who connected to us.
 struct Caller {
   PeerId peer;
   std::string routing_id;
+  std::optional<Key> key;
   std::shared_ptr<Leaving> leaving = std::make_shared<Leaving>(0);
+  const Identity* identity = nullptr;
 };
 
 }  // namespace
 
 struct ZmqContext::Impl {
+  Impl(int io_threads, KeyRing* with_keys, GateObserver* with_observer)
+      : keys(with_keys), observer(with_observer), context(io_threads) {}
+
+  KeyRing* keys;
+  GateObserver* observer;
   zmq::context_t context;
+  std::optional<ZapGate> gate;
 };
 
-ZmqContext::ZmqContext(int io_threads, std::span<const uint32_t> io_cpus)
-    : impl_(std::make_unique<Impl>(Impl{zmq::context_t(io_threads)})) {
+ZmqContext::ZmqContext(int io_threads, std::span<const uint32_t> io_cpus, KeyRing* keys,
+                       GateObserver* observer)
+    : impl_(std::make_unique<Impl>(io_threads, keys, observer)) {
   for (const uint32_t cpu : io_cpus) {
     zmq_ctx_set(impl_->context.handle(), ZMQ_THREAD_AFFINITY_CPU_ADD, static_cast<int>(cpu));
+  }
+  // Its socket is the first: the IO threads begin, where they were told to.
+  if (keys != nullptr && observer != nullptr) {
+    impl_->gate.emplace(impl_->context, *keys, *observer);
   }
 }
 ZmqContext::~ZmqContext() = default;
 
 struct ZmqTransport::Impl {
-  Impl(zmq::context_t& zmq_context, const ZmqOptions& zmq_options)
-      : context(zmq_context), options(zmq_options) {}
+  Impl(ZmqContext::Impl& zmq, const ZmqOptions& zmq_options)
+      : context(zmq.context), keys(zmq.keys), observer(zmq.observer), options(zmq_options) {}
 
   Sent SendOn(zmq::socket_t& socket, const std::string* routing_id,
               const std::shared_ptr<Leaving>& leaving, std::span<const Frame> frames);
@@ -178,11 +198,23 @@ struct ZmqTransport::Impl {
   bool ReceiveOne(zmq::socket_t& socket, std::optional<PeerId> peer, Inbox& inbox);
   // Takes in what has become of connections, from time to time: it costs a look at each.
   void LookAtConnections();
-  // The number of a caller, who is the last to be forgotten from now on.
-  PeerId PeerOf(const zmq::message_t& routing_id);
+  void TakeAccepted();
+  // A caller, who is the last to be forgotten from now on.
+  Caller& CallerOf(const zmq::message_t& routing_id, std::optional<Key> key);
   void Forget(std::list<Caller>::iterator caller);
+  void TakeNewerList();
+  const Identity* Find(const std::optional<Key>& key) const {
+    return key && list != nullptr ? list->Find(*key) : nullptr;
+  }
 
   zmq::context_t& context;
+  KeyRing* keys;
+  GateObserver* observer;
+  // Shared: a ring may have another while messages still name what this one has.
+  std::shared_ptr<const AllowList> list;
+  uint64_t list_version = 0;
+  std::vector<std::shared_ptr<const AllowList>> retired;  // Of this poll: messages may name them.
+  std::optional<HandshakeWatch> handshakes;               // Of the router.
   ZmqOptions options;
   uint64_t next_peer = 1;
   std::optional<zmq::socket_t> router;
@@ -198,7 +230,9 @@ struct ZmqTransport::Impl {
 };
 
 ZmqTransport::ZmqTransport(ZmqContext& context, const ZmqOptions& options)
-    : impl_(std::make_unique<Impl>(context.impl_->context, options)) {}
+    : impl_(std::make_unique<Impl>(*context.impl_, options)) {
+  TakeList();
+}
 ZmqTransport::~ZmqTransport() = default;
 
 Result<std::string> ZmqTransport::Bind(const std::string& endpoint) {
@@ -207,7 +241,14 @@ Result<std::string> ZmqTransport::Bind(const std::string& endpoint) {
     zmq::socket_t socket(impl_->context, zmq::socket_type::router);
     SetCommon(socket, impl_->options);
     socket.set(zmq::sockopt::router_mandatory, 1);
-    auto accepted = std::make_unique<ZmqMonitor>(impl_->context, socket, ZMQ_EVENT_ACCEPTED);
+    int events = ZMQ_EVENT_ACCEPTED;
+    if (impl_->keys != nullptr) {
+      SM_ASSERT(impl_->observer != nullptr);
+      ListenWithKey(socket, impl_->keys->own(), impl_->options.handshake_ms);
+      impl_->handshakes.emplace(*impl_->observer);
+      events |= HandshakeWatch::kEvents;
+    }
+    auto accepted = std::make_unique<ZmqMonitor>(impl_->context, socket, events);
     socket.bind(endpoint);
     std::string bound = socket.get(zmq::sockopt::last_endpoint);
     impl_->router.emplace(std::move(socket));
@@ -224,9 +265,17 @@ Result<PeerId> ZmqTransport::Connect(const std::string& endpoint) {
     zmq::socket_t socket(impl_->context, zmq::socket_type::dealer);
     SetCommon(socket, impl_->options);
     auto watch = std::make_unique<LinkWatch>(impl_->context, socket, impl_->options.tcp);
-    socket.connect(endpoint);
+    const Endpoint to = Endpoint::Parse(endpoint);
+    std::optional<Key> key;
+    if (impl_->keys != nullptr) {
+      key = SM_TRY(ExpectedKey(to, *impl_->list));
+      ConnectWithKey(socket, impl_->keys->own(), *key);
+    }
+    socket.connect(to.tcp);
     const PeerId peer{impl_->next_peer++};
-    impl_->dealers.emplace(peer, Dealer{endpoint, std::move(socket), std::move(watch)});
+    Dealer dealer{to.tcp, std::move(socket), std::move(watch), key};
+    dealer.identity = impl_->Find(key);
+    impl_->dealers.emplace(peer, std::move(dealer));
     return peer;
   } catch (const zmq::error_t& error) {
     return EndpointError("cannot connect to " + endpoint, error);
@@ -243,6 +292,7 @@ Sent ZmqTransport::Send(PeerId peer, std::span<const Frame> frames) {
   }
   const auto caller = impl_->by_peer.find(peer);
   if (caller == impl_->by_peer.end() || !impl_->router) return Sent::kUnknown;
+  if (impl_->keys != nullptr && caller->second->identity == nullptr) return Sent::kUnknown;
   const Sent sent =
       impl_->SendOn(*impl_->router, &caller->second->routing_id, caller->second->leaving, frames);
   if (sent == Sent::kUnknown) impl_->Forget(caller->second);
@@ -277,7 +327,21 @@ Sent ZmqTransport::Impl::SendOn(zmq::socket_t& socket, const std::string* routin
 }
 
 Result<> ZmqTransport::Poll(std::chrono::milliseconds timeout, Inbox& inbox) {
+  TakeList();
   return PollBeside({}, timeout, inbox);
+}
+
+void ZmqTransport::TakeList() {
+  impl_->retired.clear();
+  impl_->TakeNewerList();
+}
+
+void ZmqTransport::Impl::TakeNewerList() {
+  if (keys == nullptr || list_version == keys->version()) return;
+  list_version = keys->version();
+  retired.push_back(std::exchange(list, keys->allowed()));
+  for (Caller& caller : callers) caller.identity = Find(caller.key);
+  for (auto& [peer, dealer] : dealers) dealer.identity = Find(dealer.key);
 }
 
 Result<> ZmqTransport::PollBeside(std::span<WatchedFile> files, std::chrono::milliseconds timeout,
@@ -291,6 +355,8 @@ Result<> ZmqTransport::PollBeside(std::span<WatchedFile> files, std::chrono::mil
       items.push_back({nullptr, file.file, ZMQ_POLLIN, 0});
     }
     if (impl.router) items.push_back({impl.router->handle(), 0, ZMQ_POLLIN, 0});
+    // Who comes is asked for its address at once, before it may be gone.
+    if (impl.handshakes) items.push_back({impl.accepted->handle(), 0, ZMQ_POLLIN, 0});
     for (auto& [peer, dealer] : impl.dealers) {
       items.push_back({dealer.socket.handle(), 0, ZMQ_POLLIN, 0});
     }
@@ -300,6 +366,7 @@ Result<> ZmqTransport::PollBeside(std::span<WatchedFile> files, std::chrono::mil
     if (impl.router && (items[i++].revents & ZMQ_POLLIN) != 0) {
       impl.Drain(*impl.router, std::nullopt, inbox);
     }
+    if (impl.handshakes && items[i++].revents != 0) impl.TakeAccepted();
     for (auto& [peer, dealer] : impl.dealers) {
       if ((items[i++].revents & ZMQ_POLLIN) != 0) impl.Drain(dealer.socket, peer, inbox);
     }
@@ -325,26 +392,45 @@ void ZmqTransport::Impl::LookAtConnections() {
   const auto now = std::chrono::steady_clock::now();
   if (now - looked < kLookEvery) return;
   looked = now;
-  if (accepted != nullptr) {
-    accepted->Drain([this](uint16_t, uint32_t file) {
-      SetCongestionControl(static_cast<int>(file), options.tcp);
-    });
+  if (accepted != nullptr) TakeAccepted();
+  for (auto& [peer, dealer] : dealers) {
+    dealer.watch->Drain();
+    if (!dealer.watch->TimeToTryAgain()) continue;
+    // ZeroMQ connects once to an endpoint that it has.
+    dealer.socket.disconnect(dealer.endpoint);
+    dealer.socket.connect(dealer.endpoint);
   }
-  for (auto& [peer, dealer] : dealers) dealer.watch->Drain();
+}
+
+void ZmqTransport::Impl::TakeAccepted() {
+  accepted->Drain([this](uint16_t event, uint32_t value) {
+    const int file = static_cast<int>(value);
+    if (event == ZMQ_EVENT_ACCEPTED) SetCongestionControl(file, options.tcp);
+    if (handshakes) handshakes->Take(event, file);
+  });
 }
 
 bool ZmqTransport::Impl::ReceiveOne(zmq::socket_t& socket, std::optional<PeerId> peer,
                                     Inbox& inbox) {
   zmq::message_t part;
   if (!socket.recv(part, zmq::recv_flags::dontwait)) return false;
+  TakeNewerList();  // The gate may have let the sender in by another than we have.
   bool more = part.more();
+  bool welcome = true;
   if (peer) {
-    inbox.Begin(*peer);
-  } else {  // A ROUTER puts the routing id in front.
-    inbox.Begin(PeerOf(part));
+    const Identity* identity = dealers.at(*peer).identity;
+    welcome = keys == nullptr || identity != nullptr;
+    if (welcome) inbox.Begin(*peer, identity);
+  } else {  // A ROUTER puts the routing id in front, which ZeroMQ does not sign.
+    const zmq::message_t routing_id = std::move(part);
+    if (more && !socket.recv(part, zmq::recv_flags::dontwait)) return false;
+    const Caller& caller =
+        CallerOf(routing_id, more && keys != nullptr ? UserOf(part) : std::nullopt);
+    welcome = keys == nullptr || caller.identity != nullptr;
+    if (welcome) inbox.Begin(caller.peer, caller.identity);
     if (!more) return true;
-    if (!socket.recv(part, zmq::recv_flags::dontwait)) return false;
     more = part.more();
+    if (!welcome) CutOff(part, *observer);
   }
   uint64_t bytes = 0;
   uint64_t frames = 0;
@@ -352,31 +438,51 @@ bool ZmqTransport::Impl::ReceiveOne(zmq::socket_t& socket, std::optional<PeerId>
     bytes += part.size();
     const bool over =
         ++frames > options.frames_max || bytes > options.message_bytes_max + kHeaderBytesMax;
-    if (over) inbox.DropFrames();
-    if (!over) inbox.Add(ZmqStorage::Open(storages, std::move(part)));
+    if (over && welcome) inbox.DropFrames();
+    if (!over && welcome) inbox.Add(ZmqStorage::Open(storages, std::move(part)));
     if (!more) return true;
     if (!socket.recv(part, zmq::recv_flags::dontwait)) return false;
     more = part.more();
   }
 }
 
-PeerId ZmqTransport::Impl::PeerOf(const zmq::message_t& routing_id) {
-  const auto [known, is_new] = by_routing_id.try_emplace(routing_id.to_string());
+Caller& ZmqTransport::Impl::CallerOf(const zmq::message_t& routing_id, std::optional<Key> key) {
+  const std::string id = routing_id.to_string();
+  const auto before = by_routing_id.find(id);
+  // Callers name themselves: the name of one who has gone does not make another the same.
+  if (before != by_routing_id.end() && before->second->key != key) Forget(before->second);
+  const auto [known, is_new] = by_routing_id.try_emplace(id);
   if (!is_new) {
     callers.splice(callers.end(), callers, known->second);
-    return known->second->peer;
+    return *known->second;
   }
   const PeerId peer{next_peer++};
-  known->second = callers.insert(callers.end(), Caller{peer, known->first});
+  known->second = callers.insert(callers.end(), Caller{peer, id, key});
+  known->second->identity = Find(key);
   by_peer[peer] = known->second;
   if (callers.size() > options.peers_max) Forget(callers.begin());
-  return peer;
+  return callers.back();
 }
 
 void ZmqTransport::Impl::Forget(std::list<Caller>::iterator caller) {
   by_peer.erase(caller->peer);
   by_routing_id.erase(caller->routing_id);
   callers.erase(caller);
+}
+
+bool ZmqTransport::has_keys() const { return impl_->keys != nullptr; }
+const KeyPair& ZmqTransport::own() const { return impl_->keys->own(); }
+const Identity* ZmqTransport::Find(const Key& key) const { return impl_->Find(key); }
+
+std::optional<Key> ZmqTransport::KeyOf(PeerId peer) const {
+  const auto dealer = impl_->dealers.find(peer);
+  if (dealer != impl_->dealers.end()) return dealer->second.key;
+  const auto caller = impl_->by_peer.find(peer);
+  return caller == impl_->by_peer.end() ? std::nullopt : caller->second->key;
+}
+
+void ZmqTransport::Tell(const Stranger& stranger) const {
+  if (impl_->observer != nullptr) impl_->observer->Refused(stranger);
 }
 
 }  // namespace shardmill

@@ -2,9 +2,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
+#include "common/keys/key_ring.h"
+#include "common/net/stranger.h"
 #include "common/net/tcp_tuning.h"
 #include "common/net/transport.h"
 
@@ -12,10 +15,15 @@ namespace shardmill {
 
 // ZeroMQ's IO threads. Made in main (or by a session), outlives every transport made with it; any
 // thread. ZeroMQ stays out of this header.
+//
+// With keys, every connection is encrypted, and both sides prove who they are; who listens lets in
+// whom the list of its keys names, and tells the observer of all others. Without an observer nobody
+// listens. Both outlive the context.
 class ZmqContext final {
  public:
   // The IO threads run on these CPUs alone; none: wherever the kernel puts them.
-  explicit ZmqContext(int io_threads, std::span<const uint32_t> io_cpus = {});
+  explicit ZmqContext(int io_threads, std::span<const uint32_t> io_cpus = {},
+                      KeyRing* keys = nullptr, GateObserver* observer = nullptr);
   ~ZmqContext();
   ZmqContext(const ZmqContext&) = delete;
   ZmqContext& operator=(const ZmqContext&) = delete;
@@ -34,7 +42,8 @@ struct ZmqOptions {
   // Payload on its way to one peer: who does not read must not cost the sender its memory. One
   // message always has room.
   uint64_t queue_bytes_max = uint64_t{256} << 20;
-  int linger_ms = 500;  // For what is queued when a socket closes.
+  int linger_ms = 500;        // For what is queued when a socket closes.
+  int handshake_ms = 10'000;  // For who connects to us to prove who it is.
   TcpTuning tcp = {};
 };
 
@@ -47,7 +56,8 @@ struct WatchedFile {
 // Frames over ZeroMQ: one ROUTER where the agent listens, one DEALER a peer that it connects to.
 // Owned by one agent, on its thread. Large frames leave and arrive without a copy. A message over
 // the limits comes as one without frames, so that whoever decodes it counts it; a single frame over
-// them ends its connection.
+// them ends its connection. With keys, messages say who sent them, and the connection of a key that
+// was taken off the list ends when the next message comes; nothing is sent to it.
 class ZmqTransport final : public Transport {
  public:
   ZmqTransport(ZmqContext& context, const ZmqOptions& options);
@@ -60,9 +70,19 @@ class ZmqTransport final : public Transport {
   Result<> Poll(std::chrono::milliseconds timeout, Inbox& inbox) override;
   std::string Trouble(PeerId peer) const override;
 
-  // Poll, which the files end too.
+  // Poll in two parts, of which the files end the second too. The identities of messages that
+  // came before are there until the first.
+  void TakeList();
   Result<> PollBeside(std::span<WatchedFile> files, std::chrono::milliseconds timeout,
                       Inbox& inbox);
+
+  // None of this where there are no keys. The key that a peer has proved to have; who has that key,
+  // null where it is not let in.
+  bool has_keys() const;
+  const KeyPair& own() const;
+  std::optional<Key> KeyOf(PeerId peer) const;
+  const Identity* Find(const Key& key) const;
+  void Tell(const Stranger& stranger) const;
 
  private:
   struct Impl;

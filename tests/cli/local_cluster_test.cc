@@ -147,9 +147,10 @@ TEST(LocalClusterTest, TellsWhichKeysItSetsOtherwise) {
     return job.ok() ? OverriddenWords(job.value().listing) : "";
   };
   EXPECT_EQ(words({"cluster.workers=3"}), "");
-  EXPECT_EQ(words({"cluster.server_port=7700", "cluster.coordinator=a:1"}),
-            "train runs every process on this machine, at addresses of its own choice: not used: "
-            "cluster.coordinator = \"a:1\", cluster.server_port = 7700");
+  EXPECT_EQ(
+      words({"cluster.server_port=7700", "cluster.coordinator=a:1", "security.insecure=true"}),
+      "train runs every process on this machine, at addresses of its own choice: not used: "
+      "cluster.coordinator = \"a:1\", cluster.server_port = 7700");
   EXPECT_NE(words({"http.enabled=false"}).find("in spite of http.enabled"), std::string::npos);
   EXPECT_NE(words({"http.port=80"}).find("http.port is the coordinator's alone"),
             std::string::npos);

@@ -3,8 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <optional>
+#include <set>
 #include <utility>
 #include <vector>
+
+#include "common/identity.h"
 
 namespace shardmill {
 namespace {
@@ -38,6 +41,14 @@ class CoordinatorTest : public testing::Test {
     Outbox outbox;
     const Stamp stamp{kJob, {}, {}, BootId{who}, kBoot};
     coordinator_.Handle(now_, {PeerId{who}, stamp, std::move(message)}, outbox);
+    return outbox;
+  }
+
+  // The same from a process with a key.
+  Outbox SayAs(const Identity& key, uint64_t who, Message message) {
+    Outbox outbox;
+    const Stamp stamp{kJob, {}, {}, BootId{who}, kBoot};
+    coordinator_.Handle(now_, {PeerId{who}, stamp, std::move(message), &key}, outbox);
     return outbox;
   }
 
@@ -283,6 +294,33 @@ TEST_F(RestartedCoordinatorTest, RemembersWhyTheJobHasFailed) {
   Restart();
   EXPECT_EQ(coordinator_.state(), JobState::kFailed);
   EXPECT_EQ(coordinator_.words(), "shard 0: no memory");
+}
+
+TEST_F(CoordinatorTest, HearsEachRoleInItsOwnPlaceAlone) {
+  const std::set<WorkerId> bound{WorkerId{1}};
+  const Identity server{Role::kServer, std::nullopt, &bound, "server"};
+  const Identity worker{Role::kWorker, std::nullopt, &bound, "worker"};
+  const Identity first{Role::kWorker, WorkerId{1}, &bound, "worker-1"};
+  const auto refused = [&](const Outbox& outbox, uint64_t to) {
+    const Refused* answer = Find<Refused>(outbox, to);
+    return answer != nullptr && answer->code == Refusal::kForbidden;
+  };
+  // No shard, no rank but its own, and no word that ends the job.
+  EXPECT_TRUE(refused(SayAs(worker, 9, Register{ShardId{0}, "s"}), 9));
+  EXPECT_FALSE(coordinator_.shards()[0].registered);
+  EXPECT_TRUE(refused(SayAs(server, kShard, Join{WorkerId{0}}), kShard));
+  EXPECT_TRUE(refused(SayAs(worker, 2, Join{WorkerId{1}}), 2));
+  EXPECT_TRUE(refused(SayAs(first, 1, Join{WorkerId{0}}), 1));
+  for (const RankStatus& rank : coordinator_.ranks()) {
+    EXPECT_EQ(rank.state, RankStatus::State::kAbsent);
+  }
+  Begin();
+  EXPECT_TRUE(refused(SayAs(worker, kShard, Refused{Refusal::kFailed, 0, "the end"}), kShard));
+  EXPECT_TRUE(refused(
+      SayAs(worker, 2, Goodbye{{WorkerId{1}, coordinator_.ranks()[1].incarnation}, false, 0, "x"}),
+      2));
+  EXPECT_EQ(coordinator_.state(), JobState::kTraining);
+  EXPECT_FALSE(refused(SayAs(server, kShard, Beat{ShardId{0}}), kShard));
 }
 
 class AveragingCoordinatorTest : public CoordinatorTest {

@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "common/identity.h"
+
 namespace shardmill {
 namespace {
 
@@ -242,6 +244,33 @@ TEST_F(ShardTest, DropsWhatAReplacedWorkerLeftAndFencesIt) {
   Take(view_, {});
   EXPECT_EQ(shard_->Status().held_bytes, 0U);
   EXPECT_EQ(CodeOf(Push(0, 1)), Refusal::kFenced);
+}
+
+TEST_F(ShardTest, HearsEachRoleInItsOwnPlaceAlone) {
+  const Identity other{Role::kWorker, WorkerId{1}, nullptr, "worker-1"};
+  const Identity worker{Role::kWorker, std::nullopt, nullptr, "worker"};
+  const Identity server{Role::kServer, std::nullopt, nullptr, "server"};
+  const auto say = [this](const Identity& key, PeerId peer, BootId boot, Message message) {
+    Outbox outbox;
+    Stamp stamp = StampOf(7, 1, kShardBoot.value);
+    stamp.from = boot;
+    shard_->Handle({}, {peer, stamp, std::move(message), &key}, outbox);
+    return outbox;
+  };
+  const Frame gradient = Frame::CopyOf(std::vector<float>(kFloats, -1));
+  const Unit unit{Who(0), 1, 0, 0, kTable, begin_, gradient};
+  EXPECT_EQ(CodeOf(say(other, PeerId{100}, BootId{100}, unit)), Refusal::kForbidden);
+  EXPECT_EQ(CodeOf(say(server, PeerId{100}, BootId{100}, unit)), Refusal::kForbidden);
+  // Even on the coordinator's own connection.
+  View view = view_;
+  view.number = ViewNumber{2};
+  EXPECT_EQ(CodeOf(say(worker, kCoordinator, kCoordinatorBoot, Freeze{view.number})),
+            Refusal::kForbidden);
+  EXPECT_EQ(CodeOf(say(worker, kCoordinator, kCoordinatorBoot, Install{view, {}})),
+            Refusal::kForbidden);
+  EXPECT_EQ(shard_->view().number, ViewNumber{1});
+  EXPECT_EQ(shard_->counters().units, 0U);
+  EXPECT_NE(Only<Held>(say(worker, PeerId{100}, BootId{100}, unit)), nullptr);
 }
 
 class SyncShardTest : public ShardTest {

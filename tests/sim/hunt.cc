@@ -39,6 +39,7 @@ constexpr std::array kBugs{
     KnownBug{"SpeakBeforeWriting", Mutation::kSpeakBeforeWriting},
     KnownBug{"ForgetGoodbye", Mutation::kForgetGoodbye},
     KnownBug{"ForgetFreeze", Mutation::kForgetFreeze},
+    KnownBug{"TakeAnyKey", Mutation::kTakeAnyKey},
 };
 
 // Sets the mutation for one scope, so that no hunt leaves it on.

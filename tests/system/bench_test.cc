@@ -22,13 +22,16 @@ TEST(BenchTest, MeasuresTheProductBesideItsBaselineAndPrintsJson) {
   ASSERT_TRUE(RunBench({"latency.tcp", "--runs", "1", "--json"}).ok()) << OutputOf("bench");
   const auto json = ParseJson(LastLineOf("bench"));
   ASSERT_TRUE(json.ok()) << OutputOf("bench");
-  ASSERT_EQ(json.value().items.size(), 1U);
+  ASSERT_EQ(json.value().items.size(), 2U);  // And with keys.
   const JsonValue& line = json.value().items[0];
   EXPECT_EQ(line.Find("name")->text, "latency.tcp");
   for (const char* key : {"value", "baseline", "ratio"}) EXPECT_GT(line.Find(key)->number, 0);
   EXPECT_EQ(line.Find("target")->number, 1.2);
   EXPECT_EQ(line.Find("holds")->kind, JsonValue::Kind::kFlag);
   EXPECT_EQ(line.Find("spread")->number, 0);  // Of a single run.
+  const JsonValue& curve = json.value().items[1];
+  EXPECT_EQ(curve.Find("name")->text, "latency.tcp.curve");
+  EXPECT_GT(curve.Find("value")->number, 0);
 }
 
 TEST(BenchTest, NamesTheBenchmarkThatIsNotThere) {

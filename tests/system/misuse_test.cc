@@ -108,7 +108,7 @@ TEST(MisuseTest, ResultThatCannotBeWrittenIsAFailure) {
 TEST(MisuseTest, AddressesThatTrainDoesNotUseAreNamed) {
   EXPECT_TRUE(
       Ends(Try("cli/shardmill", {"train", WriteJob(1), "--set", "cluster.host=nosuch.invalid",
-                                 "--set", "cluster.insecure=true"}),
+                                 "--set", "security.insecure=true"}),
            0, "not used: cluster.host = \"nosuch.invalid\""));
 }
 

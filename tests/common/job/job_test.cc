@@ -64,7 +64,7 @@ TEST(JobTest, ReadsEachKeyIntoItsOwnField) {
   const JobOptions options = Options(
       {"job.name=a", "job.seed=2", "job.runs=b", "cluster.servers=3", "cluster.shards_per_server=4",
        "cluster.workers=5", "cluster.coordinator=localhost:6", "cluster.host=127.0.0.7",
-       "cluster.insecure=true", "cluster.server_port=8", "cluster.start_timeout=9s",
+       "security.insecure=true", "cluster.server_port=8", "cluster.start_timeout=9s",
        "cluster.lease=10s", "optimizer.learning_rate=0.25", "data.folder=c", "data.batch_size=11",
        "data.scheme=overlap", "model.metrics=[\"loss\"]", "train.epochs=12",
        "train.report_every=13"});
@@ -77,7 +77,7 @@ TEST(JobTest, ReadsEachKeyIntoItsOwnField) {
   EXPECT_EQ(options.cluster.workers, 5U);
   EXPECT_EQ(options.cluster.coordinator, "localhost:6");
   EXPECT_EQ(options.cluster.host, "127.0.0.7");
-  EXPECT_TRUE(options.cluster.insecure);
+  EXPECT_TRUE(options.security.insecure);
   EXPECT_EQ(options.cluster.server_port, 8U);
   EXPECT_EQ(options.cluster.start_timeout, seconds(9));
   EXPECT_EQ(options.cluster.lease, seconds(10));
@@ -278,11 +278,16 @@ TEST(JobTest, RefusesLayersThatCannotBe) {
 }
 
 TEST(JobTest, RefusesAHostThatOthersReachUnlessToldTo) {
-  EXPECT_EQ(ErrorOf({"cluster.host=0.0.0.0"}),
-            "--set: \"cluster.host\" is \"0.0.0.0\", which others can reach, and nothing on the "
-            "wire is encrypted; keep to loopback (\"127.0.0.1\") or set cluster.insecure = true on "
-            "a network that you trust");
-  EXPECT_EQ(Options({"cluster.host=0.0.0.0", "cluster.insecure=true"}).cluster.host, "0.0.0.0");
+  const std::string words =
+      ", which others can reach, and there are no keys; make some with `shardmill keys gen` and "
+      "set "
+      "security.keys to their folder, keep to loopback (\"127.0.0.1\"), or say --insecure on a "
+      "network where everybody may read and change everything";
+  EXPECT_EQ(ErrorOf({"cluster.host=0.0.0.0"}), "--set: \"cluster.host\" is \"0.0.0.0\"" + words);
+  EXPECT_EQ(ErrorOf({"cluster.coordinator=10.0.0.7:7700"}),
+            "--set: \"cluster.coordinator\" is \"10.0.0.7\"" + words);
+  EXPECT_EQ(Options({"cluster.host=0.0.0.0", "security.insecure=true"}).cluster.host, "0.0.0.0");
+  EXPECT_EQ(Options({"cluster.host=0.0.0.0", "security.keys=keys"}).security.keys, "keys");
 }
 
 TEST(JobTest, RefusesLimitsThatNoUnitFits) {
