@@ -77,10 +77,33 @@ struct ConfigPrintFlags {
   bool origin = false;
 };
 
+struct SnapshotLsFlags {
+  std::string folder = {};
+  bool json = false;
+};
+
+struct SnapshotShowFlags {
+  std::string snapshot = {};
+  bool json = false;
+};
+
+struct SnapshotVerifyFlags {
+  std::string snapshot = {};
+  bool json = false;
+};
+
+struct SnapshotExportFlags {
+  std::string snapshot = {};
+  std::string file = {};
+  bool state = false;
+};
+
 struct VersionFlags {};
 
-using CommandFlags = std::variant<TrainFlags, StatusFlags, AuditFlags, ReplayFlags, BenchFlags,
-                                  ConfigCheckFlags, ConfigPrintFlags, VersionFlags>;
+using CommandFlags =
+    std::variant<TrainFlags, StatusFlags, AuditFlags, ReplayFlags, BenchFlags, SnapshotLsFlags,
+                 SnapshotShowFlags, SnapshotVerifyFlags, SnapshotExportFlags, ConfigCheckFlags,
+                 ConfigPrintFlags, VersionFlags>;
 
 // There is nothing to run: --help, --version (code 0, for stdout) or a mistake (code 2, for
 // stderr).
