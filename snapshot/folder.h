@@ -23,6 +23,7 @@ std::optional<uint64_t> NumberOf(std::string_view folder);
 Result<> WriteManifest(BlobStore& store, const Manifest& manifest);
 Result<Manifest> ReadManifest(BlobStore& store, const std::string& folder);
 
+// What lies in a folder that has a manifest. A value.
 struct FoundSnapshot {
   std::string job;
   uint64_t number = 0;
