@@ -11,6 +11,7 @@
 #include "cli/console.h"
 #include "cli/keys_command.h"
 #include "cli/replay_command.h"
+#include "cli/snapshot_command.h"
 #include "cli/status_command.h"
 #include "cli/train_command.h"
 #include "common/flags/flags.h"
@@ -48,6 +49,16 @@ struct Runner {
   Result<> operator()(const ReplayFlags& flags) const { return RunReplay(flags, console); }
   Result<> operator()(const BenchFlags& flags) const { return RunBench(flags, console); }
   Result<> operator()(const StatusFlags& flags) const { return RunStatus(flags, console); }
+  Result<> operator()(const SnapshotLsFlags& flags) const { return RunSnapshotLs(flags, console); }
+  Result<> operator()(const SnapshotShowFlags& flags) const {
+    return RunSnapshotShow(flags, console);
+  }
+  Result<> operator()(const SnapshotVerifyFlags& flags) const {
+    return RunSnapshotVerify(flags, console);
+  }
+  Result<> operator()(const SnapshotExportFlags& flags) const {
+    return RunSnapshotExport(flags, console);
+  }
   Result<> operator()(const ConfigCheckFlags& flags) const {
     return RunConfigCheck(flags, console);
   }

@@ -43,10 +43,8 @@ Initial Initial::Msra(uint64_t inputs, uint64_t seed) {
 }
 
 Initial SaltedBy(const Initial& initial, std::string_view table) {
-  uint64_t salt = table.size();
-  for (const char letter : table) salt = Mix(salt ^ static_cast<unsigned char>(letter));
   Initial salted = initial;
-  salted.seed = Mix(initial.seed ^ salt);
+  salted.seed = Mix(initial.seed ^ MixText(table));
   return salted;
 }
 

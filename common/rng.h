@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
 #include "common/assert.h"
 
@@ -12,6 +13,13 @@ constexpr uint64_t Mix(uint64_t x) {
   x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
   x = (x ^ (x >> 27)) * 0x94d049bb133111ebULL;
   return x ^ (x >> 31);
+}
+
+// A text as a number.
+constexpr uint64_t MixText(std::string_view text) {
+  uint64_t mixed = text.size();
+  for (const char letter : text) mixed = Mix(mixed ^ static_cast<unsigned char>(letter));
+  return mixed;
 }
 
 // A seeded source of chance (SplitMix64). The same seed gives the same numbers on every machine.

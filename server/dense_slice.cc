@@ -30,6 +30,7 @@ DenseSlice::DenseSlice(FramePool& frames, uint64_t begin, uint64_t end, const In
                        uint32_t slots)
     : frames_(&frames), begin_(begin), end_(end), slots_(slots) {
   SM_ASSERT(begin <= end);
+  if (begin < end) updates_.push_back({begin, end, 0});
   for (uint64_t at = begin; at < end; at += kChunkFloats) {
     const uint64_t size = std::min(kChunkFloats, end - at);
     Buffer chunk = frames.OfFloats(size);
@@ -70,7 +71,7 @@ void DenseSlice::Apply(std::span<const ChangePart> parts, float rate, const Opti
   if (edges_.empty()) return;
   std::ranges::sort(edges_, {}, &Edge::at);
 
-  ++updates_;
+  for (UpdateRun& run : updates_) ++run.updates;
   covering_.clear();
   for (size_t i = 0; i < edges_.size();) {
     const uint64_t at = edges_[i].at;
@@ -83,9 +84,14 @@ void DenseSlice::Apply(std::span<const ChangePart> parts, float rate, const Opti
       }
     }
     if (covering_.empty()) continue;
-    UpdateTime time{rate, updates_, 0};
+    UpdateTime time{rate, 0, 0};
     for (const size_t part : covering_) time.weight += parts[part].weight;
-    ApplySegment(at, edges_[i].at, parts, time, optimizer);
+    for (const UpdateRun& run : updates_) {
+      const uint64_t begin = std::max(at, run.begin);
+      const uint64_t end = std::min(edges_[i].at, run.end);
+      time.count = run.updates;
+      if (begin < end) ApplySegment(begin, end, parts, time, optimizer);
+    }
   }
 }
 
@@ -126,6 +132,48 @@ void DenseSlice::ApplySegment(uint64_t begin, uint64_t end, std::span<const Chan
       step(time, change);
     }
   }
+}
+
+DenseImage DenseSlice::Image(const Optimizer& optimizer) const {
+  DenseImage image{{begin_, end_, slots_, {}}, chunks_, states_};
+  if (optimizer.counts()) image.head.updates = updates_;
+  return image;
+}
+
+Result<> DenseSlice::Restore(const DensePiece& piece) {
+  const std::span<const float> floats = piece.floats.floats();
+  if (piece.slot > slots_ || !Contains(piece.begin, floats.size())) {
+    return Error{ErrorCode::kBadInput,
+                 "a snapshot has floats of a table for which there is no room"};
+  }
+  for (uint64_t done = 0; done < floats.size();) {
+    const uint64_t at = piece.begin - begin_ + done;
+    const size_t which = at / kChunkFloats;
+    const uint64_t inside = at % kChunkFloats;
+    const uint64_t chunk = chunks_[which].floats().size();
+    const uint64_t size = std::min(chunk - inside, floats.size() - done);
+    const std::span<float> to =
+        piece.slot == 0
+            ? Writable(*frames_, chunks_[which]).subspan(inside, size)
+            : Writable(*frames_, states_[which]).subspan((piece.slot - 1) * chunk + inside, size);
+    std::ranges::copy(floats.subspan(done, size), to.begin());
+    done += size;
+  }
+  return {};
+}
+
+Result<> DenseSlice::Restore(const UpdateRuns& runs) {
+  uint64_t at = begin_;
+  for (const UpdateRun& run : runs) {
+    if (run.begin != at || run.end <= at) break;
+    at = run.end;
+  }
+  if (at != end_ || runs.empty()) {
+    return Error{ErrorCode::kBadInput,
+                 "a snapshot has counts of updates that do not cover a table"};
+  }
+  updates_ = runs;
+  return {};
 }
 
 }  // namespace shardmill

@@ -8,8 +8,10 @@
 #include "common/frame_list.h"
 #include "common/frame_pool.h"
 #include "common/initial.h"
+#include "common/result.h"
 #include "optim/optimizer.h"
 #include "server/log_entry.h"
+#include "snapshot/image.h"
 
 namespace shardmill {
 
@@ -36,6 +38,14 @@ class DenseSlice final {
   // it, combined in their order.
   void Apply(std::span<const ChangePart> parts, float rate, const Optimizer& optimizer);
 
+  // All of it as it is now, without a copy: what changes later is replaced. Counts of updates are
+  // in it where the optimizer goes by them.
+  DenseImage Image(const Optimizer& optimizer) const;
+  // Takes what a snapshot has of a part of this slice: floats, or the counts of updates of all of
+  // it. Fails where they do not fit.
+  Result<> Restore(const DensePiece& piece);
+  Result<> Restore(const UpdateRuns& runs);
+
  private:
   // Floats of a chunk: 1 MiB, so that a replaced chunk costs little.
   static constexpr uint64_t kChunkFloats = 256 * 1024;
@@ -55,7 +65,8 @@ class DenseSlice final {
   uint64_t begin_;
   uint64_t end_;
   uint32_t slots_;
-  uint64_t updates_ = 0;  // Entries that changed this slice.
+  // Entries that changed this slice. One run, or more after a restore: of what came from several.
+  UpdateRuns updates_;
   std::vector<Frame> chunks_;
   std::vector<Frame> states_;  // Of each chunk, slot by slot; none where there are no slots.
 

@@ -9,9 +9,9 @@
 
 namespace shardmill {
 
-// The rows of a sparse table, counted from 0, in slabs that never move: each row's floats, and a
-// mark and a place beside it for the step under way. Owned by a SparseSlice, on its thread. Cannot
-// fail.
+// The rows of a sparse table, counted from 0, in slabs that never move: each row's floats, and
+// beside it its key, and a mark and a place for the step under way. Owned by a SparseSlice, on its
+// thread. Cannot fail.
 class RowStore final {
  public:
   // What an entry's parts have of a row, as far as they were looked through.
@@ -20,10 +20,11 @@ class RowStore final {
   explicit RowStore(uint64_t row_floats);
 
   // Makes the next row, of zeros.
-  uint32_t Make();
+  uint32_t Make(uint64_t key);
 
   float* At(uint32_t row) const { return slabs_[row >> shift_].floats + Inside(row) * row_floats_; }
   Mark& MarkOf(uint32_t row) { return slabs_[row >> shift_].marks[Inside(row)]; }
+  uint64_t KeyOf(uint32_t row) const { return slabs_[row >> shift_].keys[Inside(row)]; }
   // Zero in a new row. The step that uses it sets it.
   uint32_t& PlaceOf(uint32_t row) { return slabs_[row >> shift_].places[Inside(row)]; }
 
@@ -34,6 +35,7 @@ class RowStore final {
  private:
   struct Slab {
     float* floats;
+    uint64_t* keys;
     Mark* marks;
     uint32_t* places;
   };

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <string>
 #include <utility>
 
 #include "common/assert.h"
@@ -111,7 +112,7 @@ void SparseSlice::MakeMissing(KeyRows& keys) {
     // The list may have the key twice.
     if (row == RowIndex::kNone) row = index_.Find(names[i]);
     if (row != RowIndex::kNone) continue;
-    row = store_.Make();
+    row = store_.Make(names[i]);
     index_.Add(names[i], row);
     FillInitialRow(initial_, names[i], {store_.At(row), dim_});
   }
@@ -178,6 +179,47 @@ void SparseSlice::StepSeveral(std::span<const ChangePart> parts, float rate,
     optimizer.StepRows(rate, dim_, {&change, 1});
     store_.MarkOf(several_[i]) = RowStore::Mark::kNone;
   }
+}
+
+SparseHead SparseSlice::Head() const {
+  return {begin_, end_, dim_, static_cast<uint32_t>(row_floats_ - dim_), store_.size()};
+}
+
+RowBatch SparseSlice::Image(uint32_t first, uint32_t count, FramePool& frames) const {
+  SM_ASSERT(first <= store_.size() && count <= store_.size() - first);
+  const uint64_t state = row_floats_ - dim_;
+  Buffer keys = frames.OfBytes(count * sizeof(uint64_t));
+  Buffer values = frames.OfFloats(count * uint64_t{dim_});
+  Buffer states = frames.OfFloats(count * state);
+  for (uint32_t i = 0; i < count; ++i) {
+    const uint64_t key = store_.KeyOf(first + i);
+    std::memcpy(keys.bytes().data() + i * sizeof(key), &key, sizeof(key));
+    const float* row = store_.At(first + i);
+    std::copy_n(row, dim_, values.floats().data() + i * uint64_t{dim_});
+    std::copy_n(row + dim_, state, states.floats().data() + i * state);
+  }
+  return {std::move(keys).Close(), std::move(values).Close(), std::move(states).Close()};
+}
+
+Result<> SparseSlice::Restore(const RowBatch& batch) {
+  const std::span<const uint64_t> keys = batch.keys.keys();
+  const uint64_t state = row_floats_ - dim_;
+  if (batch.values.floats().size() != keys.size() * dim_ ||
+      batch.state.floats().size() != keys.size() * state) {
+    return Error{ErrorCode::kBadInput, "a snapshot has rows of another size than the table's"};
+  }
+  for (size_t i = 0; i < keys.size(); ++i) {
+    if (!Owns(keys.subspan(i, 1)) || index_.Find(keys[i]) != RowIndex::kNone ||
+        store_.size() == RowIndex::kRowsMax) {
+      return Error{ErrorCode::kBadInput, "a snapshot has the row " + std::to_string(keys[i]) +
+                                             " where it does not belong, or twice"};
+    }
+    const uint32_t row = store_.Make(keys[i]);
+    index_.Add(keys[i], row);
+    std::ranges::copy(batch.values.floats().subspan(i * dim_, dim_), store_.At(row));
+    std::ranges::copy(batch.state.floats().subspan(i * state, state), store_.At(row) + dim_);
+  }
+  return {};
 }
 
 }  // namespace shardmill

@@ -8,10 +8,12 @@
 #include "common/frame.h"
 #include "common/frame_pool.h"
 #include "common/initial.h"
+#include "common/result.h"
 #include "optim/optimizer.h"
 #include "server/log_entry.h"
 #include "server/row_index.h"
 #include "server/row_store.h"
+#include "snapshot/image.h"
 
 namespace shardmill {
 
@@ -56,6 +58,13 @@ class SparseSlice final {
       visit(key, std::span<const float>(store_.At(row), dim_));
     });
   }
+
+  SparseHead Head() const;
+  // A copy of rows as they are now, counted in the order in which they were made. Rows are never
+  // moved or removed, so that those that are there at a cut can be asked for bit by bit.
+  RowBatch Image(uint32_t first, uint32_t count, FramePool& frames) const;
+  // Takes rows of a snapshot that are not here yet. Fails where they do not fit.
+  Result<> Restore(const RowBatch& batch);
 
  private:
   // A key in the index, which has room to grow, and what a step keeps of its row.

@@ -180,6 +180,36 @@ void AddKeysCommand(CLI::App* app, KeysFlags* keys, CommandFlags* flags) {
   revoke->callback([=] { *flags = keys->revoke; });
 }
 
+struct SnapshotCommands {
+  SnapshotLsFlags ls;
+  SnapshotShowFlags show;
+  SnapshotVerifyFlags verify;
+  SnapshotExportFlags save;
+};
+
+void AddSnapshotCommands(CLI::App* app, SnapshotCommands* to, CommandFlags* flags) {
+  constexpr const char* kSnapshot = "The snapshot, FOLDER/JOB/NUMBER, or FOLDER/JOB for its newest";
+  CLI::App* snapshot = app->add_subcommand("snapshot", "List, check or export snapshots");
+  snapshot->require_subcommand(1);
+  CLI::App* ls = snapshot->add_subcommand("ls", "List the complete snapshots in a folder");
+  ls->add_option("FOLDER", to->ls.folder, "Where jobs keep their snapshots")->required();
+  ls->add_flag("--json", to->ls.json, "Print a list of JSON objects");
+  ls->callback([=] { *flags = to->ls; });
+  CLI::App* show = snapshot->add_subcommand("show", "Say what is in a snapshot");
+  show->add_option("SNAPSHOT", to->show.snapshot, kSnapshot)->required();
+  show->add_flag("--json", to->show.json, "Print it as JSON");
+  show->callback([=] { *flags = to->show; });
+  CLI::App* verify = snapshot->add_subcommand("verify", "Read all of a snapshot and check it");
+  verify->add_option("SNAPSHOT", to->verify.snapshot, kSnapshot)->required();
+  verify->add_flag("--json", to->verify.json, "Print what was found as JSON");
+  verify->callback([=] { *flags = to->verify; });
+  CLI::App* save = snapshot->add_subcommand("export", "Write a snapshot to one safetensors file");
+  save->add_option("SNAPSHOT", to->save.snapshot, kSnapshot)->required();
+  save->add_option("FILE", to->save.file, "The file to write")->required();
+  save->add_flag("--state", to->save.state, "With the optimizers' state");
+  save->callback([=] { *flags = to->save; });
+}
+
 std::string CheckListen(std::string& text) {
   const std::optional<std::string> endpoint = ParseListen(text);
   if (!endpoint) return "must be HOST:PORT; port 0 takes any free one";
@@ -246,6 +276,7 @@ FlagsOr<CommandFlags> ParseCommandFlags(const std::vector<std::string>& argument
   ConfigCheckFlags check;
   ConfigPrintFlags print;
   BenchFlags bench;
+  SnapshotCommands snapshot;
   CommandFlags flags;
   CLI::App app("Trains models over several processes that share their parameters.");
   Describe(&app, "shardmill");
@@ -278,6 +309,7 @@ FlagsOr<CommandFlags> ParseCommandFlags(const std::vector<std::string>& argument
   AddBenchCommand(&app, &bench, &flags);
   KeysFlags keys;
   AddKeysCommand(&app, &keys, &flags);
+  AddSnapshotCommands(&app, &snapshot, &flags);
 
   CLI::App* config_app = app.add_subcommand("config", "Check or print a job file");
   config_app->require_subcommand(1);

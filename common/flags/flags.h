@@ -95,10 +95,32 @@ struct KeysRevokeFlags {
   std::string name = {};
 };
 
+struct SnapshotLsFlags {
+  std::string folder = {};
+  bool json = false;
+};
+
+struct SnapshotShowFlags {
+  std::string snapshot = {};
+  bool json = false;
+};
+
+struct SnapshotVerifyFlags {
+  std::string snapshot = {};
+  bool json = false;
+};
+
+struct SnapshotExportFlags {
+  std::string snapshot = {};
+  std::string file = {};
+  bool state = false;
+};
+
 struct VersionFlags {};
 
 using CommandFlags =
-    std::variant<TrainFlags, StatusFlags, AuditFlags, ReplayFlags, BenchFlags, ConfigCheckFlags,
+    std::variant<TrainFlags, StatusFlags, AuditFlags, ReplayFlags, BenchFlags, SnapshotLsFlags,
+                 SnapshotShowFlags, SnapshotVerifyFlags, SnapshotExportFlags, ConfigCheckFlags,
                  ConfigPrintFlags, KeysGenFlags, KeysListFlags, KeysRevokeFlags, VersionFlags>;
 
 // There is nothing to run: --help, --version (code 0, for stdout) or a mistake (code 2, for

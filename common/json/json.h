@@ -70,9 +70,13 @@ struct JsonValue {
 // What ParseJson accepts; beyond it a document is refused.
 inline constexpr size_t kJsonBytesMax = size_t{16} << 20;
 inline constexpr size_t kJsonDepthMax = 32;
+inline constexpr size_t kJsonValuesMax = size_t{4} << 20;
 
 // Reads one JSON document from outside, strictly as RFC 8259 has it, and refuses keys that occur
 // twice. The error is kBadInput and names the byte.
-Result<JsonValue> ParseJson(std::string_view text);
+Result<JsonValue> ParseJson(std::string_view text, size_t bytes_max = kJsonBytesMax);
+
+// Whether all of the text is UTF-8, which a reader of JSON here does not ask for.
+bool IsUtf8(std::string_view text);
 
 }  // namespace shardmill

@@ -1,5 +1,6 @@
 #include <charconv>
 #include <optional>
+#include <unordered_set>
 
 #include "common/json/json.h"
 
@@ -61,6 +62,7 @@ class JsonReader final {
   bool Value(size_t depth, JsonValue* value) {
     SkipSpace();
     if (depth == kJsonDepthMax) return Fail("it is nested too deep");
+    if (++values_ > kJsonValuesMax) return Fail("it has too many values");
     if (at_ == text_.size()) return Fail("it ends too early");
     switch (text_[at_]) {
       case '{':
@@ -94,21 +96,32 @@ class JsonReader final {
     ++at_;
     SkipSpace();
     if (Take('}')) return true;
+    std::unordered_set<std::string> keys;  // Where they are many.
     do {
       SkipSpace();
       std::string key;
       if (at_ == text_.size() || text_[at_] != '"') return Fail("a key is missing");
       if (!Text(&key)) return false;
-      if (value->Find(key)) return Fail("a key occurs twice");
+      if (!IsNew(key, *value, &keys)) return Fail("a key occurs twice");
       SkipSpace();
       if (!Take(':')) return Fail("a colon is missing");
       JsonValue inner;
       if (!Value(depth + 1, &inner)) return false;
       value->members.emplace_back(std::move(key), std::move(inner));
-      if (value->members.size() > kMembersMax) return Fail("an object has too many members");
       SkipSpace();
     } while (Take(','));
     return Take('}') || Fail("an object does not end");
+  }
+
+  // Looking through a few members is quicker than any set.
+  static bool IsNew(const std::string& key, const JsonValue& value,
+                    std::unordered_set<std::string>* keys) {
+    constexpr size_t kFew = 64;
+    if (value.members.size() < kFew) return !value.Find(key);
+    if (keys->empty()) {
+      for (const auto& [name, member] : value.members) keys->insert(name);
+    }
+    return keys->insert(key).second;
   }
 
   bool List(size_t depth, JsonValue* value) {
@@ -203,11 +216,9 @@ class JsonReader final {
     return Fail("a text does not end");
   }
 
-  // Finding doubles is quadratic in the members of one object, so they are few.
-  static constexpr size_t kMembersMax = 256;
-
   std::string_view text_;
   size_t at_ = 0;
+  size_t values_ = 0;
   const char* words_ = nullptr;
 };
 
@@ -221,10 +232,10 @@ const JsonValue* JsonValue::Find(std::string_view key) const {
   return nullptr;
 }
 
-Result<JsonValue> ParseJson(std::string_view text) {
-  if (text.size() > kJsonBytesMax) {
+Result<JsonValue> ParseJson(std::string_view text, size_t bytes_max) {
+  if (text.size() > bytes_max) {
     return Error{ErrorCode::kBadInput,
-                 "no JSON: it is longer than " + std::to_string(kJsonBytesMax) + " bytes"};
+                 "no JSON: it is longer than " + std::to_string(bytes_max) + " bytes"};
   }
   return JsonReader(text).Read();
 }

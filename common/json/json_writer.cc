@@ -33,6 +33,15 @@ size_t SequenceLength(std::string_view text) {
 
 }  // namespace
 
+bool IsUtf8(std::string_view text) {
+  while (!text.empty()) {
+    const size_t length = SequenceLength(text);
+    if (length == 0) return false;
+    text.remove_prefix(length);
+  }
+  return true;
+}
+
 void JsonWriter::BeforeValue() {
   if (levels_.empty()) {
     SM_ASSERT(text_.empty());

@@ -18,13 +18,13 @@ struct In {
 
 Error Bad(const std::string& what) { return {ErrorCode::kBadInput, what}; }
 
-Result<> CheckText(const std::string& text, const In& in) {
-  if (text.size() <= in.limits.text_bytes_max) return {};
+Result<> CheckText(const std::string& text, const WireLimits& limits) {
+  if (text.size() <= limits.text_bytes_max) return {};
   return Bad("a text of " + std::to_string(text.size()) + " bytes");
 }
 
-Result<> CheckList(int size, const In& in) {
-  if (static_cast<uint32_t>(size) <= in.limits.list_max) return {};
+Result<> CheckList(int size, const WireLimits& limits) {
+  if (static_cast<uint32_t>(size) <= limits.list_max) return {};
   return Bad("a list of " + std::to_string(size) + " entries");
 }
 
@@ -105,8 +105,8 @@ Result<Initial> GetInitial(const wire::TableSpec& spec) {
   return initial;
 }
 
-Result<TableSpec> Get(const wire::TableSpec& spec, const In& in) {
-  SM_TRY(CheckText(spec.name(), in));
+Result<TableSpec> Get(const wire::TableSpec& spec, const WireLimits& limits) {
+  SM_TRY(CheckText(spec.name(), limits));
   TableSpec table;
   table.name = spec.name();
   table.size = spec.size();
@@ -129,10 +129,10 @@ Result<Policy> Get(const wire::Policy& from) {
   return policy;
 }
 
-Result<TablePlace> Get(const wire::TablePlace& table, size_t shards, const In& in) {
+Result<TablePlace> Get(const wire::TablePlace& table, size_t shards, const WireLimits& limits) {
   TablePlace place;
   place.id = TableId{table.id()};
-  place.spec = SM_TRY(Get(table.spec(), in));
+  place.spec = SM_TRY(Get(table.spec(), limits));
   place.cuts.assign(table.cuts().begin(), table.cuts().end());
   const uint64_t whole = place.spec.sparse() ? kBuckets : place.spec.size;
   bool sound =
@@ -144,10 +144,10 @@ Result<TablePlace> Get(const wire::TablePlace& table, size_t shards, const In& i
   return place;
 }
 
-Result<View> Get(const wire::View& from, const In& in) {
-  SM_TRY(CheckList(from.members_size(), in));
-  SM_TRY(CheckList(from.shards_size(), in));
-  SM_TRY(CheckList(from.tables_size(), in));
+Result<View> Get(const wire::View& from, const WireLimits& limits) {
+  SM_TRY(CheckList(from.members_size(), limits));
+  SM_TRY(CheckList(from.shards_size(), limits));
+  SM_TRY(CheckList(from.tables_size(), limits));
   View view;
   view.generation = Generation{from.generation()};
   view.number = ViewNumber{from.number()};
@@ -160,14 +160,14 @@ Result<View> Get(const wire::View& from, const In& in) {
   }
   for (const wire::ShardPlace& shard : from.shards()) {
     if (shard.id() != view.shards.size()) return Bad("shards that are not in order");
-    SM_TRY(CheckText(shard.endpoint(), in));
+    SM_TRY(CheckText(shard.endpoint(), limits));
     view.shards.push_back(
         {ShardId{shard.id()}, Term{shard.term()}, BootId{shard.boot()}, shard.endpoint()});
   }
   std::set<TableId> tables;
   std::set<std::string> names;
   for (const wire::TablePlace& table : from.tables()) {
-    view.tables.push_back(SM_TRY(Get(table, view.shards.size(), in)));
+    view.tables.push_back(SM_TRY(Get(table, view.shards.size(), limits)));
     const TablePlace& added = view.tables.back();
     if (!tables.insert(added.id).second || !names.insert(added.spec.name).second) {
       return Bad("a table that stands twice");
@@ -177,14 +177,10 @@ Result<View> Get(const wire::View& from, const In& in) {
 }
 
 template <class List>
-Result<std::vector<RankState>> GetStates(const List& from, const In& in) {
-  SM_TRY(CheckList(from.size(), in));
+Result<std::vector<RankState>> GetStates(const List& from, const WireLimits& limits) {
+  SM_TRY(CheckList(from.size(), limits));
   std::vector<RankState> states;
-  for (const wire::RankState& state : from) {
-    SM_TRY(CheckWeight(state.samples()));
-    states.push_back({WorkerId{state.rank()}, state.ended(), state.samples(), state.applied(),
-                      state.counted(), state.discarded(), state.attempt()});
-  }
+  for (const wire::RankState& state : from) states.push_back(SM_TRY(FromProto(state)));
   return states;
 }
 
@@ -196,7 +192,7 @@ Result<Message> Read(const wire::Hello& hello) {
 Result<Message> Read(const wire::Refused& refused, const In& in) {
   const Refusal code =
       SM_TRY(Shifted(refused.code(), Refusal::kForbidden, "a refusal of an unknown kind"));
-  SM_TRY(CheckText(refused.words(), in));
+  SM_TRY(CheckText(refused.words(), in.limits));
   return Message(Refused{code, refused.about(), refused.words()});
 }
 
@@ -230,13 +226,13 @@ Result<Message> Read(const wire::End& from, const In& in) {
   SM_TRY(CheckWeight(from.samples()));
   End end{Get(from.sender()), from.step(), from.attempt(), from.units(), from.samples()};
   end.skipped = from.skipped();
-  end.close = SM_TRY(GetStates(from.close(), in));
+  end.close = SM_TRY(GetStates(from.close(), in.limits));
   return Message(std::move(end));
 }
 
 Result<Message> Read(const wire::Ended& from, const In& in) {
   Ended ended{WorkerId{from.rank()}, from.step(), from.discarded(), from.next(), {}};
-  ended.close = SM_TRY(GetStates(from.close(), in));
+  ended.close = SM_TRY(GetStates(from.close(), in.limits));
   return Message(std::move(ended));
 }
 
@@ -262,7 +258,7 @@ Result<Message> Read(const wire::Pulled& from, const In& in) {
 }
 
 Result<Message> Read(const wire::Report& from, const In& in) {
-  SM_TRY(CheckList(from.metrics_size(), in));
+  SM_TRY(CheckList(from.metrics_size(), in.limits));
   SM_TRY(CheckWeight(from.samples()));
   SM_TRY(CheckWeight(from.seconds()));
   Report report;
@@ -273,7 +269,7 @@ Result<Message> Read(const wire::Report& from, const In& in) {
   report.seconds = from.seconds();
   report.staleness_max = from.staleness_max();
   for (const wire::Metric& metric : from.metrics()) {
-    SM_TRY(CheckText(metric.name(), in));
+    SM_TRY(CheckText(metric.name(), in.limits));
     report.metrics.push_back({metric.name(), metric.value()});
   }
   return Message(std::move(report));
@@ -282,14 +278,14 @@ Result<Message> Read(const wire::Report& from, const In& in) {
 Result<Message> Read(const wire::Frozen& from, const In& in) {
   Frozen frozen;
   frozen.number = ViewNumber{from.number()};
-  frozen.ranks = SM_TRY(GetStates(from.ranks(), in));
+  frozen.ranks = SM_TRY(GetStates(from.ranks(), in.limits));
   return Message(std::move(frozen));
 }
 
 Result<Message> Read(const wire::Install& from, const In& in) {
   Install install;
-  install.view = SM_TRY(Get(from.view(), in));
-  install.cut = SM_TRY(GetStates(from.cut(), in));
+  install.view = SM_TRY(Get(from.view(), in.limits));
+  install.cut = SM_TRY(GetStates(from.cut(), in.limits));
   return Message(std::move(install));
 }
 
@@ -353,7 +349,7 @@ Result<Message> ReadMembership(const wire::Message& from, const In& in) {
     case wire::Message::kRenewed:
       return Message(Renewed{WorkerId{from.renewed().rank()}});
     case wire::Message::kGoodbye:
-      SM_TRY(CheckText(from.goodbye().failure(), in));
+      SM_TRY(CheckText(from.goodbye().failure(), in.limits));
       return Message(Goodbye{Get(from.goodbye().sender()), from.goodbye().done(),
                              from.goodbye().acked(), from.goodbye().failure()});
     case wire::Message::kFarewell:
@@ -361,13 +357,13 @@ Result<Message> ReadMembership(const wire::Message& from, const In& in) {
     case wire::Message::kReport:
       return Read(from.report(), in);
     case wire::Message::kMakeTable: {
-      TableSpec spec = SM_TRY(Get(from.make_table().spec(), in));
+      TableSpec spec = SM_TRY(Get(from.make_table().spec(), in.limits));
       return Message(MakeTable{Get(from.make_table().sender()), std::move(spec)});
     }
     case wire::Message::kGetView:
       return Message(GetView{});
     case wire::Message::kViewIs: {
-      View view = SM_TRY(Get(from.view_is().view(), in));
+      View view = SM_TRY(Get(from.view_is().view(), in.limits));
       return Message(ViewIs{std::move(view)});
     }
     default:
@@ -376,6 +372,16 @@ Result<Message> ReadMembership(const wire::Message& from, const In& in) {
 }
 
 }  // namespace
+
+Result<RankState> FromProto(const wire::RankState& state) {
+  SM_TRY(CheckWeight(state.samples()));
+  return RankState{WorkerId{state.rank()}, state.ended(),     state.samples(), state.applied(),
+                   state.counted(),        state.discarded(), state.attempt()};
+}
+
+Result<View> FromProto(const wire::View& view, const WireLimits& limits) {
+  return Get(view, limits);
+}
 
 Stamp FromProto(const wire::Stamp& stamp) {
   return {JobId{stamp.job()}, Generation{stamp.generation()}, Term{stamp.term()},
@@ -389,7 +395,7 @@ Result<Message> FromProto(const wire::Message& from, std::span<const Frame> payl
   if (!carries && !payload.empty()) return Bad("payload behind a message that has none");
   switch (from.body_case()) {
     case wire::Message::kRegister:
-      SM_TRY(CheckText(from.register_().endpoint(), in));
+      SM_TRY(CheckText(from.register_().endpoint(), limits));
       return Message(Register{ShardId{from.register_().shard()}, from.register_().endpoint()});
     case wire::Message::kRegistered:
       return Message(Registered{ShardId{from.registered().shard()}});

@@ -306,6 +306,10 @@ void ToProto(const Stamp& stamp, wire::Stamp& out) {
   out.set_to_boot(stamp.to.value);
 }
 
+void ToProto(const View& view, wire::View& out) { Put(view, out); }
+
+void ToProto(const RankState& state, wire::RankState& out) { Put(state, out); }
+
 void ToProto(const Message& message, wire::Message& out, std::vector<Frame>& payload) {
   Out to{out, payload};
   std::visit([&to](const auto& kind) { Write(kind, to); }, message);

@@ -10,16 +10,9 @@
 #include "common/frame_pool.h"
 #include "common/messages.h"
 #include "common/result.h"
+#include "common/wire/limits.h"
 
 namespace shardmill {
-
-// What a decoder accepts; beyond it a message is refused before anything is allocated for it.
-struct WireLimits {
-  uint64_t message_bytes_max = uint64_t{512} << 20;  // Payload of one multipart message.
-  uint32_t messages_max = 256;                       // Messages in one packet.
-  uint32_t list_max = 65536;                         // Elements of any list in the header.
-  uint32_t text_bytes_max = 65536;                   // Any one string.
-};
 
 // Messages to one peer that travel as one multipart message, in order.
 struct Packet {

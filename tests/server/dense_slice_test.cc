@@ -246,5 +246,66 @@ TEST(DenseSliceTest, ChangesEachElementOnceAtTheBorderOfChunks) {
   EXPECT_EQ(Values(slice, kChunk - 4, 8), (std::vector<float>{0, 1, 2, 13, 24, 5, 6, 0}));
 }
 
+// Steps of slices that were restored from an image of others are those of the others, bit for bit.
+TEST(DenseSliceTest, GoesOnFromImagesOfOtherSlicesBitForBit) {
+  const auto adam = Made(UpdateRule::kAdam);
+  constexpr uint64_t kSize = kChunk + 50;
+  const uint64_t middle = kChunk - 30;
+  DenseSlice left = Slice(0, middle, *adam, Initial::Normal(1, 3));
+  DenseSlice right = Slice(middle, kSize, *adam, Initial::Normal(1, 3));
+  for (int i = 0; i < 3; ++i) Apply(left, {Part(10, {1, 2, 3})}, *adam);
+  Apply(right, {Part(middle, std::vector<float>(60, 2))}, *adam);
+
+  DenseSlice whole = Slice(0, kSize, *adam);
+  UpdateRuns runs;
+  for (const DenseSlice* one : {&left, &right}) {
+    const DenseImage image = one->Image(*adam);
+    uint64_t at = one->begin();
+    for (size_t i = 0; i < image.values.size(); ++i) {
+      ASSERT_TRUE(whole.Restore(DensePiece{0, at, image.values[i]}).ok());
+      const size_t bytes = image.values[i].size();
+      for (uint32_t slot = 1; slot <= image.head.slots; ++slot) {
+        const Frame state = image.states[i].Slice((slot - 1) * bytes, bytes);
+        ASSERT_TRUE(whole.Restore(DensePiece{slot, at, state}).ok());
+      }
+      at += bytes / sizeof(float);
+    }
+    runs.insert(runs.end(), image.head.updates.begin(), image.head.updates.end());
+  }
+  ASSERT_TRUE(whole.Restore(runs).ok());
+  EXPECT_EQ(whole.Image(*adam).head.updates, (UpdateRuns{{0, middle, 3}, {middle, kSize, 1}}));
+
+  Apply(left, {Part(0, std::vector<float>(middle, 0.5F))}, *adam);
+  Apply(right, {Part(middle, std::vector<float>(kSize - middle, 0.5F))}, *adam);
+  Apply(whole, {Part(0, std::vector<float>(kSize, 0.5F))}, *adam);
+  std::vector<float> expected = Values(left, 0, middle);
+  const std::vector<float> rest = Values(right, middle, kSize - middle);
+  expected.insert(expected.end(), rest.begin(), rest.end());
+  EXPECT_EQ(Values(whole, 0, kSize), expected);
+}
+
+TEST(DenseSliceTest, LeavesAnImageAsItWas) {
+  const auto momentum = Made(UpdateRule::kMomentum);
+  DenseSlice slice = Slice(0, 4, *momentum);
+  const DenseImage image = slice.Image(*momentum);
+  Apply(slice, {Part(0, {1, 1, 1, 1})}, *momentum);
+  EXPECT_EQ(image.values[0].floats()[0], 0);
+  EXPECT_EQ(image.states[0].floats()[0], 0);
+  EXPECT_TRUE(image.head.updates.empty());
+}
+
+TEST(DenseSliceTest, RefusesPiecesThatDoNotFit) {
+  const auto momentum = Made(UpdateRule::kMomentum);
+  DenseSlice slice = Slice(10, 20, *momentum);
+  const Frame floats = Frame::CopyOf(std::vector<float>{1, 2});
+  EXPECT_FALSE(slice.Restore(DensePiece{0, 9, floats}).ok());
+  EXPECT_FALSE(slice.Restore(DensePiece{0, 19, floats}).ok());
+  EXPECT_FALSE(slice.Restore(DensePiece{2, 10, floats}).ok());
+  EXPECT_TRUE(slice.Restore(DensePiece{1, 18, floats}).ok());
+  EXPECT_FALSE(slice.Restore(UpdateRuns{{10, 19, 1}}).ok());
+  EXPECT_FALSE(slice.Restore(UpdateRuns{}).ok());
+  EXPECT_TRUE(slice.Restore(UpdateRuns{{10, 20, 1}}).ok());
+}
+
 }  // namespace
 }  // namespace shardmill

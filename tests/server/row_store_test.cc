@@ -47,7 +47,8 @@ TEST(RowStoreTest, KeepsEachRowWhereItWasMade) {
   RowStore store(3);
   std::vector<float*> places;
   for (uint32_t row = 0; row < kRows; ++row) {
-    ASSERT_EQ(store.Make(), row);
+    ASSERT_EQ(store.Make(row * 7), row);
+    ASSERT_EQ(store.KeyOf(row), row * 7);
     places.push_back(store.At(row));
     for (int i = 0; i < 3; ++i) {
       ASSERT_EQ(places[row][i], 0);
@@ -65,7 +66,7 @@ TEST(RowStoreTest, HasAMarkAndAPlaceOfEachRow) {
   constexpr uint32_t kRows = 100'000;
   RowStore store(8);
   for (uint32_t row = 0; row < kRows; ++row) {
-    store.Make();
+    store.Make(1);
     ASSERT_EQ(store.MarkOf(row), RowStore::Mark::kNone);
     store.PlaceOf(row) = row;
     if (row % 3 == 0) store.MarkOf(row) = RowStore::Mark::kSeveral;

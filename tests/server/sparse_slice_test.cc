@@ -364,5 +364,40 @@ TEST(SparseSliceTest, VisitsEachRowThatWasMadeOnce) {
   EXPECT_EQ(visited, expected);
 }
 
+TEST(SparseSliceTest, GoesOnFromAnImageBitForBit) {
+  const auto adam = Made(UpdateRule::kAdam);
+  FramePool frames(FramePool::Memory::kPrivate);
+  SparseSlice first = Slice(2, *adam, Initial::Normal(1, 5));
+  const Keys keys = {9, 4, 7};
+  const std::vector<ChangePart> push = {Part(List({9, 4}), {1, 2, 3, 4})};
+  first.Apply(push, 1, *adam);
+  const std::vector<ChangePart> ones = {Part(List(keys), {1, 1, 1, 1, 1, 1})};
+  first.Apply(ones, 1, *adam);
+  EXPECT_EQ(first.Head(), (SparseHead{0, kBuckets, 2, 5, 3}));
+  SparseSlice second = Slice(2, *adam);
+  for (uint32_t row = 0; row < 3; ++row) {
+    ASSERT_TRUE(second.Restore(first.Image(row, 1, frames)).ok());
+  }
+  EXPECT_FALSE(second.Restore(first.Image(1, 1, frames)).ok());
+  EXPECT_EQ(Read(second, keys), Read(first, keys));
+  for (SparseSlice* slice : {&first, &second}) {
+    const std::vector<ChangePart> more = {Part(List(keys), {1, 2, 3, 4, 5, 6})};
+    slice->Apply(more, 1, *adam);
+  }
+  EXPECT_EQ(Read(second, keys), Read(first, keys));
+}
+
+TEST(SparseSliceTest, RefusesRowsOfAnotherShardOrSize) {
+  const auto sgd = Made(UpdateRule::kSgd);
+  SparseSlice none(0, 0, 2, Initial{}, *sgd);
+  SparseSlice all = Slice(2, *sgd);
+  const RowBatch row{Frame::CopyOf(Keys{3}), Frame::CopyOf(Floats{1, 2}), {}};
+  const RowBatch narrow{Frame::CopyOf(Keys{3}), Frame::CopyOf(Floats{1}), {}};
+  EXPECT_FALSE(none.Restore(row).ok());
+  EXPECT_FALSE(all.Restore(narrow).ok());
+  EXPECT_TRUE(all.Restore(row).ok());
+  EXPECT_EQ(Read(all, Keys{3}), (Floats{1, 2}));
+}
+
 }  // namespace
 }  // namespace shardmill

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 CPP = (".h", ".cc", ".cu", ".cuh")
-ROOMS = ("proto", "common", "server", "client", "nn", "optim", "worker", "cli", "sim", "tests", "bench",
-         "examples")
+ROOMS = ("proto", "common", "server", "client", "nn", "optim", "snapshot", "worker", "cli", "sim",
+         "tests", "bench", "examples")
 
 # Comments, raw strings, strings and characters; a digit separator is no character.
 _TOKEN = re.compile(

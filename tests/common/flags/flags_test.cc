@@ -110,5 +110,15 @@ TEST(FlagsTest, TurnsAnAddressIntoAnEndpointToBind) {
   EXPECT_EQ(ParseListen("a b:0"), std::nullopt);
 }
 
+TEST(FlagsTest, ReadsTheSnapshotCommands) {
+  const auto parsed = ParseCommandFlags({"snapshot", "export", "a/b", "c.safetensors", "--state"});
+  ASSERT_TRUE(std::holds_alternative<CommandFlags>(parsed)) << Mistake(parsed);
+  const auto* flags = std::get_if<SnapshotExportFlags>(&std::get<CommandFlags>(parsed));
+  ASSERT_NE(flags, nullptr);
+  EXPECT_EQ(flags->snapshot + " " + flags->file, "a/b c.safetensors");
+  EXPECT_TRUE(flags->state);
+  EXPECT_EQ(Mistake(ParseCommandFlags({"snapshot", "verify"}))[0], '2');
+}
+
 }  // namespace
 }  // namespace shardmill
