@@ -1,0 +1,365 @@
+#include "tests/system/chaos_cluster.h"
+
+#include <poll.h>
+
+#include <algorithm>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <utility>
+
+#include "common/http/http_client.h"
+#include "common/rng.h"
+#include "tests/sanitized.h"
+
+namespace shardmill::chaos {
+namespace {
+
+constexpr milliseconds kStartLimit{30'000};
+// After a fault has healed all members advance within this: promise D12.
+constexpr milliseconds kAdvanceLimit{kSanitized ? 40'000 : 10'000};
+constexpr milliseconds kEndLimit{kSanitized ? 120'000 : 30'000};
+
+std::string Name(const Life& life) {
+  return "process " + std::to_string(life.number) + " of rank " + std::to_string(life.rank);
+}
+
+// Whether the process stands still because of a signal.
+bool IsStopped(int pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+  std::string text;
+  std::getline(file, text);
+  const size_t name_end = text.rfind(')');  // "PID (NAME) STATE ...".
+  return name_end != std::string::npos && text.size() > name_end + 2 && text[name_end + 2] == 'T';
+}
+
+}  // namespace
+
+std::string ClusterPlan::Words() const {
+  return mode + (mode == "stale" ? " " + std::to_string(staleness) : "") +
+         (backups > 0 ? " with a backup" : "") + ", " + std::to_string(servers) + "x" +
+         std::to_string(shards_per_server) + " shards, " + std::to_string(workers) + " workers, " +
+         std::to_string(steps) + " steps, lease " + std::to_string(lease.count()) + " ms, " +
+         (shared_memory ? "shared memory" : "TCP");
+}
+
+ClusterPlan DrawCluster(uint64_t seed) {
+  Rng rng(Mix(seed) ^ 0xc4a05);
+  ClusterPlan plan;
+  plan.seed = seed;
+  plan.servers = static_cast<uint32_t>(1 + rng.Below(2));
+  plan.shards_per_server = static_cast<uint32_t>(1 + rng.Below(2));
+  plan.workers = static_cast<uint32_t>(2 + rng.Below(2));
+  plan.steps = 60 + rng.Below(60);
+  switch (rng.Below(4)) {
+    case 0:
+      plan.mode = "async";
+      break;
+    case 1:
+      plan.mode = "stale";
+      plan.staleness = rng.Below(4);
+      break;
+    case 2:
+      plan.workers = 3;
+      plan.backups = 1;
+      break;
+    default:
+      break;
+  }
+  plan.shared_memory = rng.Chance(0.5);
+  plan.lease = milliseconds(200 + rng.Below(300));
+  plan.retry = milliseconds(20 + rng.Below(80));
+  plan.think_us = rng.Below(6000);
+  return plan;
+}
+
+const Record* Life::Find(Event event) const {
+  const auto found = std::ranges::find(records, event, &Record::event);
+  return found == records.end() ? nullptr : &*found;
+}
+
+uint64_t Life::LastStep(Event event) const {
+  uint64_t last = 0;
+  for (const Record& record : records) {
+    if (record.event == event) last = std::max(last, record.step);
+  }
+  return last;
+}
+
+Result<std::unique_ptr<Cluster>> Cluster::Start(const ClusterPlan& plan, std::string programs,
+                                                std::string folder) {
+  std::filesystem::create_directories(folder);
+  std::unique_ptr<Cluster> cluster(new Cluster(plan, std::move(programs), std::move(folder)));
+  SM_TRY(cluster->WriteJob());
+  const Announcement coordinator =
+      SM_TRY(cluster->Launch("coordinator", "server/shardmill-coordinator",
+                             {"--listen", "127.0.0.1:0"}, &cluster->coordinator_));
+  cluster->address_ = coordinator.address;
+  cluster->http_ = coordinator.http;
+  for (uint32_t i = 0; i < plan.servers; ++i) {
+    const std::string index = std::to_string(i);
+    SM_TRY(
+        cluster->Launch("server-" + index, "server/shardmill-ps",
+                        {"--index", index, "--set", "cluster.coordinator=" + coordinator.address},
+                        &cluster->servers_.emplace_back()));
+  }
+  return cluster;
+}
+
+Result<> Cluster::WriteJob() {
+  job_ = folder_ + "/job.toml";
+  std::ofstream job(job_);
+  const auto quoted = [](milliseconds time) {
+    return "\"" + std::to_string(time.count()) + "ms\"";
+  };
+  job << "# seed " << plan_.seed << ": " << plan_.Words() << "\n"
+      << "[cluster]\nservers = " << plan_.servers
+      << "\nshards_per_server = " << plan_.shards_per_server << "\nworkers = " << plan_.workers
+      << "\nlease = " << quoted(plan_.lease) << "\n[policy]\nmode = \"" << plan_.mode << "\"\n";
+  if (plan_.mode == "stale") job << "staleness = " << plan_.staleness << "\n";
+  if (plan_.backups > 0) job << "backups = " << plan_.backups << "\n";
+  job << "[network]\nstep_timeout = \"80s\"\nretry_after = " << quoted(plan_.retry)
+      << "\nshared_memory = " << (plan_.shared_memory ? "true" : "false") << "\n";
+  job.close();
+  if (job.good()) return {};
+  return Error{ErrorCode::kFailed, job_ + ": cannot be written"};
+}
+
+Result<Announcement> Cluster::Launch(const std::string& name, const std::string& program,
+                                     std::vector<std::string> arguments,
+                                     std::unique_ptr<Child>* child) {
+  ChildOptions options;
+  options.name = name;
+  options.argv = {programs_ + "/" + program, job_};
+  options.argv.insert(options.argv.end(), arguments.begin(), arguments.end());
+  options.log_path = folder_ + "/" + name + ".out";
+  options.announces = true;
+  *child = SM_TRY(Child::Spawn(options));
+  const std::optional<Announcement> where =
+      SM_TRY(AnnouncementReader((*child)->announce_fd()).Read(kStartLimit));
+  if (where) return *where;
+  return Error{ErrorCode::kUnavailable, name + " does not say where it is"};
+}
+
+Life& Cluster::StartWorker(uint32_t rank, const Aim& aim) {
+  Life& life = *lives_.emplace_back(std::make_unique<Life>());
+  life.rank = rank;
+  life.number = static_cast<uint32_t>(lives_.size());
+  const std::string name = "worker-" + std::to_string(rank) + "-" + std::to_string(life.number);
+  life.journal = folder_ + "/" + name + ".journal";
+  life.reader = JournalReader(life.journal);
+  WorkerPlan plan;
+  plan.coordinator = address_;
+  plan.journal = life.journal;
+  plan.seed = plan_.seed;
+  plan.rank = rank;
+  plan.life = life.number;
+  plan.workers = plan_.workers;
+  plan.shards = plan_.shards();
+  plan.steps = plan_.steps;
+  plan.bounded = plan_.mode != "async";
+  plan.staleness = plan_.staleness;
+  plan.per_step = plan_.mode == "sync";
+  plan.backups = plan_.backups > 0;
+  plan.shared_memory = plan_.shared_memory;
+  plan.lease_ms = static_cast<uint64_t>(plan_.lease.count());
+  plan.retry_ms = static_cast<uint64_t>(plan_.retry.count());
+  plan.think_us = plan_.think_us;
+  plan.aim = aim;
+  plan.plant = plan_.plant;
+  ChildOptions options;
+  options.name = name;
+  options.argv = {programs_ + "/tests/system/chaos_worker"};
+  for (std::string& argument : plan.ToArguments()) options.argv.push_back(std::move(argument));
+  options.log_path = folder_ + "/" + name + ".out";
+  Result<std::unique_ptr<Child>> child = Child::Spawn(options);
+  if (!child.ok()) {
+    Fail(child.error().message);
+    life.ended = ExitStatus{};
+    return life;
+  }
+  life.child = std::move(child).value();
+  return life;
+}
+
+void Cluster::LookAt(Life& life) {
+  // First how it ended: then all is read that it wrote.
+  const bool over = life.ended.has_value();
+  if (!over) life.ended = life.child->Poll();
+  if (over) return;
+  for (Record& record : life.reader.Read()) {
+    if (record.event == Event::kViolation) {
+      Violation(Name(life) + ", step " + std::to_string(record.step) + ": " + record.words);
+    }
+    life.records.push_back(std::move(record));
+  }
+  if (!life.ended || life.killed || life.ended->ok() || life.ended->signal == SIGKILL) return;
+  const Record* error = life.Find(Event::kError);
+  if (*life.ended == ExitStatus{.code = 3}) return;  // CheckLivesOf says whether it may.
+  Fail(Name(life) + " ended with " + ExitWords(*life.ended) +
+       (error != nullptr ? ": " + error->words : ""));
+}
+
+void Cluster::Fail(std::string words) {
+  failed_ = true;
+  Violation(std::move(words));
+}
+
+void Cluster::Look() {
+  for (const auto& life : lives_) LookAt(*life);
+  std::vector<Child*> daemons{coordinator_.get()};
+  for (const auto& server : servers_) daemons.push_back(server.get());
+  for (Child* daemon : daemons) {
+    if (const auto status = daemon->Poll()) Fail(daemon->name() + ": " + ExitWords(*status));
+  }
+}
+
+bool Cluster::Await(const std::string& what, milliseconds limit,
+                    const std::function<bool()>& is_true) {
+  const auto end = std::chrono::steady_clock::now() + limit;
+  while (true) {
+    Look();
+    if (failed_) return false;
+    if (is_true()) return true;
+    if (std::chrono::steady_clock::now() >= end) {
+      Fail("not within " + std::to_string(limit.count()) + " ms: " + what);
+      return false;
+    }
+    Pass(milliseconds(2));
+  }
+}
+
+void Cluster::Pass(milliseconds time) { poll(nullptr, 0, static_cast<int>(time.count())); }
+
+uint64_t Cluster::Acked(uint32_t rank) const {
+  uint64_t last = 0;
+  for (const auto& life : lives_) {
+    if (life->rank != rank) continue;
+    last = std::max({last, life->LastStep(Event::kCounted), life->LastStep(Event::kDiscarded)});
+  }
+  return last;
+}
+
+bool Cluster::Finished(uint32_t rank) const {
+  return std::ranges::any_of(lives_, [rank](const auto& life) {
+    return life->rank == rank && life->Find(Event::kDone) != nullptr;
+  });
+}
+
+void Cluster::Kill(Life& life) {
+  life.killed = true;
+  life.child->Kill();
+  life.child->Wait(kStartLimit);
+  LookAt(life);
+}
+
+bool Cluster::AwaitStep(uint32_t rank, uint64_t step) {
+  return Await("rank " + std::to_string(rank) + " makes step " + std::to_string(step),
+               kTroubleLimit, [&] { return Acked(rank) >= step || Finished(rank); });
+}
+
+void Cluster::Stop(Child& child) {
+  if (child.Poll()) return;
+  kill(child.pid(), SIGSTOP);
+  Await(child.name() + " stands still", kTroubleLimit, [&] { return IsStopped(child.pid()); });
+}
+
+void Cluster::AwaitStop(const Life& life) {
+  Await(Name(life) + " stands still", kTroubleLimit,
+        [&] { return life.ended.has_value() || IsStopped(life.child->pid()); });
+}
+
+void Cluster::Continue(Child& child) {
+  if (!child.Poll()) kill(child.pid(), SIGCONT);
+}
+
+void Cluster::Healed(uint32_t rank) { heals_.push_back({rank, MonotonicNs()}); }
+
+void Cluster::MeasureRecovery() {
+  for (const Heal& heal : heals_) {
+    uint64_t first = UINT64_MAX;
+    for (const auto& life : lives_) {
+      if (life->rank != heal.rank) continue;
+      for (const Record& record : life->records) {
+        const bool gets_on = record.event == Event::kCounted || record.event == Event::kDiscarded ||
+                             record.event == Event::kFinal || record.event == Event::kDone;
+        if (gets_on && record.at_ns >= heal.at_ns) first = std::min(first, record.at_ns);
+      }
+    }
+    if (first == UINT64_MAX) continue;  // It had made all its steps before.
+    const double seconds = static_cast<double>(first - heal.at_ns) / 1e9;
+    recovery_seconds_.push_back(seconds);
+    if (seconds * 1000 <= static_cast<double>(kAdvanceLimit.count())) continue;
+    Violation("rank " + std::to_string(heal.rank) + " did not advance for " +
+              std::to_string(seconds) + " s after the fault had healed");
+  }
+}
+
+// Of the processes that had the rank, one after the other, all but the last were killed or fenced:
+// they ended with exit code 3, and nothing that the later ones do was acknowledged to them.
+void Cluster::CheckLivesOf(uint32_t rank) {
+  std::vector<const Life*> holders;
+  for (const auto& life : lives_) {
+    if (life->rank != rank) continue;
+    if (life->Find(Event::kGranted) != nullptr) {
+      holders.push_back(life.get());
+    } else if (!life->killed && life->ended != ExitStatus{} &&
+               life->ended != ExitStatus{.signal = SIGKILL}) {
+      Violation(Name(*life) + " never had the rank, and ended with " + ExitWords(*life->ended));
+    }
+  }
+  std::ranges::sort(holders, {},
+                    [](const Life* life) { return life->Find(Event::kGranted)->at_ns; });
+  for (size_t i = 0; i < holders.size(); ++i) {
+    const Life& life = *holders[i];
+    const bool last = i + 1 == holders.size();
+    const bool killed = life.killed || life.ended == ExitStatus{.signal = SIGKILL};
+    const ExitStatus wanted{.code = last ? 0 : 3};
+    if (!killed && life.ended != wanted) {
+      Violation(Name(life) + " ended with " + ExitWords(*life.ended) +
+                (last ? " and had the rank" : " and had lost the rank"));
+    }
+    if (last) continue;
+    const uint64_t next = holders[i + 1]->Find(Event::kGranted)->step;
+    const uint64_t acked =
+        std::max(life.LastStep(Event::kCounted), life.LastStep(Event::kDiscarded));
+    if (acked < next) continue;
+    Violation(Name(life) + " was told that step " + std::to_string(acked) + " is made; the next " +
+              "process began with step " + std::to_string(next));
+  }
+}
+
+void Cluster::CheckStatus() {
+  const Result<std::string> text = HttpGetBody(http_, "/status", milliseconds(5000));
+  if (!text.ok()) return Violation("the coordinator's status: " + text.error().message);
+  const Result<JobStatus> status = ParseJobStatus(text.value());
+  if (!status.ok()) return Violation("the coordinator's status: " + status.error().message);
+  const JobStatus& is = status.value();
+  if (is.lost + is.duplicated == 0 && is.state != JobStatus::State::kFailed) return;
+  Violation("the coordinator says " + text.value());
+}
+
+bool Cluster::AwaitEnd() {
+  const auto finished = [this] {
+    for (uint32_t rank = 0; rank < plan_.workers; ++rank) {
+      if (!Finished(rank)) return false;
+    }
+    return true;
+  };
+  if (!Await("all ranks make all their steps", kEndLimit, finished)) return false;
+  const auto ended = [this] {
+    return std::ranges::all_of(lives_, [](const auto& life) { return life->ended.has_value(); });
+  };
+  if (!Await("all workers end", kEndLimit, ended)) return false;
+  for (uint32_t rank = 0; rank < plan_.workers; ++rank) CheckLivesOf(rank);
+  MeasureRecovery();
+  CheckStatus();
+  return true;
+}
+
+uint64_t Cluster::fenced() const {
+  return static_cast<uint64_t>(std::ranges::count_if(
+      lives_, [](const auto& life) { return life->ended == ExitStatus{.code = 3}; }));
+}
+
+}  // namespace shardmill::chaos

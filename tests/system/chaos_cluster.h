@@ -1,0 +1,145 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/process/announce.h"
+#include "common/process/child.h"
+#include "common/status/job_status.h"
+#include "tests/system/chaos_probe.h"
+
+namespace shardmill::chaos {
+
+using std::chrono::milliseconds;
+
+// What the cluster of a trial is. Drawn by its seed; a scenario changes what it needs to.
+struct ClusterPlan {
+  uint64_t seed = 1;
+  uint32_t servers = 1;
+  uint32_t shards_per_server = 1;
+  uint32_t workers = 2;
+  uint64_t steps = 80;  // Of each worker.
+  std::string mode = "sync";
+  uint64_t staleness = 0;
+  uint32_t backups = 0;
+  bool shared_memory = true;
+  milliseconds lease{300};
+  milliseconds retry{50};
+  uint64_t think_us = 4000;
+  Plant plant = Plant::kNone;
+
+  uint32_t shards() const { return servers * shards_per_server; }
+  std::string Words() const;
+};
+ClusterPlan DrawCluster(uint64_t seed);
+
+// One process of a rank, and what it has written down so far. Owned by its Cluster, one thread.
+struct Life {
+  uint32_t rank = 0;
+  uint32_t number = 0;  // Of all processes of the trial, counted from 1.
+  std::string journal = {};
+  std::unique_ptr<Child> child = {};
+  bool killed = false;  // By the scenario.
+  std::optional<ExitStatus> ended = {};
+  JournalReader reader{""};
+  std::vector<Record> records = {};
+
+  // The first record of the kind, or null.
+  const Record* Find(Event event) const;
+  uint64_t LastStep(Event event) const;
+};
+
+// A cluster of real processes: a coordinator, servers, and workers that write down what they know.
+// A scenario disturbs it with the calls below, and says what is not as it should be. Owned by a
+// trial, on its thread; all processes end with it.
+class Cluster final {
+ public:
+  // `programs`: the folder of this build's programs. What each process writes goes to `folder`.
+  static Result<std::unique_ptr<Cluster>> Start(const ClusterPlan& plan, std::string programs,
+                                                std::string folder);
+
+  const ClusterPlan& plan() const { return plan_; }
+  Child& coordinator() { return *coordinator_; }
+  Child& server(size_t index) { return *servers_[index]; }
+  const std::vector<std::unique_ptr<Life>>& lives() const { return lives_; }
+
+  // Starts a process for a rank.
+  Life& StartWorker(uint32_t rank, const Aim& aim = {});
+
+  // Looks at what there is until it is true; false, and a violation that says what was awaited,
+  // where it does not become so in time, or where a process has ended that should not.
+  bool Await(const std::string& what, milliseconds limit, const std::function<bool()>& is_true);
+  void Pass(milliseconds time);  // Lets the cluster run.
+
+  // Waits until a step of the rank, or one after it, was acknowledged, or it needs none any more.
+  bool AwaitStep(uint32_t rank, uint64_t step);
+
+  // Of all lives of a rank: the last step that was acknowledged, and whether it has come to its
+  // end.
+  uint64_t Acked(uint32_t rank) const;
+  bool Finished(uint32_t rank) const;
+
+  void Kill(Life& life);
+  // SIGSTOP, and waits until the process stands still.
+  void Stop(Child& child);
+  // Waits until a worker stands still by itself, or has ended before it came to that.
+  void AwaitStop(const Life& life);
+  // SIGCONT, to a process that has not ended.
+  void Continue(Child& child);
+
+  // From now on it is awaited that this rank gets on: the time until it does is a recovery.
+  void Healed(uint32_t rank);
+
+  void Violation(std::string words) { violations_.push_back(std::move(words)); }
+  const std::vector<std::string>& violations() const { return violations_; }
+
+  // Waits until all ranks have come to their end, then checks that all processes ended as they
+  // should, and how long ranks took to get on. True where there are values to check.
+  bool AwaitEnd();
+  const std::vector<double>& recovery_seconds() const { return recovery_seconds_; }
+  // Processes that lost their rank, and said so with their exit code.
+  uint64_t fenced() const;
+
+ private:
+  struct Heal {
+    uint32_t rank = 0;
+    uint64_t at_ns = 0;
+  };
+
+  Cluster(const ClusterPlan& plan, std::string programs, std::string folder)
+      : plan_(plan), programs_(std::move(programs)), folder_(std::move(folder)) {}
+
+  Result<Announcement> Launch(const std::string& name, const std::string& program,
+                              std::vector<std::string> arguments, std::unique_ptr<Child>* child);
+  Result<> WriteJob();
+  void Fail(std::string words);
+  void Look();
+  void LookAt(Life& life);
+  void CheckLivesOf(uint32_t rank);
+  void CheckStatus();
+  void MeasureRecovery();
+
+  ClusterPlan plan_;
+  std::string programs_;
+  std::string folder_;
+  std::string job_;
+  std::string address_;
+  std::string http_;
+  std::unique_ptr<Child> coordinator_;
+  std::vector<std::unique_ptr<Child>> servers_;
+  std::vector<std::unique_ptr<Life>> lives_;
+  std::vector<Heal> heals_;
+  std::vector<double> recovery_seconds_;
+  std::vector<std::string> violations_;
+  bool failed_ = false;  // The trial cannot go on.
+};
+
+// How long trouble may last that a trial waits for.
+inline constexpr milliseconds kTroubleLimit{90'000};
+
+}  // namespace shardmill::chaos

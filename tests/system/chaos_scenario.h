@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "common/rng.h"
+#include "tests/system/chaos_cluster.h"
+
+namespace shardmill::chaos {
+
+// One kind of trouble, and all that is its own: what the cluster is, what is done to it, and what
+// must hold meanwhile. What must hold of every trial (all steps made, none lost, none twice, every
+// process ended as it should) is checked when `run` has come back.
+struct Scenario {
+  std::string_view name = {};
+  // Changes the cluster that was drawn to one that the trouble is for.
+  void (*shape)(Rng& rng, ClusterPlan& plan) = nullptr;
+  // Starts the workers, makes the trouble, and mends it. It ends at the cluster's first violation.
+  void (*run)(Rng& rng, Cluster& cluster) = nullptr;
+};
+
+extern const Scenario kWorkerKill;  // chaos_worker_kill.cc
+extern const Scenario kStop;        // chaos_stop.cc
+extern const Scenario kTwin;        // chaos_twin.cc
+
+std::span<const Scenario* const> Scenarios();
+const Scenario* FindScenario(std::string_view name);  // Or null.
+
+// A signal at any phase of a step in the first half of the training.
+Aim DrawAim(Rng& rng, const ClusterPlan& plan, int signal);
+
+}  // namespace shardmill::chaos
