@@ -26,6 +26,9 @@ class Checker final {
         values_(values),
         applied_(probe.workers() * (probe.steps() + 1)) {
     for (const auto& life : cluster.lives()) ReadJournal(*life);
+    for (uint32_t rank = 0; rank < probe.workers(); ++rank) {
+      holders_.push_back(cluster.HoldersOf(rank));
+    }
   }
 
   Tally Run() {
@@ -39,9 +42,6 @@ class Checker final {
 
  private:
   void ReadJournal(const Life& life) {
-    if (const Record* granted = life.Find(Event::kGranted)) {
-      grants_[life.rank].emplace_back(life.number, granted->step);
-    }
     for (const Record& record : life.records) {
       if (record.step == 0 || record.step > probe_.steps()) continue;
       Known& known = known_[{life.rank, record.step}];
@@ -51,19 +51,13 @@ class Checker final {
     }
   }
 
-  // The process whose step it should be is the last that was granted the rank at or before it.
-  bool MayMake(uint32_t worker, uint64_t step, uint32_t life) const {
-    const auto of_rank = grants_.find(worker);
-    if (of_rank == grants_.end()) return false;
-    uint64_t first = 0;
-    bool later = false;  // A process that began at or before the step, and after this one.
-    for (const auto& [number, granted] : of_rank->second) {
-      if (number == life) first = granted;
+  // The process that the step is of: the last that was granted the rank at the step or before it.
+  uint32_t MakerOf(uint32_t worker, uint64_t step) const {
+    uint32_t maker = 0;
+    for (const Life* life : holders_[worker]) {
+      if (life->Find(Event::kGranted)->step <= step) maker = life->number;
     }
-    for (const auto& [number, granted] : of_rank->second) {
-      later |= number != life && granted > first && granted <= step;
-    }
-    return first != 0 && first <= step && !later;
+    return maker;
   }
 
   bool& Applied(uint32_t worker, uint64_t step) {
@@ -102,7 +96,7 @@ class Checker final {
   }
 
   void CheckMaker(uint32_t worker, uint64_t step, uint32_t life, const std::string& what) {
-    if (MayMake(worker, step, life)) return;
+    if (MakerOf(worker, step) == life) return;
     cluster_.Violation(what + " was made by process " + std::to_string(life) +
                        ", which did not have the rank then");
   }
@@ -156,9 +150,8 @@ class Checker final {
   const Probe& probe_;
   const FinalValues& values_;
   std::map<std::pair<uint32_t, uint64_t>, Known> known_;
-  // By rank: a process, and the step that it began with.
-  std::map<uint32_t, std::vector<std::pair<uint32_t, uint64_t>>> grants_;
-  std::vector<Flag> applied_;  // By rank and step.
+  std::vector<std::vector<const Life*>> holders_;  // By rank.
+  std::vector<Flag> applied_;                      // By rank and step.
   uint64_t unknown_ = 0;
   Tally tally_;
 };

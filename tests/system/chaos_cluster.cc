@@ -6,6 +6,7 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <tuple>
 #include <utility>
 
 #include "common/http/http_client.h"
@@ -295,21 +296,31 @@ void Cluster::MeasureRecovery() {
   }
 }
 
+std::vector<const Life*> Cluster::HoldersOf(uint32_t rank) const {
+  std::vector<const Life*> holders;
+  for (const auto& life : lives_) {
+    if (life->rank == rank && life->Find(Event::kGranted) != nullptr) holders.push_back(life.get());
+  }
+  // Who was stopped as it joined may read only later that it has had the rank; and be fenced then.
+  std::ranges::sort(holders, {}, [](const Life* life) {
+    const Record& granted = *life->Find(Event::kGranted);
+    return std::tuple(granted.step, life->ended == ExitStatus{}, granted.at_ns);
+  });
+  return holders;
+}
+
 // Of the processes that had the rank, one after the other, all but the last were killed or fenced:
 // they ended with exit code 3, and nothing that the later ones do was acknowledged to them.
 void Cluster::CheckLivesOf(uint32_t rank) {
-  std::vector<const Life*> holders;
   for (const auto& life : lives_) {
-    if (life->rank != rank) continue;
-    if (life->Find(Event::kGranted) != nullptr) {
-      holders.push_back(life.get());
-    } else if (!life->killed && life->ended != ExitStatus{} &&
-               life->ended != ExitStatus{.signal = SIGKILL}) {
-      Violation(Name(*life) + " never had the rank, and ended with " + ExitWords(*life->ended));
-    }
+    const bool had = life->Find(Event::kGranted) != nullptr;
+    const bool killed = life->killed || life->ended == ExitStatus{.signal = SIGKILL};
+    // One that only joined is fenced where its answer came when another had the rank already.
+    const bool may = life->ended == ExitStatus{} || life->ended == ExitStatus{.code = 3};
+    if (life->rank != rank || had || killed || may) continue;
+    Violation(Name(*life) + " never had the rank, and ended with " + ExitWords(*life->ended));
   }
-  std::ranges::sort(holders, {},
-                    [](const Life* life) { return life->Find(Event::kGranted)->at_ns; });
+  const std::vector<const Life*> holders = HoldersOf(rank);
   for (size_t i = 0; i < holders.size(); ++i) {
     const Life& life = *holders[i];
     const bool last = i + 1 == holders.size();

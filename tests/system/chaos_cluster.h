@@ -68,6 +68,9 @@ class Cluster final {
   Child& server(size_t index) { return *servers_[index]; }
   const std::vector<std::unique_ptr<Life>>& lives() const { return lives_; }
 
+  // The processes that had the rank, in the order in which they had it.
+  std::vector<const Life*> HoldersOf(uint32_t rank) const;
+
   // Starts a process for a rank.
   Life& StartWorker(uint32_t rank, const Aim& aim = {});
 

@@ -27,20 +27,22 @@ void LetPass(Cluster& cluster, milliseconds time) {
   cluster.Await("time passes", kTroubleLimit, [end] { return MonotonicNs() >= end; });
 }
 
-// Nobody needs the coordinator for a step, nor an asynchronous worker another one.
+// Nobody needs the coordinator for a step.
 void ExpectProgress(Cluster& cluster, milliseconds time) {
   constexpr milliseconds kEnough{400};
+  const ClusterPlan& plan = cluster.plan();
   LetPass(cluster, milliseconds(20));
   const uint64_t before = AckedByAll(cluster);
   LetPass(cluster, time);
-  const uint64_t all = cluster.plan().workers * cluster.plan().steps;
   if (time < kEnough || AckedByAll(cluster) > before) return;
-  // Those who have made all their steps have nothing to get on with.
-  uint64_t rest = all;
-  for (uint32_t rank = 0; rank < cluster.plan().workers; ++rank) {
-    if (cluster.Acked(rank) == cluster.plan().steps) rest -= cluster.plan().steps;
+  // Who has made all its steps has nothing to get on with, and with backup workers some are made
+  // without it.
+  if (plan.backups > 0) return;
+  for (uint32_t rank = 0; rank < plan.workers; ++rank) {
+    if (cluster.Acked(rank) == plan.steps) continue;
+    cluster.Violation("nobody advances while the coordinator stands still");
+    return;
   }
-  if (rest > 0) cluster.Violation("nobody advances while the coordinator stands still");
 }
 
 void StopWorker(Rng& rng, Cluster& cluster, Life& life, milliseconds time) {
@@ -61,6 +63,8 @@ void Run(Rng& rng, Cluster& cluster) {
   const auto target = static_cast<Target>(rng.Below(3));
   const milliseconds time = DrawTime(rng, plan);
   const auto victim = static_cast<uint32_t>(rng.Below(plan.workers));
+  const uint64_t step = rng.Below(plan.steps / 3);
+  const bool goes_on = target == Target::kCoordinator && step > 0;
   Life* stopped = nullptr;
   for (uint32_t rank = 0; rank < plan.workers; ++rank) {
     const bool aimed = target == Target::kWorker && rank == victim;
@@ -70,13 +74,11 @@ void Run(Rng& rng, Cluster& cluster) {
   if (target == Target::kWorker) {
     StopWorker(rng, cluster, *stopped, time);
   } else {
-    const uint64_t step = rng.Below(plan.steps / 3);
     cluster.AwaitStep(victim, step);
     cluster.Pass(milliseconds(rng.Below(4)));
     Child& child =
         target == Target::kServer ? cluster.server(rng.Below(plan.servers)) : cluster.coordinator();
     cluster.Stop(child);
-    const bool goes_on = target == Target::kCoordinator && step > 0;
     if (goes_on) {
       ExpectProgress(cluster, time);
     } else {
@@ -84,7 +86,12 @@ void Run(Rng& rng, Cluster& cluster) {
     }
     cluster.Continue(child);
   }
-  for (uint32_t rank = 0; rank < plan.workers; ++rank) cluster.Healed(rank);
+  const bool all_wait =
+      target == Target::kWorker ? plan.mode == "sync" && plan.backups == 0 : !goes_on;
+  for (uint32_t rank = 0; rank < plan.workers; ++rank) {
+    const bool stood = target == Target::kWorker && rank == victim;
+    if (all_wait || stood) cluster.Healed(rank);
+  }
 }
 
 void Shape(Rng& rng, ClusterPlan& plan) {

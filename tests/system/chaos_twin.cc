@@ -29,6 +29,18 @@ void KillHolder(Rng& rng, Cluster& cluster, Life& first, Life& second) {
   cluster.Healed(first.rank);
 }
 
+// Nobody has made a step since the older process slept, nor can anybody but the shards tell it that
+// it has lost the rank.
+void WakeAlone(Cluster& cluster, Life& first, Life& second) {
+  cluster.Stop(*second.child);
+  cluster.Stop(cluster.coordinator());
+  cluster.Continue(*first.child);
+  cluster.Await("the shards turn the older process away", milliseconds(20'000),
+                [&] { return first.ended.has_value(); });
+  cluster.Continue(cluster.coordinator());
+  cluster.Continue(*second.child);
+}
+
 void Sleep(Rng& rng, Cluster& cluster, Order order, Life& first) {
   cluster.AwaitStop(first);
   Life* second = nullptr;
@@ -41,13 +53,16 @@ void Sleep(Rng& rng, Cluster& cluster, Order order, Life& first) {
     }
   }
   cluster.Healed(first.rank);
-  if (rng.Chance(0.3)) {  // It wakes when its lease is about to end, or has just ended.
+  const double way = rng.Uniform();
+  if (way < 0.25) {  // It wakes when its lease is about to end, or has just ended.
     const auto lease = static_cast<uint64_t>(cluster.plan().lease.count());
     cluster.Pass(milliseconds(lease / 2 + rng.Below(lease)));
-  } else {
-    AwaitGrant(cluster, *second);
-    if (rng.Chance(0.5)) cluster.AwaitStep(first.rank, cluster.Acked(first.rank) + 1);
+    cluster.Continue(*first.child);
+    return;
   }
+  AwaitGrant(cluster, *second);
+  if (way < 0.6) return WakeAlone(cluster, first, *second);
+  if (way < 0.8) cluster.AwaitStep(first.rank, cluster.Acked(first.rank) + 1);
   cluster.Continue(*first.child);
 }
 
