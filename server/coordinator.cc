@@ -132,6 +132,7 @@ void Coordinator::Handle(TimePoint now, const Envelope& envelope, Outbox& outbox
 
 void Coordinator::Tick(TimePoint now, Outbox& outbox) {
   if (state_ == JobState::kFailed) return;
+  ForgiveSilence(now);
   CheckStart(now);
   CheckLeases(now);
   CheckShards(now);

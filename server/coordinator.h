@@ -136,6 +136,7 @@ class Coordinator final {
   void CheckStart(TimePoint now);
   void CheckShards(TimePoint now);
   void CheckLeases(TimePoint now);
+  void ForgiveSilence(TimePoint now);
   void Fail(std::string words);
 
   void Grant(const RankStatus& rank, WorkerId id, Outbox& outbox) const;
@@ -145,6 +146,7 @@ class Coordinator final {
 
   CoordinatorOptions options_;
   TimePoint started_;
+  std::optional<TimePoint> ticked_at_;
   JobState state_ = JobState::kStarting;
   std::string words_;
   bool timed_out_ = false;

@@ -204,6 +204,16 @@ void Coordinator::CheckStart(TimePoint now) {
   timed_out_ = true;
 }
 
+// A coordinator that stood still has heard nobody: that is no reason to take anybody for dead.
+void Coordinator::ForgiveSilence(TimePoint now) {
+  const bool stood_still = ticked_at_ && now - *ticked_at_ > options_.lease / 2;
+  ticked_at_ = now;
+  if (!stood_still) return;
+  for (RankStatus& rank : ranks_)
+    rank.lease_until = std::max(rank.lease_until, now + options_.lease);
+  for (ShardStatus& shard : shards_) shard.heard_at = now;
+}
+
 void Coordinator::CheckLeases(TimePoint now) {
   using State = RankStatus::State;
   for (RankStatus& rank : ranks_) {

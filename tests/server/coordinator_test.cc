@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <optional>
 #include <set>
 #include <utility>
@@ -54,8 +55,12 @@ class CoordinatorTest : public testing::Test {
 
   Outbox After(milliseconds time) {
     Outbox outbox;
-    now_ += time;
-    coordinator_.Tick(now_, outbox);
+    while (time > milliseconds(0)) {
+      const milliseconds step = std::min(time, milliseconds(20));
+      time -= step;
+      now_ += step;
+      coordinator_.Tick(now_, outbox);
+    }
     return outbox;
   }
 
@@ -139,6 +144,17 @@ TEST_F(CoordinatorTest, KeepsARankForItsHolderUntilTheLeaseEnds) {
   const Sender old{WorkerId{0}, Incarnation{1}};
   EXPECT_EQ(Find<Refused>(Say(1, Renew{old}), 1)->code, Refusal::kFenced);
   EXPECT_EQ(Find<Refused>(Say(1, Join{WorkerId{0}}), 1)->code, Refusal::kFenced);
+}
+
+TEST_F(CoordinatorTest, TakesNobodyForDeadWhileItStoodStillItself) {
+  Begin();
+  Outbox outbox;
+  now_ += std::chrono::seconds(30);
+  coordinator_.Tick(now_, outbox);
+  EXPECT_EQ(Find<Refused>(Say(3, Join{WorkerId{0}}), 3)->code, Refusal::kRankHeld);
+  EXPECT_FALSE(coordinator_.Silent(coordinator_.shards()[0], now_));
+  After(milliseconds(200));
+  EXPECT_TRUE(Say(3, Join{WorkerId{0}}).empty());
 }
 
 TEST_F(CoordinatorTest, RefusesARankThatTheJobDoesNotHave) {
