@@ -185,7 +185,7 @@ Result<> PeerTransport::Poll(milliseconds timeout, Inbox& inbox) {
   }
   const size_t before = inbox.size();
   bool came = ReceiveFromLinks(inbox);
-  const bool linked = links() > 0;
+  const bool linked = CountLinks() > 0;
   const Time begin = steady_clock::now();
   Time now = begin;
   while (!came && linked && now - begin < std::min<microseconds>(options_.spin, timeout)) {
@@ -358,7 +358,9 @@ std::string PeerTransport::Trouble(PeerId peer) const {
   return found->second.behind ? zmq_.Trouble(*found->second.behind) : "";
 }
 
-size_t PeerTransport::links() const {
+Reach PeerTransport::reach() const { return {CountLinks(), zmq_.reach().tcp}; }
+
+size_t PeerTransport::CountLinks() const {
   return std::ranges::count_if(peers_, [](const auto& entry) {
     return entry.second.link != nullptr && !entry.second.link->ended();
   });

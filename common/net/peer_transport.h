@@ -42,9 +42,7 @@ class PeerTransport final : public Transport {
   Sent Send(PeerId peer, std::span<const Frame> frames) override;
   Result<> Poll(std::chrono::milliseconds timeout, Inbox& inbox) override;
   std::string Trouble(PeerId peer) const override;
-
-  // Peers that are reached through shared memory now.
-  size_t links() const;
+  Reach reach() const override;
 
  private:
   struct Peer {
@@ -87,6 +85,8 @@ class PeerTransport final : public Transport {
   void HandleSockets();
   void ForgetEnded();
   void ForgetSilent();
+  // Those through which messages can go.
+  size_t CountLinks() const;
 
   ZmqTransport zmq_;
   FramePool& pool_;

@@ -176,7 +176,8 @@ class AllocationTest : public testing::TestWithParam<bool> {
 
 TEST_P(AllocationTest, StepsAllocateAndMapNothingOnceTheyAreWarm) {
   ASSERT_TRUE(client_.Ready());
-  ASSERT_EQ(server_.transport.links() + worker_.transport.links(), GetParam() ? 2U : 0U);
+  ASSERT_EQ(server_.transport.reach().shared_memory + worker_.transport.reach().shared_memory,
+            GetParam() ? 2U : 0U);
   for (int i = 0; i < 20; ++i) MakeStep();
   const uint64_t mapped = server_.pool.mapped_bytes() + worker_.pool.mapped_bytes();
   const uint64_t before = allocations;
