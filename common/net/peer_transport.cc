@@ -154,10 +154,7 @@ void PeerTransport::Disconnect(PeerId peer) {
     zmq_.Disconnect(*found->second.behind);
     in_front_.erase(*found->second.behind);
   }
-  if (found->second.link != nullptr) {
-    found->second.link->Leave();
-    leaving_.push_back(std::move(found->second.link));
-  }
+  if (found->second.link != nullptr) LetGo(std::move(found->second.link));
   peers_.erase(found);
 }
 
@@ -335,10 +332,18 @@ void PeerTransport::ForgetEnded() {
     Peer& peer = at->second;
     // What a peer sent before it went is still taken.
     const bool ended = peer.link != nullptr && peer.link->ended() && !peer.link->Ready();
-    if (ended) peer.link.reset();
+    if (ended) LetGo(std::move(peer.link));
     at = ended && peer.endpoint.empty() ? peers_.erase(at) : std::next(at);
   }
-  std::erase_if(leaving_, [](const auto& link) { return link->ended(); });
+  std::erase_if(leaving_, [](const auto& link) { return link->over(); });
+}
+
+void PeerTransport::LetGo(std::unique_ptr<ShmLink> link) {
+  link->Leave();
+  if (link->over()) return;
+  // Whoever does not let go of what was lent does not keep us from bounding how many there are.
+  if (leaving_.size() >= options_.zmq.peers_max) leaving_.erase(leaving_.begin());
+  leaving_.push_back(std::move(link));
 }
 
 void PeerTransport::ForgetSilent() {
@@ -347,8 +352,6 @@ void PeerTransport::ForgetSilent() {
   const auto silent = std::ranges::min_element(peers_, {}, [&](const auto& entry) {
     return called(entry) ? entry.second.heard : UINT64_MAX;
   });
-  // Whoever does not let go of what was lent does not keep us from bounding how many there are.
-  if (leaving_.size() >= options_.zmq.peers_max) leaving_.erase(leaving_.begin());
   Disconnect(silent->first);
 }
 

@@ -84,6 +84,8 @@ class PeerTransport final : public Transport {
   void Accept();
   void HandleSockets();
   void ForgetEnded();
+  // Keeps what is lent through a link until its peer has done with it.
+  void LetGo(std::unique_ptr<ShmLink> link);
   void ForgetSilent();
   // Those through which messages can go.
   size_t CountLinks() const;

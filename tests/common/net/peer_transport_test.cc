@@ -190,6 +190,28 @@ TEST_F(PeerTransportTest, KeepsWhatWasLentAfterADisconnectUntilTheReaderHasDone)
   PollUntil(client_->transport, received, [&] { return body.Unique(); });
 }
 
+// As where the system gives no more files: what is lent must not be written while it is read.
+TEST_F(PeerTransportTest, KeepsWhatWasLentToOneWhoGivesUpUntilTheReaderHasDone) {
+  client_ = std::make_unique<Agent>(PeerOptions{}, FramePool::Memory::kPrivate);
+  const PeerId to_server = Meet();
+  const PeerId caller = Talk(to_server);
+  const Frame body = server_->pool.CopyOf(std::vector<std::byte>(kMiB));
+  ASSERT_EQ(server_->transport.Send(caller, std::vector{Frame(), body}), Sent::kSent);
+  Taken held = PollOne(client_->transport);
+  const Frame large = client_->pool.CopyOf(std::vector<std::byte>(kMiB));
+  ASSERT_EQ(client_->transport.Send(to_server, std::vector{Frame(), large}), Sent::kUnknown);
+  Inbox received;
+  PollUntil(server_->transport, received,
+            [&] { return server_->transport.reach().shared_memory == 0; });
+  ASSERT_TRUE(client_->transport.Poll(milliseconds(1), received).ok());
+  ASSERT_TRUE(server_->transport.Poll(milliseconds(1), received).ok());
+  EXPECT_FALSE(body.Unique());
+  Talk(to_server);
+  held.frames.clear();
+  PollUntil(server_->transport, received, [&] { return body.Unique(); });
+  EXPECT_TRUE(received.empty());
+}
+
 TEST_F(PeerTransportTest, CountsItsPeersByTheWayThatReachesThem) {
   const PeerId to_server = Meet();
   Talk(to_server);
