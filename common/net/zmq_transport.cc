@@ -413,11 +413,10 @@ void ZmqTransport::Impl::LookAtConnections() {
 void ZmqTransport::Impl::TakeAccepted() {
   accepted->Drain([this](uint16_t event, uint32_t value) {
     const int file = static_cast<int>(value);
+    if (event == ZMQ_EVENT_DISCONNECTED) connections.erase(file);
     if (event == ZMQ_EVENT_ACCEPTED) {
       connections.insert(file);
       SetCongestionControl(file, options.tcp);
-    } else if (event == ZMQ_EVENT_DISCONNECTED) {
-      connections.erase(file);
     }
     if (handshakes) handshakes->Take(event, file);
   });
