@@ -361,7 +361,12 @@ std::string PeerTransport::Trouble(PeerId peer) const {
   return found->second.behind ? zmq_.Trouble(*found->second.behind) : "";
 }
 
-Reach PeerTransport::reach() const { return {CountLinks(), zmq_.reach().tcp}; }
+Reach PeerTransport::reach() const {
+  const size_t links = CountLinks();
+  // With keys each link has the connection beside it that its ticket came by.
+  const size_t tcp = zmq_.reach().tcp;
+  return {links, tcp - (zmq_.has_keys() ? std::min(tcp, links) : 0)};
+}
 
 size_t PeerTransport::CountLinks() const {
   return std::ranges::count_if(peers_, [](const auto& entry) {
