@@ -27,9 +27,10 @@ constexpr int kSpinsOfLook = 32;
 // Between two tries where the system has no more files for those who connect.
 constexpr std::chrono::seconds kAcceptsAgain{1};
 constexpr int kAcceptMax = 64;
-// Those without a ticket, and how long they have to show one; tickets that nobody has used.
+// How long those who connect have to show a ticket, where there are keys, and to greet.
+constexpr std::chrono::seconds kGreetingWait{2};
+// Those without a ticket; tickets that nobody has used.
 constexpr size_t kCallersMax = 64;
-constexpr std::chrono::seconds kTicketWait{2};
 constexpr size_t kTicketsMax = 4096;
 
 // What transports say to each other about tickets: one frame, which is no packet of the wire's.
@@ -286,7 +287,7 @@ void PeerTransport::TakeTickets(size_t first_file) {
     FileDescriptor none;
     const bool ready = files_[first_file + i].ready;
     const Passed passed = ready ? ReceivePacket(caller.socket.get(), packet, none) : Passed::kAgain;
-    if (passed == Passed::kAgain && now - caller.came < kTicketWait) {
+    if (passed == Passed::kAgain && now - caller.came < kGreetingWait) {
       waiting.push_back(std::move(caller));
       continue;
     }
@@ -328,10 +329,15 @@ void PeerTransport::Accept() {
 }
 
 void PeerTransport::ForgetEnded() {
+  const auto is_over = [&](const Peer& peer) {
+    if (peer.link == nullptr || peer.link->open()) return false;
+    // What a peer sent before it went is still taken.
+    if (peer.link->ended()) return !peer.link->Ready();
+    return looked_ - peer.came > kGreetingWait;
+  };
   for (auto at = peers_.begin(); at != peers_.end();) {
     Peer& peer = at->second;
-    // What a peer sent before it went is still taken.
-    const bool ended = peer.link != nullptr && peer.link->ended() && !peer.link->Ready();
+    const bool ended = is_over(peer);
     if (ended) LetGo(std::move(peer.link));
     at = ended && peer.endpoint.empty() ? peers_.erase(at) : std::next(at);
   }
@@ -370,7 +376,7 @@ Reach PeerTransport::reach() const {
 
 size_t PeerTransport::CountLinks() const {
   return std::ranges::count_if(peers_, [](const auto& entry) {
-    return entry.second.link != nullptr && !entry.second.link->ended();
+    return entry.second.link != nullptr && entry.second.link->open();
   });
 }
 

@@ -45,13 +45,15 @@ class PeerTransport final : public Transport {
   Reach reach() const override;
 
  private:
+  using Time = std::chrono::steady_clock::time_point;
   struct Peer {
     std::string endpoint;               // Over ZeroMQ; empty: it connected to us.
     std::unique_ptr<ShmLink> link;      // None: it ended.
     std::optional<PeerId> behind = {};  // Its number in zmq_, once that is needed.
     uint64_t heard = 0;                 // Grows with time.
-    std::string local = {};             // The token of its socket, for when a ticket comes.
-    std::optional<Key> key = {};        // That it has proved to have, where there are keys.
+    Time came = std::chrono::steady_clock::now();
+    std::string local = {};       // The token of its socket, for when a ticket comes.
+    std::optional<Key> key = {};  // That it has proved to have, where there are keys.
   };
   // Who came to the local socket and has not shown a ticket yet.
   struct Caller {
@@ -62,7 +64,6 @@ class PeerTransport final : public Transport {
     LocalTicket ticket;
     Key key = {};
   };
-  using Time = std::chrono::steady_clock::time_point;
 
   PeerId Add(std::string endpoint, std::unique_ptr<ShmLink> link);
   Result<PeerId> ConnectWithKeys(const Endpoint& to);

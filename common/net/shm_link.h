@@ -77,6 +77,8 @@ class ShmLink final {
   // Ends the link from this side. It stays until it is over: the peer may be reading what is lent.
   void Leave();
 
+  // Greeted, and not ended.
+  bool open() const { return rings_.has_value() && !ended_; }
   // No message comes or goes any more, but for those that lie in the ring.
   bool ended() const { return ended_; }
   // Neither side reads the other's memory any more.

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "common/net/endpoint.h"
+#include "common/net/local_socket.h"
 #include "tests/common/net/taken.h"
 
 namespace shardmill {
@@ -229,6 +230,21 @@ TEST_F(PeerTransportTest, CountsItsPeersByTheWayThatReachesThem) {
   EXPECT_TRUE(is(*client_, 1, 0));
   client_.reset();
   PollUntil(server_->transport, received, [&] { return is(*server_, 0, 0); });
+}
+
+TEST_F(PeerTransportTest, DoesNotWaitForWhoConnectsAndDoesNotGreet) {
+  endpoint_ = server_->transport.Bind(kAnyPort).value();
+  const FileDescriptor stranger = ConnectLocal(Endpoint::Parse(endpoint_).local);
+  ASSERT_TRUE(stranger.valid());
+  Inbox received;
+  size_t most = 0;
+  PollUntil(server_->transport, received, [&] {
+    most = std::max(most, server_->transport.reach().shared_memory);
+    Packet packet;
+    FileDescriptor file;
+    return ReceivePacket(stranger.get(), packet, file) == Passed::kGone;
+  });
+  EXPECT_EQ(most, 0U);
 }
 
 TEST_F(PeerTransportTest, ForgetsWhoWasSilentLongest) {
