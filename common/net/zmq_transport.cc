@@ -6,6 +6,7 @@
 #include <list>
 #include <map>
 #include <optional>
+#include <set>
 #include <utility>
 #include <vector>
 #include <zmq.hpp>
@@ -219,6 +220,7 @@ struct ZmqTransport::Impl {
   uint64_t next_peer = 1;
   std::optional<zmq::socket_t> router;
   std::unique_ptr<ZmqMonitor> accepted;  // Of the router.
+  std::set<int> connections;             // To the router, by their files.
   std::list<Caller> callers;             // Who has been silent longest stands first.
   std::map<std::string, std::list<Caller>::iterator> by_routing_id;
   std::map<PeerId, std::list<Caller>::iterator> by_peer;
@@ -241,7 +243,7 @@ Result<std::string> ZmqTransport::Bind(const std::string& endpoint) {
     zmq::socket_t socket(impl_->context, zmq::socket_type::router);
     SetCommon(socket, impl_->options);
     socket.set(zmq::sockopt::router_mandatory, 1);
-    int events = ZMQ_EVENT_ACCEPTED;
+    int events = ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED;
     if (impl_->keys != nullptr) {
       SM_ASSERT(impl_->observer != nullptr);
       ListenWithKey(socket, impl_->keys->own(), impl_->options.handshake_ms);
@@ -383,6 +385,12 @@ std::string ZmqTransport::Trouble(PeerId peer) const {
   return found == impl_->dealers.end() ? "" : found->second.watch->Words(found->second.endpoint);
 }
 
+Reach ZmqTransport::reach() const {
+  size_t tcp = impl_->connections.size();
+  for (const auto& [peer, dealer] : impl_->dealers) tcp += dealer.watch->connected() ? 1 : 0;
+  return {0, tcp};
+}
+
 void ZmqTransport::Impl::Drain(zmq::socket_t& socket, std::optional<PeerId> peer, Inbox& inbox) {
   for (int i = 0; i < kDrainMax && ReceiveOne(socket, peer, inbox); ++i) {
   }
@@ -405,7 +413,11 @@ void ZmqTransport::Impl::LookAtConnections() {
 void ZmqTransport::Impl::TakeAccepted() {
   accepted->Drain([this](uint16_t event, uint32_t value) {
     const int file = static_cast<int>(value);
-    if (event == ZMQ_EVENT_ACCEPTED) SetCongestionControl(file, options.tcp);
+    if (event == ZMQ_EVENT_DISCONNECTED) connections.erase(file);
+    if (event == ZMQ_EVENT_ACCEPTED) {
+      connections.insert(file);
+      SetCongestionControl(file, options.tcp);
+    }
     if (handshakes) handshakes->Take(event, file);
   });
 }
