@@ -258,7 +258,7 @@ void Siege::Run() {
       cluster_.Violation(name + " has grown by " + std::to_string(now.bytes - first[i].bytes) +
                          " bytes");
     }
-    // Of those who are refused for their key, ZeroMQ says of some that their handshake failed too.
+    // Some who are refused for their key are counted under "handshake" too.
     const Reading& wanted = expected_[i];
     if (now.handshakes > wanted.handshakes + wanted.keys || now.keys != wanted.keys ||
         now.forbidden != wanted.forbidden) {
