@@ -55,6 +55,8 @@ TEST(IdentityTest, GivesEachRoleItsOwnWords) {
       {Frozen{}, {kServer}},
       {Install{}, {kCoordinator}},
       {Installed{}, {kServer}},
+      {Save{}, {kCoordinator}},
+      {Saved{}, {kServer}},
       {Beat{}, {kServer}},
   };
   EXPECT_EQ(all.size(), std::variant_size_v<Message>);
