@@ -35,8 +35,8 @@ bool Speaks(Role role) {
                                 Installed, Saved>) {
     return role == Role::kServer;
   } else {
-    static_assert(kIsOneOf<Kind, Granted, Renewed, Farewell, ViewIs, Registered, Freeze, Install,
-                            Save>);
+    static_assert(
+        kIsOneOf<Kind, Granted, Renewed, Farewell, ViewIs, Registered, Freeze, Install, Save>);
     return role == Role::kCoordinator;
   }
 }
