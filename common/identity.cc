@@ -36,7 +36,7 @@ bool Speaks(Role role) {
     return role == Role::kServer;
   } else {
     static_assert(
-        kIsOneOf<Kind, Granted, Renewed, Farewell, ViewIs, Registered, Freeze, Install, Save>);
+        kIsOneOf<Kind, Granted, Renewed, Farewell, ViewIs, Registered, Freeze, Install, GetSaved>);
     return role == Role::kCoordinator;
   }
 }

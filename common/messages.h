@@ -266,7 +266,7 @@ struct Installed {
 };
 
 // Is the shard's file of that snapshot on disk? Answered by a Saved, now or when it is.
-struct Save {
+struct GetSaved {
   uint64_t snapshot = 0;
 };
 
@@ -300,7 +300,7 @@ struct Beat {
 using Message =
     std::variant<Hello, Welcome, Refused, Unit, Held, End, Ended, Pull, Pulled, Waiting, Join,
                  Granted, Renew, Renewed, Goodbye, Farewell, Report, MakeTable, GetView, ViewIs,
-                 Register, Registered, Freeze, Frozen, Install, Installed, Beat, Save, Saved>;
+                 Register, Registered, Freeze, Frozen, Install, Installed, Beat, GetSaved, Saved>;
 
 struct Identity;
 

@@ -65,7 +65,7 @@ void Coordinator::AskSaved(TimePoint now, Outbox& outbox) {
   saving_->asked_at = now;
   for (uint32_t i = 0; i < shards_.size(); ++i) {
     if (saving_->files.contains(ShardId{i})) continue;
-    Send(shards_[i].peer, shards_[i].boot, Save{saving_->manifest.number}, outbox);
+    Send(shards_[i].peer, shards_[i].boot, GetSaved{saving_->manifest.number}, outbox);
   }
 }
 

@@ -43,7 +43,7 @@ void Shard::Take(TimePoint /*now*/, const Envelope& envelope, Outbox& outbox) {
           constexpr bool kAnyStamp = std::is_same_v<Kind, Hello> || std::is_same_v<Kind, Refused>;
           constexpr bool kByCoordinator =
               std::is_same_v<Kind, Registered> || std::is_same_v<Kind, Freeze> ||
-              std::is_same_v<Kind, Install> || std::is_same_v<Kind, Save>;
+              std::is_same_v<Kind, Install> || std::is_same_v<Kind, GetSaved>;
           if (kByCoordinator && envelope.peer != options_.coordinator) {
             Refuse(Refusal::kBadRequest, 0, "only the coordinator may say this", envelope, outbox);
             return;

@@ -146,7 +146,7 @@ class Shard final {
   void On(const Registered& registered, const Envelope& from, Outbox& outbox);
   void On(const Freeze& freeze, const Envelope& from, Outbox& outbox);
   void On(const Install& install, const Envelope& from, Outbox& outbox);
-  void On(const Save& save, const Envelope& from, Outbox& outbox);
+  void On(const GetSaved& save, const Envelope& from, Outbox& outbox);
   void On(FileWritten& written, Outbox& outbox);
   void On(PieceLoaded& loaded, Outbox& outbox);
   void On(TablesLoaded& loaded, Outbox& outbox);

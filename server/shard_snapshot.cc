@@ -101,7 +101,7 @@ void Shard::On(FileWritten& written, Outbox& outbox) {
   Send(Coordinator(), saved_, outbox);
 }
 
-void Shard::On(const Save& save, const Envelope& /*from*/, Outbox& outbox) {
+void Shard::On(const GetSaved& save, const Envelope& /*from*/, Outbox& outbox) {
   if (save.snapshot < saved_.snapshot) return;
   const bool over = saved_.bytes > 0 || !saved_.problem.empty();
   if (save.snapshot == saved_.snapshot) {

@@ -422,8 +422,8 @@ Result<Message> FromProto(const wire::Message& from, std::span<const Frame> payl
       return Read(from.install(), in);
     case wire::Message::kInstalled:
       return Message(Installed{ViewNumber{from.installed().number()}});
-    case wire::Message::kSave:
-      return Message(Save{from.save().snapshot()});
+    case wire::Message::kGetSaved:
+      return Message(GetSaved{from.get_saved().snapshot()});
     case wire::Message::kSaved:
       return Read(from.saved(), in);
     case wire::Message::kBeat:

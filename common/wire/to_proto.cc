@@ -278,7 +278,9 @@ void Write(const Install& install, Out& out) {
   to.set_restore(install.restore);
 }
 
-void Write(const Save& save, Out& out) { out.message.mutable_save()->set_snapshot(save.snapshot); }
+void Write(const GetSaved& save, Out& out) {
+  out.message.mutable_get_saved()->set_snapshot(save.snapshot);
+}
 
 void Write(const Saved& saved, Out& out) {
   wire::Saved& to = *out.message.mutable_saved();

@@ -55,9 +55,9 @@ TEST(IdentityTest, GivesEachRoleItsOwnWords) {
       {Frozen{}, {kServer}},
       {Install{}, {kCoordinator}},
       {Installed{}, {kServer}},
-      {Save{}, {kCoordinator}},
-      {Saved{}, {kServer}},
       {Beat{}, {kServer}},
+      {GetSaved{}, {kCoordinator}},
+      {Saved{}, {kServer}},
   };
   EXPECT_EQ(all.size(), std::variant_size_v<Message>);
   for (size_t i = 0; i < all.size(); ++i) {

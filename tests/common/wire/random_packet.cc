@@ -182,7 +182,7 @@ void Fill(Rng& rng, Install& m) {
   m = {RandomView(rng), RandomStates(rng), Number(rng), Number(rng)};
 }
 void Fill(Rng& rng, Installed& m) { m = {ViewNumber{Number(rng)}}; }
-void Fill(Rng& rng, Save& m) { m = {Number(rng)}; }
+void Fill(Rng& rng, GetSaved& m) { m = {Number(rng)}; }
 void Fill(Rng& rng, Saved& m) {
   m = {Number(rng),
        Text(rng),
@@ -239,7 +239,7 @@ auto Tie(const Freeze& m) { return std::tie(m.number); }
 auto Tie(const Frozen& m) { return std::tie(m.number, m.ranks); }
 auto Tie(const Install& m) { return std::tie(m.view, m.cut, m.snapshot, m.restore); }
 auto Tie(const Installed& m) { return std::tie(m.number); }
-auto Tie(const Save& m) { return std::tie(m.snapshot); }
+auto Tie(const GetSaved& m) { return std::tie(m.snapshot); }
 auto Tie(const Saved& m) {
   return std::tie(m.snapshot, m.problem, m.bytes, m.piece_bytes, m.piece_crcs, m.content);
 }
