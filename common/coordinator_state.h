@@ -41,6 +41,7 @@ struct CoordinatorState {
   std::string words;
   bool timed_out = false;
   Audit audit;
+  uint64_t snapshot = 0;  // The last number that was given to one, whatever became of it.
 };
 
 }  // namespace shardmill

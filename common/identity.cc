@@ -32,10 +32,11 @@ bool Speaks(Role role) {
   } else if constexpr (kIsOneOf<Kind, Unit, End, Pull, Join, Renew, Goodbye, Report, MakeTable>) {
     return role == Role::kWorker;
   } else if constexpr (kIsOneOf<Kind, Held, Ended, Pulled, Waiting, Register, Beat, Frozen,
-                                Installed>) {
+                                Installed, Saved>) {
     return role == Role::kServer;
   } else {
-    static_assert(kIsOneOf<Kind, Granted, Renewed, Farewell, ViewIs, Registered, Freeze, Install>);
+    static_assert(
+        kIsOneOf<Kind, Granted, Renewed, Farewell, ViewIs, Registered, Freeze, Install, GetSaved>);
     return role == Role::kCoordinator;
   }
 }

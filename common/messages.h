@@ -257,10 +257,28 @@ struct Frozen {
 struct Install {
   View view;
   std::vector<RankState> cut;  // Each rank's last step on the shard that is furthest.
+  uint64_t snapshot = 0;       // This cut becomes the snapshot of that number; 0: none.
+  uint64_t restore = 0;        // What the tables have comes from that one; 0: from nowhere.
 };
 
 struct Installed {
   ViewNumber number;
+};
+
+// Is the shard's file of that snapshot on disk? Answered by a Saved, now or when it is.
+struct GetSaved {
+  uint64_t snapshot = 0;
+};
+
+// The shard's file is durable, and as these say (see SnapshotFile); or it will not be, and
+// `problem` says why.
+struct Saved {
+  uint64_t snapshot = 0;
+  std::string problem;
+  uint64_t bytes = 0;
+  uint64_t piece_bytes = 0;
+  std::vector<uint32_t> piece_crcs;
+  uint64_t content = 0;
 };
 
 // What a shard is doing; for people, and a sign of life.
@@ -282,7 +300,7 @@ struct Beat {
 using Message =
     std::variant<Hello, Welcome, Refused, Unit, Held, End, Ended, Pull, Pulled, Waiting, Join,
                  Granted, Renew, Renewed, Goodbye, Farewell, Report, MakeTable, GetView, ViewIs,
-                 Register, Registered, Freeze, Frozen, Install, Installed, Beat>;
+                 Register, Registered, Freeze, Frozen, Install, Installed, Beat, GetSaved, Saved>;
 
 struct Identity;
 

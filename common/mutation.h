@@ -39,6 +39,10 @@ enum class Mutation : uint8_t {
   kSpeakBeforeWriting,   // A decided view leaves a coordinator that has not written it down.
   kForgetGoodbye,        // A coordinator does not write down who has made all its steps.
   kForgetFreeze,         // A coordinator does not think of the cut that the one before had begun.
+  kSnapshotSkew,         // A shard takes its image of a cut some time after the cut.
+  kChangeImagedRows,     // A row of an image that is being written changes in the image, too.
+  kManifestFirst,        // A manifest is written when the first shard has written its file.
+  kForgetSlots,          // A shard that is restored has no optimizer state.
 };
 
 #ifdef SHARDMILL_MUTATIONS

@@ -30,6 +30,15 @@ Coordinator::Coordinator(const CoordinatorOptions& options, TimePoint now)
     : options_(options), started_(now), ranks_(options.workers), shards_(options.shards) {
   view_.policy = options.policy;
   view_.generation = Generation{1};
+  if (options.resume) {
+    view_.generation = options.resume->view.generation.Next();
+    snapshot_closed_ = ~uint64_t{0};
+    for (const RankState& state : options.resume->cut) {
+      snapshot_closed_ = std::min(snapshot_closed_, state.ended);
+    }
+  }
+  snapshot_ = options.snapshots.number;
+  snapshot_at_ = now;
   words_ = MissingWords();
 }
 
@@ -42,6 +51,7 @@ Coordinator::Coordinator(const CoordinatorOptions& options, TimePoint now,
   epoch_ = before.epoch.Next();
   final_cut_ = before.final_cut;
   audit_ = before.audit;
+  snapshot_ = std::max(snapshot_, before.snapshot);
   const View& decided = before.decided.view;
   for (uint32_t i = 0; i < ranks_.size(); ++i) {
     const CoordinatorState::Rank& from = before.ranks[i];
@@ -67,6 +77,8 @@ Coordinator::Coordinator(const CoordinatorOptions& options, TimePoint now,
     }
     // Whether all have taken it is not known; who has says so again.
     cut_ = before.decided.cut;
+    // Its snapshot is given up: what the shards have written of it, nobody has heard.
+    install_restore_ = before.decided.restore;
     next_ = decided;
     view_.generation = decided.generation;
     view_.number = ViewNumber{decided.number.value - 1};
@@ -98,7 +110,7 @@ CoordinatorState Coordinator::State() const {
   state.job = options_.job;
   state.boot = options_.boot;
   state.epoch = epoch_;
-  state.decided = {decided(), cut_};
+  state.decided = {decided(), cut_, 0, install_restore_};
   for (const RankStatus& rank : ranks_) {
     const bool done = rank.state == RankStatus::State::kDone;
     state.ranks.push_back(
@@ -110,6 +122,7 @@ CoordinatorState Coordinator::State() const {
   state.words = state.failed ? words_ : "";
   state.timed_out = timed_out_;
   state.audit = audit_;
+  state.snapshot = snapshot_;
   return state;
 }
 
@@ -137,10 +150,13 @@ void Coordinator::Tick(TimePoint now, Outbox& outbox) {
   CheckLeases(now);
   CheckShards(now);
   if (state_ == JobState::kFailed) return;
-  if (phase_ == Phase::kIdle && ChangeWanted()) {
+  if (phase_ == Phase::kIdle && ChangeWanted(now)) {
     BeginCut(now, outbox);
   } else if (phase_ != Phase::kIdle && now - asked_at_ >= options_.retry_after) {
     SendCut(now, outbox);
+  }
+  if (saving_ && !saving_->whole && now - saving_->asked_at >= options_.retry_after) {
+    AskSaved(now, outbox);
   }
 }
 

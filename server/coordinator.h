@@ -11,8 +11,17 @@
 #include "common/coordinator_state.h"
 #include "common/messages.h"
 #include "common/result.h"
+#include "snapshot/manifest.h"
 
 namespace shardmill {
+
+// When a cut is to become a snapshot.
+struct SnapshotSchedule {
+  bool enabled = false;  // If so, there is one at the job's end, too.
+  Duration every{};      // 0: not by time.
+  uint64_t rounds = 0;   // Rounds closed since the last; 0: not by rounds.
+  uint64_t number = 0;   // There may be snapshots up to this number already.
+};
 
 struct CoordinatorOptions {
   JobId job;  // This and the next: of a new job alone.
@@ -27,6 +36,20 @@ struct CoordinatorOptions {
   uint64_t table_bytes_max = uint64_t{64} << 30;  // Of all dense tables together.
   // A shard that was not heard of for so long is lost, and the job with it.
   Duration silence_limit = std::chrono::minutes(5);
+  std::string name = {};  // Of the job; for manifests.
+  SnapshotSchedule snapshots = {};
+  std::optional<Manifest> resume = {};  // A new job begins from it.
+};
+
+// Snapshots, as far as people want to know of them.
+struct SnapshotStatus {
+  uint64_t number = 0;  // The last complete one of this process; 0: none yet.
+  TimePoint cut_at{};   // Its cut was made then,
+  Duration took{};      // and it was complete after so long.
+  uint64_t bytes = 0;
+  uint64_t given_up = 0;     // Snapshots that did not come about.
+  uint64_t under_way = 0;    // The number of the one that is being written; 0: none.
+  std::string problem = {};  // Why the last that was begun did not come about.
 };
 
 enum class JobState : uint8_t { kStarting, kTraining, kDone, kFailed };
@@ -84,6 +107,14 @@ class Coordinator final {
   // What must be on disk before anything that was said leaves this process; nothing where that is
   // there already.
   std::optional<CoordinatorState> TakeState();
+  // A manifest that is to be written now, its time filled in: all files that it names are there.
+  // Said once; Wrote says what came of it.
+  std::optional<Manifest> TakeManifest();
+  void Wrote(TimePoint now, uint64_t snapshot, const Result<>& result);
+  // Words where a job of these options cannot begin from their snapshot.
+  static std::string ResumeProblem(const CoordinatorOptions& options);
+  const SnapshotStatus& snapshots() const { return snapshots_; }
+
   // Set for good where this coordinator has been left behind, and must end without a word.
   const std::optional<Error>& outdated() const { return outdated_; }
 
@@ -109,6 +140,7 @@ class Coordinator final {
   void On(const Beat& beat, TimePoint now, const Envelope& from, Outbox& outbox);
   void On(const Frozen& frozen, TimePoint now, const Envelope& from, Outbox& outbox);
   void On(const Installed& installed, TimePoint now, const Envelope& from, Outbox& outbox);
+  void On(const Saved& saved, TimePoint now, const Envelope& from, Outbox& outbox);
   void On(const Refused& refused, TimePoint now, const Envelope& from, Outbox& outbox);
   void On(const Join& join, TimePoint now, const Envelope& from, Outbox& outbox);
   void On(const Renew& renew, TimePoint now, const Envelope& from, Outbox& outbox);
@@ -125,12 +157,20 @@ class Coordinator final {
   std::string TableProblem(const TableSpec& spec) const;
   const TableSpec* KnownTable(const std::string& name) const;
 
-  bool ChangeWanted() const;
+  bool ChangeWanted(TimePoint now) const;
   void BeginCut(TimePoint now, Outbox& outbox);
   void FinishFreeze(TimePoint now, Outbox& outbox);
   void FinishInstall(TimePoint now, Outbox& outbox);
   void SendCut(TimePoint now, Outbox& outbox);
   void CountAudit();
+  bool SnapshotDue(TimePoint now) const;
+  bool FinalSnapshotWanted() const;
+  uint64_t ClosedRounds() const;
+  void BeginSnapshot(TimePoint now);
+  void AskSaved(TimePoint now, Outbox& outbox);
+  void GiveUpSnapshot(std::string problem);
+  void EndJob();
+  std::string SavingWords() const;
   CoordinatorState State() const;
   View NextView() const;
   std::string MissingWords() const;
@@ -171,6 +211,26 @@ class Coordinator final {
   std::vector<RankStatus> ranks_;
   std::vector<ShardStatus> shards_;
   Audit audit_;
+
+  // A snapshot on its way: from its cut until its manifest is on disk.
+  struct Saving {
+    Manifest manifest;
+    TimePoint cut_at{};
+    TimePoint asked_at{};
+    bool final = false;  // Of the job's last cut.
+    std::map<ShardId, SnapshotFile> files;
+    bool whole = false;  // The manifest was handed out, or is to be.
+  };
+  std::optional<Saving> saving_;
+  std::optional<Manifest> to_write_;
+  uint64_t snapshot_ = 0;          // The last number given.
+  uint64_t install_snapshot_ = 0;  // Of the cut under way, as its Install says.
+  uint64_t install_restore_ = 0;
+  TimePoint snapshot_at_{};       // When the last was begun,
+  uint64_t snapshot_closed_ = 0;  // and after how many rounds.
+  bool final_saved_ = false;
+  uint32_t final_tries_ = 0;
+  SnapshotStatus snapshots_;
 };
 
 }  // namespace shardmill

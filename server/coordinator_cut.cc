@@ -25,7 +25,7 @@ std::vector<uint64_t> CutTable(const TableSpec& spec, uint32_t shards) {
 
 }  // namespace
 
-bool Coordinator::ChangeWanted() const {
+bool Coordinator::ChangeWanted(TimePoint now) const {
   using State = RankStatus::State;
   const auto waits = [](const RankStatus& rank) { return rank.state == State::kWaiting; };
   const auto done = [](const RankStatus& rank) { return rank.state == State::kDone; };
@@ -36,8 +36,9 @@ bool Coordinator::ChangeWanted() const {
     return std::ranges::all_of(ranks_, waits) &&
            std::ranges::all_of(shards_, [](const ShardStatus& s) { return s.registered; });
   }
-  return std::ranges::any_of(ranks_, waits) || !wanted_tables_.empty() ||
-         std::ranges::all_of(ranks_, done);
+  // The job's last cut is made when the snapshot before it is over.
+  return std::ranges::any_of(ranks_, waits) || !wanted_tables_.empty() || SnapshotDue(now) ||
+         (std::ranges::all_of(ranks_, done) && !saving_);
 }
 
 void Coordinator::BeginCut(TimePoint now, Outbox& outbox) {
@@ -58,7 +59,8 @@ void Coordinator::SendCut(TimePoint now, Outbox& outbox) {
       Send(shards_[i].peer, shards_[i].boot, Freeze{next_.number}, outbox);
     }
     if (phase_ == Phase::kInstalling && !installed_.contains(id)) {
-      Send(shards_[i].peer, shards_[i].boot, Install{next_, cut_}, outbox);
+      Send(shards_[i].peer, shards_[i].boot,
+           Install{next_, cut_, install_snapshot_, install_restore_}, outbox);
     }
   }
 }
@@ -80,6 +82,14 @@ void Coordinator::FinishFreeze(TimePoint now, Outbox& outbox) {
   if (final_cut_) CountAudit();
 
   next_ = NextView();
+  install_snapshot_ = 0;
+  install_restore_ = 0;
+  if (view_.number.value == 0 && options_.resume) {
+    cut_ = options_.resume->cut;
+    install_restore_ = options_.resume->number;
+  } else if (SnapshotDue(now)) {
+    BeginSnapshot(now);
+  }
   for (uint32_t i = 0; i < ranks_.size(); ++i) {
     const Member* member = next_.FindMember(WorkerId{i});
     if (member == nullptr || member->incarnation == ranks_[i].incarnation) continue;
@@ -114,6 +124,13 @@ View Coordinator::NextView() const {
       member.incarnation = ranks_[i].incarnation;
     }
   }
+  if (view_.number.value == 0 && options_.resume) {
+    next.tables = options_.resume->view.tables;
+    for (TablePlace& table : next.tables) {
+      if (table.spec.update == options_.update) table.spec.update.reset();
+      table.cuts = CutTable(table.spec, options_.shards);
+    }
+  }
   next.members.clear();
   for (const auto& [id, member] : members) next.members.push_back(member);
   for (const auto& [name, spec] : wanted_tables_) {
@@ -132,9 +149,10 @@ void Coordinator::FinishInstall(TimePoint /*now*/, Outbox& outbox) {
   }
   view_ = next_;
   phase_ = Phase::kIdle;
-  state_ = final_cut_ ? JobState::kDone : JobState::kTraining;
-  changed_ = changed_ || final_cut_;
+  state_ = JobState::kTraining;
   words_.clear();
+  const bool saves = saving_ && saving_->final;
+  if (final_cut_ && !saves && (view_.tables.empty() || !FinalSnapshotWanted())) EndJob();
   for (uint32_t i = 0; i < ranks_.size(); ++i) {
     if (ranks_[i].state == RankStatus::State::kAbsent) continue;
     if (granted[i] && ranks_[i].granted) {
@@ -146,6 +164,7 @@ void Coordinator::FinishInstall(TimePoint /*now*/, Outbox& outbox) {
 }
 
 void Coordinator::CountAudit() {
+  audit_ = {};  // The last cut may be made again.
   for (const auto& [shard, states] : frozen_) {
     for (const RankState& state : states) {
       const Step acked = ranks_[state.rank.value].acked;
@@ -183,7 +202,7 @@ std::string Coordinator::CutWords() const {
 // A shard that is gone takes its part of the tables with it. One that is only silent is named.
 void Coordinator::CheckShards(TimePoint now) {
   if (view_.number.value == 0 || state_ == JobState::kDone) return;
-  words_ = phase_ == Phase::kIdle ? "" : CutWords();
+  words_ = phase_ == Phase::kIdle ? SavingWords() : CutWords();
   for (uint32_t i = 0; i < shards_.size(); ++i) {
     if (!Silent(shards_[i], now)) continue;
     const auto silent = std::chrono::round<std::chrono::seconds>(now - shards_[i].heard_at);

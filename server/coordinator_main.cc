@@ -26,6 +26,7 @@
 #include "server/coordinator_journal.h"
 #include "server/job_view.h"
 #include "server/pump.h"
+#include "server/snapshot_keeper.h"
 
 namespace shardmill {
 namespace {
@@ -143,6 +144,11 @@ Result<std::string> EndpointOf(const CoordinatorFlags& flags, const JobOptions& 
   return Error{ErrorCode::kBadUsage, "--listen wants HOST:PORT, not \"" + flags.listen + "\""};
 }
 
+int64_t UnixMs() {
+  const auto since = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::milliseconds>(since).count();
+}
+
 // A new job, or the one that the process before this has left.
 Coordinator Begin(const CoordinatorOptions& options, TimePoint now,
                   const CoordinatorJournal* journal, const Log& log) {
@@ -170,7 +176,9 @@ Result<> Serve(const CoordinatorFlags& flags, const DaemonContext& daemon) {
   const std::string wanted = SM_TRY(EndpointOf(flags, job));
   const std::string endpoint = SM_TRY(transport.Bind(wanted));
   WarnOfOpenDoor(job, endpoint, log);
-  const CoordinatorOptions options = OptionsOf(job);
+  CoordinatorOptions options = OptionsOf(job);
+  SnapshotKeeper snapshots(job, log);
+  SM_TRY(snapshots.Prepare(options));
   std::unique_ptr<CoordinatorJournal> journal;
   if (!job.cluster.state.empty()) {
     journal = SM_TRY(CoordinatorJournal::Open(job.cluster.state, options));
@@ -204,6 +212,8 @@ Result<> Serve(const CoordinatorFlags& flags, const DaemonContext& daemon) {
   std::optional<TimePoint> failed_at;
   while (!daemon.stop.requested()) {
     SM_TRY(pump.Turn(kPoll));
+    snapshots.Keep(coordinator, clock, UnixMs());
+    SM_TRY(keep());
     const bool changed = state_log.Look(coordinator);
     if (changed && coordinator.state() == JobState::kFailed) failed_at = clock.Now();
     if (failed_at && clock.Now() - *failed_at > kFailedLinger) break;

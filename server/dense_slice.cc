@@ -146,6 +146,7 @@ Result<> DenseSlice::Restore(const DensePiece& piece) {
     return Error{ErrorCode::kBadInput,
                  "a snapshot has floats of a table for which there is no room"};
   }
+  if (piece.slot > 0 && Mutated(Mutation::kForgetSlots)) return {};
   for (uint64_t done = 0; done < floats.size();) {
     const uint64_t at = piece.begin - begin_ + done;
     const size_t which = at / kChunkFloats;

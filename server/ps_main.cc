@@ -7,6 +7,8 @@
 #include <thread>
 #include <vector>
 
+#include "common/blob/folder_store.h"
+#include "common/blob/posix_files.h"
 #include "common/clock.h"
 #include "common/daemon/daemon.h"
 #include "common/daemon/gate.h"
@@ -25,6 +27,7 @@
 #include "common/process/signals.h"
 #include "common/published.h"
 #include "common/timeline/timeline.h"
+#include "server/disk_agent.h"
 #include "server/shard_agent.h"
 
 namespace shardmill {
@@ -34,7 +37,7 @@ using Agents = std::vector<std::unique_ptr<ShardAgent>>;
 
 Result<Agents> MakeAgents(uint32_t index, const DaemonContext& daemon, ZmqContext& context,
                           FramePool& frames, const Clock& clock, Registry& registry,
-                          Timeline* timeline) {
+                          Timeline* timeline, DiskAgent* disk) {
   const JobOptions& job = daemon.job;
   Agents agents;
   for (uint32_t i = 0; i < job.cluster.shards_per_server; ++i) {
@@ -54,6 +57,7 @@ Result<Agents> MakeAgents(uint32_t index, const DaemonContext& daemon, ZmqContex
     options.limits = WireLimitsOf(job);
     options.trace_folder = job.trace.folder;
     options.workers = job.cluster.workers;
+    if (disk != nullptr) options.disk = disk->LineOf(i);
     if (timeline != nullptr) {
       options.lane = &timeline->AddLane("shard " + std::to_string(options.shard.id.value));
     }
@@ -88,8 +92,14 @@ Result<> Serve(const ServerFlags& flags, const DaemonContext& daemon) {
     timeline = SM_TRY(Timeline::Make(job.trace.timeline, TimelineProcess::Server(flags.index),
                                      clock, daemon.log));
   }
-  const Agents agents =
-      SM_TRY(MakeAgents(flags.index, daemon, context, frames, clock, registry, timeline.get()));
+  PosixFiles files;
+  FolderStore store(files, job.snapshot.to);
+  std::unique_ptr<DiskAgent> disk;
+  if (!job.snapshot.to.empty()) {
+    disk = std::make_unique<DiskAgent>(store, job.job.name, job.cluster.shards_per_server);
+  }
+  const Agents agents = SM_TRY(MakeAgents(flags.index, daemon, context, frames, clock, registry,
+                                          timeline.get(), disk.get()));
   const std::unique_ptr<HttpServer> http =
       SM_TRY(StartHttp(job, DaemonRoutes(registry, [&agents] { return UnreadyWords(agents); })));
   SM_TRY(Announce(flags.announce_fd, {agents.front()->endpoint(), http ? http->address() : ""}));

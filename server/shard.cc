@@ -41,9 +41,9 @@ void Shard::Take(TimePoint /*now*/, const Envelope& envelope, Outbox& outbox) {
           asked_at_.reset();
         } else if constexpr (requires { On(message, envelope, outbox); }) {
           constexpr bool kAnyStamp = std::is_same_v<Kind, Hello> || std::is_same_v<Kind, Refused>;
-          constexpr bool kByCoordinator = std::is_same_v<Kind, Registered> ||
-                                          std::is_same_v<Kind, Freeze> ||
-                                          std::is_same_v<Kind, Install>;
+          constexpr bool kByCoordinator =
+              std::is_same_v<Kind, Registered> || std::is_same_v<Kind, Freeze> ||
+              std::is_same_v<Kind, Install> || std::is_same_v<Kind, GetSaved>;
           if (kByCoordinator && envelope.peer != options_.coordinator) {
             Refuse(Refusal::kBadRequest, 0, "only the coordinator may say this", envelope, outbox);
             return;
@@ -300,6 +300,7 @@ void Shard::On(const Registered& /*registered*/, const Envelope& /*from*/, Outbo
 }
 
 void Shard::On(const Freeze& freeze, const Envelope& /*from*/, Outbox& outbox) {
+  if (restoring_) return;
   if (freeze.number <= view_.number) {
     Send(Coordinator(), Installed{view_.number}, outbox);
     return;
@@ -311,6 +312,10 @@ void Shard::On(const Freeze& freeze, const Envelope& /*from*/, Outbox& outbox) {
 }
 
 void Shard::On(const Install& install, const Envelope& from, Outbox& outbox) {
+  if (restoring_) {
+    RefuseRestored(outbox);
+    return;
+  }
   if (install.view.number <= view_.number) {
     Send(Coordinator(), Installed{view_.number}, outbox);
     return;
@@ -330,6 +335,15 @@ void Shard::On(const Install& install, const Envelope& from, Outbox& outbox) {
     return;
   }
   freezing_.reset();
+  if (install.restore != 0) {
+    tracker_.Restore(install.cut);
+    restoring_ = Restoring{install.restore, false, false, {}};
+    return;
+  }
+  if (install.snapshot != 0) {
+    SettleAll(outbox);
+    BeginSave(install);
+  }
   Send(Coordinator(), Installed{view_.number}, outbox);
   if (closes_rounds()) CloseRoundIfWhole(outbox);
   releases_ = true;

@@ -16,6 +16,7 @@
 #include "common/result.h"
 #include "optim/optimizer.h"
 #include "server/dense_slice.h"
+#include "server/disk_work.h"
 #include "server/held_units.h"
 #include "server/key_cache.h"
 #include "server/log_entry.h"
@@ -88,6 +89,12 @@ class Shard final {
   // and at the end says that the step is over. Other messages may be taken in between.
   void Take(TimePoint now, const Envelope& envelope, Outbox& outbox);
   bool Settle(Outbox& outbox);
+  // What the shard would have the disk do next, if anything; called where there is room for it, and
+  // again while DiskWaits says so. It copies so many rows of sparse tables at most.
+  std::optional<DiskRequest> NextDiskRequest(uint64_t rows_max);
+  bool DiskWaits() const { return saving_.has_value() || (restoring_ && !restoring_->asked); }
+  // What came of it.
+  void Handle(DiskAnswer answer, Outbox& outbox);
   void Tick(TimePoint now, Outbox& outbox);
 
   bool ready() const { return view_.number.value > 0; }
@@ -139,6 +146,10 @@ class Shard final {
   void On(const Registered& registered, const Envelope& from, Outbox& outbox);
   void On(const Freeze& freeze, const Envelope& from, Outbox& outbox);
   void On(const Install& install, const Envelope& from, Outbox& outbox);
+  void On(const GetSaved& save, const Envelope& from, Outbox& outbox);
+  void On(FileWritten& written, Outbox& outbox);
+  void On(PieceLoaded& loaded, Outbox& outbox);
+  void On(TablesLoaded& loaded, Outbox& outbox);
 
   // Whether the sender's key may say this.
   bool PassIdentity(const Envelope& from, Outbox& outbox);
@@ -177,6 +188,11 @@ class Shard final {
   void DropReplaced(const View& next);
   std::string TakeView(const View& view);
   std::string AddTable(const TablePlace& place);
+
+  void BeginSave(const Install& install);
+  void TakeImage();
+  void EndSave();
+  void RefuseRestored(Outbox& outbox) const;
 
   void Defer(LogEntry& entry);
   void SettleAll(Outbox& outbox);
@@ -233,6 +249,24 @@ class Shard final {
   size_t settled_ = 0;  // Of unsettled_, from the front.
   std::vector<Answer> answers_;
   bool releases_ = false;  // Parked pulls may have become such as can be served.
+  // The image of a cut that is on its way to the disk.
+  struct Saving {
+    ShardHead head;
+    std::vector<RankState> cut;
+    std::map<TableId, DenseImage> dense;
+    bool taken = false;
+    bool begun = false;
+    size_t next = 0;  // Of the head's tables.
+  };
+  struct Restoring {
+    uint64_t snapshot = 0;
+    bool asked = false;
+    bool over = false;
+    std::string problem;
+  };
+  std::optional<Saving> saving_;
+  Saved saved_;                         // Of the last snapshot that this shard was asked for.
+  std::optional<Restoring> restoring_;  // The view is taken and its tables are not all there yet.
   ShardCounters counters_;
 };
 

@@ -22,18 +22,18 @@ Result<std::unique_ptr<ShardAgent>> ShardAgent::Make(const Options& options,
     observer = timeline.get();
   }
   std::unique_ptr<Shard> shard = SM_TRY(Shard::Make(shard_options, frames, observer));
-  return std::unique_ptr<ShardAgent>(
-      new ShardAgent(shard_options.id, shard_options.endpoint, std::move(transport), frames,
-                     options.limits, std::move(trace), std::move(timeline), std::move(shard),
-                     shard_options, clock, MakeMetrics(shard_options.id, registry), log));
+  return std::unique_ptr<ShardAgent>(new ShardAgent(
+      shard_options.id, shard_options.endpoint, std::move(transport), frames, options.limits,
+      std::move(trace), std::move(timeline), std::move(shard), options.disk, shard_options, clock,
+      MakeMetrics(shard_options.id, registry), log));
 }
 
 ShardAgent::ShardAgent(ShardId id, const std::string& endpoint,
                        std::unique_ptr<Transport> transport, FramePool& frames,
                        const WireLimits& limits, std::unique_ptr<TraceWriter> trace,
                        std::unique_ptr<ShardTimeline> timeline, std::unique_ptr<Shard> shard,
-                       const ShardOptions& options, const Clock& clock, const Metrics& metrics,
-                       const Log& log)
+                       std::optional<DiskAgent::Line> disk, const ShardOptions& options,
+                       const Clock& clock, const Metrics& metrics, const Log& log)
     : id_(id),
       endpoint_(Endpoint::Parse(endpoint)),
       transport_(std::move(transport)),
@@ -43,6 +43,7 @@ ShardAgent::ShardAgent(ShardId id, const std::string& endpoint,
       timeline_(std::move(timeline)),
       shard_(std::move(shard)),
       coordinator_(options.coordinator),
+      disk_(disk),
       timed_(*shard_, timeline_.get()),
       pump_(timed_, messenger_, clock, log),
       log_(log),
@@ -81,8 +82,10 @@ Result<> ShardAgent::Run(const StopSource& stop) {
   constexpr std::chrono::milliseconds kPoll{20};
   log_.Info("shard_listens", {{"shard", id_.value}, {"endpoint", endpoint_.tcp}});
   Result<> result;
+  bool disk_busy = false;
   while (!stop.requested()) {
-    result = pump_.Turn(kPoll);
+    result = pump_.Turn(disk_busy ? std::chrono::milliseconds(0) : kPoll);
+    disk_busy = WorkDisk();
     if (trace_ != nullptr) trace_->Tick(clock_.Now());
     Publish();
     if (!result.ok()) break;
@@ -96,6 +99,21 @@ Result<> ShardAgent::Run(const StopSource& stop) {
   }
   if (trace_ != nullptr) trace_->Close();
   return result;
+}
+
+bool ShardAgent::WorkDisk() {
+  // So many rows are copied between two looks at the network.
+  constexpr uint64_t kRows = 2048;
+  if (!disk_) return false;
+  Outbox outbox;
+  while (std::optional<DiskAnswer> answer = disk_->NextAnswer()) {
+    shard_->Handle(std::move(*answer), outbox);
+  }
+  messenger_.Send(outbox);
+  if (!shard_->DiskWaits() || !disk_->HasRoom()) return false;
+  std::optional<DiskRequest> request = shard_->NextDiskRequest(kRows);
+  if (request) disk_->Ask(std::move(*request));
+  return true;
 }
 
 void ShardAgent::Publish() {

@@ -13,6 +13,7 @@
 #include "common/net/transport.h"
 #include "common/process/signals.h"
 #include "common/result.h"
+#include "server/disk_agent.h"
 #include "server/pump.h"
 #include "server/shard.h"
 #include "server/shard_timeline.h"
@@ -33,6 +34,7 @@ class ShardAgent final {
     std::string trace_folder = {};  // Empty: no trace.
     uint32_t workers = 0;           // Of the job; for the trace.
     TimelineLane* lane = nullptr;   // Of the agent's thread; outlives the agent. Or none.
+    std::optional<DiskAgent::Line> disk = {};  // None: there are no snapshots.
   };
 
   static Result<std::unique_ptr<ShardAgent>> Make(const Options& options,
@@ -69,11 +71,13 @@ class ShardAgent final {
   ShardAgent(ShardId id, const std::string& endpoint, std::unique_ptr<Transport> transport,
              FramePool& frames, const WireLimits& limits, std::unique_ptr<TraceWriter> trace,
              std::unique_ptr<ShardTimeline> timeline, std::unique_ptr<Shard> shard,
-             const ShardOptions& options, const Clock& clock, const Metrics& metrics,
-             const Log& log);
+             std::optional<DiskAgent::Line> disk, const ShardOptions& options, const Clock& clock,
+             const Metrics& metrics, const Log& log);
 
   static Metrics MakeMetrics(ShardId id, Registry& registry);
   void Publish();
+  // Carries what shard and disk have for each other. Whether there is more of it at once.
+  bool WorkDisk();
 
   ShardId id_;
   Endpoint endpoint_;
@@ -84,6 +88,7 @@ class ShardAgent final {
   std::unique_ptr<ShardTimeline> timeline_;  // None: nobody wants it. Passes on to the trace.
   std::unique_ptr<Shard> shard_;
   PeerId coordinator_;
+  std::optional<DiskAgent::Line> disk_;
   TimedShard timed_;
   Pump<TimedShard> pump_;
   const Log& log_;

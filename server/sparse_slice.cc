@@ -98,6 +98,8 @@ void SparseSlice::Apply(std::span<const ChangePart> parts, float rate, const Opt
     SM_ASSERT(part.gradient.floats().size() == part.keys->rows.size() * dim_);
     MakeMissing(*part.keys);
     if (!Mutated(Mutation::kRowsOneByOne)) MarkRows(RowsOf(*part.keys));
+    if (image_ == nullptr || Mutated(Mutation::kChangeImagedRows)) continue;
+    for (const uint32_t row : RowsOf(*part.keys)) image_->Keep(row);
   }
   for (const ChangePart& part : parts) StepOnce(part, rate, optimizer);
   if (!several_.empty()) StepSeveral(parts, rate, optimizer);
@@ -185,20 +187,11 @@ SparseHead SparseSlice::Head() const {
   return {begin_, end_, dim_, static_cast<uint32_t>(row_floats_ - dim_), store_.size()};
 }
 
-RowBatch SparseSlice::Image(uint32_t first, uint32_t count, FramePool& frames) const {
-  SM_ASSERT(first <= store_.size() && count <= store_.size() - first);
-  const uint64_t state = row_floats_ - dim_;
-  Buffer keys = frames.OfBytes(count * sizeof(uint64_t));
-  Buffer values = frames.OfFloats(count * uint64_t{dim_});
-  Buffer states = frames.OfFloats(count * state);
-  for (uint32_t i = 0; i < count; ++i) {
-    const uint64_t key = store_.KeyOf(first + i);
-    std::memcpy(keys.bytes().data() + i * sizeof(key), &key, sizeof(key));
-    const float* row = store_.At(first + i);
-    std::copy_n(row, dim_, values.floats().data() + i * uint64_t{dim_});
-    std::copy_n(row + dim_, state, states.floats().data() + i * state);
-  }
-  return {std::move(keys).Close(), std::move(values).Close(), std::move(states).Close()};
+void SparseSlice::BeginImage() { image_ = std::make_unique<RowImage>(store_, dim_, row_floats_); }
+
+std::optional<RowBatch> SparseSlice::NextRows(uint64_t rows_max, FramePool& frames) {
+  SM_ASSERT(image_ != nullptr);
+  return image_->Advance(rows_max, frames);
 }
 
 Result<> SparseSlice::Restore(const RowBatch& batch) {

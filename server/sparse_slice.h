@@ -2,6 +2,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -11,6 +13,7 @@
 #include "common/result.h"
 #include "optim/optimizer.h"
 #include "server/log_entry.h"
+#include "server/row_image.h"
 #include "server/row_index.h"
 #include "server/row_store.h"
 #include "snapshot/image.h"
@@ -60,9 +63,12 @@ class SparseSlice final {
   }
 
   SparseHead Head() const;
-  // A copy of rows as they are now, counted in the order in which they were made. Rows are never
-  // moved or removed, so that those that are there at a cut can be asked for bit by bit.
-  RowBatch Image(uint32_t first, uint32_t count, FramePool& frames) const;
+  // All rows as they are now, to be handed out bit by bit while steps go on: see RowImage. An image
+  // that was begun before is dropped.
+  void BeginImage();
+  bool ImageDone() const { return image_ == nullptr || image_->done(); }
+  std::optional<RowBatch> NextRows(uint64_t rows_max, FramePool& frames);
+  void EndImage() { image_.reset(); }
   // Takes rows of a snapshot that are not here yet. Fails where they do not fit.
   Result<> Restore(const RowBatch& batch);
 
@@ -84,6 +90,7 @@ class SparseSlice final {
   Initial initial_;
   RowIndex index_;
   RowStore store_;
+  std::unique_ptr<RowImage> image_;  // While one is handed out.
 
   // Of the step under way: the rows that its parts have more than once, in order of touch, and what
   // is combined of each. Kept so that nothing is allocated for the next.

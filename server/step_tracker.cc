@@ -27,6 +27,20 @@ void StepTracker::Install(const View& view) {
   Recount();
 }
 
+void StepTracker::Restore(const std::vector<RankState>& cut) {
+  for (const RankState& from : cut) {
+    Rank& state = ranks_[from.rank];
+    SM_ASSERT(state.ended == 0);
+    state.ended = from.ended;
+    state.samples = from.samples;
+    state.applied = from.applied;
+    state.counted = from.counted;
+    state.discarded = from.discarded;
+    state.attempt = from.attempt;
+  }
+  Recount();
+}
+
 void StepTracker::Finish(const Contribution& made) {
   Rank& state = ranks_.at(made.rank);
   SM_ASSERT(made.step == state.ended + 1 || Mutated(Mutation::kApplyRepeatedEnd));

@@ -19,6 +19,8 @@ class StepTracker final {
   // Takes the members and the policy of a view. What a rank has ended stays, also for ranks that
   // have left: they may come back.
   void Install(const View& view);
+  // Goes on from what was ended elsewhere. Nothing may have ended here.
+  void Restore(const std::vector<RankState>& cut);
 
   Step Ended(WorkerId rank) const { return At(rank).ended; }
 

@@ -22,13 +22,11 @@ constexpr Duration kLease = milliseconds(100);
 constexpr uint64_t kTwinsMax = 8;  // In one history.
 constexpr uint64_t kHeldBytesMax = uint64_t{1} << 14;
 
-BootId ShardBoot(uint32_t index) { return BootId{500 + index}; }
-
-std::unique_ptr<Shard> MakeShard(const Scenario& scenario, uint32_t index, FramePool& frames,
+std::unique_ptr<Shard> MakeShard(uint32_t index, BootId boot, FramePool& frames,
                                  ShardObserver* observer) {
   ShardOptions options;
   options.id = ShardId{index};
-  options.boot = ShardBoot(index);
+  options.boot = boot;
   options.endpoint = std::to_string(kFirstShard + index);
   options.coordinator = kCoordinator;
   options.held_bytes_max = kHeldBytesMax;
@@ -36,7 +34,7 @@ std::unique_ptr<Shard> MakeShard(const Scenario& scenario, uint32_t index, Frame
   options.retry_after = milliseconds(20);
   options.beat_every = milliseconds(50);
   auto shard = Shard::Make(options, frames, observer);
-  SM_ASSERT(shard.ok() && scenario.shards > index);
+  SM_ASSERT(shard.ok());
   return std::move(shard).value();
 }
 
@@ -93,6 +91,11 @@ Scenario Scenario::FromSeed(uint64_t seed) {
   if (rng.Chance(0.3)) scenario.relink = rng.Uniform() * 0.02;
   if (rng.Chance(0.4)) scenario.restart = rng.Uniform() * 0.02;
   scenario.keys = rng.Chance(0.3);
+  if (rng.Chance(0.5)) {
+    scenario.snapshot_every = milliseconds(5 + rng.Below(60));
+    if (rng.Chance(0.5)) scenario.disk_crash = rng.Uniform() * 0.02;
+    if (rng.Chance(0.6)) scenario.ruin = rng.Uniform() * 0.01;
+  }
   return scenario;
 }
 
@@ -102,6 +105,8 @@ Cluster::Cluster(const Scenario& scenario)
       network_(Mix(scenario.seed ^ 0x9e7)),
       model_(scenario.seed, scenario.workers, scenario.shards, scenario.steps, scenario.policy),
       ledger_(model_, scenario.policy),
+      vault_(scenario.seed, scenario.shards),
+      fate_(Mix(scenario.seed ^ 0xd00)),
       thief_(Mix(scenario.seed ^ 0x7415f)),
       next_peer_(kFirstShard + scenario.shards) {
   for (uint32_t i = 0; i < scenario.workers; ++i) {
@@ -115,11 +120,18 @@ Cluster::Cluster(const Scenario& scenario)
   network_.SetFaults(scenario.faults);
   coordinator_ = std::make_unique<Coordinator>(CoordinatorSettings(), now_);
   disk_ = EncodeState(*coordinator_->TakeState());
-  for (uint32_t i = 0; i < scenario.shards; ++i) {
-    shards_.push_back(MakeShard(scenario, i, frames_, ledger_.ObserverOf(ShardId{i})));
+  MakeShards();
+  for (uint32_t i = 0; i < scenario.workers; ++i) StartWorker(WorkerId{i});
+}
+
+void Cluster::MakeShards() {
+  shards_.clear();
+  shard_callers_.clear();
+  for (uint32_t i = 0; i < scenario_.shards; ++i) {
+    ShardObserver* observer = ledger_.ObserverOf(ShardId{i});
+    shards_.push_back(MakeShard(i, ShardBoot(i), frames_, observer));
     shard_callers_.push_back(PeerId{next_peer_++});
   }
-  for (uint32_t i = 0; i < scenario.workers; ++i) StartWorker(WorkerId{i});
 }
 
 void Cluster::StartWorker(WorkerId rank, std::optional<PeerId> peer) {
@@ -140,8 +152,13 @@ void Cluster::StartWorker(WorkerId rank, std::optional<PeerId> peer) {
 
 CoordinatorOptions Cluster::CoordinatorSettings() const {
   CoordinatorOptions options;
-  options.job = JobId{77};
-  options.boot = BootId{400};
+  options.job = Job();
+  options.boot = CoordinatorBoot();
+  options.name = "job";
+  options.snapshots.enabled = scenario_.snapshot_every > Duration{};
+  options.snapshots.every = scenario_.snapshot_every;
+  options.snapshots.number = snapshot_floor_;
+  options.resume = resume_;
   options.policy = scenario_.policy;
   options.workers = scenario_.workers;
   options.shards = scenario_.shards;
@@ -163,6 +180,7 @@ void Cluster::WriteAndSend(Outbox& outbox) {
     return;
   }
   Send(kCoordinator, outbox);
+  KeepManifest();
 }
 
 void Cluster::EndCoordinator() {
@@ -188,6 +206,7 @@ Outcome Cluster::Run() {
     if (!healed_ && now_ >= start_ + scenario_.faults_last) {
       healed_ = true;
       network_.SetFaults({});
+      if (vault_.crashed()) vault_.Restart();
     }
     const auto message = network_.Next();
     if (message && *message <= next_tick) {
@@ -197,6 +216,7 @@ Outcome Cluster::Run() {
       now_ = next_tick;
       next_tick += kTick;
       if (!healed_) InjectFaults();
+      InjectDiskFaults();
       StartAgain();
       SendForgeries();
       TickAll();
@@ -243,10 +263,10 @@ void Cluster::SendForgeries() {
   const Identity thief{Role::kWorker, std::nullopt, &bound_, "thief"};
   Outbox answers;
   Envelope envelope{PeerId{UINT64_MAX}, {}, lie, &thief};
-  envelope.stamp = {JobId{77}, view.generation, Term{}, ShardBoot(0), BootId{400}};
+  envelope.stamp = {Job(), view.generation, Term{}, ShardBoot(0), CoordinatorBoot()};
   coordinator_->Handle(now_, envelope, answers);
   envelope.peer = kCoordinator;
-  envelope.stamp.from = BootId{400};
+  envelope.stamp.from = CoordinatorBoot();
   envelope.stamp.to = ShardBoot(shard);
   if (shard < view.shards.size()) envelope.stamp.term = view.shards[shard].term;
   shards_[shard]->Take(now_, envelope, answers);
@@ -351,6 +371,9 @@ void Cluster::TickAll() {
   for (uint32_t i = 0; i < shards_.size(); ++i) {
     SettleShard(i);
     tick(PeerId{kFirstShard + i}, *shards_[i]);
+    Outbox said;
+    vault_.Work(i, *shards_[i], said);
+    Send(PeerId{kFirstShard + i}, said);
     if (shards_[i]->Status().held_bytes > kHeldBytesMax)
       ledger_.Violation("a shard holds too much");
   }
@@ -430,6 +453,7 @@ void Cluster::CheckAtRest() {
   for (uint32_t i = 0; i < shards_.size(); ++i) {
     ledger_.SawEnd(ShardId{i}, *shards_[i], !outcome_.failed);
   }
+  CheckSnapshots();
   if (outcome_.failed) return;
   if (coordinator_->view().tables.size() != model_.tables().size()) {
     ledger_.Violation("there are " + std::to_string(coordinator_->view().tables.size()) +

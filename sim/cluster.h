@@ -17,6 +17,7 @@
 #include "sim/network.h"
 #include "sim/probe_model.h"
 #include "sim/probe_worker.h"
+#include "sim/vault.h"
 
 namespace shardmill::sim {
 
@@ -35,6 +36,9 @@ struct Scenario {
   double restart = 0;  // Chance that the coordinator ends, and is started again.
   double relink = 0;   // Chance that a link breaks, and its other end is known by a new number.
   bool keys = false;   // All nodes have keys, every other rank one of its own; a thief has one too.
+  Duration snapshot_every{};  // 0: no snapshots.
+  double disk_crash = 0;      // Chance that the disk dies.
+  double ruin = 0;  // Chance that everything is killed, and begins from the last snapshot.
   Duration faults_last = std::chrono::milliseconds(400);
   Duration heal_limit = std::chrono::seconds(10);  // All must be done this long after.
 
@@ -55,6 +59,10 @@ struct Outcome {
   uint64_t discarded = 0;     // Steps whose round was closed without them.
   uint64_t skipped = 0;       // Steps left out for a NaN.
   uint64_t nonfinite = 0;     // Units that shards took with a NaN or an infinity in them.
+  uint64_t snapshots = 0;     // Complete.
+  uint64_t given_up = 0;      // Snapshots that did not come about.
+  uint64_t resumed = 0;       // Beginnings from a snapshot,
+  uint64_t ruins = 0;         // and of ends of everything.
   bool failed = false;        // As it should, for a NaN that is rejected.
   bool compared = false;      // With the same training in one process.
 };
@@ -90,6 +98,14 @@ class Cluster final {
   void EndCoordinator();
   void StartCoordinator();
   void TickCoordinator();
+  void KeepManifest();
+  void InjectDiskFaults();
+  void Ruin();
+  void CheckSnapshots();
+  BootId ShardBoot(uint32_t index) const { return BootId{500 + 100 * outcome_.ruins + index}; }
+  BootId CoordinatorBoot() const { return BootId{400 + outcome_.ruins}; }
+  JobId Job() const { return JobId{77 + outcome_.ruins}; }
+  void MakeShards();
   void DeliverToShard(uint32_t index, const Envelope& envelope, Outbox& outbox);
   void Spoil(Unit& unit) const;
   void SettleShard(uint32_t index);
@@ -120,6 +136,10 @@ class Cluster final {
   Identity coordinator_key_{Role::kCoordinator};
   Identity server_key_{Role::kServer};
   std::map<PeerId, const Identity*> identities_;  // Of nodes that have other numbers by now, too.
+  Vault vault_;
+  Rng fate_;  // Of disks, and of everything.
+  std::optional<Manifest> resume_;
+  uint64_t snapshot_floor_ = 0;  // Numbers up to it may be taken.
   Rng thief_;
   uint64_t next_peer_;
   uint64_t next_boot_ = 1000;

@@ -30,8 +30,9 @@ class Ledger::Observer final : public ShardObserver {
  public:
   Observer(Ledger& ledger, ShardId shard) : ledger_(ledger), shard_(shard) {}
 
-  void TookView(JobId /*job*/, const View& view) override {
-    ledger_.shadows_[shard_.value].TookView(view);
+  void TookView(JobId job, const View& view) override {
+    ledger_.shadows_[shard_.value]->TookView(view);
+    ledger_.cuts_.try_emplace({job, view.number, shard_}, *ledger_.shadows_[shard_.value]);
   }
   void Applied(const LogEntry& entry) override { ledger_.SawApplied(shard_, entry); }
   void Served(const Pull& pull, BootId reader, const Pulled& answer) override {
@@ -49,7 +50,7 @@ Ledger::Ledger(const ProbeModel& model, const Policy& policy)
       attempted_(model.workers()),
       fates_(model.workers() * model.steps()) {
   for (uint32_t i = 0; i < model.shards(); ++i) {
-    shadows_.emplace_back(model, policy, i);
+    shadows_.push_back(std::make_unique<Shadow>(model, policy, i));
     observers_.push_back(std::make_unique<Observer>(*this, ShardId{i}));
   }
 }
@@ -61,6 +62,30 @@ ShardObserver* Ledger::ObserverOf(ShardId shard) { return observers_[shard.value
 bool Ledger::Counts(uint32_t worker, Step step) const {
   return model_.Contributes(WorkerId{worker}, step) &&
          fates_[worker * model_.steps() + step - 1] != Fate::kDiscarded;
+}
+
+void Ledger::RollBack(JobId job, ViewNumber view, const std::vector<RankState>& cut) {
+  std::vector<Step> ended(model_.workers());
+  for (const RankState& state : cut) ended[state.rank.value] = state.ended;
+  for (uint32_t i = 0; i < model_.shards(); ++i) {
+    const auto found = cuts_.find({job, view, ShardId{i}});
+    shadows_[i] =
+        std::make_unique<Shadow>(found == cuts_.end() ? Shadow(model_, policy_, i) : found->second);
+    shadows_[i]->ForgetCounts();
+    for (uint32_t w = 0; w < model_.workers(); ++w) applied_[{i, w}] = ended[w];
+  }
+  discarded_ = 0;
+  for (uint32_t w = 0; w < model_.workers(); ++w) {
+    attempted_[w] = ended[w];
+    for (Step step = 1; step <= model_.steps(); ++step) {
+      if (step > ended[w]) FateOf(w, step) = Fate::kOpen;
+      discarded_ += FateOf(w, step) == Fate::kDiscarded ? 1 : 0;
+    }
+  }
+  acked_.clear();
+  begun_.clear();
+  rejected_.clear();
+  served_.clear();
 }
 
 uint64_t Ledger::CountUpTo(uint32_t worker, Step step, uint32_t shard) const {
@@ -75,7 +100,7 @@ void Ledger::SawApplied(ShardId shard, const LogEntry& entry) {
   for (const Contribution& made : entry.made) {
     if (!SawMade(shard, made)) return;
   }
-  const std::string words = shadows_[shard.value].Take(entry);
+  const std::string words = shadows_[shard.value]->Take(entry);
   if (words.empty()) return;
   const Contribution& first = entry.made.front();
   Violation("the entry with step " + std::to_string(first.step) + " of " + Name(first.rank) +
@@ -181,7 +206,7 @@ void Ledger::SawCut(ShardId shard, const std::vector<RankState>& cut,
 }
 
 void Ledger::SawEnd(ShardId shard, const Shard& state, bool done) {
-  const std::string words = shadows_[shard.value].Differs(state);
+  const std::string words = shadows_[shard.value]->Differs(state);
   if (!words.empty()) Violation("at rest shard " + std::to_string(shard.value) + " " + words);
   for (const RankState& rank : state.States()) {
     const Step last = done ? model_.steps() : applied_[{shard.value, rank.rank.value}];

@@ -56,6 +56,10 @@ class Ledger final {
   // Whether the worker's step counts: false also of one that was discarded.
   bool Counts(uint32_t worker, Step step) const;
 
+  // Everything has ended, and begins again from that cut: what came after it has not happened.
+  // Without one, nothing has.
+  void RollBack(JobId job, ViewNumber view, const std::vector<RankState>& cut);
+
  private:
   class Observer;
 
@@ -78,7 +82,9 @@ class Ledger final {
   uint64_t discarded_ = 0;
   std::map<std::pair<uint32_t, uint32_t>, Step> applied_;  // By shard and worker, the last step.
   std::vector<std::unique_ptr<Observer>> observers_;
-  std::vector<Shadow> shadows_;  // By shard.
+  std::vector<std::unique_ptr<Shadow>> shadows_;  // By shard.
+  // The shadows as they were when a shard took a view, in any life of the job.
+  std::map<std::tuple<JobId, ViewNumber, ShardId>, Shadow> cuts_;
   // What was served: shard, reader's process, pull, and a checksum. A pull may be asked again.
   std::set<std::tuple<uint32_t, uint64_t, uint64_t, uint64_t>> served_;
   std::vector<std::string> violations_;

@@ -24,6 +24,8 @@ class Shadow final {
 
   // An entry was applied. Words where it does not change what its steps push to this shard.
   std::string Take(const LogEntry& entry);
+  // A new process has the shard: what it has counted begins anew.
+  void ForgetCounts() { nonfinite_ = 0; }
   // Words where the shard holds something else.
   std::string Differs(const Shard& state) const;
 

@@ -92,6 +92,16 @@ std::vector<FoundSnapshot> Expired(const std::vector<FoundSnapshot>& snapshots,
   return expired;
 }
 
+Result<uint64_t> HighestNumber(BlobStore& store, const std::string& job) {
+  uint64_t highest = 0;
+  const std::vector<BlobInfo> blobs = SM_TRY(store.List(job + "/"));
+  for (const BlobInfo& blob : blobs) {
+    const std::optional<Place> place = PlaceIn(blob.name);
+    if (place) highest = std::max(highest, place->number);
+  }
+  return highest;
+}
+
 Result<> RemoveSnapshot(BlobStore& store, const std::string& folder) {
   SM_TRY(store.Remove(folder + kManifestName));
   SM_TRY(store.RemoveUnfinished(folder));
@@ -114,6 +124,16 @@ Result<uint64_t> RemoveIncomplete(BlobStore& store, const std::string& job, uint
     ++removed;
   }
   return removed;
+}
+
+Result<> CleanUp(BlobStore& store, const std::string& job, uint64_t number,
+                 const Retention& retention, int64_t now_ms) {
+  SM_TRY(RemoveIncomplete(store, job, number));
+  const std::vector<FoundSnapshot> found = SM_TRY(ListSnapshots(store, job));
+  for (const FoundSnapshot& expired : Expired(found, retention, now_ms)) {
+    SM_TRY(RemoveSnapshot(store, expired.folder()));
+  }
+  return {};
 }
 
 Result<> LeaveToken(BlobStore& store, const std::string& job, JobId token) {

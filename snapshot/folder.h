@@ -36,6 +36,9 @@ struct FoundSnapshot {
 // The complete snapshots of a job, or of all where it is empty: by job, and the oldest first.
 Result<std::vector<FoundSnapshot>> ListSnapshots(BlobStore& store, const std::string& job);
 
+// The highest number that any snapshot of the job has had here, complete or not; 0: there is none.
+Result<uint64_t> HighestNumber(BlobStore& store, const std::string& job);
+
 // What is kept beside the newest, which always is.
 struct Retention {
   uint64_t count_max = 0;  // Of all; 0: no bound.
@@ -53,6 +56,11 @@ Result<> RemoveSnapshot(BlobStore& store, const std::string& folder);
 // Removes what is left of the job's snapshots below a number that were never completed, or not
 // wholly removed. Nobody may be writing one of them. Returns how many there were.
 Result<uint64_t> RemoveIncomplete(BlobStore& store, const std::string& job, uint64_t below);
+
+// What need not be kept any longer, once the snapshot `number` is complete: what was never complete
+// below it, and what has expired.
+Result<> CleanUp(BlobStore& store, const std::string& job, uint64_t number,
+                 const Retention& retention, int64_t now_ms);
 
 // The proof that all servers see one folder: one leaves a token there, the others look for it.
 Result<> LeaveToken(BlobStore& store, const std::string& job, JobId token);

@@ -158,6 +158,7 @@ void JobOptions::Declare(config::Schema& schema) {
   model.Declare(schema.Add("model", "What is trained."));
   train.Declare(schema.Add("train", "How long, and how much is said about it."));
   network.Declare(schema.Add("network", "Limits and waits of everything that is sent."));
+  snapshot.Declare(schema.Add("snapshot", "What is kept on disk, and what a job begins from."));
   security.Declare(schema.Add("security", "Who may take part."));
   http.Declare(schema.Add("http", "The page of each daemon for monitors."));
   log.Declare(schema.Add("log", "What daemons write to stderr."));

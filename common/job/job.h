@@ -179,6 +179,18 @@ struct SecurityOptions {
   void Declare(config::Section& section);
 };
 
+// [snapshot]: what is kept of a job on disk, and what it begins from.
+struct SnapshotOptions {
+  std::string to;  // A folder that every server reads; empty: none are taken.
+  std::chrono::milliseconds every = std::chrono::minutes(10);  // 0: not by time.
+  uint64_t every_rounds = 0;                                   // 0: not by rounds.
+  uint64_t keep = 3;                                           // 0: no bound.
+  std::chrono::milliseconds keep_for{0};                       // 0: no bound.
+  std::string resume;  // "latest", or a number; empty: the job begins anew.
+
+  void Declare(config::Section& section);
+};
+
 // [http]: each process's page of health and metrics.
 struct HttpOptions {
   bool enabled = true;
@@ -213,6 +225,7 @@ struct JobOptions {
   ModelOptions model;
   TrainOptions train;
   NetworkOptions network;
+  SnapshotOptions snapshot;
   SecurityOptions security;
   HttpOptions http;
   LogOptions log;

@@ -79,6 +79,13 @@ std::string_view Lookup(const std::array<Named<E>, kCount>& names, E value) {
   SM_ASSERT(false);
 }
 
+bool IsResume(std::string_view text) {
+  constexpr size_t kDigitsMax = 18;
+  return text.empty() || text == "latest" ||
+         (text.size() <= kDigitsMax &&
+          std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; }));
+}
+
 bool IsJobName(std::string_view name) {
   constexpr size_t kLengthMax = 64;  // It becomes part of a folder's name.
   return !name.empty() && name.size() <= kLengthMax &&
@@ -395,6 +402,32 @@ void SecurityOptions::Declare(Section& section) {
   section.Duration("handshake_timeout", &handshake_timeout,
                    {.at_least = milliseconds(100), .at_most = std::chrono::minutes(5)},
                    "How long whoever connects has to prove who it is; with keys alone.");
+}
+
+void SnapshotOptions::Declare(Section& section) {
+  const auto taken = [this] { return !to.empty(); };
+  const char* const kFolder = "a folder";
+  section.Text("to", &to, {.form = kPathForm, .accepts = IsPathOrNone},
+               "Where the job's snapshots go, in a folder named after it; every server and the "
+               "coordinator must see the same one. There is one when the job is done, too. Empty: "
+               "none are taken.");
+  section.Duration("every", &every, {.at_most = hours(24 * 365)},
+                   "Time between two snapshots; 0 does not go by time.");
+  section.OnlyWith("every", "to", kFolder, taken);
+  section.Number("every_rounds", &every_rounds, {.at_most = 1'000'000'000, .unit = "rounds"},
+                 "Rounds that all workers finish between two snapshots; 0 does not go by rounds.");
+  section.OnlyWith("every_rounds", "to", kFolder, taken);
+  section.Number("keep", &keep, {.at_most = 1'000'000, .unit = "snapshots"},
+                 "How many of the newest are kept; 0 keeps all.");
+  section.OnlyWith("keep", "to", kFolder, taken);
+  section.Duration("keep_for", &keep_for, {.at_most = hours(24 * 3650)},
+                   "How long one is kept; the newest always is. 0: for ever.");
+  section.OnlyWith("keep_for", "to", kFolder, taken);
+  section.Text("resume", &resume,
+               {.form = "\"latest\" or the number of a snapshot", .accepts = IsResume},
+               "The snapshot of this job's name in that folder that a new job begins from; the "
+               "number of shards may be another. Empty: it begins anew.");
+  section.OnlyWith("resume", "to", kFolder, taken);
 }
 
 void HttpOptions::Declare(Section& section) {

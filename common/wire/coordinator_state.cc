@@ -63,6 +63,7 @@ std::string EncodeState(const CoordinatorState& state) {
   out.set_timed_out(state.timed_out);
   out.set_lost(state.audit.lost);
   out.set_duplicated(state.audit.duplicated);
+  out.set_snapshot(state.snapshot);
   return out.SerializeAsString();
 }
 
@@ -87,6 +88,7 @@ Result<CoordinatorState> DecodeState(std::string_view bytes) {
   state.words = from.words();
   state.timed_out = from.timed_out();
   state.audit = {from.lost(), from.duplicated()};
+  state.snapshot = from.snapshot();
   return state;
 }
 

@@ -286,7 +286,22 @@ Result<Message> Read(const wire::Install& from, const In& in) {
   Install install;
   install.view = SM_TRY(Get(from.view(), in.limits));
   install.cut = SM_TRY(GetStates(from.cut(), in.limits));
+  install.snapshot = from.snapshot();
+  install.restore = from.restore();
   return Message(std::move(install));
+}
+
+Result<Message> Read(const wire::Saved& from, const In& in) {
+  SM_TRY(CheckText(from.problem(), in.limits));
+  SM_TRY(CheckList(from.piece_crcs_size(), in.limits));
+  Saved saved;
+  saved.snapshot = from.snapshot();
+  saved.problem = from.problem();
+  saved.bytes = from.bytes();
+  saved.piece_bytes = from.piece_bytes();
+  saved.piece_crcs.assign(from.piece_crcs().begin(), from.piece_crcs().end());
+  saved.content = from.content();
+  return Message(std::move(saved));
 }
 
 Message Read(const wire::Beat& from) {
@@ -407,6 +422,10 @@ Result<Message> FromProto(const wire::Message& from, std::span<const Frame> payl
       return Read(from.install(), in);
     case wire::Message::kInstalled:
       return Message(Installed{ViewNumber{from.installed().number()}});
+    case wire::Message::kGetSaved:
+      return Message(GetSaved{from.get_saved().snapshot()});
+    case wire::Message::kSaved:
+      return Read(from.saved(), in);
     case wire::Message::kBeat:
       return Read(from.beat());
     default:

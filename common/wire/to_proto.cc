@@ -274,6 +274,22 @@ void Write(const Install& install, Out& out) {
   wire::Install& to = *out.message.mutable_install();
   Put(install.view, *to.mutable_view());
   for (const RankState& state : install.cut) Put(state, *to.add_cut());
+  to.set_snapshot(install.snapshot);
+  to.set_restore(install.restore);
+}
+
+void Write(const GetSaved& save, Out& out) {
+  out.message.mutable_get_saved()->set_snapshot(save.snapshot);
+}
+
+void Write(const Saved& saved, Out& out) {
+  wire::Saved& to = *out.message.mutable_saved();
+  to.set_snapshot(saved.snapshot);
+  to.set_problem(saved.problem);
+  to.set_bytes(saved.bytes);
+  to.set_piece_bytes(saved.piece_bytes);
+  to.mutable_piece_crcs()->Assign(saved.piece_crcs.begin(), saved.piece_crcs.end());
+  to.set_content(saved.content);
 }
 
 void Write(const Installed& installed, Out& out) {

@@ -56,6 +56,8 @@ TEST(IdentityTest, GivesEachRoleItsOwnWords) {
       {Install{}, {kCoordinator}},
       {Installed{}, {kServer}},
       {Beat{}, {kServer}},
+      {GetSaved{}, {kCoordinator}},
+      {Saved{}, {kServer}},
   };
   EXPECT_EQ(all.size(), std::variant_size_v<Message>);
   for (size_t i = 0; i < all.size(); ++i) {

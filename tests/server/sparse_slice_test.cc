@@ -375,16 +375,39 @@ TEST(SparseSliceTest, GoesOnFromAnImageBitForBit) {
   first.Apply(ones, 1, *adam);
   EXPECT_EQ(first.Head(), (SparseHead{0, kBuckets, 2, 5, 3}));
   SparseSlice second = Slice(2, *adam);
-  for (uint32_t row = 0; row < 3; ++row) {
-    ASSERT_TRUE(second.Restore(first.Image(row, 1, frames)).ok());
-  }
-  EXPECT_FALSE(second.Restore(first.Image(1, 1, frames)).ok());
+  first.BeginImage();
+  const std::optional<RowBatch> rows = first.NextRows(kBatchRows, frames);
+  ASSERT_TRUE(rows && first.ImageDone());
+  ASSERT_TRUE(second.Restore(*rows).ok());
+  EXPECT_FALSE(second.Restore(*rows).ok());
   EXPECT_EQ(Read(second, keys), Read(first, keys));
   for (SparseSlice* slice : {&first, &second}) {
     const std::vector<ChangePart> more = {Part(List(keys), {1, 2, 3, 4, 5, 6})};
     slice->Apply(more, 1, *adam);
   }
   EXPECT_EQ(Read(second, keys), Read(first, keys));
+}
+
+TEST(SparseSliceTest, HandsOutRowsAsTheyWereWhileStepsGoOn) {
+  const auto add = Made(UpdateRule::kAdd);
+  FramePool frames(FramePool::Memory::kPrivate);
+  SparseSlice slice = Slice(1, *add);
+  constexpr uint64_t kKeys = kBatchRows + 1000;
+  Keys keys(kKeys);
+  for (uint64_t i = 0; i < kKeys; ++i) keys[i] = i;
+  Push(slice, keys, Floats(kKeys, 1), *add);
+  slice.BeginImage();
+  EXPECT_EQ(slice.Head().rows, kKeys);
+  uint64_t rows = 0;
+  for (uint64_t turn = 0; !slice.ImageDone(); ++turn) {
+    // Rows that were handed out, that were not, that are next, and one that is new.
+    Push(slice, {turn * 7 % kKeys, kKeys - 1, turn * 5000, kKeys + turn}, Floats(4, 1), *add);
+    const std::optional<RowBatch> batch = slice.NextRows(5000, frames);
+    if (!batch) continue;
+    for (const uint64_t key : batch->keys.keys()) EXPECT_EQ(key, rows++);
+    for (const float value : batch->values.floats()) ASSERT_EQ(value, 1);
+  }
+  EXPECT_EQ(rows, kKeys);
 }
 
 TEST(SparseSliceTest, RefusesRowsOfAnotherShardOrSize) {

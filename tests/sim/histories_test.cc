@@ -33,6 +33,10 @@ TEST(HistoriesTest, TenThousandSeededHistoriesKeepEveryPromise) {
     all.discarded += outcome.discarded;
     all.skipped += outcome.skipped;
     all.nonfinite += outcome.nonfinite;
+    all.snapshots += outcome.snapshots;
+    all.given_up += outcome.given_up;
+    all.resumed += outcome.resumed;
+    all.ruins += outcome.ruins;
     compared += outcome.compared ? 1 : 0;
     compared_short += outcome.compared && outcome.discarded > 0 ? 1 : 0;
     failed += outcome.failed ? 1 : 0;
@@ -46,6 +50,10 @@ TEST(HistoriesTest, TenThousandSeededHistoriesKeepEveryPromise) {
   EXPECT_GT(all.discarded, kHistories / 10);
   EXPECT_GT(all.skipped, kHistories / 10);
   EXPECT_GT(all.nonfinite, kHistories / 10);
+  EXPECT_GT(all.snapshots, kHistories);
+  EXPECT_GT(all.given_up, kHistories / 100);
+  EXPECT_GT(all.resumed, kHistories / 10);
+  EXPECT_GT(all.ruins, all.resumed);
   EXPECT_GT(compared, kHistories / 4);
   EXPECT_GT(compared_short, kHistories / 40);
   EXPECT_GT(failed, kHistories / 40);

@@ -39,6 +39,10 @@ constexpr std::array kBugs{
     KnownBug{"SpeakBeforeWriting", Mutation::kSpeakBeforeWriting},
     KnownBug{"ForgetGoodbye", Mutation::kForgetGoodbye},
     KnownBug{"ForgetFreeze", Mutation::kForgetFreeze},
+    KnownBug{"SnapshotSkew", Mutation::kSnapshotSkew},
+    KnownBug{"ChangeImagedRows", Mutation::kChangeImagedRows},
+    KnownBug{"ManifestFirst", Mutation::kManifestFirst},
+    KnownBug{"ForgetSlots", Mutation::kForgetSlots},
     KnownBug{"TakeAnyKey", Mutation::kTakeAnyKey},
 };
 

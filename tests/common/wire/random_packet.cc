@@ -178,8 +178,19 @@ void Fill(Rng& rng, Register& m) { m = {ShardId{Small(rng)}, Text(rng)}; }
 void Fill(Rng& rng, Registered& m) { m = {ShardId{Small(rng)}}; }
 void Fill(Rng& rng, Freeze& m) { m = {ViewNumber{Number(rng)}}; }
 void Fill(Rng& rng, Frozen& m) { m = {ViewNumber{Number(rng)}, RandomStates(rng)}; }
-void Fill(Rng& rng, Install& m) { m = {RandomView(rng), RandomStates(rng)}; }
+void Fill(Rng& rng, Install& m) {
+  m = {RandomView(rng), RandomStates(rng), Number(rng), Number(rng)};
+}
 void Fill(Rng& rng, Installed& m) { m = {ViewNumber{Number(rng)}}; }
+void Fill(Rng& rng, GetSaved& m) { m = {Number(rng)}; }
+void Fill(Rng& rng, Saved& m) {
+  m = {Number(rng),
+       Text(rng),
+       Number(rng),
+       Number(rng),
+       List(rng, [&rng](size_t) { return Small(rng); }),
+       Number(rng)};
+}
 void Fill(Rng& rng, Beat& m) {
   m = {ShardId{Small(rng)}, Number(rng), Number(rng), Number(rng), Number(rng), Number(rng),
        Number(rng),         Small(rng),  Number(rng), Number(rng), Number(rng)};
@@ -226,8 +237,12 @@ auto Tie(const Register& m) { return std::tie(m.shard, m.endpoint); }
 auto Tie(const Registered& m) { return std::tie(m.shard); }
 auto Tie(const Freeze& m) { return std::tie(m.number); }
 auto Tie(const Frozen& m) { return std::tie(m.number, m.ranks); }
-auto Tie(const Install& m) { return std::tie(m.view, m.cut); }
+auto Tie(const Install& m) { return std::tie(m.view, m.cut, m.snapshot, m.restore); }
 auto Tie(const Installed& m) { return std::tie(m.number); }
+auto Tie(const GetSaved& m) { return std::tie(m.snapshot); }
+auto Tie(const Saved& m) {
+  return std::tie(m.snapshot, m.problem, m.bytes, m.piece_bytes, m.piece_crcs, m.content);
+}
 auto Tie(const Beat& m) {
   return std::tie(m.shard, m.closed, m.version, m.units, m.held_bytes, m.parked_pulls,
                   m.staleness_max, m.waiting_for, m.discarded, m.skipped, m.nonfinite, m.view);

@@ -1,0 +1,164 @@
+// The part of Shard that becomes a file of a snapshot, and that begins from one.
+
+#include <algorithm>
+#include <utility>
+
+#include "common/mutation.h"
+#include "server/shard.h"
+
+namespace shardmill {
+
+// All that the tables are at this moment: frames that are replaced from now on, not written, and
+// images of rows.
+void Shard::TakeImage() {
+  ShardHead& head = saving_->head;
+  head.generation = view_.generation;
+  head.version = version_;
+  for (const RankState& state : tracker_.States()) {
+    const auto same = [&](const RankState& other) { return other.rank == state.rank; };
+    if (std::ranges::any_of(saving_->cut, same)) head.ranks.push_back(state);
+  }
+  for (auto& [id, table] : tables_) {
+    TableHead part{id, table.place.spec.name, {}};
+    if (auto* sparse = std::get_if<SparseSlice>(&table.values)) {
+      sparse->BeginImage();
+      part.part = sparse->Head();
+    } else {
+      DenseImage image = std::get<DenseSlice>(table.values).Image(*table.optimizer);
+      part.part = image.head;
+      saving_->dense.emplace(id, std::move(image));
+    }
+    head.tables.push_back(std::move(part));
+  }
+  saving_->taken = true;
+}
+
+void Shard::BeginSave(const Install& install) {
+  EndSave();
+  saving_.emplace();
+  saving_->cut = install.cut;
+  saving_->head.job = job_;
+  saving_->head.snapshot = install.snapshot;
+  saving_->head.shard = options_.id;
+  saved_ = Saved{install.snapshot, {}, 0, 0, {}, 0};
+  if (!Mutated(Mutation::kSnapshotSkew)) TakeImage();
+}
+
+void Shard::EndSave() {
+  if (!saving_) return;
+  saving_.reset();
+  for (auto& [id, table] : tables_) {
+    if (auto* sparse = std::get_if<SparseSlice>(&table.values)) sparse->EndImage();
+  }
+}
+
+std::optional<DiskRequest> Shard::NextDiskRequest(uint64_t rows_max) {
+  if (restoring_ && !restoring_->asked) {
+    restoring_->asked = true;
+    return LoadTables{restoring_->snapshot, options_.id, view_.tables};
+  }
+  if (!saving_) return {};
+  if (!saving_->taken) TakeImage();
+  if (!saving_->begun) {
+    saving_->begun = true;
+    return saving_->head;
+  }
+  for (size_t& next = saving_->next; next < saving_->head.tables.size(); ++next) {
+    const TableId id = saving_->head.tables[next].table;
+    auto* sparse = std::get_if<SparseSlice>(&tables_.at(id).values);
+    if (sparse == nullptr) {
+      DenseImage image = std::move(saving_->dense.at(id));
+      saving_->dense.erase(id);
+      ++next;
+      return image;
+    }
+    if (sparse->ImageDone()) {
+      sparse->EndImage();
+      continue;
+    }
+    std::optional<RowBatch> batch = sparse->NextRows(rows_max, frames_);
+    if (!batch) return {};  // There is more of it; something else may come first.
+    return std::move(*batch);
+  }
+  const FileEnd end{saving_->head.snapshot};
+  EndSave();
+  return end;
+}
+
+void Shard::Handle(DiskAnswer answer, Outbox& outbox) {
+  std::visit([&](auto& what) { On(what, outbox); }, answer);
+}
+
+void Shard::On(FileWritten& written, Outbox& outbox) {
+  if (written.snapshot != saved_.snapshot) return;
+  if (written.file.ok()) {
+    const SnapshotFile& file = written.file.value();
+    saved_ = {written.snapshot, {}, file.bytes, file.piece_bytes, file.piece_crcs, file.content};
+  } else {
+    EndSave();
+    saved_.problem = written.file.error().message;
+  }
+  Send(Coordinator(), saved_, outbox);
+}
+
+void Shard::On(const GetSaved& save, const Envelope& /*from*/, Outbox& outbox) {
+  if (save.snapshot < saved_.snapshot) return;
+  const bool over = saved_.bytes > 0 || !saved_.problem.empty();
+  if (save.snapshot == saved_.snapshot) {
+    if (over) Send(Coordinator(), saved_, outbox);
+    return;
+  }
+  Saved unknown;
+  unknown.snapshot = save.snapshot;
+  unknown.problem = "this process was not asked to write it";
+  Send(Coordinator(), std::move(unknown), outbox);
+}
+
+void Shard::On(PieceLoaded& loaded, Outbox& /*outbox*/) {
+  if (!restoring_ || !restoring_->problem.empty()) return;
+  const auto found = tables_.find(loaded.table);
+  if (found == tables_.end()) return;
+  Table& table = found->second;
+  Result<> taken;
+  if (auto* sparse = std::get_if<SparseSlice>(&table.values)) {
+    const auto* rows = std::get_if<RowBatch>(&loaded.piece);
+    if (rows == nullptr) return;
+    taken = sparse->Restore(*rows);
+    table.rows_bound = sparse->rows();
+    if (taken.ok() && !RowsFit()) {
+      taken = Error{ErrorCode::kBadUsage,
+                    "a shard's share of cluster.table_bytes is less than the rows of the snapshot "
+                    "take; raise that, or use more shards"};
+    }
+  } else if (const auto* piece = std::get_if<DensePiece>(&loaded.piece)) {
+    taken = std::get<DenseSlice>(table.values).Restore(*piece);
+  } else if (const auto* runs = std::get_if<UpdateRuns>(&loaded.piece)) {
+    taken = std::get<DenseSlice>(table.values).Restore(*runs);
+  }
+  if (!taken.ok()) {
+    restoring_->problem = "table \"" + table.place.spec.name + "\": " + taken.error().message;
+  }
+}
+
+// Silence where it is not over: it is answered when all is there.
+void Shard::RefuseRestored(Outbox& outbox) const {
+  if (!restoring_->over) return;
+  Send(Coordinator(), Refused{Refusal::kFailed, view_.number.value, restoring_->problem}, outbox);
+}
+
+void Shard::On(TablesLoaded& loaded, Outbox& outbox) {
+  if (!restoring_) return;
+  restoring_->over = true;
+  if (restoring_->problem.empty() && !loaded.version.ok()) {
+    restoring_->problem = loaded.version.error().message;
+  }
+  if (!restoring_->problem.empty()) {
+    RefuseRestored(outbox);
+    return;
+  }
+  restoring_.reset();
+  version_ = loaded.version.value();
+  Send(Coordinator(), Installed{view_.number}, outbox);
+}
+
+}  // namespace shardmill

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "common/blob/folder_store.h"
+#include "common/blob/posix_files.h"
+#include "common/job/job.h"
+#include "common/log/log.h"
+#include "common/result.h"
+#include "server/coordinator.h"
+
+namespace shardmill {
+
+// A coordinator's hand on the folder of snapshots: finds the one to begin from, and writes a
+// manifest when all of its files are there. Owned by the coordinator's daemon, on its thread, which
+// waits for the disk meanwhile.
+class SnapshotKeeper final {
+ public:
+  SnapshotKeeper(const JobOptions& job, const Log& log);
+
+  // Fills in what the coordinator must know of snapshots. An error where there is none to begin
+  // from, or one that this job cannot begin from.
+  Result<> Prepare(CoordinatorOptions& options);
+  // Writes what the coordinator has to write, if anything, and tells it and people what became of
+  // that. `now_ms`: since 1970.
+  void Keep(Coordinator& coordinator, const Clock& clock, int64_t now_ms);
+
+ private:
+  Result<> Write(const Manifest& manifest);
+  Result<Manifest> Find(const std::string& resume);
+
+  const SnapshotOptions& options_;
+  std::string job_;
+  const Log& log_;
+  PosixFiles files_;
+  FolderStore store_;
+  uint64_t given_up_ = 0;  // As last told.
+};
+
+}  // namespace shardmill

@@ -1,0 +1,66 @@
+// The part of Cluster that keeps snapshots, and begins from them.
+
+#include <utility>
+
+#include "common/wire/coordinator_state.h"
+#include "sim/cluster.h"
+
+namespace shardmill::sim {
+
+void Cluster::KeepManifest() {
+  const std::optional<Manifest> manifest = coordinator_->TakeManifest();
+  if (!manifest) return;
+  const Result<> kept = vault_.Keep(*manifest);
+  coordinator_->Wrote(now_, manifest->number, kept);
+  (kept.ok() ? outcome_.snapshots : outcome_.given_up) += 1;
+  const std::string problem = vault_.Problem();
+  if (!problem.empty()) ledger_.Violation(problem);
+}
+
+void Cluster::InjectDiskFaults() {
+  if (vault_.crashed() && (healed_ || fate_.Chance(0.1))) {
+    vault_.Restart();
+    const std::string problem = vault_.Problem();
+    if (!problem.empty()) ledger_.Violation(problem);
+  }
+  if (healed_) return;
+  if (!vault_.crashed() && fate_.Chance(scenario_.disk_crash)) vault_.CrashSoon();
+  constexpr uint64_t kRuinsMax = 3;
+  if (!outcome_.failed && outcome_.ruins < kRuinsMax && fate_.Chance(scenario_.ruin)) Ruin();
+}
+
+// Everything is killed at once, and begins again as an operator has it: with the last snapshot
+// there is, or anew.
+void Cluster::Ruin() {
+  ++outcome_.ruins;
+  vault_.Forget(fate_.Chance(0.5));
+  CheckSnapshots();
+  resume_ = vault_.Newest();
+  snapshot_floor_ = vault_.HighestNumber();
+  outcome_.resumed += resume_ ? 1 : 0;
+  const Manifest from = resume_.value_or(Manifest{});
+  ledger_.RollBack(from.job, from.view.number, from.cut);
+  network_ = Network(fate_.Next());
+  network_.SetFaults(scenario_.faults);
+  processes_.clear();
+  identities_.clear();
+  coordinator_back_ = TimePoint{};
+  coordinator_ = std::make_unique<Coordinator>(CoordinatorSettings(), now_);
+  disk_ = EncodeState(*coordinator_->TakeState());
+  MakeShards();
+  for (uint32_t i = 0; i < scenario_.workers; ++i) StartWorker(WorkerId{i});
+}
+
+// What is there is whole, and becomes the same state on any number of shards.
+void Cluster::CheckSnapshots() {
+  if (vault_.crashed()) vault_.Restart();
+  std::string problem = vault_.Problem();
+  const std::optional<Manifest> newest = vault_.Newest();
+  if (problem.empty() && newest) {
+    const auto shards = static_cast<uint32_t>(1 + fate_.Below(4));
+    problem = vault_.RestoreProblem(*newest, shards, scenario_.policy);
+  }
+  if (!problem.empty()) ledger_.Violation(problem);
+}
+
+}  // namespace shardmill::sim

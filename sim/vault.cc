@@ -1,0 +1,205 @@
+#include "sim/vault.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "common/rng.h"
+#include "server/coordinator.h"
+#include "snapshot/folder.h"
+#include "snapshot/verify.h"
+
+namespace shardmill::sim {
+namespace {
+
+constexpr const char* kJob = "job";
+
+// Cores of another cluster that begins from a snapshot and makes one of its own at once: no faults,
+// no network, and nobody trains.
+class Elsewhere final {
+ public:
+  Elsewhere(BlobStore& from, BlobStore& to, const Manifest& manifest, uint32_t shards,
+            const Policy& policy) {
+    CoordinatorOptions options;
+    options.job = JobId{5};
+    options.boot = kBoot;
+    options.policy = policy;
+    options.workers = static_cast<uint32_t>(manifest.cut.size());
+    options.shards = shards;
+    options.name = kJob;
+    options.resume = manifest;
+    options.snapshots = {true, std::chrono::milliseconds(1), 0, manifest.number};
+    coordinator_ = std::make_unique<Coordinator>(options, now_);
+    for (uint32_t i = 0; i < shards; ++i) {
+      ShardOptions shard;
+      shard.id = ShardId{i};
+      shard.boot = BootId{100 + i};
+      shard.coordinator = kPeer;
+      shards_.push_back(std::move(Shard::Make(shard, frames_)).value());
+      loads_.push_back(std::make_unique<DiskDesk>(from, kJob));
+      saves_.push_back(std::make_unique<DiskDesk>(to, kJob));
+    }
+  }
+
+  std::optional<Manifest> Run() {
+    for (int turn = 0; turn < 100; ++turn) {
+      now_ += std::chrono::milliseconds(600);
+      Turn();
+      if (auto manifest = coordinator_->TakeManifest()) return manifest;
+    }
+    return {};
+  }
+  const std::string& words() const { return coordinator_->words(); }
+
+ private:
+  static constexpr BootId kBoot{7};
+  static constexpr PeerId kPeer{1};
+  static constexpr uint64_t kFirstShard = 10;
+  static constexpr uint64_t kFirstWorker = 1000;
+
+  void Turn() {
+    for (uint32_t i = 0; i < coordinator_->ranks().size(); ++i) {
+      if (coordinator_->state() != JobState::kStarting) break;
+      const Stamp stamp{JobId{5}, {}, {}, BootId{kFirstWorker + i}, kBoot};
+      Outbox outbox;
+      coordinator_->Handle(now_, {PeerId{kFirstWorker + i}, stamp, Join{WorkerId{i}}}, outbox);
+      FromCoordinator(outbox);
+    }
+    Outbox outbox;
+    coordinator_->Tick(now_, outbox);
+    FromCoordinator(outbox);
+    for (uint32_t i = 0; i < shards_.size(); ++i) {
+      Outbox said;
+      shards_[i]->Tick(now_, said);
+      while (shards_[i]->DiskWaits()) {
+        const auto request = shards_[i]->NextDiskRequest(2);
+        if (!request) continue;
+        DiskDesk& desk = std::holds_alternative<LoadTables>(*request) ? *loads_[i] : *saves_[i];
+        desk.Do(*request, [&](DiskAnswer answer) -> Result<> {
+          shards_[i]->Handle(std::move(answer), said);
+          return {};
+        });
+      }
+      FromShard(i, said);
+    }
+  }
+
+  void FromCoordinator(const Outbox& outbox) {
+    for (const Outgoing& out : outbox) {
+      const uint64_t shard = out.peer.value - kFirstShard;
+      if (shard >= shards_.size()) continue;
+      Outbox said;
+      shards_[shard]->Handle(now_, {kPeer, out.stamp, out.message}, said);
+      FromShard(static_cast<uint32_t>(shard), said);
+    }
+  }
+
+  void FromShard(uint32_t shard, const Outbox& outbox) {
+    for (const Outgoing& out : outbox) {
+      Outbox said;
+      coordinator_->Handle(now_, {PeerId{kFirstShard + shard}, out.stamp, out.message}, said);
+      FromCoordinator(said);
+    }
+  }
+
+  TimePoint now_{};
+  FramePool frames_{FramePool::Memory::kPrivate};
+  std::unique_ptr<Coordinator> coordinator_;
+  std::vector<std::unique_ptr<Shard>> shards_;
+  std::vector<std::unique_ptr<DiskDesk>> loads_;
+  std::vector<std::unique_ptr<DiskDesk>> saves_;
+};
+
+}  // namespace
+
+Vault::Vault(uint64_t seed, uint32_t shards)
+    : rng_(Mix(seed)), files_(Mix(seed ^ 0xd15c)), store_(files_, "disk"), answers_(shards) {
+  for (uint32_t i = 0; i < shards; ++i) {
+    desks_.push_back(std::make_unique<DiskDesk>(store_, kJob));
+  }
+}
+
+void Vault::Work(uint32_t index, Shard& shard, Outbox& outbox) {
+  std::deque<DiskAnswer>& answers = answers_[index];
+  if (shard.DiskWaits() && answers.empty() && rng_.Chance(0.5)) {
+    const auto request = shard.NextDiskRequest(1 + rng_.Below(3));
+    if (request) {
+      desks_[index]->Do(*request, [&](DiskAnswer answer) -> Result<> {
+        answers.push_back(std::move(answer));
+        return {};
+      });
+    }
+  }
+  for (; !answers.empty() && rng_.Chance(0.7); answers.pop_front()) {
+    shard.Handle(std::move(answers.front()), outbox);
+  }
+}
+
+Result<> Vault::Keep(const Manifest& manifest) {
+  SM_TRY(WriteManifest(store_, manifest));
+  kept_ = manifest.number;
+  // What could not be removed is so the next time.
+  static_cast<void>(CleanUp(store_, manifest.name, manifest.number, {2, 0}, manifest.time_ms));
+  return {};
+}
+
+void Vault::Restart() {
+  for (size_t i = 0; i < desks_.size(); ++i) {
+    desks_[i]->Drop(Error{ErrorCode::kFailed, "the disk is gone"},
+                    [&](DiskAnswer answer) -> Result<> {
+                      answers_[i].push_back(std::move(answer));
+                      return {};
+                    });
+  }
+  files_.Restart();
+}
+
+void Vault::Forget(bool power) {
+  for (size_t i = 0; i < desks_.size(); ++i) {
+    answers_[i].clear();
+    desks_[i] = std::make_unique<DiskDesk>(store_, kJob);
+  }
+  if (power || files_.crashed()) files_.Restart();
+}
+
+std::optional<Manifest> Vault::Newest() {
+  auto found = ListSnapshots(store_, kJob);
+  if (!found.ok() || found->empty()) return {};
+  return found->back().manifest;
+}
+
+uint64_t Vault::HighestNumber() {
+  const auto highest = shardmill::HighestNumber(store_, kJob);
+  return highest.ok() ? highest.value() : 0;
+}
+
+std::string Vault::Problem() {
+  if (files_.crashed()) return "";
+  auto found = ListSnapshots(store_, kJob);
+  if (!found.ok()) return "snapshots cannot be listed: " + found.error().message;
+  for (const FoundSnapshot& snapshot : found.value()) {
+    const std::string name = "snapshot " + std::to_string(snapshot.number) + ": ";
+    if (!snapshot.manifest) return name + snapshot.problem;
+    auto report = VerifySnapshot(store_, snapshot.folder());
+    if (!report.ok()) return name + report.error().message;
+    if (!report->problems.empty()) return name + report->problems.front();
+  }
+  const uint64_t newest = found->empty() ? 0 : found->back().number;
+  return newest >= kept_ ? "" : "snapshot " + std::to_string(kept_) + " is gone";
+}
+
+std::string Vault::RestoreProblem(const Manifest& manifest, uint32_t shards, const Policy& policy) {
+  MemoryFiles files(1);
+  FolderStore scratch(files, "disk");
+  Elsewhere elsewhere(store_, scratch, manifest, shards, policy);
+  const std::optional<Manifest> again = elsewhere.Run();
+  const std::string words =
+      "snapshot " + std::to_string(manifest.number) + " on " + std::to_string(shards) + " shards ";
+  if (!again) return words + "does not begin: " + elsewhere.words();
+  if (again->cut.size() != manifest.cut.size()) return words + "has other ranks";
+  for (size_t i = 0; i < again->cut.size(); ++i) {
+    if (again->cut[i].ended != manifest.cut[i].ended) return words + "is at other steps";
+  }
+  return ContentOf(*again) == ContentOf(manifest) ? "" : words + "is another state";
+}
+
+}  // namespace shardmill::sim

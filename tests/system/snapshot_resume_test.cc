@@ -1,0 +1,115 @@
+// Snapshots of real processes, and jobs that begin from them.
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/blob/folder_store.h"
+#include "common/blob/posix_files.h"
+#include "common/json/json.h"
+#include "snapshot/folder.h"
+#include "snapshot/verify.h"
+#include "tests/system/launch.h"
+
+namespace shardmill {
+namespace {
+
+constexpr std::chrono::milliseconds kPatience{120000};
+constexpr uint32_t kEpochs = 300;
+
+std::string FolderOfSnapshots() { return TestFolder() + "/kept"; }
+
+// The arguments that each `--set` of a key takes.
+std::vector<std::string> With(std::vector<std::string> keys) {
+  std::vector<std::string> arguments = {"--json", "--quiet", "--set",
+                                        "snapshot.to=" + FolderOfSnapshots()};
+  for (std::string& key : keys) {
+    arguments.emplace_back("--set");
+    arguments.push_back(std::move(key));
+  }
+  return arguments;
+}
+
+double Checksum(const Child& train) {
+  const Result<JsonValue> json = ParseJson(LastLineOf(train.name()));
+  EXPECT_TRUE(json.ok()) << OutputOf(train.name());
+  const JsonValue* metrics = json.ok() ? json.value().Find("metrics") : nullptr;
+  const JsonValue* sum = metrics == nullptr ? nullptr : metrics->Find("weights_crc32");
+  EXPECT_NE(sum, nullptr) << OutputOf(train.name());
+  return sum == nullptr ? -1 : sum->number;
+}
+
+std::vector<FoundSnapshot> Found() {
+  PosixFiles files;
+  FolderStore store(files, FolderOfSnapshots());
+  auto found = ListSnapshots(store, "");
+  EXPECT_TRUE(found.ok());
+  return found.ok() ? std::move(found).value() : std::vector<FoundSnapshot>{};
+}
+
+void ExpectSound() {
+  PosixFiles files;
+  FolderStore store(files, FolderOfSnapshots());
+  for (const FoundSnapshot& one : Found()) {
+    auto report = VerifySnapshot(store, one.folder());
+    ASSERT_TRUE(report.ok()) << report.error().message;
+    EXPECT_TRUE(report->problems.empty()) << report->problems.front();
+  }
+}
+
+TEST(SnapshotResumeTest, AllProcessesAreKilledAndTheJobComesToTheSameWeightsOnOtherShards) {
+  const std::string job = WriteJob(kEpochs);
+  const auto whole = LaunchTrain(job, {"--json", "--quiet"});
+  ASSERT_EQ(whole->Wait(kPatience), ExitStatus{}) << OutputOf("train");
+  const double undisturbed = Checksum(*whole);
+
+  const auto killed = LaunchTrain(job, With({"snapshot.every=50ms", "snapshot.keep=0"}));
+  ASSERT_TRUE(Await([&] { return killed->Poll() || Found().size() >= 2; })) << OutputOf("train");
+  ASSERT_FALSE(killed->Poll()) << "the job was over too soon: " << OutputOf("train");
+  for (const int pid : ChildrenOf(killed->pid())) kill(pid, SIGKILL);
+  kill(killed->pid(), SIGKILL);
+  killed->Wait(kPatience);
+  ExpectSound();
+  ASSERT_FALSE(Found().empty());
+  const uint64_t last = Found().back().number;
+
+  const auto again =
+      LaunchTrain(job, With({"snapshot.resume=latest", "snapshot.keep=1", "cluster.servers=3"}));
+  ASSERT_EQ(again->Wait(kPatience), ExitStatus{}) << OutputOf("train");
+  EXPECT_EQ(Checksum(*again), undisturbed);
+  ExpectSound();
+  ASSERT_EQ(Found().size(), 1U) << "snapshot.keep";
+  EXPECT_GT(Found().front().number, last);
+}
+
+TEST(SnapshotResumeTest, ThereIsOneAtTheEndAndOneByTimeAndOldOnesGo) {
+  const std::string job = WriteJob(kEpochs);
+  const auto train =
+      LaunchTrain(job, With({"snapshot.every=10ms", "snapshot.keep=0", "snapshot.keep_for=1ms"}));
+  ASSERT_EQ(train->Wait(kPatience), ExitStatus{}) << OutputOf("train");
+  ASSERT_EQ(Found().size(), 1U) << "snapshot.keep_for";
+  EXPECT_GT(Found().front().number, 1U) << "snapshot.every";
+  ExpectSound();
+}
+
+TEST(SnapshotResumeTest, ThereIsOneEverySoManyRounds) {
+  const std::string job = WriteJob(kEpochs);
+  const auto train =
+      LaunchTrain(job, With({"snapshot.every=0s", "snapshot.every_rounds=100", "snapshot.keep=0"}));
+  ASSERT_EQ(train->Wait(kPatience), ExitStatus{}) << OutputOf("train");
+  EXPECT_GT(Found().size(), 1U);
+}
+
+TEST(SnapshotResumeTest, ASnapshotThatIsNotThereIsNamed) {
+  const std::string job = WriteJob(1);
+  const auto train = LaunchTrain(job, With({"snapshot.resume=7"}));
+  EXPECT_NE(train->Wait(kPatience), ExitStatus{});
+  EXPECT_NE(OutputOf("train").find("there is no snapshot 7"), std::string::npos)
+      << OutputOf("train");
+}
+
+}  // namespace
+}  // namespace shardmill
