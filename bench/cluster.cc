@@ -9,6 +9,7 @@
 #include "common/keys/key_file.h"
 #include "common/net/curve.h"
 #include "common/process/announce.h"
+#include "common/process/nobody.h"
 #include "worker/session_options.h"
 
 namespace shardmill::bench {
@@ -38,14 +39,6 @@ Result<> MakeKeys(const std::string& folder) {
 }
 
 }  // namespace
-
-std::vector<std::string> Apart(std::vector<std::string> argv) {
-  // Nobody, who may still run a program that lies in root's folders.
-  argv.insert(argv.begin(),
-              {"/usr/bin/setpriv", "--reuid=65534", "--clear-groups", "--inh-caps=+dac_override",
-               "--ambient-caps=+dac_override", "--pdeathsig=KILL"});
-  return argv;
-}
 
 Result<std::string> SpawnAnnounced(const std::string& scratch, const std::string& name,
                                    const std::vector<std::string>& argv,
@@ -106,7 +99,7 @@ Result<std::unique_ptr<Cluster>> Cluster::Start(const Programs& programs,
     if (options.spins) {
       argv.insert(argv.end(), {"--set", "network.spin=" + std::to_string(kSpin.count()) + "ms"});
     }
-    if (options.apart && i > 0) argv = Apart(std::move(argv));
+    if (options.apart && i > 0) argv = AsNobody(std::move(argv));
     SM_TRY(cluster->Spawn(programs, "server-" + index, std::move(argv)));
   }
   return cluster;

@@ -18,11 +18,8 @@ struct ClusterOptions {
   bool shared_memory = false;  // False: everything goes over TCP.
   bool keys = false;           // All connections are encrypted, and all processes have a key.
   bool spins = false;          // Both ends look for messages for a while before they sleep.
-  bool apart = false;          // All servers but the first as on another host; see Apart.
+  bool apart = false;          // All servers but the first as on another host; see AsNobody.
 };
-
-// The command as another user's, with whose processes ours share no memory. Only for root.
-std::vector<std::string> Apart(std::vector<std::string> argv);
 
 // A coordinator and servers as real processes on this machine, one shard each, for workers that the
 // benchmark plays. Owned by a benchmark, on the thread that started it; its processes are killed

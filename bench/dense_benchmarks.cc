@@ -252,7 +252,7 @@ std::vector<Benchmark> DenseBenchmarks() {
   return {
       {"dense.tcp", "GB/s",
        dense + "TCP loopback, into the user's memory; both ways; baseline: a bare ZeroMQ "
-               "DEALER/ROUTER echo of the same bytes",
+               "DEALER/ROUTER echo of the same bytes, under the system's congestion control",
        Judge::kRatioAtLeast, 0.75, DenseAgainstEcho<false>::Prepare},
       {"dense.tcp.place", "GB/s",
        dense + "TCP loopback, used where it came in; both ways; baseline: the same echo",

@@ -12,6 +12,7 @@
 #include "bench/cluster.h"
 #include "bench/lockstep.h"
 #include "bench/stopwatch.h"
+#include "common/process/nobody.h"
 
 namespace shardmill::bench {
 namespace {
@@ -39,7 +40,7 @@ class ReduceSides final : public Sides {
     ChildOptions other;
     other.name = "worker-1";
     other.argv = {programs.peer, "worker", sides->cluster_->job(), sides->cluster_->address(), "1"};
-    if (apart) other.argv = Apart(std::move(other.argv));
+    if (apart) other.argv = AsNobody(std::move(other.argv));
     other.log_path = programs.scratch + "/worker-1.log";
     sides->other_ = SM_TRY(Child::Spawn(other));
     const SessionOptions options = SM_TRY(sides->cluster_->WorkerOptions(0));

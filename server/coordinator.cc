@@ -110,7 +110,7 @@ CoordinatorState Coordinator::State() const {
   state.job = options_.job;
   state.boot = options_.boot;
   state.epoch = epoch_;
-  state.decided = {phase_ == Phase::kInstalling ? next_ : view_, cut_, 0, install_restore_};
+  state.decided = {decided(), cut_, 0, install_restore_};
   for (const RankStatus& rank : ranks_) {
     const bool done = rank.state == RankStatus::State::kDone;
     state.ranks.push_back(
@@ -210,7 +210,7 @@ void Coordinator::On(const Beat& beat, TimePoint now, const Envelope& from, Outb
     Refuse(Refusal::kNotReady, beat.shard.value, "who is this? register first", from, outbox);
   }
   if (shard == nullptr || beat.shard != id) return;
-  if (beat.view > (phase_ == Phase::kInstalling ? next_.number : view_.number)) {
+  if (beat.view > decided().number) {
     outdated_ =
         Error{ErrorCode::kBadUsage,
               "shard " + std::to_string(id.value) + " has view " + std::to_string(beat.view.value) +

@@ -122,6 +122,8 @@ class Coordinator final {
   const std::string& words() const { return words_; }  // Why it failed, or whom it waits for.
   bool timed_out() const { return timed_out_; }        // Failed because somebody never came.
   const View& view() const { return view_; }
+  // What all shards have taken, or are about to: it never goes back, also where the process ends.
+  const View& decided() const { return phase_ == Phase::kInstalling ? next_ : view_; }
   const std::vector<RankStatus>& ranks() const { return ranks_; }
   const std::vector<ShardStatus>& shards() const { return shards_; }
   const Audit& audit() const { return audit_; }

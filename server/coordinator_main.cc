@@ -60,8 +60,8 @@ struct CoordinatorMetrics {
 
   void Publish(const Coordinator& coordinator, uint64_t bad, uint64_t not_allowed) {
     forbidden.Add(not_allowed - forbidden.value());
-    view.Set(static_cast<double>(coordinator.view().number.value));
-    members.Set(static_cast<double>(coordinator.view().members.size()));
+    view.Set(static_cast<double>(coordinator.decided().number.value));
+    members.Set(static_cast<double>(coordinator.decided().members.size()));
     int count = 0;
     for (const RankStatus& rank : coordinator.ranks()) {
       count += rank.state == RankStatus::State::kSilent ? 1 : 0;
@@ -87,11 +87,11 @@ class StateLog final {
     const JobState before = state_;
     LookAtRanks(coordinator);
     LookAtWords(coordinator);
-    if (coordinator.view().number != view_) {
-      view_ = coordinator.view().number;
+    if (coordinator.decided().number != view_) {
+      view_ = coordinator.decided().number;
       log_.Info("view", {{"number", view_.value},
-                         {"members", coordinator.view().members.size()},
-                         {"tables", coordinator.view().tables.size()}});
+                         {"members", coordinator.decided().members.size()},
+                         {"tables", coordinator.decided().tables.size()}});
     }
     state_ = coordinator.state();
     if (state_ == before) return false;

@@ -86,12 +86,12 @@ JobStatus StatusOf(const Coordinator& coordinator, TimePoint now) {
     status.exit_code =
         static_cast<uint64_t>(coordinator.timed_out() ? ExitCode::kUnavailable : ExitCode::kFailed);
   }
-  const Policy& policy = coordinator.view().policy;
+  const Policy& policy = coordinator.decided().policy;
   if (policy.apply == ApplyRule::kOnArrival) {
     status.policy = policy.bounded ? "stale" : "async";
     status.staleness = policy.bounded ? policy.staleness : 0;
   }
-  status.view = coordinator.view().number.value;
+  status.view = coordinator.decided().number.value;
   for (uint32_t i = 0; i < coordinator.ranks().size(); ++i) {
     status.workers.push_back(WorkerOf(i, coordinator.ranks()[i], now));
   }

@@ -51,6 +51,10 @@ ShardAgent::ShardAgent(ShardId id, const std::string& endpoint,
 
 ShardAgent::Metrics ShardAgent::MakeMetrics(ShardId id, Registry& registry) {
   const Labels labels{{"shard", std::to_string(id.value)}};
+  const auto peers = [&](const std::string& via) -> Gauge& {
+    return registry.AddGauge("shardmill_peers", "Peers that messages go to and come from.",
+                             {labels.front(), {"via", via}});
+  };
   return {
       registry.AddCounter("shardmill_units_total", "Units of gradient taken.", labels),
       registry.AddCounter("shardmill_pulls_total", "Pulls served.", labels),
@@ -69,6 +73,8 @@ ShardAgent::Metrics ShardAgent::MakeMetrics(ShardId id, Registry& registry) {
       registry.AddGauge("shardmill_staleness_rounds_max", "Largest staleness served.", labels),
       registry.AddCounter("shardmill_trace_lost_events_total",
                           "Events that the trace lacks because it could not be written.", labels),
+      peers("shared_memory"),
+      peers("tcp"),
   };
 }
 
@@ -133,6 +139,9 @@ void ShardAgent::Publish() {
   metrics_.held_bytes.Set(static_cast<double>(beat.held_bytes));
   metrics_.parked_pulls.Set(static_cast<double>(beat.parked_pulls));
   metrics_.staleness_max.Set(static_cast<double>(beat.staleness_max));
+  const Reach reach = transport_->reach();
+  metrics_.peers_in_memory.Set(static_cast<double>(reach.shared_memory));
+  metrics_.peers_over_tcp.Set(static_cast<double>(reach.tcp));
   if (trace_ != nullptr) metrics_.trace_lost.Add(trace_->lost() - metrics_.trace_lost.value());
 }
 

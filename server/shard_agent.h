@@ -64,6 +64,8 @@ class ShardAgent final {
     Gauge& parked_pulls;
     Gauge& staleness_max;
     Counter& trace_lost;
+    Gauge& peers_in_memory;
+    Gauge& peers_over_tcp;
   };
 
   ShardAgent(ShardId id, const std::string& endpoint, std::unique_ptr<Transport> transport,

@@ -163,7 +163,7 @@ void SparseSlice::StepSeveral(std::span<const ChangePart> parts, float rate,
   const Combine combine = optimizer.combine();
   change_.resize(several_.size() * dim_);
   weights_.assign(several_.size(), 0);
-  std::vector<bool> begun(several_.size(), false);
+  begun_.assign(several_.size(), false);
   for (const ChangePart& part : parts) {
     const std::span<const uint32_t> rows = RowsOf(*part.keys);
     const std::span<const float> values = part.gradient.floats();
@@ -171,8 +171,8 @@ void SparseSlice::StepSeveral(std::span<const ChangePart> parts, float rate,
       if (store_.MarkOf(rows[i]) != RowStore::Mark::kSeveral) continue;
       const uint64_t place = store_.PlaceOf(rows[i]);
       const std::span<float> sum = std::span(change_).subspan(place * dim_, dim_);
-      CombineInto(combine, !begun[place], part.weight, values.subspan(i * dim_, dim_), sum);
-      begun[place] = true;
+      CombineInto(combine, !begun_[place], part.weight, values.subspan(i * dim_, dim_), sum);
+      begun_[place] = true;
       weights_[place] += part.weight;
     }
   }

@@ -97,6 +97,7 @@ class SparseSlice final {
   std::vector<uint32_t> several_;
   std::vector<float> change_;
   std::vector<float> weights_;
+  std::vector<bool> begun_;  // Of several_: whether something is in its change.
 };
 
 }  // namespace shardmill

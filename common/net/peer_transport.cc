@@ -27,9 +27,10 @@ constexpr int kSpinsOfLook = 32;
 // Between two tries where the system has no more files for those who connect.
 constexpr std::chrono::seconds kAcceptsAgain{1};
 constexpr int kAcceptMax = 64;
-// Those without a ticket, and how long they have to show one; tickets that nobody has used.
+// How long those who connect have to show a ticket, where there are keys, and to greet.
+constexpr std::chrono::seconds kGreetingWait{2};
+// Those without a ticket; tickets that nobody has used.
 constexpr size_t kCallersMax = 64;
-constexpr std::chrono::seconds kTicketWait{2};
 constexpr size_t kTicketsMax = 4096;
 
 // What transports say to each other about tickets: one frame, which is no packet of the wire's.
@@ -154,10 +155,7 @@ void PeerTransport::Disconnect(PeerId peer) {
     zmq_.Disconnect(*found->second.behind);
     in_front_.erase(*found->second.behind);
   }
-  if (found->second.link != nullptr) {
-    found->second.link->Leave();
-    leaving_.push_back(std::move(found->second.link));
-  }
+  if (found->second.link != nullptr) LetGo(std::move(found->second.link));
   peers_.erase(found);
 }
 
@@ -185,7 +183,7 @@ Result<> PeerTransport::Poll(milliseconds timeout, Inbox& inbox) {
   }
   const size_t before = inbox.size();
   bool came = ReceiveFromLinks(inbox);
-  const bool linked = links() > 0;
+  const bool linked = CountLinks() > 0;
   const Time begin = steady_clock::now();
   Time now = begin;
   while (!came && linked && now - begin < std::min<microseconds>(options_.spin, timeout)) {
@@ -289,7 +287,7 @@ void PeerTransport::TakeTickets(size_t first_file) {
     FileDescriptor none;
     const bool ready = files_[first_file + i].ready;
     const Passed passed = ready ? ReceivePacket(caller.socket.get(), packet, none) : Passed::kAgain;
-    if (passed == Passed::kAgain && now - caller.came < kTicketWait) {
+    if (passed == Passed::kAgain && now - caller.came < kGreetingWait) {
       waiting.push_back(std::move(caller));
       continue;
     }
@@ -331,14 +329,27 @@ void PeerTransport::Accept() {
 }
 
 void PeerTransport::ForgetEnded() {
+  const auto is_over = [&](const Peer& peer) {
+    if (peer.link == nullptr || peer.link->open()) return false;
+    // What a peer sent before it went is still taken.
+    if (peer.link->ended()) return !peer.link->Ready();
+    return looked_ - peer.came > kGreetingWait;
+  };
   for (auto at = peers_.begin(); at != peers_.end();) {
     Peer& peer = at->second;
-    // What a peer sent before it went is still taken.
-    const bool ended = peer.link != nullptr && peer.link->ended() && !peer.link->Ready();
-    if (ended) peer.link.reset();
+    const bool ended = is_over(peer);
+    if (ended) LetGo(std::move(peer.link));
     at = ended && peer.endpoint.empty() ? peers_.erase(at) : std::next(at);
   }
-  std::erase_if(leaving_, [](const auto& link) { return link->ended(); });
+  std::erase_if(leaving_, [](const auto& link) { return link->over(); });
+}
+
+void PeerTransport::LetGo(std::unique_ptr<ShmLink> link) {
+  link->Leave();
+  if (link->over()) return;
+  // Whoever does not let go of what was lent does not keep us from bounding how many there are.
+  if (leaving_.size() >= options_.zmq.peers_max) leaving_.erase(leaving_.begin());
+  leaving_.push_back(std::move(link));
 }
 
 void PeerTransport::ForgetSilent() {
@@ -347,8 +358,6 @@ void PeerTransport::ForgetSilent() {
   const auto silent = std::ranges::min_element(peers_, {}, [&](const auto& entry) {
     return called(entry) ? entry.second.heard : UINT64_MAX;
   });
-  // Whoever does not let go of what was lent does not keep us from bounding how many there are.
-  if (leaving_.size() >= options_.zmq.peers_max) leaving_.erase(leaving_.begin());
   Disconnect(silent->first);
 }
 
@@ -358,9 +367,16 @@ std::string PeerTransport::Trouble(PeerId peer) const {
   return found->second.behind ? zmq_.Trouble(*found->second.behind) : "";
 }
 
-size_t PeerTransport::links() const {
+Reach PeerTransport::reach() const {
+  const size_t links = CountLinks();
+  // With keys each link has the connection beside it that its ticket came by.
+  const size_t tcp = zmq_.reach().tcp;
+  return {links, tcp - (zmq_.has_keys() ? std::min(tcp, links) : 0)};
+}
+
+size_t PeerTransport::CountLinks() const {
   return std::ranges::count_if(peers_, [](const auto& entry) {
-    return entry.second.link != nullptr && !entry.second.link->ended();
+    return entry.second.link != nullptr && entry.second.link->open();
   });
 }
 

@@ -42,18 +42,18 @@ class PeerTransport final : public Transport {
   Sent Send(PeerId peer, std::span<const Frame> frames) override;
   Result<> Poll(std::chrono::milliseconds timeout, Inbox& inbox) override;
   std::string Trouble(PeerId peer) const override;
-
-  // Peers that are reached through shared memory now.
-  size_t links() const;
+  Reach reach() const override;
 
  private:
+  using Time = std::chrono::steady_clock::time_point;
   struct Peer {
     std::string endpoint;               // Over ZeroMQ; empty: it connected to us.
     std::unique_ptr<ShmLink> link;      // None: it ended.
     std::optional<PeerId> behind = {};  // Its number in zmq_, once that is needed.
     uint64_t heard = 0;                 // Grows with time.
-    std::string local = {};             // The token of its socket, for when a ticket comes.
-    std::optional<Key> key = {};        // That it has proved to have, where there are keys.
+    Time came = std::chrono::steady_clock::now();
+    std::string local = {};       // The token of its socket, for when a ticket comes.
+    std::optional<Key> key = {};  // That it has proved to have, where there are keys.
   };
   // Who came to the local socket and has not shown a ticket yet.
   struct Caller {
@@ -64,7 +64,6 @@ class PeerTransport final : public Transport {
     LocalTicket ticket;
     Key key = {};
   };
-  using Time = std::chrono::steady_clock::time_point;
 
   PeerId Add(std::string endpoint, std::unique_ptr<ShmLink> link);
   Result<PeerId> ConnectWithKeys(const Endpoint& to);
@@ -86,7 +85,11 @@ class PeerTransport final : public Transport {
   void Accept();
   void HandleSockets();
   void ForgetEnded();
+  // Keeps what is lent through a link until its peer has done with it.
+  void LetGo(std::unique_ptr<ShmLink> link);
   void ForgetSilent();
+  // Those through which messages can go.
+  size_t CountLinks() const;
 
   ZmqTransport zmq_;
   FramePool& pool_;

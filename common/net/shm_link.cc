@@ -21,6 +21,7 @@ constexpr uint32_t kVersion = 1;
 constexpr uint32_t kHello = 1;
 constexpr uint32_t kSegment = 2;
 constexpr uint32_t kWake = 3;
+constexpr uint32_t kBye = 5;  // After kTicketPacket.
 constexpr uint32_t kMessage = 1;
 constexpr uint32_t kReturns = 2;
 
@@ -90,15 +91,26 @@ bool ShmLink::Open(RingMemory out, RingMemory in) {
 }
 
 void ShmLink::Break() {
-  ended_ = true;
+  GoneOver();
   shutdown(socket_.get(), SHUT_RDWR);
   borrowed_.reset();
+}
+
+void ShmLink::GiveUp() {
+  if (SendPacket(socket_.get(), {kBye, 0, 0}) != Passed::kDone) return Break();
+  ended_ = true;
+  borrowed_.reset();
+}
+
+void ShmLink::GoneOver() {
+  ended_ = true;
+  over_ = true;
 }
 
 void ShmLink::Leave() {
   leaving_ = true;
   borrowed_.reset();
-  if (!rings_) ended_ = true;
+  if (!rings_) GoneOver();
 }
 
 Sent ShmLink::Send(std::span<const Frame> frames) {
@@ -112,6 +124,10 @@ Sent ShmLink::Send(std::span<const Frame> frames) {
   const uint64_t room = writer_.Room(sane);
   if (!sane) {
     Break();
+    return Sent::kUnknown;
+  }
+  if (body > RingWriter::BodyMax(rings_->ring_bytes())) {  // There would never be room.
+    GiveUp();
     return Sent::kUnknown;
   }
   uint64_t lent = 0;
@@ -141,7 +157,7 @@ Sent ShmLink::Send(std::span<const Frame> frames) {
 }
 
 uint64_t ShmLink::Plan(std::span<const Frame> frames) {
-  const uint64_t inline_max = options_.ring_bytes / 4;  // Of one message.
+  const uint64_t inline_max = rings_->ring_bytes() / 4;  // Of one message.
   uint64_t inline_bytes = 0;
   places_.clear();
   for (const Frame& frame : frames) {
@@ -164,8 +180,8 @@ Sent ShmLink::Lend(std::span<const Frame> frames) {
       frame = pool_.CopyOf(frame.bytes());
       found = pool_.Find(frame.bytes());
     }
-    if (!found) {  // The system gives no more memory to share.
-      Break();
+    if (!found) {
+      GiveUp();
       return Sent::kUnknown;
     }
     if (const Sent announced = Announce(found->segment); announced != Sent::kSent) {
@@ -225,7 +241,7 @@ bool ShmLink::EndLoan(uint32_t loan) {
 
 void ShmLink::WakePeer() {
   // Where the socket is full of packets the peer has a reason to wake.
-  if (SendPacket(socket_.get(), {kWake, 0, 0}) == Passed::kGone) ended_ = true;
+  if (SendPacket(socket_.get(), {kWake, 0, 0}) == Passed::kGone) GoneOver();
 }
 
 void ShmLink::Flush() {
@@ -267,7 +283,10 @@ void ShmLink::Receive(PeerId peer, Inbox& inbox) {
     } else {
       good = good && kind == kReturns && TakeReturns();
     }
-    if (!good) return Break();
+    if (!good) {
+      if (borrowed_) Break();  // Else it was given up meanwhile.
+      return;
+    }
     reader_.Finish();
   }
 }
@@ -344,14 +363,14 @@ void ShmLink::WakeUp() {
 }
 
 void ShmLink::HandleSocket() {
-  for (int i = 0; i < kPacketsMax && !ended_; ++i) {
+  for (int i = 0; i < kPacketsMax && !over_; ++i) {
     Packet packet;
     FileDescriptor file;
     switch (ReceivePacket(socket_.get(), packet, file)) {
       case Passed::kAgain:
         return;
       case Passed::kGone:
-        ended_ = true;
+        GoneOver();
         return;
       case Passed::kDone:
         HandlePacket(packet, std::move(file));
@@ -361,7 +380,7 @@ void ShmLink::HandleSocket() {
 }
 
 void ShmLink::HandlePacket(const Packet& packet, FileDescriptor file) {
-  if (leaving_) return;
+  if (leaving_ || ended_) return;
   if (!rings_) {
     if (packet.kind == kHello && packet.number == kVersion && packet.value == kMagic) {
       rings_ = RingPair::Take(std::move(file));
@@ -369,10 +388,15 @@ void ShmLink::HandlePacket(const Packet& packet, FileDescriptor file) {
     if (!rings_ || !Open(rings_->written_by_taker(), rings_->written_by_maker())) Break();
     return;
   }
-  const bool good =
-      packet.kind == kWake || (packet.kind == kSegment && borrowed_ &&
-                               borrowed_->AddSegment(packet.number, packet.value, file));
-  if (!good) Break();
+  if (packet.kind == kBye) {
+    ended_ = true;
+    return;
+  }
+  if (packet.kind == kSegment) {
+    if (!borrowed_->AddSegment(packet.number, packet.value, file)) GiveUp();
+  } else if (packet.kind != kWake) {
+    Break();
+  }
 }
 
 }  // namespace shardmill

@@ -74,12 +74,15 @@ class ShmLink final {
   int file() const { return socket_.get(); }
   void HandleSocket();
 
-  // Ends the link from this side. It stays until it has ended: the peer may be reading what is
-  // lent.
+  // Ends the link from this side. It stays until it is over: the peer may be reading what is lent.
   void Leave();
 
-  // No message comes or goes any more.
+  // Greeted, and not ended.
+  bool open() const { return rings_.has_value() && !ended_; }
+  // No message comes or goes any more, but for those that lie in the ring.
   bool ended() const { return ended_; }
+  // Neither side reads the other's memory any more.
+  bool over() const { return over_; }
   uint64_t lent_bytes() const { return lent_bytes_; }
 
  private:
@@ -92,7 +95,11 @@ class ShmLink final {
   };
 
   bool Open(RingMemory out, RingMemory in);
+  // The peer breaks the rules: nothing is owed to it.
   void Break();
+  // The system gives no more files or memory. The peer may still read what is lent.
+  void GiveUp();
+  void GoneOver();
   void WakePeer();
   void HandlePacket(const Packet& packet, FileDescriptor file);
 
@@ -117,6 +124,7 @@ class ShmLink final {
   RingWriter writer_;
   RingReader reader_;
   bool ended_ = false;
+  bool over_ = false;
   bool leaving_ = false;
   bool wants_room_ = false;  // A message did not fit since the last loan came back.
 

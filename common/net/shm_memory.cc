@@ -1,8 +1,10 @@
 #include "common/net/shm_memory.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 #include <bit>
 #include <new>
@@ -19,12 +21,17 @@ constexpr uint64_t kRings = 2;
 static_assert(kRings * sizeof(RingHeads) <= kHeadsBytes);
 
 constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+// Either keeps everybody from taking pages out of the file again.
+constexpr int kKeepPages = F_SEAL_FUTURE_WRITE | F_SEAL_WRITE;
 
 // Of a file whose pages are all there; 0 where they are not.
 uint64_t WholeBytes(int file) {
   constexpr uint64_t kBlock = 512;  // What st_blocks counts, whatever the file system.
   struct stat status {};
   if (fstat(file, &status) != 0 || !S_ISREG(status.st_mode) || status.st_size <= 0) return 0;
+  // On huge pages, of which there is a set number, a page that was taken out again is a fault.
+  struct statfs system {};
+  if (fstatfs(file, &system) != 0 || system.f_type != TMPFS_MAGIC) return 0;
   const auto bytes = static_cast<uint64_t>(status.st_size);
   // Reading a hole would fill it, at the reader's expense.
   return static_cast<uint64_t>(status.st_blocks) * kBlock >= bytes ? bytes : 0;
@@ -35,6 +42,7 @@ uint64_t WholeBytes(int file) {
 std::optional<SharedMapping> SharedMapping::Map(int file, uint64_t bytes, Access access) {
   const int seals = fcntl(file, F_GET_SEALS);
   if (seals < 0 || (seals & kSeals) != kSeals) return std::nullopt;
+  if (access == Access::kRead && (seals & kKeepPages) == 0) return std::nullopt;
   if (bytes == 0 || WholeBytes(file) != bytes) return std::nullopt;
   const int protection = access == Access::kRead ? PROT_READ : PROT_READ | PROT_WRITE;
   void* mapped = mmap(nullptr, bytes, protection, MAP_SHARED | MAP_POPULATE, file, 0);

@@ -16,7 +16,8 @@ class SharedMapping final {
  public:
   enum class Access : uint8_t { kRead, kReadAndWrite };
 
-  // Nothing where the file is not sealed, not of this size, has holes, or cannot be mapped.
+  // Nothing where the file is not sealed, not of this size, has holes, or cannot be mapped. One to
+  // read must be sealed against writing too, or holes could come later.
   static std::optional<SharedMapping> Map(int file, uint64_t bytes, Access access);
 
   SharedMapping() = default;
@@ -46,6 +47,7 @@ class RingPair final {
   static std::optional<RingPair> Take(FileDescriptor file);
 
   int file() const { return file_.get(); }
+  uint64_t ring_bytes() const { return ring_bytes_; }  // Of one.
   RingMemory written_by_maker() const { return Ring(0); }
   RingMemory written_by_taker() const { return Ring(1); }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -18,6 +19,12 @@ enum class Sent : uint8_t {
   kSent,
   kFull,     // The queue to this peer is full. Nothing was sent.
   kUnknown,  // No such peer, or it has gone. Nothing was sent.
+};
+
+// Peers that there is a way to now, by the way.
+struct Reach {
+  size_t shared_memory = 0;
+  size_t tcp = 0;
 };
 
 // Of one message, beside its payload; what the decoder takes of a header.
@@ -49,6 +56,9 @@ class Transport {
   // What is wrong with the link to a peer, in words for a person ("tcp://… does not speak this
   // protocol"); empty where nothing is known to be.
   virtual std::string Trouble(PeerId peer) const = 0;
+
+  // As of the last Poll.
+  virtual Reach reach() const = 0;
 };
 
 }  // namespace shardmill

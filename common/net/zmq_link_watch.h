@@ -24,6 +24,7 @@ class LinkWatch final {
   // some time has gone by since. Once for each time.
   bool TimeToTryAgain();
 
+  bool connected() const { return connected_; }
   // What is wrong, or nothing.
   std::string Words(const std::string& endpoint) const;
 

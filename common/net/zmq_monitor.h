@@ -15,8 +15,8 @@ class ZmqMonitor final {
   ZmqMonitor(const ZmqMonitor&) = delete;
   ZmqMonitor& operator=(const ZmqMonitor&) = delete;
 
-  // To poll.
-  void* handle() { return events_.handle(); }
+  // To poll: it can be read when there is more than at the last Drain.
+  int file() const { return events_.get(zmq::sockopt::fd); }
 
   // Calls `visit(event, value)` for each that has come since.
   template <class Visit>

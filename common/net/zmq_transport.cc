@@ -1,11 +1,13 @@
 #include "common/net/zmq_transport.h"
 
-#include <atomic>
+#include <poll.h>
+
 #include <cerrno>
 #include <cstring>
 #include <list>
 #include <map>
 #include <optional>
+#include <set>
 #include <utility>
 #include <vector>
 #include <zmq.hpp>
@@ -14,78 +16,18 @@
 #include "common/net/endpoint.h"
 #include "common/net/handshake_watch.h"
 #include "common/net/zap_gate.h"
+#include "common/net/zmq_frames.h"
 #include "common/net/zmq_keys.h"
 #include "common/net/zmq_link_watch.h"
-#include "common/recycler.h"
+#include "common/net/zmq_socket.h"
 
 namespace shardmill {
 namespace {
 
-// Below this a copy costs less than the bookkeeping of a shared frame.
-constexpr size_t kCopyBytesMax = 1024;
 // Messages taken from one socket before the others have their turn.
 constexpr int kDrainMax = 256;
 // Between two looks at what has become of connections.
 constexpr std::chrono::milliseconds kLookEvery{1};
-
-// A message that came in: its bytes live for as long as a frame points into them.
-class ZmqStorage final : public FrameStorage {
- public:
-  using Home = std::shared_ptr<Recycler<ZmqStorage>>;  // Shared: frames outlive their transport.
-
-  static Frame Open(const Home& home, zmq::message_t&& message) {
-    ZmqStorage& storage = home->Take();
-    storage.home_ = home;
-    storage.message_ = std::move(message);
-    return Frame(storage,
-                 {static_cast<const std::byte*>(storage.message_.data()), storage.message_.size()});
-  }
-
- private:
-  void Release() override {
-    message_.rebuild();
-    const Home home = std::move(home_);  // May go with the last of what it keeps.
-    home->GiveBack(*this);
-  }
-
-  zmq::message_t message_;
-  Home home_;
-};
-
-// Bytes on their way to one peer. Added to by the agent, taken from by ZeroMQ's IO thread.
-using Leaving = std::atomic<uint64_t>;
-
-// A frame that ZeroMQ sends from where it lies.
-struct Lent {
-  using Home = std::shared_ptr<Recycler<Lent>>;
-
-  Frame frame;
-  std::shared_ptr<Leaving> leaving;  // Shared: the peer may be forgotten before its bytes are.
-  Home home;
-};
-
-// ZeroMQ calls this on its IO thread when the bytes have left.
-void ReleaseFrame(void* /*data*/, void* hint) {
-  auto* lent = static_cast<Lent*>(hint);
-  lent->leaving->fetch_sub(lent->frame.size(), std::memory_order_relaxed);
-  lent->leaving.reset();
-  lent->frame = Frame();
-  const Lent::Home home = std::move(lent->home);
-  home->GiveBack(*lent);
-}
-
-zmq::message_t MessageOf(const Frame& frame, const std::shared_ptr<Leaving>& leaving,
-                         const Lent::Home& home) {
-  if (frame.size() < kCopyBytesMax) return zmq::message_t(frame.bytes().data(), frame.size());
-  Lent& lent = home->Take();
-  lent.frame = frame;
-  lent.leaving = leaving;
-  lent.home = home;
-  leaving->fetch_add(frame.size(), std::memory_order_relaxed);
-  // ZeroMQ wants a pointer to mutable bytes and only reads them.
-  auto* data = const_cast<std::byte*>(frame.bytes().data());
-  return zmq::message_t(data, frame.size(), &ReleaseFrame, &lent);
-}
 
 void SetCommon(zmq::socket_t& socket, const ZmqOptions& options) {
   socket.set(zmq::sockopt::linger, options.linger_ms);
@@ -131,22 +73,9 @@ Error EndpointError(const std::string& doing, const zmq::error_t& error) {
   return {ErrorCode::kBadUsage, doing + ": " + why};
 }
 
-// Sends one part. A signal must not tear a message apart: what follows would be read as its rest.
-bool SendPart(zmq::socket_t& socket, zmq::message_t part, bool more) {
-  const auto flags =
-      more ? zmq::send_flags::dontwait | zmq::send_flags::sndmore : zmq::send_flags::dontwait;
-  while (true) {
-    try {
-      return socket.send(part, flags).has_value();
-    } catch (const zmq::error_t& error) {
-      if (error.num() != EINTR) throw;
-    }
-  }
-}
-
 struct Dealer {
   std::string endpoint;
-  zmq::socket_t socket;
+  ZmqSocket socket;
   std::unique_ptr<LinkWatch> watch;
   std::optional<Key> key;  // Which the other end must have.
   std::shared_ptr<Leaving> leaving = std::make_shared<Leaving>(0);
@@ -191,11 +120,13 @@ struct ZmqTransport::Impl {
   Impl(ZmqContext::Impl& zmq, const ZmqOptions& zmq_options)
       : context(zmq.context), keys(zmq.keys), observer(zmq.observer), options(zmq_options) {}
 
-  Sent SendOn(zmq::socket_t& socket, const std::string* routing_id,
+  Sent SendOn(ZmqSocket& socket, const std::string* routing_id,
               const std::shared_ptr<Leaving>& leaving, std::span<const Frame> frames);
-  void Drain(zmq::socket_t& socket, std::optional<PeerId> peer, Inbox& inbox);
+  void Drain(ZmqSocket& socket, std::optional<PeerId> peer, Inbox& inbox);
+  // Takes what there is from sockets that are not known to be empty.
+  void DrainAll(Inbox& inbox);
   // One message; false where there is none. Over the limits it comes without frames.
-  bool ReceiveOne(zmq::socket_t& socket, std::optional<PeerId> peer, Inbox& inbox);
+  bool ReceiveOne(ZmqSocket& socket, std::optional<PeerId> peer, Inbox& inbox);
   // Takes in what has become of connections, from time to time: it costs a look at each.
   void LookAtConnections();
   void TakeAccepted();
@@ -217,15 +148,16 @@ struct ZmqTransport::Impl {
   std::optional<HandshakeWatch> handshakes;               // Of the router.
   ZmqOptions options;
   uint64_t next_peer = 1;
-  std::optional<zmq::socket_t> router;
+  std::optional<ZmqSocket> router;
   std::unique_ptr<ZmqMonitor> accepted;  // Of the router.
+  std::set<int> connections;             // To the router, by their files.
   std::list<Caller> callers;             // Who has been silent longest stands first.
   std::map<std::string, std::list<Caller>::iterator> by_routing_id;
   std::map<PeerId, std::list<Caller>::iterator> by_peer;
   std::map<PeerId, Dealer> dealers;
   ZmqStorage::Home storages = std::make_shared<Recycler<ZmqStorage>>();
-  Lent::Home lent = std::make_shared<Recycler<Lent>>();
-  std::vector<zmq::pollitem_t> items;              // Of the poll under way.
+  LentFrame::Home lent = std::make_shared<Recycler<LentFrame>>();
+  std::vector<pollfd> polled;                      // Of the poll under way.
   std::chrono::steady_clock::time_point looked{};  // At connections.
 };
 
@@ -241,7 +173,7 @@ Result<std::string> ZmqTransport::Bind(const std::string& endpoint) {
     zmq::socket_t socket(impl_->context, zmq::socket_type::router);
     SetCommon(socket, impl_->options);
     socket.set(zmq::sockopt::router_mandatory, 1);
-    int events = ZMQ_EVENT_ACCEPTED;
+    int events = ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED;
     if (impl_->keys != nullptr) {
       SM_ASSERT(impl_->observer != nullptr);
       ListenWithKey(socket, impl_->keys->own(), impl_->options.handshake_ms);
@@ -273,7 +205,7 @@ Result<PeerId> ZmqTransport::Connect(const std::string& endpoint) {
     }
     socket.connect(to.tcp);
     const PeerId peer{impl_->next_peer++};
-    Dealer dealer{to.tcp, std::move(socket), std::move(watch), key};
+    Dealer dealer{to.tcp, ZmqSocket(std::move(socket)), std::move(watch), key};
     dealer.identity = impl_->Find(key);
     impl_->dealers.emplace(peer, std::move(dealer));
     return peer;
@@ -301,7 +233,7 @@ Sent ZmqTransport::Send(PeerId peer, std::span<const Frame> frames) {
 
 // The first part decides: once ZeroMQ has taken it, it takes the rest, unless the connection ends
 // between two parts. Then the rest is still handed over, for ZeroMQ to drop up to the last part.
-Sent ZmqTransport::Impl::SendOn(zmq::socket_t& socket, const std::string* routing_id,
+Sent ZmqTransport::Impl::SendOn(ZmqSocket& socket, const std::string* routing_id,
                                 const std::shared_ptr<Leaving>& leaving,
                                 std::span<const Frame> frames) {
   const uint64_t before = leaving->load(std::memory_order_relaxed);
@@ -310,10 +242,10 @@ Sent ZmqTransport::Impl::SendOn(zmq::socket_t& socket, const std::string* routin
   if (before > 0 && bytes > options.queue_bytes_max) return Sent::kFull;
   try {
     bool begun = routing_id != nullptr;
-    if (begun && !SendPart(socket, zmq::message_t(*routing_id), true)) return Sent::kFull;
+    if (begun && !socket.Send(zmq::message_t(*routing_id), true)) return Sent::kFull;
     Sent sent = Sent::kSent;
     for (size_t i = 0; i < frames.size(); ++i) {
-      if (SendPart(socket, MessageOf(frames[i], leaving, lent), i + 1 < frames.size())) {
+      if (socket.Send(MessageOf(frames[i], leaving, lent), i + 1 < frames.size())) {
         begun = true;
         continue;
       }
@@ -347,28 +279,25 @@ void ZmqTransport::Impl::TakeNewerList() {
 Result<> ZmqTransport::PollBeside(std::span<WatchedFile> files, std::chrono::milliseconds timeout,
                                   Inbox& inbox) {
   Impl& impl = *impl_;
-  std::vector<zmq::pollitem_t>& items = impl.items;
+  std::vector<pollfd>& polled = impl.polled;
   try {
-    items.clear();
-    for (WatchedFile& file : files) {
-      file.ready = false;
-      items.push_back({nullptr, file.file, ZMQ_POLLIN, 0});
-    }
-    if (impl.router) items.push_back({impl.router->handle(), 0, ZMQ_POLLIN, 0});
+    const size_t before = inbox.size();
+    impl.DrainAll(inbox);
+    if (inbox.size() > before) timeout = std::chrono::milliseconds(0);
+    polled.clear();
+    for (const WatchedFile& file : files) polled.push_back({file.file, POLLIN, 0});
+    if (impl.router) polled.push_back({impl.router->file(), POLLIN, 0});
     // Who comes is asked for its address at once, before it may be gone.
-    if (impl.handshakes) items.push_back({impl.accepted->handle(), 0, ZMQ_POLLIN, 0});
-    for (auto& [peer, dealer] : impl.dealers) {
-      items.push_back({dealer.socket.handle(), 0, ZMQ_POLLIN, 0});
-    }
-    zmq::poll(items, timeout);
+    if (impl.handshakes) polled.push_back({impl.accepted->file(), POLLIN, 0});
+    for (auto& [peer, dealer] : impl.dealers) polled.push_back({dealer.socket.file(), POLLIN, 0});
+    const bool any = poll(polled.data(), polled.size(), static_cast<int>(timeout.count())) > 0;
     size_t i = 0;
-    for (WatchedFile& file : files) file.ready = items[i++].revents != 0;
-    if (impl.router && (items[i++].revents & ZMQ_POLLIN) != 0) {
-      impl.Drain(*impl.router, std::nullopt, inbox);
-    }
-    if (impl.handshakes && items[i++].revents != 0) impl.TakeAccepted();
+    const auto ready = [&] { return polled[i++].revents != 0 && any; };
+    for (WatchedFile& file : files) file.ready = ready();
+    if (impl.router && ready()) impl.Drain(*impl.router, std::nullopt, inbox);
+    if (impl.handshakes && ready()) impl.TakeAccepted();
     for (auto& [peer, dealer] : impl.dealers) {
-      if ((items[i++].revents & ZMQ_POLLIN) != 0) impl.Drain(dealer.socket, peer, inbox);
+      if (ready()) impl.Drain(dealer.socket, peer, inbox);
     }
     impl.LookAtConnections();
     return {};
@@ -378,12 +307,25 @@ Result<> ZmqTransport::PollBeside(std::span<WatchedFile> files, std::chrono::mil
   }
 }
 
+void ZmqTransport::Impl::DrainAll(Inbox& inbox) {
+  if (router && !router->empty()) Drain(*router, std::nullopt, inbox);
+  for (auto& [peer, dealer] : dealers) {
+    if (!dealer.socket.empty()) Drain(dealer.socket, peer, inbox);
+  }
+}
+
 std::string ZmqTransport::Trouble(PeerId peer) const {
   const auto found = impl_->dealers.find(peer);
   return found == impl_->dealers.end() ? "" : found->second.watch->Words(found->second.endpoint);
 }
 
-void ZmqTransport::Impl::Drain(zmq::socket_t& socket, std::optional<PeerId> peer, Inbox& inbox) {
+Reach ZmqTransport::reach() const {
+  size_t tcp = impl_->connections.size();
+  for (const auto& [peer, dealer] : impl_->dealers) tcp += dealer.watch->connected() ? 1 : 0;
+  return {0, tcp};
+}
+
+void ZmqTransport::Impl::Drain(ZmqSocket& socket, std::optional<PeerId> peer, Inbox& inbox) {
   for (int i = 0; i < kDrainMax && ReceiveOne(socket, peer, inbox); ++i) {
   }
 }
@@ -395,25 +337,25 @@ void ZmqTransport::Impl::LookAtConnections() {
   if (accepted != nullptr) TakeAccepted();
   for (auto& [peer, dealer] : dealers) {
     dealer.watch->Drain();
-    if (!dealer.watch->TimeToTryAgain()) continue;
-    // ZeroMQ connects once to an endpoint that it has.
-    dealer.socket.disconnect(dealer.endpoint);
-    dealer.socket.connect(dealer.endpoint);
+    if (dealer.watch->TimeToTryAgain()) dealer.socket.ConnectAgain(dealer.endpoint);
   }
 }
 
 void ZmqTransport::Impl::TakeAccepted() {
   accepted->Drain([this](uint16_t event, uint32_t value) {
     const int file = static_cast<int>(value);
-    if (event == ZMQ_EVENT_ACCEPTED) SetCongestionControl(file, options.tcp);
+    if (event == ZMQ_EVENT_DISCONNECTED) connections.erase(file);
+    if (event == ZMQ_EVENT_ACCEPTED) {
+      connections.insert(file);
+      SetCongestionControl(file, options.tcp);
+    }
     if (handshakes) handshakes->Take(event, file);
   });
 }
 
-bool ZmqTransport::Impl::ReceiveOne(zmq::socket_t& socket, std::optional<PeerId> peer,
-                                    Inbox& inbox) {
+bool ZmqTransport::Impl::ReceiveOne(ZmqSocket& socket, std::optional<PeerId> peer, Inbox& inbox) {
   zmq::message_t part;
-  if (!socket.recv(part, zmq::recv_flags::dontwait)) return false;
+  if (!socket.Receive(part)) return false;
   TakeNewerList();  // The gate may have let the sender in by another than we have.
   bool more = part.more();
   bool welcome = true;
@@ -423,7 +365,7 @@ bool ZmqTransport::Impl::ReceiveOne(zmq::socket_t& socket, std::optional<PeerId>
     if (welcome) inbox.Begin(*peer, identity);
   } else {  // A ROUTER puts the routing id in front, which ZeroMQ does not sign.
     const zmq::message_t routing_id = std::move(part);
-    if (more && !socket.recv(part, zmq::recv_flags::dontwait)) return false;
+    if (more && !socket.Receive(part)) return false;
     const Caller& caller =
         CallerOf(routing_id, more && keys != nullptr ? UserOf(part) : std::nullopt);
     welcome = keys == nullptr || caller.identity != nullptr;
@@ -441,7 +383,7 @@ bool ZmqTransport::Impl::ReceiveOne(zmq::socket_t& socket, std::optional<PeerId>
     if (over && welcome) inbox.DropFrames();
     if (!over && welcome) inbox.Add(ZmqStorage::Open(storages, std::move(part)));
     if (!more) return true;
-    if (!socket.recv(part, zmq::recv_flags::dontwait)) return false;
+    if (!socket.Receive(part)) return false;
     more = part.more();
   }
 }

@@ -69,6 +69,7 @@ class ZmqTransport final : public Transport {
   Sent Send(PeerId peer, std::span<const Frame> frames) override;
   Result<> Poll(std::chrono::milliseconds timeout, Inbox& inbox) override;
   std::string Trouble(PeerId peer) const override;
+  Reach reach() const override;
 
   // Poll in two parts, of which the files end the second too. The identities of messages that
   // came before are there until the first.

@@ -263,6 +263,7 @@ TEST_F(RestartedCoordinatorTest, InstallsAgainWhatWasDecidedAndThenCutsOnceMore)
   Begin();
   const ViewNumber number = coordinator_.view().number;
   Restart();
+  EXPECT_EQ(coordinator_.decided().number, number);  // People never see it go back.
   const Outbox again = After(milliseconds(20));
   ASSERT_EQ(again.size(), 1U);
   EXPECT_EQ(std::get<Install>(again[0].message).view.number, number);

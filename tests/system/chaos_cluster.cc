@@ -9,16 +9,12 @@
 #include <tuple>
 #include <utility>
 
-#include "common/http/http_client.h"
 #include "common/rng.h"
-#include "tests/sanitized.h"
 
 namespace shardmill::chaos {
 namespace {
 
 constexpr milliseconds kStartLimit{30'000};
-// After a fault has healed all members advance within this: promise D12.
-constexpr milliseconds kAdvanceLimit{kSanitized ? 40'000 : 10'000};
 constexpr milliseconds kEndLimit{kSanitized ? 120'000 : 30'000};
 
 std::string Name(const Life& life) {
@@ -92,17 +88,18 @@ Result<std::unique_ptr<Cluster>> Cluster::Start(const ClusterPlan& plan, std::st
   std::filesystem::create_directories(folder);
   std::unique_ptr<Cluster> cluster(new Cluster(plan, std::move(programs), std::move(folder)));
   SM_TRY(cluster->WriteJob());
-  const Announcement coordinator =
-      SM_TRY(cluster->Launch("coordinator", "server/shardmill-coordinator",
-                             {"--listen", "127.0.0.1:0"}, &cluster->coordinator_));
+  if (plan.keyed) SM_TRY(cluster->MakeKeys());
+  SM_TRY(cluster->StartCoordinator("127.0.0.1:0"));
+  const Announcement coordinator = SM_TRY(WhereIs(*cluster->coordinator_));
   cluster->address_ = coordinator.address;
   cluster->http_ = coordinator.http;
   for (uint32_t i = 0; i < plan.servers; ++i) {
     const std::string index = std::to_string(i);
-    SM_TRY(
-        cluster->Launch("server-" + index, "server/shardmill-ps",
-                        {"--index", index, "--set", "cluster.coordinator=" + coordinator.address},
-                        &cluster->servers_.emplace_back()));
+    std::unique_ptr<Child>& server = cluster->servers_.emplace_back();
+    SM_TRY(cluster->Spawn("server-" + index, "server/shardmill-ps",
+                          {"--index", index, "--set", "cluster.coordinator=" + coordinator.address},
+                          &server));
+    cluster->server_http_.push_back(SM_TRY(WhereIs(*server)).http);
   }
   return cluster;
 }
@@ -116,7 +113,11 @@ Result<> Cluster::WriteJob() {
   job << "# seed " << plan_.seed << ": " << plan_.Words() << "\n"
       << "[cluster]\nservers = " << plan_.servers
       << "\nshards_per_server = " << plan_.shards_per_server << "\nworkers = " << plan_.workers
-      << "\nlease = " << quoted(plan_.lease) << "\n[policy]\nmode = \"" << plan_.mode << "\"\n";
+      << "\nlease = " << quoted(plan_.lease) << "\n";
+  if (plan_.keeps_state) job << "state = \"" << folder_ << "/state\"\n";
+  if (plan_.keyed)
+    job << "[security]\nkeys = \"" << Keys() << "\"\nhandshake_timeout = \"300ms\"\n";
+  job << "[policy]\nmode = \"" << plan_.mode << "\"\n";
   if (plan_.mode == "stale") job << "staleness = " << plan_.staleness << "\n";
   if (plan_.backups > 0) job << "backups = " << plan_.backups << "\n";
   job << "[network]\nstep_timeout = \"80s\"\nretry_after = " << quoted(plan_.retry)
@@ -126,9 +127,8 @@ Result<> Cluster::WriteJob() {
   return Error{ErrorCode::kFailed, job_ + ": cannot be written"};
 }
 
-Result<Announcement> Cluster::Launch(const std::string& name, const std::string& program,
-                                     std::vector<std::string> arguments,
-                                     std::unique_ptr<Child>* child) {
+Result<> Cluster::Spawn(const std::string& name, const std::string& program,
+                        std::vector<std::string> arguments, std::unique_ptr<Child>* child) const {
   ChildOptions options;
   options.name = name;
   options.argv = {programs_ + "/" + program, job_};
@@ -136,10 +136,7 @@ Result<Announcement> Cluster::Launch(const std::string& name, const std::string&
   options.log_path = folder_ + "/" + name + ".out";
   options.announces = true;
   *child = SM_TRY(Child::Spawn(options));
-  const std::optional<Announcement> where =
-      SM_TRY(AnnouncementReader((*child)->announce_fd()).Read(kStartLimit));
-  if (where) return *where;
-  return Error{ErrorCode::kUnavailable, name + " does not say where it is"};
+  return {};
 }
 
 Life& Cluster::StartWorker(uint32_t rank, const Aim& aim) {
@@ -166,6 +163,8 @@ Life& Cluster::StartWorker(uint32_t rank, const Aim& aim) {
   plan.lease_ms = static_cast<uint64_t>(plan_.lease.count());
   plan.retry_ms = static_cast<uint64_t>(plan_.retry.count());
   plan.think_us = plan_.think_us;
+  plan.table_step = plan_.table_step;
+  if (plan_.keyed) plan.keys = Keys();
   plan.aim = aim;
   plan.plant = plan_.plant;
   ChildOptions options;
@@ -208,7 +207,8 @@ void Cluster::Fail(std::string words) {
 
 void Cluster::Look() {
   for (const auto& life : lives_) LookAt(*life);
-  std::vector<Child*> daemons{coordinator_.get()};
+  std::vector<Child*> daemons;
+  if (!coordinator_away_) daemons.push_back(coordinator_.get());
   for (const auto& server : servers_) daemons.push_back(server.get());
   for (Child* daemon : daemons) {
     if (const auto status = daemon->Poll()) Fail(daemon->name() + ": " + ExitWords(*status));
@@ -338,16 +338,6 @@ void Cluster::CheckLivesOf(uint32_t rank) {
     Violation(Name(life) + " was told that step " + std::to_string(acked) + " is made; the next " +
               "process began with step " + std::to_string(next));
   }
-}
-
-void Cluster::CheckStatus() {
-  const Result<std::string> text = HttpGetBody(http_, "/status", milliseconds(5000));
-  if (!text.ok()) return Violation("the coordinator's status: " + text.error().message);
-  const Result<JobStatus> status = ParseJobStatus(text.value());
-  if (!status.ok()) return Violation("the coordinator's status: " + status.error().message);
-  const JobStatus& is = status.value();
-  if (is.lost + is.duplicated == 0 && is.state != JobStatus::State::kFailed) return;
-  Violation("the coordinator says " + text.value());
 }
 
 bool Cluster::AwaitEnd() {

@@ -11,6 +11,7 @@
 #include "common/process/announce.h"
 #include "common/process/child.h"
 #include "common/status/job_status.h"
+#include "tests/sanitized.h"
 #include "tests/system/chaos_probe.h"
 
 namespace shardmill::chaos {
@@ -31,6 +32,9 @@ struct ClusterPlan {
   milliseconds lease{300};
   milliseconds retry{50};
   uint64_t think_us = 4000;
+  uint64_t table_step = 0;   // As in WorkerPlan.
+  bool keeps_state = false;  // The coordinator has a folder to go on from.
+  bool keyed = false;        // The job has keys, and each rank one of its own.
   Plant plant = Plant::kNone;
 
   uint32_t shards() const { return servers * shards_per_server; }
@@ -66,6 +70,11 @@ class Cluster final {
   const ClusterPlan& plan() const { return plan_; }
   Child& coordinator() { return *coordinator_; }
   Child& server(size_t index) { return *servers_[index]; }
+  const std::string& address() const { return address_; }  // The coordinator's.
+  // Where the coordinator, then each server, shows its counters.
+  std::vector<std::string> Pages() const;
+  std::string Keys() const { return folder_ + "/keys"; }
+  const std::string& folder() const { return folder_; }
   const std::vector<std::unique_ptr<Life>>& lives() const { return lives_; }
 
   // The processes that had the rank, in the order in which they had it.
@@ -88,6 +97,13 @@ class Cluster final {
   bool Finished(uint32_t rank) const;
 
   void Kill(Life& life);
+  // The coordinator's end, and its next process on the same folder and address. Until that was
+  // awaited nothing is asked of it.
+  void KillCoordinator();
+  void RestartCoordinator();
+  bool AwaitCoordinator();
+  // As the coordinator tells it; nothing where it does not.
+  std::optional<JobStatus> Status() const;
   // SIGSTOP, and waits until the process stands still.
   void Stop(Child& child);
   // Waits until a worker stands still by itself, or has ended before it came to that.
@@ -98,6 +114,9 @@ class Cluster final {
   // From now on it is awaited that this rank gets on: the time until it does is a recovery.
   void Healed(uint32_t rank);
 
+  void Recovered(double seconds);  // From a mending that the scenario itself has timed.
+
+  void Fail(std::string words);  // A violation that ends the trial.
   void Violation(std::string words) { violations_.push_back(std::move(words)); }
   const std::vector<std::string>& violations() const { return violations_; }
 
@@ -117,10 +136,11 @@ class Cluster final {
   Cluster(const ClusterPlan& plan, std::string programs, std::string folder)
       : plan_(plan), programs_(std::move(programs)), folder_(std::move(folder)) {}
 
-  Result<Announcement> Launch(const std::string& name, const std::string& program,
-                              std::vector<std::string> arguments, std::unique_ptr<Child>* child);
+  Result<> Spawn(const std::string& name, const std::string& program,
+                 std::vector<std::string> arguments, std::unique_ptr<Child>* child) const;
   Result<> WriteJob();
-  void Fail(std::string words);
+  Result<> MakeKeys();
+  Result<> StartCoordinator(const std::string& listen);
   void Look();
   void LookAt(Life& life);
   void CheckLivesOf(uint32_t rank);
@@ -132,7 +152,10 @@ class Cluster final {
   std::string folder_;
   std::string job_;
   std::string address_;
-  std::string http_;
+  std::string http_;                      // Of the coordinator's process.
+  std::vector<std::string> server_http_;  // By index.
+  uint32_t coordinators_ = 0;             // Processes so far.
+  bool coordinator_away_ = false;
   std::unique_ptr<Child> coordinator_;
   std::vector<std::unique_ptr<Child>> servers_;
   std::vector<std::unique_ptr<Life>> lives_;
@@ -142,6 +165,11 @@ class Cluster final {
   bool failed_ = false;  // The trial cannot go on.
 };
 
+// Where a daemon that was just started can be reached, by its own words.
+Result<Announcement> WhereIs(const Child& daemon);
+
+// After a fault has healed all members advance within this: promise D12.
+inline constexpr milliseconds kAdvanceLimit{kSanitized ? 40'000 : 10'000};
 // How long trouble may last that a trial waits for.
 inline constexpr milliseconds kTroubleLimit{90'000};
 

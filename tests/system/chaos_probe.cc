@@ -36,6 +36,7 @@ void VisitFields(Plan& plan, Visit visit) {
   visit("lease_ms", plan.lease_ms);
   visit("retry_ms", plan.retry_ms);
   visit("think_us", plan.think_us);
+  visit("table_step", plan.table_step);
   visit("aim_signal", plan.aim.signal);
   visit("aim_phase", plan.aim.phase);
   visit("aim_step", plan.aim.step);
@@ -46,7 +47,8 @@ void VisitFields(Plan& plan, Visit visit) {
 }  // namespace
 
 std::vector<std::string> WorkerPlan::ToArguments() const {
-  std::vector<std::string> arguments{"coordinator=" + coordinator, "journal=" + journal};
+  std::vector<std::string> arguments{"coordinator=" + coordinator, "journal=" + journal,
+                                     "keys=" + keys};
   VisitFields(*this, [&](const char* name, const auto& field) {
     arguments.push_back(std::string(name) + "=" + std::to_string(static_cast<uint64_t>(field)));
   });
@@ -65,6 +67,7 @@ Result<WorkerPlan> WorkerPlan::FromArguments(const std::vector<std::string>& arg
   WorkerPlan plan;
   plan.coordinator = values["coordinator"];
   plan.journal = values["journal"];
+  plan.keys = values["keys"];
   std::string bad;
   VisitFields(plan, [&](const char* name, auto& field) {
     const std::string& text = values[name];

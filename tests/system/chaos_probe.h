@@ -33,6 +33,8 @@ enum class Plant : uint8_t {
   kOnOneOnly,  // It pushes a step to one of the shards that the step touches.
   kUnwritten,  // It does not write down that it makes a step.
   kOldName,    // One that was started later pushes under the name of the first of its rank.
+  kForgets,    // The harness's own: the coordinator's folder is gone when it is started again.
+  kLetsIn,     // The harness's own: a stranger's key is on the list.
 };
 
 // What a worker is told: a value that goes through its command line.
@@ -52,7 +54,9 @@ struct WorkerPlan {
   bool shared_memory = true;
   uint64_t lease_ms = 500;
   uint64_t retry_ms = 50;
-  uint64_t think_us = 0;  // The longest pause between two steps.
+  uint64_t think_us = 0;    // The longest pause between two steps.
+  uint64_t table_step = 0;  // The step before which it makes one table more; 0: none.
+  std::string keys = {};    // A folder; empty: the job has none.
   Aim aim = {};
   Plant plant = Plant::kNone;
 
@@ -64,7 +68,8 @@ struct WorkerPlan {
 // w, a counter n[w], to which each step of w that touches the shard adds one, and a tally for each
 // step, to which it adds `TallyOf(life)`: so it can be told afterwards which process made which
 // step how often. "bulk" takes a one in each float from each push, in several units; "rows" takes
-// one in each of the step's keys. A value; any thread.
+// one in each of the step's keys; "late", where there is one, takes a one in each float from each
+// step since it was made. A value; any thread.
 class Probe final {
  public:
   Probe(uint64_t seed, uint32_t workers, uint32_t shards, uint64_t steps)
@@ -114,6 +119,8 @@ enum class Event : uint8_t {
   kDone,       // It has left, or found that its rank was done.
   kViolation,  // Something that it was promised is not so: `words`.
   kError,      // The session ended with an error: `words`; `step`: the exit code.
+  kTables,     // It has its rank, and makes its tables.
+  kLateTable,  // It makes the table that comes later.
 };
 
 struct Record {

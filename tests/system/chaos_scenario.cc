@@ -5,7 +5,13 @@
 namespace shardmill::chaos {
 namespace {
 
-const Scenario* const kScenarios[] = {&kWorkerKill, &kStop, &kTwin};
+const Scenario* const kScenarios[] = {&kWorkerKill, &kStop, &kTwin, &kCoordinatorKill, &kStrangers};
+
+uint64_t AckedByAll(const Cluster& cluster) {
+  uint64_t acked = 0;
+  for (uint32_t rank = 0; rank < cluster.plan().workers; ++rank) acked += cluster.Acked(rank);
+  return acked;
+}
 
 }  // namespace
 
@@ -23,6 +29,28 @@ Aim DrawAim(Rng& rng, const ClusterPlan& plan, int signal) {
   aim.step = 1 + rng.Below(plan.steps / 2);
   aim.hit = 1 + rng.Below(6);
   return aim;
+}
+
+void LetPass(Cluster& cluster, milliseconds time) {
+  const uint64_t end = MonotonicNs() + static_cast<uint64_t>(time.count()) * 1'000'000;
+  cluster.Await("time passes", kTroubleLimit, [end] { return MonotonicNs() >= end; });
+}
+
+void ExpectProgress(Cluster& cluster, milliseconds time) {
+  constexpr milliseconds kEnough{400};
+  const ClusterPlan& plan = cluster.plan();
+  LetPass(cluster, milliseconds(20));
+  const uint64_t before = AckedByAll(cluster);
+  LetPass(cluster, time);
+  if (time < kEnough || AckedByAll(cluster) > before) return;
+  // Who has made all its steps has nothing to get on with, and with backup workers some are made
+  // without it.
+  if (plan.backups > 0) return;
+  for (uint32_t rank = 0; rank < plan.workers; ++rank) {
+    if (cluster.Acked(rank) == plan.steps) continue;
+    cluster.Violation("nobody advances without the coordinator");
+    return;
+  }
 }
 
 }  // namespace shardmill::chaos

@@ -20,14 +20,22 @@ struct Scenario {
   void (*run)(Rng& rng, Cluster& cluster) = nullptr;
 };
 
-extern const Scenario kWorkerKill;  // chaos_worker_kill.cc
-extern const Scenario kStop;        // chaos_stop.cc
-extern const Scenario kTwin;        // chaos_twin.cc
+extern const Scenario kWorkerKill;       // chaos_worker_kill.cc
+extern const Scenario kStop;             // chaos_stop.cc
+extern const Scenario kTwin;             // chaos_twin.cc
+extern const Scenario kCoordinatorKill;  // chaos_coordinator_kill.cc
+extern const Scenario kStrangers;        // chaos_strangers.cc
 
 std::span<const Scenario* const> Scenarios();
 const Scenario* FindScenario(std::string_view name);  // Or null.
 
 // A signal at any phase of a step in the first half of the training.
 Aim DrawAim(Rng& rng, const ClusterPlan& plan, int signal);
+
+// Lets the time pass, unless the trial fails.
+void LetPass(Cluster& cluster, milliseconds time);
+// The same without a coordinator, whom nobody needs for a step: it is a violation where nobody gets
+// on.
+void ExpectProgress(Cluster& cluster, milliseconds time);
 
 }  // namespace shardmill::chaos

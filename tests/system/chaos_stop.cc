@@ -16,35 +16,6 @@ milliseconds DrawTime(Rng& rng, const ClusterPlan& plan) {
   return milliseconds(lease + rng.Below(3 * lease));
 }
 
-uint64_t AckedByAll(const Cluster& cluster) {
-  uint64_t acked = 0;
-  for (uint32_t rank = 0; rank < cluster.plan().workers; ++rank) acked += cluster.Acked(rank);
-  return acked;
-}
-
-void LetPass(Cluster& cluster, milliseconds time) {
-  const uint64_t end = MonotonicNs() + static_cast<uint64_t>(time.count()) * 1'000'000;
-  cluster.Await("time passes", kTroubleLimit, [end] { return MonotonicNs() >= end; });
-}
-
-// Nobody needs the coordinator for a step.
-void ExpectProgress(Cluster& cluster, milliseconds time) {
-  constexpr milliseconds kEnough{400};
-  const ClusterPlan& plan = cluster.plan();
-  LetPass(cluster, milliseconds(20));
-  const uint64_t before = AckedByAll(cluster);
-  LetPass(cluster, time);
-  if (time < kEnough || AckedByAll(cluster) > before) return;
-  // Who has made all its steps has nothing to get on with, and with backup workers some are made
-  // without it.
-  if (plan.backups > 0) return;
-  for (uint32_t rank = 0; rank < plan.workers; ++rank) {
-    if (cluster.Acked(rank) == plan.steps) continue;
-    cluster.Violation("nobody advances while the coordinator stands still");
-    return;
-  }
-}
-
 void StopWorker(Rng& rng, Cluster& cluster, Life& life, milliseconds time) {
   cluster.AwaitStop(life);
   const bool beyond = time > cluster.plan().lease;

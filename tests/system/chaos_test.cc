@@ -44,6 +44,14 @@ TEST(ChaosTest, OlderOfTwoProcessesOfARankHasNoEffectAfterTheFence) {
   EXPECT_GT(ExpectPromisesKept(kTwin, kSanitized ? 3 : 6), 0U) << "nobody was fenced";
 }
 
+TEST(ChaosTest, JobGoesOnWithoutItsCoordinatorWhichForgetsNothing) {
+  EXPECT_EQ(ExpectPromisesKept(kCoordinatorKill, kSanitized ? 3 : 10), 0U);
+}
+
+TEST(ChaosTest, StrangersAtAllDoorsChangeNothing) {
+  EXPECT_EQ(ExpectPromisesKept(kStrangers, 2), 0U);
+}
+
 // Of a cluster of several shards without backup workers, where every lie shows.
 Trial TrialWith(Plant plant) {
   uint64_t seed = 1;
@@ -85,6 +93,16 @@ TEST(ChaosTest, SeesAStepThatNobodyMade) {
 
 TEST(ChaosTest, SeesAnEffectOfAProcessThatHadLostItsRank) {
   EXPECT_TRUE(Says(TrialWith(Plant::kOldName), "which did not have the rank then"));
+}
+
+TEST(ChaosTest, SeesACoordinatorThatForgets) {
+  EXPECT_TRUE(
+      Says(RunTrial(kCoordinatorKill, 5, Places(), Plant::kForgets), "is at incarnation 0"));
+}
+
+TEST(ChaosTest, SeesAStrangerWhoIsLetIn) {
+  EXPECT_TRUE(Says(RunTrial(kStrangers, 2, Places(), Plant::kLetsIn),
+                   "all strangers are refused and counted"));
 }
 
 TEST(ChaosTest, CampaignGoesOnFromItsFileAndRefusesThatOfAnother) {

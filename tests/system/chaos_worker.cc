@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -19,6 +20,13 @@ namespace shardmill::chaos {
 namespace {
 
 constexpr std::chrono::seconds kStepLimit{80};
+
+TableOptions Added() {
+  TableOptions table;
+  table.update.emplace();
+  table.update->rule = UpdateRule::kAdd;
+  return table;
+}
 
 // One life of one rank.
 class Worker final {
@@ -38,6 +46,7 @@ class Worker final {
  private:
   Result<> Open();
   Result<bool> Train();  // One step; false where none is left.
+  Result<> MakeLateTable();
   Result<> Look(TrainingStep& step);
   Result<> Push(TrainingStep& step);
   Result<> PushToShard(TrainingStep& step, uint32_t shard);
@@ -63,6 +72,7 @@ class Worker final {
   DenseTable counters_;
   DenseTable bulk_;
   SparseTable rows_;
+  std::optional<DenseTable> late_;
   bool looked_ = false;           // `own_` is known.
   std::vector<uint64_t> own_;     // By shard: what this rank's counter must be.
   std::vector<float> seen_;       // All counters, as they were last.
@@ -87,6 +97,7 @@ Result<> Worker::Open() {
   options.lease = std::chrono::milliseconds(plan_.lease_ms);
   options.retry_after = std::chrono::milliseconds(plan_.retry_ms);
   options.shared_memory = plan_.shared_memory;
+  options.keys = plan_.keys;
   options.unit_bytes = 4096;
   options.open_timeout = kStepLimit;
   options.stopped = [this] {
@@ -94,9 +105,8 @@ Result<> Worker::Open() {
     return false;
   };
   session_ = SM_TRY(Session::Open(options));
-  TableOptions table;
-  table.update.emplace();
-  table.update->rule = UpdateRule::kAdd;
+  journal_.Write(Event::kTables, session_->next_step());
+  const TableOptions table = Added();
   counters_ = SM_TRY(session_->Dense("probe", probe_.shards() * probe_.Line(), table));
   bulk_ = SM_TRY(session_->Dense("bulk", probe_.shards() * Probe::kBulk, table));
   rows_ = SM_TRY(session_->Sparse("rows", 1, table));
@@ -124,8 +134,16 @@ Result<> Worker::Run() {
   return {};
 }
 
+Result<> Worker::MakeLateTable() {
+  if (late_ || plan_.table_step == 0 || step_ < plan_.table_step) return {};
+  journal_.Write(Event::kLateTable, step_);
+  late_ = SM_TRY(session_->Dense("late", Probe::kBulk, Added()));
+  return {};
+}
+
 Result<bool> Worker::Train() {
   step_ = session_->next_step();
+  SM_TRY(MakeLateTable());
   if (step_ > plan_.steps) return false;
   Enter(Phase::kIdle);
   if (plan_.think_us > 0) {
@@ -228,6 +246,8 @@ Result<> Worker::Push(TrainingStep& step) {
     if (lies && plan_.plant == Plant::kTwice) SM_TRY(PushToShard(step, shard));
     if (lies && plan_.plant == Plant::kOnOneOnly) break;
   }
+  const std::vector<float> late(late_ ? Probe::kBulk : 0, 1);
+  if (late_) SM_TRY(step.Push(*late_, 0, late));
   const std::vector<uint64_t> names = probe_.Keys(plan_.rank, step_);
   const KeySet keys = SM_TRY(session_->Bind(rows_, names));
   const std::vector<float> ones(names.size(), 1);
@@ -253,7 +273,15 @@ Result<> Worker::ReadEnd() {
   tickets.push_back(SM_TRY(step.Pull(counters_, 0, values.probe, options)));
   tickets.push_back(SM_TRY(step.Pull(bulk_, 0, values.bulk, options)));
   tickets.push_back(SM_TRY(step.Pull(keys, values.rows, options)));
+  std::vector<float> late(late_ ? Probe::kBulk : 0);
+  if (late_) tickets.push_back(SM_TRY(step.Pull(*late_, 0, late, options)));
   for (const Ticket ticket : tickets) SM_TRY(step.Wait(ticket));
+  // With backup workers nobody here knows which steps count.
+  const auto since = static_cast<float>(plan_.workers * (plan_.steps + 1 - plan_.table_step));
+  const auto other = std::ranges::find_if(late, [&](float x) { return x != since; });
+  if (!plan_.backups && other != late.end()) {
+    Violation("\"late\" has " + std::to_string(*other) + " in it, not " + std::to_string(since));
+  }
   if (!WriteFinal(FinalPath(plan_.journal), values)) {
     return Error{ErrorCode::kFailed, "cannot write what was read in the end"};
   }

@@ -10,6 +10,7 @@
 
 #include "cli/run_folder.h"
 #include "common/http/http_client.h"
+#include "common/process/nobody.h"
 #include "common/rng.h"
 
 namespace shardmill {
@@ -43,12 +44,18 @@ void WritePart(const std::string& folder, const std::string& part, uint32_t coun
   }
 }
 
-std::unique_ptr<Child> Spawn(const std::string& name, const std::string& program,
-                             std::vector<std::string> arguments, bool announces) {
+std::vector<std::string> CommandOf(const std::string& program,
+                                   const std::vector<std::string>& arguments) {
+  std::vector<std::string> argv{fs::current_path().string() + "/" + program};
+  argv.insert(argv.end(), arguments.begin(), arguments.end());
+  return argv;
+}
+
+std::unique_ptr<Child> Spawn(const std::string& name, std::vector<std::string> argv,
+                             bool announces) {
   ChildOptions options;
   options.name = name;
-  options.argv = {fs::current_path().string() + "/" + program};
-  options.argv.insert(options.argv.end(), arguments.begin(), arguments.end());
+  options.argv = std::move(argv);
   options.log_path = TestFolder() + "/" + name + ".out";
   options.announces = announces;
   Result<std::unique_ptr<Child>> child = Child::Spawn(options);
@@ -83,12 +90,17 @@ std::string WriteJob(uint32_t epochs) {
 
 std::unique_ptr<Child> Launch(const std::string& name, const std::string& program,
                               std::vector<std::string> arguments) {
-  return Spawn(name, program, std::move(arguments), false);
+  return Spawn(name, CommandOf(program, arguments), false);
+}
+
+std::unique_ptr<Child> LaunchAsNobody(const std::string& name, const std::string& program,
+                                      std::vector<std::string> arguments) {
+  return Spawn(name, AsNobody(CommandOf(program, arguments)), false);
 }
 
 Daemon LaunchDaemon(const std::string& name, const std::string& program,
                     std::vector<std::string> arguments) {
-  Daemon daemon{.process = Spawn(name, program, std::move(arguments), true), .where = {}};
+  Daemon daemon{.process = Spawn(name, CommandOf(program, arguments), true), .where = {}};
   const Result<std::optional<Announcement>> read =
       AnnouncementReader(daemon.process->announce_fd()).Read(kPatience);
   const bool announced = read.ok() && read.value();

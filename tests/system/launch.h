@@ -23,6 +23,10 @@ std::string WriteJob(uint32_t epochs);
 std::unique_ptr<Child> Launch(const std::string& name, const std::string& program,
                               std::vector<std::string> arguments);
 
+// Launch as another user (see AsNobody).
+std::unique_ptr<Child> LaunchAsNobody(const std::string& name, const std::string& program,
+                                      std::vector<std::string> arguments);
+
 // A daemon that was started by itself, as an operator does, and where it says that it can be found.
 struct Daemon {
   std::unique_ptr<Child> process;

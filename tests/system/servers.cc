@@ -1,7 +1,12 @@
 #include "tests/system/servers.h"
 
+#include <gtest/gtest.h>
+
+#include <chrono>
 #include <fstream>
 #include <utility>
+
+#include "common/http/http_client.h"
 
 namespace shardmill {
 
@@ -10,17 +15,23 @@ Servers::Servers(const std::vector<std::string>& settings, uint32_t workers) {
                                 "cluster.workers=" + std::to_string(workers),
                                 "optimizer.learning_rate=1"};
   sets.insert(sets.end(), settings.begin(), settings.end());
-  const std::string job = WriteJob(1);
-  const auto start = [&](const std::string& name, const std::string& program,
-                         std::vector<std::string> arguments) {
-    arguments.insert(arguments.begin(), job);
-    for (const std::string& set : sets) arguments.insert(arguments.end(), {"--set", set});
-    return LaunchDaemon(name, program, std::move(arguments));
-  };
-  coordinator_ = start("coordinator", "server/shardmill-coordinator", {"--listen", "127.0.0.1:0"});
+  arguments_ = {WriteJob(1)};
+  for (const std::string& set : sets) arguments_.insert(arguments_.end(), {"--set", set});
+  coordinator_ = LaunchDaemon("coordinator", "server/shardmill-coordinator",
+                              With({"--listen", "127.0.0.1:0"}));
   address_ = coordinator_.where.address.substr(std::string("tcp://").size());
-  server_ = start("server", "server/shardmill-ps",
-                  {"--index", "0", "--set", "cluster.coordinator=" + address_});
+  arguments_.insert(arguments_.end(), {"--set", "cluster.coordinator=" + address_});
+  server_ = LaunchDaemon("server", "server/shardmill-ps", With({"--index", "0"}));
+}
+
+std::vector<std::string> Servers::With(const std::vector<std::string>& more) const {
+  std::vector<std::string> all = arguments_;
+  all.insert(all.end(), more.begin(), more.end());
+  return all;
+}
+
+std::vector<std::string> Servers::WorkerArguments(uint32_t rank) const {
+  return With({"--rank", std::to_string(rank)});
 }
 
 SessionOptions Servers::OptionsOf(uint32_t rank) const {
@@ -28,6 +39,12 @@ SessionOptions Servers::OptionsOf(uint32_t rank) const {
   options.coordinator = address_;
   options.rank = rank;
   return options;
+}
+
+std::string Servers::Metrics() const {
+  const auto text = HttpGetBody(server_.where.http, "/metrics", std::chrono::seconds(10));
+  EXPECT_TRUE(text.ok()) << text.error().message;
+  return text.ok() ? text.value() : "";
 }
 
 uint64_t Servers::MemoryMiB() const {

@@ -18,11 +18,18 @@ class Servers final {
   SessionOptions OptionsOf(uint32_t rank) const;
   // The coordinator's, HOST:PORT.
   const std::string& address() const { return address_; }
+  // For shardmill-worker, to be one of the workers.
+  std::vector<std::string> WorkerArguments(uint32_t rank) const;
+  // What the server says of itself, as Prometheus reads it.
+  std::string Metrics() const;
   int server_pid() const { return server_.process->pid(); }
   // What the server takes of the machine's memory now.
   uint64_t MemoryMiB() const;
 
  private:
+  std::vector<std::string> With(const std::vector<std::string>& more) const;
+
+  std::vector<std::string> arguments_;  // Of every daemon: the job file and the settings.
   Daemon coordinator_;
   Daemon server_;
   std::string address_;

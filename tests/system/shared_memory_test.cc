@@ -1,6 +1,7 @@
 // Workers and servers on one host: whether they meet in shared memory, and whether that changes
 // anything but speed.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "client/session.h"
+#include "tests/system/launch.h"
 #include "tests/system/servers.h"
 
 namespace shardmill {
@@ -90,6 +92,47 @@ TEST(SharedMemoryTest, IsUsedWhereBothSidesWantIt) {
     }
   }
   EXPECT_EQ(results.front()[7], -14.0F);
+}
+
+// Whether a server's metrics have this line.
+bool Says(const Servers& servers, const std::string& line) {
+  return servers.Metrics().find("\n" + line + "\n") != std::string::npos;
+}
+
+double NumberOf(const Servers& servers, const std::string& metric) {
+  const std::string text = servers.Metrics();
+  const size_t at = text.find("\n" + metric + " ");
+  return at == std::string::npos ? -1 : std::stod(text.substr(at + metric.size() + 2));
+}
+
+// Two workers train in step on one host: one of the server's user, and one of another.
+TEST(SharedMemoryTest, IsRefusedToAnotherUserWhoTrainsOverTcp) {
+  constexpr std::string_view kWhy =
+      "this test needs root and setpriv, to start a process of another user";
+  if (geteuid() != 0 || access("/usr/bin/setpriv", X_OK) != 0) GTEST_SKIP() << kWhy;
+  const Servers servers({"train.epochs=100000"}, 2);
+  const auto ours = Launch("ours", "worker/shardmill-worker", servers.WorkerArguments(0));
+  const auto stranger =
+      LaunchAsNobody("stranger", "worker/shardmill-worker", servers.WorkerArguments(1));
+  // The coordinator is a peer over TCP too.
+  EXPECT_TRUE(Await([&] {
+    return (Says(servers, "shardmill_peers{shard=\"0\",via=\"shared_memory\"} 1") &&
+            Says(servers, "shardmill_peers{shard=\"0\",via=\"tcp\"} 2")) ||
+           stranger->Poll() || ours->Poll();
+  })) << servers.Metrics()
+      << OutputOf("stranger") << OutputOf("ours");
+  EXPECT_EQ(RingsOf(servers), 1U);
+  const std::string rounds = "shardmill_rounds_closed{shard=\"0\"}";
+  const double before = NumberOf(servers, rounds);
+  EXPECT_TRUE(Await([&] { return NumberOf(servers, rounds) > before + 100 || stranger->Poll(); }));
+  EXPECT_FALSE(stranger->Poll() || ours->Poll()) << OutputOf("stranger") << OutputOf("ours");
+  EXPECT_TRUE(Says(servers, "shardmill_peers{shard=\"0\",via=\"shared_memory\"} 1"));
+  stranger->Kill();
+  EXPECT_TRUE(Await([&] { return Says(servers, "shardmill_peers{shard=\"0\",via=\"tcp\"} 1"); }));
+  ours->Kill();
+  EXPECT_TRUE(
+      Await([&] { return Says(servers, "shardmill_peers{shard=\"0\",via=\"shared_memory\"} 0"); }));
+  EXPECT_EQ(RingsOf(servers), 0U);
 }
 
 // A shard holds all units of a step where they lie in the worker's memory.

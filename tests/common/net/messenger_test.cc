@@ -29,6 +29,7 @@ class FakeTransport final : public Transport {
     return {};
   }
   std::string Trouble(PeerId) const override { return ""; }
+  Reach reach() const override { return {}; }
 
   struct Kept {
     PeerId peer;

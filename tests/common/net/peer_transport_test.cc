@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "common/net/endpoint.h"
+#include "common/net/local_socket.h"
 #include "tests/common/net/taken.h"
 
 namespace shardmill {
@@ -48,10 +49,12 @@ std::string TextOf(std::span<const Frame> frames) {
 
 // One agent: its memory and its transport.
 struct Agent {
-  explicit Agent(const PeerOptions& options = {}) : transport(context, pool, options) {}
+  explicit Agent(const PeerOptions& options = {},
+                 FramePool::Memory memory = FramePool::Memory::kShared)
+      : pool(memory), transport(context, pool, options) {}
 
   ZmqContext context{1};
-  FramePool pool{FramePool::Memory::kShared};
+  FramePool pool;
   PeerTransport transport;
 };
 
@@ -98,9 +101,9 @@ TEST_F(PeerTransportTest, MeetsPeersOnItsHostInSharedMemory) {
   const PeerId to_server = Meet();
   EXPECT_TRUE(endpoint_.starts_with("tcp://127.0.0.1:"));
   EXPECT_NE(endpoint_.find(";local="), std::string::npos);
-  EXPECT_EQ(client_->transport.links(), 1U);
+  EXPECT_EQ(client_->transport.reach().shared_memory, 1U);
   Talk(to_server);
-  EXPECT_EQ(server_->transport.links(), 1U);
+  EXPECT_EQ(server_->transport.reach().shared_memory, 1U);
   EXPECT_EQ(client_->transport.Trouble(to_server), "");
 }
 
@@ -108,19 +111,19 @@ TEST_F(PeerTransportTest, MeetsOthersOverZeroMq) {
   const Endpoint both = Endpoint::Parse(server_->transport.Bind(kAnyPort).value());
   for (const std::string& endpoint : {both.tcp, both.tcp + ";local=0123456789abcdef"}) {
     Talk(client_->transport.Connect(endpoint).value());
-    EXPECT_EQ(client_->transport.links(), 0U);
+    EXPECT_EQ(client_->transport.reach().shared_memory, 0U);
   }
 }
 
 TEST_F(PeerTransportTest, SharesNoMemoryWhereEitherSideDoesNotWantIt) {
   client_ = std::make_unique<Agent>(PeerOptions{.shared_memory = false});
   Talk(Meet());
-  EXPECT_EQ(client_->transport.links(), 0U);
+  EXPECT_EQ(client_->transport.reach().shared_memory, 0U);
   RemakeServer({.shared_memory = false});
   client_ = std::make_unique<Agent>();
   Talk(Meet());
   EXPECT_EQ(endpoint_.find(";local="), std::string::npos);
-  EXPECT_EQ(client_->transport.links(), 0U);
+  EXPECT_EQ(client_->transport.reach().shared_memory, 0U);
 }
 
 TEST_F(PeerTransportTest, NumbersPeersApartWhicheverWayTheyCome) {
@@ -139,7 +142,8 @@ TEST_F(PeerTransportTest, GoesOverZeroMqUnderTheSameNumberOnceALinkHasEnded) {
   RemakeServer();
   ASSERT_TRUE(server_->transport.Bind(tcp).ok());
   Inbox received;
-  PollUntil(client_->transport, received, [&] { return client_->transport.links() == 0; });
+  PollUntil(client_->transport, received,
+            [&] { return client_->transport.reach().shared_memory == 0; });
   Talk(to_server);
   Talk(to_server);
   client_->transport.Disconnect(to_server);
@@ -153,7 +157,8 @@ TEST_F(PeerTransportTest, SaysThatACallerHasGoneAndTakesWhatItSaidBefore) {
   client_.reset();
   EXPECT_EQ(TextOf(PollOne(server_->transport).frames), "last words");
   Inbox received;
-  PollUntil(server_->transport, received, [&] { return server_->transport.links() == 0; });
+  PollUntil(server_->transport, received,
+            [&] { return server_->transport.reach().shared_memory == 0; });
   EXPECT_EQ(server_->transport.Send(caller, Text("x")), Sent::kUnknown);
 }
 
@@ -178,11 +183,68 @@ TEST_F(PeerTransportTest, KeepsWhatWasLentAfterADisconnectUntilTheReaderHasDone)
   client_->transport.Disconnect(to_server);
   EXPECT_EQ(client_->transport.Send(to_server, Text("x")), Sent::kUnknown);
   Inbox received;
-  PollUntil(server_->transport, received, [&] { return server_->transport.links() == 0; });
+  PollUntil(server_->transport, received,
+            [&] { return server_->transport.reach().shared_memory == 0; });
   ASSERT_TRUE(client_->transport.Poll(milliseconds(1), received).ok());
   EXPECT_FALSE(body.Unique());
   held.frames.clear();
   PollUntil(client_->transport, received, [&] { return body.Unique(); });
+}
+
+// As where the system gives no more files: what is lent must not be written while it is read.
+TEST_F(PeerTransportTest, KeepsWhatWasLentToOneWhoGivesUpUntilTheReaderHasDone) {
+  client_ = std::make_unique<Agent>(PeerOptions{}, FramePool::Memory::kPrivate);
+  const PeerId to_server = Meet();
+  const PeerId caller = Talk(to_server);
+  const Frame body = server_->pool.CopyOf(std::vector<std::byte>(kMiB));
+  ASSERT_EQ(server_->transport.Send(caller, std::vector{Frame(), body}), Sent::kSent);
+  Taken held = PollOne(client_->transport);
+  const Frame large = client_->pool.CopyOf(std::vector<std::byte>(kMiB));
+  ASSERT_EQ(client_->transport.Send(to_server, std::vector{Frame(), large}), Sent::kUnknown);
+  Inbox received;
+  PollUntil(server_->transport, received,
+            [&] { return server_->transport.reach().shared_memory == 0; });
+  ASSERT_TRUE(client_->transport.Poll(milliseconds(1), received).ok());
+  ASSERT_TRUE(server_->transport.Poll(milliseconds(1), received).ok());
+  EXPECT_FALSE(body.Unique());
+  Talk(to_server);
+  held.frames.clear();
+  PollUntil(server_->transport, received, [&] { return body.Unique(); });
+  EXPECT_TRUE(received.empty());
+}
+
+TEST_F(PeerTransportTest, CountsItsPeersByTheWayThatReachesThem) {
+  const PeerId to_server = Meet();
+  Talk(to_server);
+  const PeerId over_tcp = client_->transport.Connect(Endpoint::Parse(endpoint_).tcp).value();
+  Talk(over_tcp);
+  Inbox received;
+  const auto is = [&](const Agent& agent, size_t shared_memory, size_t tcp) {
+    const Reach reach = agent.transport.reach();
+    return reach.shared_memory == shared_memory && reach.tcp == tcp;
+  };
+  PollUntil(server_->transport, received, [&] { return is(*server_, 1, 1); });
+  PollUntil(client_->transport, received, [&] { return is(*client_, 1, 1); });
+  client_->transport.Disconnect(over_tcp);
+  PollUntil(server_->transport, received, [&] { return is(*server_, 1, 0); });
+  EXPECT_TRUE(is(*client_, 1, 0));
+  client_.reset();
+  PollUntil(server_->transport, received, [&] { return is(*server_, 0, 0); });
+}
+
+TEST_F(PeerTransportTest, DoesNotWaitForWhoConnectsAndDoesNotGreet) {
+  endpoint_ = server_->transport.Bind(kAnyPort).value();
+  const FileDescriptor stranger = ConnectLocal(Endpoint::Parse(endpoint_).local);
+  ASSERT_TRUE(stranger.valid());
+  Inbox received;
+  size_t most = 0;
+  PollUntil(server_->transport, received, [&] {
+    most = std::max(most, server_->transport.reach().shared_memory);
+    Packet packet;
+    FileDescriptor file;
+    return ReceivePacket(stranger.get(), packet, file) == Passed::kGone;
+  });
+  EXPECT_EQ(most, 0U);
 }
 
 TEST_F(PeerTransportTest, ForgetsWhoWasSilentLongest) {
@@ -197,10 +259,11 @@ TEST_F(PeerTransportTest, ForgetsWhoWasSilentLongest) {
     callers.push_back(Talk(to_server.back()));
   }
   EXPECT_EQ(server_->transport.Send(callers[0], Text("x")), Sent::kUnknown);
-  EXPECT_EQ(server_->transport.links(), 2U);
+  EXPECT_EQ(server_->transport.reach().shared_memory, 2U);
   // Who was forgotten is served over ZeroMQ.
   Inbox received;
-  PollUntil(client_->transport, received, [&] { return client_->transport.links() == 2; });
+  PollUntil(client_->transport, received,
+            [&] { return client_->transport.reach().shared_memory == 2; });
   EXPECT_NE(Talk(to_server[0]), callers[0]);
   EXPECT_EQ(Talk(to_server[2]), callers[2]);
 }
@@ -285,7 +348,7 @@ TEST_F(PeerTransportTest, CarriesBetweenThreadsWhetherItSpinsOrSleeps) {
       EXPECT_TRUE(server_->transport.Poll(milliseconds(0), received).ok());
       return body.Unique();
     });
-    EXPECT_EQ(client_->transport.links(), 1U);
+    EXPECT_EQ(client_->transport.reach().shared_memory, 1U);
   }
 }
 

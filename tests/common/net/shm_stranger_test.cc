@@ -28,6 +28,7 @@ constexpr uint32_t kReturns = 2;
 constexpr uint32_t kInline = UINT32_MAX;
 constexpr uint64_t kSegmentBytes = 1 << 20;
 constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+constexpr int kSegmentSeals = kSeals | F_SEAL_FUTURE_WRITE;
 
 // What a record of kMessage has for each frame.
 struct Place {
@@ -134,8 +135,9 @@ TEST_F(ShmStrangerTest, EndsWhereAPacketIsNone) {
 }
 
 TEST_F(ShmStrangerTest, MapsOnlySegmentsThatCannotShrinkAndAreWhatTheySay) {
-  const FileDescriptor good = MemoryFile(kSegmentBytes, kSeals);
+  const FileDescriptor good = MemoryFile(kSegmentBytes, kSegmentSeals);
   const FileDescriptor unsealed = MemoryFile(kSegmentBytes, F_SEAL_GROW);
+  const FileDescriptor writable = MemoryFile(kSegmentBytes, kSeals);
   struct Case {
     const char* why;
     Packet packet;
@@ -144,6 +146,7 @@ TEST_F(ShmStrangerTest, MapsOnlySegmentsThatCannotShrinkAndAreWhatTheySay) {
   for (const Case& wrong : {
            Case{"no file", {kSegment, 0, kSegmentBytes}, -1},
            Case{"may shrink", {kSegment, 0, kSegmentBytes}, unsealed.get()},
+           Case{"may get holes", {kSegment, 0, kSegmentBytes}, writable.get()},
            Case{"smaller than it says", {kSegment, 0, 2 * kSegmentBytes}, good.get()},
            Case{"larger than it says", {kSegment, 0, kSegmentBytes / 2}, good.get()},
            Case{"empty", {kSegment, 0, 0}, good.get()},
@@ -164,7 +167,7 @@ TEST_F(ShmStrangerTest, MapsOnlySegmentsThatCannotShrinkAndAreWhatTheySay) {
 }
 
 TEST_F(ShmStrangerTest, TakesNoFrameFromBeyondASegment) {
-  const FileDescriptor file = MemoryFile(kSegmentBytes, kSeals);
+  const FileDescriptor file = MemoryFile(kSegmentBytes, kSegmentSeals);
   for (const Place& wrong : {
            Place{1, 0, 0, 8},
            Place{0, 0, 0, 0},
@@ -227,9 +230,19 @@ TEST_F(ShmStrangerTest, BreaksWhereItsOwnRingIsSpoilt) {
   EXPECT_TRUE(link_->ended());
 }
 
+TEST_F(ShmStrangerTest, GivesUpWhereTheRingIsTooSmallForAMessage) {
+  Meet();
+  const std::vector<Frame> many(kRing / sizeof(Place) + 1);
+  EXPECT_EQ(link_->Send(many), Sent::kUnknown);
+  EXPECT_TRUE(link_->ended());
+  Meet();
+  const std::vector<Frame> most(kRing / 1024, pool_.CopyOf(std::vector<std::byte>(1000)));
+  EXPECT_EQ(link_->Send(most), Sent::kSent) << "more than the ring has room for: lent";
+}
+
 // Thousands of rings with chance in them: no record may take it out of its memory, or stop it.
 TEST_F(ShmStrangerTest, LivesThroughWhateverStandsInTheRing) {
-  const FileDescriptor file = MemoryFile(kSegmentBytes, kSeals);
+  const FileDescriptor file = MemoryFile(kSegmentBytes, kSegmentSeals);
   const Frame body = pool_.CopyOf(std::vector<std::byte>(5000));
   Rng rng(4711);
   uint64_t messages = 0;

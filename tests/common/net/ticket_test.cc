@@ -47,8 +47,10 @@ class TicketTest : public testing::Test {
   bool Meet() {
     endpoint_ = server_.transport.Bind("tcp://127.0.0.1:*").value();
     to_server_ = client_.transport.Connect(endpoint_).value();
-    return Await(
-        [this] { return client_.transport.links() == 1 && server_.transport.links() == 1; });
+    return Await([this] {
+      return client_.transport.reach().shared_memory == 1 &&
+             server_.transport.reach().shared_memory == 1;
+    });
   }
 
   KeyFolder folder_;
@@ -64,6 +66,8 @@ TEST_F(TicketTest, MemoryIsSharedWithWhoAskedForATicketUnderItsName) {
   ASSERT_TRUE(Meet());
   EXPECT_TRUE(server_.inbox.empty());
   EXPECT_TRUE(client_.inbox.empty());
+  EXPECT_EQ(server_.transport.reach().tcp, 0U) << "the ticket's way is none of messages";
+  EXPECT_EQ(client_.transport.reach().tcp, 0U);
   ASSERT_EQ(client_.transport.Send(to_server_, Text("through memory")), Sent::kSent);
   ASSERT_TRUE(Await([this] { return !server_.inbox.empty(); }));
   ASSERT_NE(server_.inbox[0].identity, nullptr);
@@ -90,7 +94,7 @@ TEST_F(TicketTest, WhoHasNoTicketGetsNoMemory) {
   }
   ASSERT_TRUE(Await([this] { return book_.strangers().size() == 2; }));
   for (const Stranger& stranger : book_.strangers()) EXPECT_EQ(stranger.why, Stranger::Why::kLocal);
-  EXPECT_EQ(server_.transport.links(), 1U);
+  EXPECT_EQ(server_.transport.reach().shared_memory, 1U);
   EXPECT_TRUE(server_.inbox.empty());
 }
 
@@ -99,7 +103,7 @@ TEST_F(TicketTest, WhoSaysNothingAtTheLocalSocketIsNotWaitedFor) {
   const FileDescriptor silent = ConnectLocal(Endpoint::Parse(endpoint_).local);
   ASSERT_TRUE(silent.valid());
   ASSERT_TRUE(Await([this] { return !book_.strangers().empty(); }));
-  EXPECT_EQ(server_.transport.links(), 1U);
+  EXPECT_EQ(server_.transport.reach().shared_memory, 1U);
 }
 
 TEST_F(TicketTest, ALinkEndsWhenItsKeyIsTakenBack) {
@@ -111,7 +115,7 @@ TEST_F(TicketTest, ALinkEndsWhenItsKeyIsTakenBack) {
   ASSERT_TRUE(Await([this] { return !book_.strangers().empty(); }));
   EXPECT_EQ(book_.strangers()[0].why, Stranger::Why::kRevoked);
   EXPECT_TRUE(server_.inbox.empty());
-  EXPECT_EQ(server_.transport.links(), 0U);
+  EXPECT_EQ(server_.transport.reach().shared_memory, 0U);
 }
 
 }  // namespace
