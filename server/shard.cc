@@ -60,6 +60,7 @@ void Shard::Take(TimePoint /*now*/, const Envelope& envelope, Outbox& outbox) {
 }
 
 void Shard::Tick(TimePoint now, Outbox& outbox) {
+  if (!freezing_ && !late_ends_.empty()) TakeLateEnds(outbox);
   if (!began_at_) began_at_ = now;
   if (!registered_ && !failure_ && now - *began_at_ >= options_.start_timeout) {
     failure_ = Error{ErrorCode::kUnavailable, "the coordinator did not answer in time"};
@@ -194,6 +195,10 @@ void Shard::On(const End& end, const Envelope& from, Outbox& outbox) {
   const WorkerId rank = end.sender.rank;
   const Client client{from.peer, from.stamp.from};
   const bool frozen = freezing_ && !Mutated(Mutation::kEndWhileFrozen);
+  if (frozen && end.step > tracker_.Ended(rank)) {
+    late_ends_.insert_or_assign(rank, Envelope{from.peer, from.stamp, end, nullptr});
+    return;
+  }
   const Told told = end.close.empty() ? Told::kClosed : RoundAsTold(end.close);
   if (told == Told::kCannotBe) {
     Refuse(Refusal::kBadRequest, end.step, "a round that cannot have been closed", from, outbox);
@@ -347,6 +352,15 @@ void Shard::On(const Install& install, const Envelope& from, Outbox& outbox) {
   Send(Coordinator(), Installed{view_.number}, outbox);
   if (closes_rounds()) CloseRoundIfWhole(outbox);
   releases_ = true;
+}
+
+// As if they had come now, when the cut is over.
+void Shard::TakeLateEnds(Outbox& outbox) {
+  std::map<WorkerId, Envelope> ends;
+  ends.swap(late_ends_);
+  for (const auto& [rank, envelope] : ends) {
+    if (PassStamp(envelope, outbox)) On(std::get<End>(envelope.message), envelope, outbox);
+  }
 }
 
 bool Shard::PassIdentity(const Envelope& from, Outbox& outbox) {

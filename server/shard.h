@@ -153,6 +153,7 @@ class Shard final {
 
   // Whether the sender's key may say this.
   bool PassIdentity(const Envelope& from, Outbox& outbox);
+  void TakeLateEnds(Outbox& outbox);
   bool PassStamp(const Envelope& from, Outbox& outbox);
   bool PassSender(const Sender& sender, uint64_t about, const Envelope& from, Outbox& outbox);
   // Whether the shard has what a message names; refuses it otherwise. `rows` is set for a sparse
@@ -222,7 +223,8 @@ class Shard final {
 
   View view_;
   Term term_;
-  std::optional<ViewNumber> freezing_;  // The cut under way.
+  std::optional<ViewNumber> freezing_;      // The cut under way,
+  std::map<WorkerId, Envelope> late_ends_;  // and the last End of each rank that came in it.
   StepTracker tracker_;
   HeldUnits held_;
   KeyCache keys_;

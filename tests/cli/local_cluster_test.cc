@@ -18,8 +18,8 @@ namespace fs = std::filesystem;
 constexpr std::chrono::milliseconds kPatience{20000};
 
 // Each writes its arguments to its log first.
-constexpr const char* kHead = "#!/bin/sh\necho \"$@\"\n";
-constexpr const char* kServe = "trap 'exit 0' TERM\nwhile :; do read -t 1 x; sleep 0.02; done\n";
+constexpr const char* kHead = "#!/bin/sh\ntrap 'exit 0' TERM\necho \"$@\"\n";
+constexpr const char* kServe = "while :; do read -t 1 x; sleep 0.02; done\n";
 constexpr const char* kAnnounce =
     "for last; do :; done\n"
     "echo '{\"address\":\"tcp://127.0.0.1:7\",\"http\":\"127.0.0.1:8\"}' >/proc/self/fd/$last\n";
@@ -66,6 +66,9 @@ TEST(LocalClusterTest, TellsEveryProcessWhereTheCoordinatorIs) {
   EXPECT_EQ(cluster.coordinator().http, "127.0.0.1:8");
   const Result<> done = cluster.AwaitWorkers(kPatience, stop);
   EXPECT_TRUE(done.ok()) << done.error().message;
+  // A script that is asked to end before it has begun does not know how.
+  while (LastLines(options.folder + "/server-0.log", 1).empty()) {
+  }
   const Result<> stopped = cluster.Stop(kPatience);
   EXPECT_TRUE(stopped.ok()) << stopped.error().message;
   EXPECT_EQ(LastLines(options.folder + "/worker-1.log", 1),

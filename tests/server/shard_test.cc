@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -235,6 +236,17 @@ TEST_F(ShardTest, TakesNoEndWhileFrozen) {
   EXPECT_TRUE(Finish(0, 1).empty());
   EXPECT_EQ(Value(), 0);
   EXPECT_NE(Only<Pulled>(Read(1, 1)), nullptr);
+  // Nobody has to ask again once the cut is over.
+  view_.number = ViewNumber{2};
+  Send(kCoordinator, kCoordinatorBoot, Install{view_, {}});
+  EXPECT_EQ(Value(), 0);
+  Outbox after;
+  shard_->Tick({}, after);
+  while (shard_->Settle(after)) {
+  }
+  EXPECT_TRUE(std::ranges::any_of(
+      after, [](const Outgoing& out) { return std::holds_alternative<Ended>(out.message); }));
+  EXPECT_NE(Value(), 0);
 }
 
 TEST_F(ShardTest, DropsWhatAReplacedWorkerLeftAndFencesIt) {
