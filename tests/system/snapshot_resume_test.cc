@@ -17,7 +17,7 @@
 namespace shardmill {
 namespace {
 
-constexpr std::chrono::milliseconds kPatience{120000};
+constexpr std::chrono::milliseconds kPatience{400000};
 constexpr uint32_t kEpochs = 300;
 
 std::string FolderOfSnapshots() { return TestFolder() + "/kept"; }
