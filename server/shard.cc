@@ -214,8 +214,8 @@ void Shard::On(const End& end, const Envelope& from, Outbox& outbox) {
     AnswerEnded(rank, end.step, client, outbox);
     return;
   }
-  // A cut is under way, or units are still on their way: the client asks again.
-  if (frozen || !PassEnd(end, from, outbox)) return;
+  // Units may still be on their way: the client asks again.
+  if (!PassEnd(end, from, outbox)) return;
   const bool repeated = pending_.contains(rank);
   pending_.insert_or_assign(rank, PendingEnd{end, client, false, ++arrivals_});
   if (closes_rounds()) {
