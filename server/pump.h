@@ -5,10 +5,10 @@
 #include <set>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "common/clock.h"
-#include "common/identity.h"
 #include "common/log/log.h"
 #include "common/messages.h"
 #include "common/net/messenger.h"
@@ -55,27 +55,27 @@ class Pump final {
   static constexpr uint64_t kEarlyBytes = uint64_t{256} << 10;
 
   void Take(const Envelope& envelope) {
-    // The core refuses it; people are told here.
-    if (envelope.identity != nullptr) TellOfForbidden(envelope);
+    const size_t before = outbox_.size();
     if constexpr (requires { core_.Take(TimePoint{}, envelope, outbox_); }) {
-      const size_t before = outbox_.size();
       core_.Take(clock_.Now(), envelope, outbox_);
-      for (size_t i = before; i < outbox_.size(); ++i)
-        ready_bytes_ += PayloadBytes(outbox_[i].message);
-      if (ready_bytes_ < kEarlyBytes) return;
-      messenger_.Send(outbox_);
-      ready_bytes_ = 0;
     } else {
       core_.Handle(clock_.Now(), envelope, outbox_);
     }
+    for (size_t i = before; i < outbox_.size(); ++i) {
+      ready_bytes_ += PayloadBytes(outbox_[i].message);
+      if (envelope.identity != nullptr) CountForbidden(outbox_[i]);
+    }
+    if (ready_bytes_ < kEarlyBytes || keep_) return;
+    messenger_.Send(outbox_);
+    ready_bytes_ = 0;
   }
 
-  void TellOfForbidden(const Envelope& envelope) {
-    const std::string words = ForbiddenWords(envelope);
-    if (words.empty()) return;
+  void CountForbidden(const Outgoing& answer) {
+    const auto* refused = std::get_if<Refused>(&answer.message);
+    if (refused == nullptr || refused->code != Refusal::kForbidden) return;
     ++forbidden_;
-    if (!IsNew(envelope.peer)) return;
-    log_.Warn("forbidden", {{"peer", envelope.peer.value}, {"why", words}});
+    if (!IsNew(answer.peer)) return;
+    log_.Warn("forbidden", {{"peer", answer.peer.value}, {"why", refused->words}});
   }
 
   // There is no answer: who sends what is no message would not understand it.
