@@ -1,5 +1,6 @@
 #include "snapshot/manifest.h"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <utility>
@@ -107,6 +108,10 @@ Result<Manifest> DecodeManifest(std::string_view bytes) {
   manifest.number = from.number();
   manifest.view = SM_TRY(FromProto(from.view(), WireLimits{}));
   for (const wire::RankState& state : from.cut()) manifest.cut.push_back(SM_TRY(FromProto(state)));
+  const auto falls = [](const RankState& a, const RankState& b) { return a.rank >= b.rank; };
+  if (std::ranges::adjacent_find(manifest.cut, falls) != manifest.cut.end()) {
+    return Bad("its cut has not each rank once, the lowest first");
+  }
   for (const snapshot::ChunkState& chunk : from.chunks()) {
     manifest.chunks.push_back({WorkerId{chunk.rank()}, chunk.epoch(), chunk.chunk()});
   }

@@ -174,6 +174,20 @@ TEST(SnapshotTest, KeepsByCountAndAgeAndAlwaysTheNewest) {
   EXPECT_EQ(numbers(ListSnapshots(disk.store, "job").value()), (std::vector<uint64_t>{2, 3, 4}));
 }
 
+TEST(SnapshotTest, RefusesACutThatNamesARankTwiceOrOutOfOrder) {
+  Disk disk;
+  Manifest manifest = Save(disk.store, 1, 1).value();
+  const std::vector<RankState> cut = {{WorkerId{0}, 5}, {WorkerId{1}, 5}};
+  manifest.cut = cut;
+  EXPECT_TRUE(DecodeManifest(EncodeManifest(manifest)).ok());
+  manifest.cut = {cut[1], cut[0]};
+  EXPECT_FALSE(DecodeManifest(EncodeManifest(manifest)).ok());
+  manifest.cut = {cut[0], cut[0]};
+  const Result<Manifest> twice = DecodeManifest(EncodeManifest(manifest));
+  ASSERT_FALSE(twice.ok());
+  EXPECT_NE(twice.error().message.find("each rank once"), std::string::npos);
+}
+
 TEST(SnapshotTest, ProvesThatAFolderIsSeenByAll) {
   Disk disk;
   EXPECT_FALSE(CheckToken(disk.store, "job", JobId{5}).ok());
