@@ -22,6 +22,8 @@ class CoordinatorJournal final {
 
   // What the process before left; nothing where there was none.
   const std::optional<CoordinatorState>& before() const { return before_; }
+  // Whether that one had decided a view.
+  bool begun() const { return before_ && before_->decided.view.number.value > 0; }
 
   // Writes what has changed, and is on disk when this returns. After an error, or where the
   // coordinator is outdated, nothing that it said may be sent.

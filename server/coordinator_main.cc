@@ -149,6 +149,16 @@ int64_t UnixMs() {
   return std::chrono::duration_cast<std::chrono::milliseconds>(since).count();
 }
 
+// None where the job keeps none. What it has of a process before this, is of that one's job.
+Result<std::unique_ptr<CoordinatorJournal>> OpenJournal(const JobOptions& job,
+                                                        CoordinatorOptions& options) {
+  std::unique_ptr<CoordinatorJournal> journal;
+  if (job.cluster.state.empty()) return journal;
+  journal = SM_TRY(CoordinatorJournal::Open(job.cluster.state, options));
+  if (journal->before()) options.job = journal->before()->job;
+  return journal;
+}
+
 // A new job, or the one that the process before this has left.
 Coordinator Begin(const CoordinatorOptions& options, TimePoint now,
                   const CoordinatorJournal* journal, const Log& log) {
@@ -177,12 +187,11 @@ Result<> Serve(const CoordinatorFlags& flags, const DaemonContext& daemon) {
   const std::string endpoint = SM_TRY(transport.Bind(wanted));
   WarnOfOpenDoor(job, endpoint, log);
   CoordinatorOptions options = OptionsOf(job);
+  const std::unique_ptr<CoordinatorJournal> journal = SM_TRY(OpenJournal(job, options));
   SnapshotKeeper snapshots(job, log);
   SM_TRY(snapshots.Prepare(options));
-  std::unique_ptr<CoordinatorJournal> journal;
-  if (!job.cluster.state.empty()) {
-    journal = SM_TRY(CoordinatorJournal::Open(job.cluster.state, options));
-  }
+  // A job that has begun needs the snapshot that it began from no more; it may be gone.
+  if (!journal || !journal->begun()) SM_TRY(snapshots.Resume(options));
   Coordinator coordinator = Begin(options, clock.Now(), journal.get(), log);
   // The ids of the job are on disk before anybody hears them.
   const auto keep = [&] { return journal ? journal->Keep(coordinator) : Result<>(); };

@@ -4,7 +4,8 @@
 
 namespace shardmill {
 
-DiskAgent::DiskAgent(BlobStore& store, const std::string& job, size_t shards) {
+DiskAgent::DiskAgent(BlobStore& store, const std::string& job, size_t shards)
+    : store_(store), job_(job) {
   for (size_t i = 0; i < shards; ++i) {
     desks_.emplace_back(store, job);
     answers_.push_back(std::make_unique<Mailbox<DiskAnswer>>(kRoom));

@@ -10,6 +10,7 @@
 #include "common/blob/blob_store.h"
 #include "common/mailbox.h"
 #include "server/disk_desk.h"
+#include "snapshot/folder.h"
 
 namespace shardmill {
 
@@ -25,6 +26,8 @@ class DiskAgent final {
 
     bool HasRoom() const { return agent_->asked_.HasRoom(); }
     void Ask(DiskRequest request) { agent_->asked_.Put({place_, std::move(request)}); }
+    // Whether this is the folder that the coordinator of the job sees. Waits for the disk.
+    Result<> Check(JobId job) const { return CheckToken(agent_->store_, agent_->job_, job); }
     std::optional<DiskAnswer> NextAnswer() { return agent_->answers_[place_]->TryTake(); }
 
    private:
@@ -47,6 +50,8 @@ class DiskAgent final {
 
   void Run();
 
+  BlobStore& store_;
+  const std::string job_;
   std::vector<DiskDesk> desks_;  // The thread's own.
   Mailbox<std::pair<size_t, DiskRequest>> asked_{kRoom};
   std::vector<std::unique_ptr<Mailbox<DiskAnswer>>> answers_;

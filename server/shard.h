@@ -97,6 +97,8 @@ class Shard final {
   void Handle(DiskAnswer answer, Outbox& outbox);
   void Tick(TimePoint now, Outbox& outbox);
 
+  // Once the coordinator has said which it is.
+  std::optional<JobId> job() const { return registered_ ? std::optional(job_) : std::nullopt; }
   bool ready() const { return view_.number.value > 0; }
   const View& view() const { return view_; }
   // Set for good when the coordinator says that this shard has no place in the job, or nothing.

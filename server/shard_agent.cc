@@ -88,6 +88,7 @@ Result<> ShardAgent::Run(const StopSource& stop) {
     disk_busy = WorkDisk();
     if (trace_ != nullptr) trace_->Tick(clock_.Now());
     Publish();
+    if (result.ok()) result = CheckFolder();
     if (!result.ok()) break;
     if (shard_->failure()) {
       Error error = *shard_->failure();
@@ -99,6 +100,12 @@ Result<> ShardAgent::Run(const StopSource& stop) {
   }
   if (trace_ != nullptr) trace_->Close();
   return result;
+}
+
+Result<> ShardAgent::CheckFolder() {
+  if (folder_checked_ || !disk_ || !shard_->job()) return {};
+  folder_checked_ = true;
+  return disk_->Check(*shard_->job());
 }
 
 bool ShardAgent::WorkDisk() {

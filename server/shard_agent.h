@@ -76,6 +76,8 @@ class ShardAgent final {
 
   static Metrics MakeMetrics(ShardId id, Registry& registry);
   void Publish();
+  // Once, when the job is known: whether its snapshots go where this server's do.
+  Result<> CheckFolder();
   // Carries what shard and disk have for each other. Whether there is more of it at once.
   bool WorkDisk();
 
@@ -89,6 +91,7 @@ class ShardAgent final {
   std::unique_ptr<Shard> shard_;
   PeerId coordinator_;
   std::optional<DiskAgent::Line> disk_;
+  bool folder_checked_ = false;
   TimedShard timed_;
   Pump<TimedShard> pump_;
   const Log& log_;

@@ -18,6 +18,10 @@ Result<> SnapshotKeeper::Prepare(CoordinatorOptions& options) {
   options.snapshots.every = options_.every;
   options.snapshots.rounds = options_.every_rounds;
   options.snapshots.number = SM_TRY(HighestNumber(store_, job_));
+  return LeaveToken(store_, job_, options.job);
+}
+
+Result<> SnapshotKeeper::Resume(CoordinatorOptions& options) {
   if (options_.resume.empty()) return {};
   options.resume = SM_TRY(Find(options_.resume));
   const std::string problem = Coordinator::ResumeProblem(options);

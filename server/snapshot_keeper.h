@@ -19,9 +19,12 @@ class SnapshotKeeper final {
  public:
   SnapshotKeeper(const JobOptions& job, const Log& log);
 
-  // Fills in what the coordinator must know of snapshots. An error where there is none to begin
-  // from, or one that this job cannot begin from.
+  // Fills in what the coordinator must know of snapshots, and leaves the job's id in the folder, by
+  // which servers find that it is the same folder that they see.
   Result<> Prepare(CoordinatorOptions& options);
+  // Fills in the one that a new job begins from, where it shall. An error where there is none, or
+  // one that this job cannot begin from.
+  Result<> Resume(CoordinatorOptions& options);
   // Writes what the coordinator has to write, if anything, and tells it and people what became of
   // that. `now_ms`: since 1970.
   void Keep(Coordinator& coordinator, const Clock& clock, int64_t now_ms);

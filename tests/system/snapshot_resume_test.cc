@@ -103,6 +103,38 @@ TEST(SnapshotResumeTest, ThereIsOneEverySoManyRounds) {
   EXPECT_GT(Found().size(), 1U);
 }
 
+TEST(SnapshotResumeTest, ACoordinatorThatIsStartedAgainNeedsTheSnapshotOfTheBeginningNoMore) {
+  const auto first = LaunchTrain(WriteJob(1), With({}));
+  ASSERT_EQ(first->Wait(kPatience), ExitStatus{}) << OutputOf("train");
+  const auto train = LaunchTrain(WriteJob(kEpochs), With({"snapshot.resume=latest"}));
+  AwaitState(JobStatus::State::kTraining);
+  std::filesystem::remove_all(FolderOfSnapshots());
+  int killed = 0;
+  for (const int pid : ChildrenOf(train->pid())) {
+    if (CommandOf(pid).find("shardmill-coordinator") == std::string::npos) continue;
+    kill(pid, SIGKILL);
+    ++killed;
+  }
+  ASSERT_EQ(killed, 1) << "the job was over too soon: " << OutputOf("train");
+  EXPECT_EQ(train->Wait(kPatience), ExitStatus{}) << OutputOf("train");
+  EXPECT_NE(OutputOf("train").find("coordinator ended with signal 9"), std::string::npos);
+  EXPECT_EQ(Found().size(), 1U);
+}
+
+TEST(SnapshotResumeTest, AServerThatSeesAnotherFolderEndsAndSaysSo) {
+  const std::string job = WriteJob(1);
+  const Daemon coordinator =
+      LaunchDaemon("coordinator", "server/shardmill-coordinator",
+                   {job, "--listen", "127.0.0.1:0", "--set", "snapshot.to=" + FolderOfSnapshots()});
+  const std::string address = coordinator.where.address.substr(std::string("tcp://").size());
+  const auto server = Launch("server", "server/shardmill-ps",
+                             {job, "--index", "0", "--set", "cluster.coordinator=" + address,
+                              "--set", "snapshot.to=" + TestFolder() + "/elsewhere"});
+  EXPECT_EQ(server->Wait(kPatience)->code, 2) << OutputOf("server");
+  EXPECT_NE(OutputOf("server").find("one folder that every server sees"), std::string::npos)
+      << OutputOf("server");
+}
+
 TEST(SnapshotResumeTest, ASnapshotThatIsNotThereIsNamed) {
   const std::string job = WriteJob(1);
   const auto train = LaunchTrain(job, With({"snapshot.resume=7"}));
