@@ -7,7 +7,8 @@ namespace shardmill::bench {
 std::vector<Benchmark> AllBenchmarks() {
   std::vector<Benchmark> all;
   for (std::vector<Benchmark> (*part)() :
-       {DenseBenchmarks, RowBenchmarks, OptimizerBenchmarks, ReduceBenchmarks, GrowthBenchmarks}) {
+       {DenseBenchmarks, RowBenchmarks, OptimizerBenchmarks, ReduceBenchmarks, GrowthBenchmarks,
+        SnapshotBenchmarks}) {
     std::vector<Benchmark> some = part();
     std::ranges::move(some, std::back_inserter(all));
   }

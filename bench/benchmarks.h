@@ -16,6 +16,8 @@ std::vector<Benchmark> OptimizerBenchmarks();
 std::vector<Benchmark> ReduceBenchmarks();
 // The longest pause while a sparse table grows.
 std::vector<Benchmark> GrowthBenchmarks();
+// What a worker notices of snapshots.
+std::vector<Benchmark> SnapshotBenchmarks();
 
 // All of these, in the order of the report.
 std::vector<Benchmark> AllBenchmarks();

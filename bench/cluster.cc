@@ -88,6 +88,10 @@ Result<std::unique_ptr<Cluster>> Cluster::Start(const Programs& programs,
     SM_TRY(MakeKeys(keys));
     std::ofstream(job, std::ios::app) << "[security]\nkeys = \"" << keys << "\"\n";
   }
+  if (!options.snapshots.empty()) {
+    std::ofstream(job, std::ios::app)
+        << "[snapshot]\nto = \"" << options.snapshots << "\"\nevery = \"1ms\"\nkeep = 1\n";
+  }
   const std::string address = SM_TRY(cluster->Spawn(
       programs, "coordinator", {programs.coordinator, job, "--listen", "127.0.0.1:0"}));
   cluster->address_ = address.substr(std::string("tcp://").size());

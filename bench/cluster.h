@@ -18,6 +18,7 @@ struct ClusterOptions {
   bool shared_memory = false;  // False: everything goes over TCP.
   bool keys = false;           // All connections are encrypted, and all processes have a key.
   bool spins = false;          // Both ends look for messages for a while before they sleep.
+  std::string snapshots = {};  // A folder where one follows the other; empty: there are none.
   bool apart = false;          // All servers but the first as on another host; see AsNobody.
 };
 
