@@ -48,6 +48,19 @@ std::string PolicyWords(const JobStatus& status) {
                                   : status.policy;
 }
 
+std::string SnapshotWords(const JobStatus::Snapshots& snapshots) {
+  std::string words = "no snapshot yet";
+  if (snapshots.number > 0) {
+    words = "snapshot " + std::to_string(snapshots.number) + ", " +
+            config::FormatSize(snapshots.bytes) + ", " + FormatCount(snapshots.age_seconds) +
+            " s ago";
+  }
+  if (snapshots.under_way > 0) words += "; " + std::to_string(snapshots.under_way) + " is written";
+  if (snapshots.given_up > 0) words += "; " + std::to_string(snapshots.given_up) + " given up";
+  if (!snapshots.problem.empty()) words += ": " + snapshots.problem;
+  return words;
+}
+
 // Whoever else answers there may say anything: its words would only confuse.
 Result<JobStatus> AskCoordinator(const std::string& http) {
   const HttpResponse response = SM_TRY(HttpGet(http, "/status", kTimeout));
@@ -81,7 +94,9 @@ Result<JobStatus> AskNewest(const std::string& runs) {
 std::string DescribeStatus(const JobStatus& status) {
   std::string text(NameOf(status.state));
   if (!status.words.empty()) text += ": " + status.words;
-  text += "\npolicy " + PolicyWords(status) + ", view " + std::to_string(status.view) + "\n\n";
+  text += "\npolicy " + PolicyWords(status) + ", view " + std::to_string(status.view) + "\n";
+  if (status.snapshots) text += SnapshotWords(*status.snapshots) + "\n";
+  text += "\n";
   std::vector<TableRow> rows = {
       {"rank", "state", "epoch", "step", "samples/s", "staleness", "metrics"}};
   for (const JobStatus::Worker& worker : status.workers) {

@@ -20,6 +20,7 @@ struct SnapshotSchedule {
   bool enabled = false;  // If so, there is one at the job's end, too.
   Duration every{};      // 0: not by time.
   uint64_t rounds = 0;   // Rounds closed since the last; 0: not by rounds.
+  uint64_t epochs = 0;   // Each time all workers say that so many more are over; 0: not by epochs.
   uint64_t number = 0;   // There may be snapshots up to this number already.
 };
 
@@ -47,7 +48,8 @@ struct SnapshotStatus {
   TimePoint cut_at{};   // Its cut was made then,
   Duration took{};      // and it was complete after so long.
   uint64_t bytes = 0;
-  uint64_t given_up = 0;     // Snapshots that did not come about.
+  uint64_t complete = 0;     // Snapshots of this process,
+  uint64_t given_up = 0;     // and those that did not come about.
   uint64_t under_way = 0;    // The number of the one that is being written; 0: none.
   std::string problem = {};  // Why the last that was begun did not come about.
 };
@@ -113,7 +115,10 @@ class Coordinator final {
   void Wrote(TimePoint now, uint64_t snapshot, const Result<>& result);
   // Words where a job of these options cannot begin from their snapshot.
   static std::string ResumeProblem(const CoordinatorOptions& options);
-  const SnapshotStatus& snapshots() const { return snapshots_; }
+  // Null where the job keeps none.
+  const SnapshotStatus* snapshots() const {
+    return options_.snapshots.enabled ? &snapshots_ : nullptr;
+  }
 
   // Set for good where this coordinator has been left behind, and must end without a word.
   const std::optional<Error>& outdated() const { return outdated_; }
@@ -166,6 +171,7 @@ class Coordinator final {
   bool SnapshotDue(TimePoint now) const;
   bool FinalSnapshotWanted() const;
   uint64_t ClosedRounds() const;
+  uint64_t EpochsOver() const;
   void BeginSnapshot(TimePoint now);
   void AskSaved(TimePoint now, Outbox& outbox);
   void GiveUpSnapshot(std::string problem);
@@ -227,7 +233,8 @@ class Coordinator final {
   uint64_t install_snapshot_ = 0;  // Of the cut under way, as its Install says.
   uint64_t install_restore_ = 0;
   TimePoint snapshot_at_{};       // When the last was begun,
-  uint64_t snapshot_closed_ = 0;  // and after how many rounds.
+  uint64_t snapshot_closed_ = 0;  // after how many rounds,
+  uint64_t snapshot_epoch_ = 0;   // and epochs.
   bool final_saved_ = false;
   uint32_t final_tries_ = 0;
   SnapshotStatus snapshots_;

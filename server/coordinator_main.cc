@@ -53,6 +53,13 @@ struct CoordinatorMetrics {
       : view(registry.AddGauge("shardmill_view_number", "The view that the job is in.")),
         members(registry.AddGauge("shardmill_members", "Workers in the view.")),
         silent(registry.AddGauge("shardmill_silent_workers", "Workers whose lease has ended.")),
+        snapshots(registry.AddCounter("shardmill_snapshots_total", "Snapshots that are complete.")),
+        given_up(registry.AddCounter("shardmill_snapshots_given_up_total",
+                                     "Snapshots that did not come about.")),
+        snapshot_bytes(
+            registry.AddGauge("shardmill_snapshot_bytes", "Size of the last complete snapshot.")),
+        snapshot_seconds(registry.AddGauge("shardmill_snapshot_seconds",
+                                           "What it took, from its cut to its manifest.")),
         bad_packets(
             registry.AddCounter("shardmill_bad_packets_total", "Packets that were no message.")),
         forbidden(registry.AddCounter("shardmill_forbidden_total",
@@ -67,12 +74,24 @@ struct CoordinatorMetrics {
       count += rank.state == RankStatus::State::kSilent ? 1 : 0;
     }
     silent.Set(count);
+    if (const SnapshotStatus* seen = coordinator.snapshots()) Publish(*seen);
     bad_packets.Add(bad - bad_packets.value());
+  }
+
+  void Publish(const SnapshotStatus& seen) {
+    snapshots.Add(seen.complete - snapshots.value());
+    given_up.Add(seen.given_up - given_up.value());
+    snapshot_bytes.Set(static_cast<double>(seen.bytes));
+    snapshot_seconds.Set(std::chrono::duration<double>(seen.took).count());
   }
 
   Gauge& view;
   Gauge& members;
   Gauge& silent;
+  Counter& snapshots;
+  Counter& given_up;
+  Gauge& snapshot_bytes;
+  Gauge& snapshot_seconds;
   Counter& bad_packets;
   Counter& forbidden;
 };

@@ -26,6 +26,15 @@ uint64_t Coordinator::ClosedRounds() const {
   return closed;
 }
 
+// As the slowest of the workers has last said.
+uint64_t Coordinator::EpochsOver() const {
+  uint64_t epochs = ~uint64_t{0};
+  for (const Member& member : view_.members) {
+    epochs = std::min(epochs, ranks_[member.rank.value].report.epoch);
+  }
+  return view_.members.empty() ? 0 : epochs;
+}
+
 bool Coordinator::SnapshotDue(TimePoint now) const {
   const SnapshotSchedule& schedule = options_.snapshots;
   if (!schedule.enabled || saving_ || view_.tables.empty()) return false;
@@ -34,7 +43,9 @@ bool Coordinator::SnapshotDue(TimePoint now) const {
   const bool by_time = schedule.every > Duration{} && now - snapshot_at_ >= schedule.every;
   const bool by_rounds =
       schedule.rounds > 0 && ClosedRounds() >= snapshot_closed_ + schedule.rounds;
-  return by_time || by_rounds;
+  const bool by_epochs =
+      schedule.epochs > 0 && EpochsOver() / schedule.epochs > snapshot_epoch_ / schedule.epochs;
+  return by_time || by_rounds || by_epochs;
 }
 
 // The cut under way, whose view is next_, becomes a snapshot. Its number is on disk before any
@@ -43,6 +54,7 @@ void Coordinator::BeginSnapshot(TimePoint now) {
   install_snapshot_ = ++snapshot_;
   snapshot_at_ = now;
   snapshot_closed_ = ClosedRounds();
+  snapshot_epoch_ = EpochsOver();
   if (final_cut_) ++final_tries_;
   saving_.emplace();
   saving_->cut_at = now;
@@ -100,6 +112,7 @@ void Coordinator::Wrote(TimePoint now, uint64_t snapshot, const Result<>& result
     return;
   }
   snapshots_.number = snapshot;
+  ++snapshots_.complete;
   snapshots_.cut_at = saving_->cut_at;
   snapshots_.took = now - saving_->cut_at;
   snapshots_.under_way = 0;

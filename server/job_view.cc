@@ -76,6 +76,20 @@ JobStatus::Shard ShardOf(uint32_t id, const ShardStatus& status) {
   return shard;
 }
 
+JobStatus::Snapshots SnapshotsOf(const SnapshotStatus& seen, TimePoint now) {
+  JobStatus::Snapshots snapshots;
+  snapshots.number = seen.number;
+  if (seen.number > 0) {
+    snapshots.age_seconds = std::chrono::duration<double>(now - seen.cut_at).count();
+  }
+  snapshots.took_seconds = std::chrono::duration<double>(seen.took).count();
+  snapshots.bytes = seen.bytes;
+  snapshots.under_way = seen.under_way;
+  snapshots.given_up = seen.given_up;
+  snapshots.problem = seen.problem;
+  return snapshots;
+}
+
 }  // namespace
 
 JobStatus StatusOf(const Coordinator& coordinator, TimePoint now) {
@@ -97,6 +111,9 @@ JobStatus StatusOf(const Coordinator& coordinator, TimePoint now) {
   }
   for (uint32_t i = 0; i < coordinator.shards().size(); ++i) {
     status.shards.push_back(ShardOf(i, coordinator.shards()[i]));
+  }
+  if (const SnapshotStatus* snapshots = coordinator.snapshots()) {
+    status.snapshots = SnapshotsOf(*snapshots, now);
   }
   status.lost = coordinator.audit().lost;
   status.duplicated = coordinator.audit().duplicated;

@@ -17,6 +17,7 @@ Result<> SnapshotKeeper::Prepare(CoordinatorOptions& options) {
   options.snapshots.enabled = true;
   options.snapshots.every = options_.every;
   options.snapshots.rounds = options_.every_rounds;
+  options.snapshots.epochs = options_.every_epochs;
   options.snapshots.number = SM_TRY(HighestNumber(store_, job_));
   return LeaveToken(store_, job_, options.job);
 }
@@ -57,18 +58,19 @@ void SnapshotKeeper::Keep(Coordinator& coordinator, const Clock& clock, int64_t 
     const Result<> written = Write(*manifest);
     coordinator.Wrote(clock.Now(), manifest->number, written);
     if (written.ok()) {
-      const SnapshotStatus& status = coordinator.snapshots();
-      log_.Info("snapshot", {{"number", status.number},
-                             {"bytes", status.bytes},
-                             {"seconds", std::chrono::duration<double>(status.took).count()}});
+      const SnapshotStatus& made = *coordinator.snapshots();
+      log_.Info("snapshot", {{"number", made.number},
+                             {"bytes", made.bytes},
+                             {"seconds", std::chrono::duration<double>(made.took).count()}});
       const Result<> cleaned = CleanUp(store_, job_, manifest->number,
                                        {options_.keep, options_.keep_for.count()}, now_ms);
       if (!cleaned.ok()) log_.Warn("snapshots_not_removed", {{"why", cleaned.error().message}});
     }
   }
-  if (coordinator.snapshots().given_up == given_up_) return;
-  given_up_ = coordinator.snapshots().given_up;
-  log_.Warn("snapshot_given_up", {{"why", coordinator.snapshots().problem}});
+  const SnapshotStatus& status = *coordinator.snapshots();
+  if (status.given_up == given_up_) return;
+  given_up_ = status.given_up;
+  log_.Warn("snapshot_given_up", {{"why", status.problem}});
 }
 
 // The files must be in the folder that is seen here, or nobody else may find them either.

@@ -184,6 +184,7 @@ struct SnapshotOptions {
   std::string to;  // A folder that every server reads; empty: none are taken.
   std::chrono::milliseconds every = std::chrono::minutes(10);  // 0: not by time.
   uint64_t every_rounds = 0;                                   // 0: not by rounds.
+  uint64_t every_epochs = 0;                                   // 0: not by epochs.
   uint64_t keep = 3;                                           // 0: no bound.
   std::chrono::milliseconds keep_for{0};                       // 0: no bound.
   std::string resume;  // "latest", or a number; empty: the job begins anew.

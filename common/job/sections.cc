@@ -417,6 +417,11 @@ void SnapshotOptions::Declare(Section& section) {
   section.Number("every_rounds", &every_rounds, {.at_most = 1'000'000'000, .unit = "rounds"},
                  "Rounds that all workers finish between two snapshots; 0 does not go by rounds.");
   section.OnlyWith("every_rounds", "to", kFolder, taken);
+  section.Number(
+      "every_epochs", &every_epochs, {.at_most = 1'000'000, .unit = "epochs"},
+      "Takes one each time all workers have finished so many epochs more; 0 does not go "
+      "by epochs. (What others call checkpointing NONE, EPOCH and EPOCH10 is 0, 1, 10.)");
+  section.OnlyWith("every_epochs", "to", kFolder, taken);
   section.Number("keep", &keep, {.at_most = 1'000'000, .unit = "snapshots"},
                  "How many of the newest are kept; 0 keeps all.");
   section.OnlyWith("keep", "to", kFolder, taken);

@@ -50,6 +50,18 @@ void Write(const Shard& shard, bool waits, JsonWriter* json) {
   json->EndObject();
 }
 
+void Write(const JobStatus::Snapshots& snapshots, JsonWriter* json) {
+  json->BeginObject();
+  json->Key("number").Whole(snapshots.number);
+  json->Key("age_seconds").Number(snapshots.age_seconds);
+  json->Key("took_seconds").Number(snapshots.took_seconds);
+  json->Key("bytes").Whole(snapshots.bytes);
+  json->Key("under_way").Whole(snapshots.under_way);
+  json->Key("given_up").Whole(snapshots.given_up);
+  json->Key("problem").Text(snapshots.problem);
+  json->EndObject();
+}
+
 // Reads members of one object, and remembers the first that cannot be. Lives for one object.
 class Members final {
  public:
@@ -148,6 +160,19 @@ Shard ReadShard(const JsonValue& object, std::string* wrong) {
   return shard;
 }
 
+JobStatus::Snapshots ReadSnapshots(const JsonValue& object, std::string* wrong) {
+  JobStatus::Snapshots snapshots;
+  const Members members(object, wrong);
+  members.Read("number", &snapshots.number);
+  members.Read("age_seconds", &snapshots.age_seconds);
+  members.Read("took_seconds", &snapshots.took_seconds);
+  members.Read("bytes", &snapshots.bytes);
+  members.Read("under_way", &snapshots.under_way);
+  members.Read("given_up", &snapshots.given_up);
+  members.Read("problem", &snapshots.problem);
+  return snapshots;
+}
+
 }  // namespace
 
 bool Waits(const JobStatus& status, const Shard& shard) {
@@ -173,6 +198,10 @@ std::string ToJson(const JobStatus& status) {
   json.EndList().Key("shards").BeginList();
   for (const Shard& shard : status.shards) Write(shard, Waits(status, shard), &json);
   json.EndList();
+  if (status.snapshots) {
+    json.Key("snapshots");
+    Write(*status.snapshots, &json);
+  }
   if (status.state == JobStatus::State::kDone) {
     json.Key("audit").BeginObject().Key("lost").Whole(status.lost);
     json.Key("duplicated").Whole(status.duplicated).EndObject();
@@ -198,6 +227,9 @@ Result<JobStatus> ParseJobStatus(std::string_view text) {
   }
   if (const JsonValue* shards = members.Find("shards", JsonValue::Kind::kList)) {
     for (const JsonValue& item : shards->items) status.shards.push_back(ReadShard(item, &wrong));
+  }
+  if (const JsonValue* snapshots = members.Find("snapshots", JsonValue::Kind::kObject)) {
+    status.snapshots = ReadSnapshots(*snapshots, &wrong);
   }
   if (const JsonValue* audit = members.Find("audit", JsonValue::Kind::kObject)) {
     Members(*audit, &wrong).Read("lost", &status.lost);

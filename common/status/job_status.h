@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -47,6 +48,17 @@ struct JobStatus {
     uint64_t nonfinite = 0;    // Units that came with a NaN or an infinity in them.
   };
 
+  // Snapshots, as far as the coordinator's process has seen any.
+  struct Snapshots {
+    uint64_t number = 0;     // Of the last complete one; 0: there is none yet.
+    double age_seconds = 0;  // Since its cut.
+    double took_seconds = 0;
+    uint64_t bytes = 0;
+    uint64_t under_way = 0;    // The one that is being written; 0: none is.
+    uint64_t given_up = 0;     // Those that did not come about,
+    std::string problem = {};  // and why the last of them did not.
+  };
+
   State state = State::kStarting;
   std::string words;            // Whom it waits for, or why it failed.
   uint64_t exit_code = 0;       // Of the coordinator, once it failed.
@@ -55,6 +67,7 @@ struct JobStatus {
   uint64_t view = 0;
   std::vector<Worker> workers;
   std::vector<Shard> shards;
+  std::optional<Snapshots> snapshots;  // None: the job keeps none.
   uint64_t lost = 0;        // Acked steps that a shard lacks; counted when the job is done.
   uint64_t duplicated = 0;  // Steps that a shard applied more than once; likewise.
 };

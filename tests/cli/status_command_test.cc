@@ -65,6 +65,23 @@ TEST(StatusCommandTest, SaysInAScreenWhatAJobIsDoing) {
       "0      1,199   2,400    2,401  4KiB  1          rank 1 (2 pulls)  tcp://127.0.0.1:7\n");
 }
 
+TEST(StatusCommandTest, SaysWhatBecameOfSnapshots) {
+  JobStatus status = Example();
+  EXPECT_EQ(DescribeStatus(status).find("snapshot"), std::string::npos);
+  status.snapshots.emplace();
+  EXPECT_NE(DescribeStatus(status).find("no snapshot yet"), std::string::npos);
+  status.snapshots = JobStatus::Snapshots{.number = 7,
+                                          .age_seconds = 12,
+                                          .bytes = 8192,
+                                          .under_way = 9,
+                                          .given_up = 1,
+                                          .problem = "snapshot 8: shard 0: no room"};
+  EXPECT_NE(DescribeStatus(status).find("snapshot 7, 8KiB, 12 s ago; 9 is written; 1 given up: "
+                                        "snapshot 8: shard 0: no room\n"),
+            std::string::npos)
+      << DescribeStatus(status);
+}
+
 TEST(StatusCommandTest, NamesTheRankThatHeldStepsWaitFor) {
   JobStatus status = Example();
   status.policy = "sync";

@@ -135,6 +135,14 @@ TEST(SnapshotResumeTest, AServerThatSeesAnotherFolderEndsAndSaysSo) {
       << OutputOf("server");
 }
 
+TEST(SnapshotResumeTest, ThereIsOneAtTheEndOfSoManyEpochs) {
+  const std::string job = WriteJob(10);
+  const auto train =
+      LaunchTrain(job, With({"snapshot.every=0s", "snapshot.every_epochs=4", "snapshot.keep=0"}));
+  ASSERT_EQ(train->Wait(kPatience), ExitStatus{}) << OutputOf("train");
+  EXPECT_EQ(Found().size(), 3U) << "after four epochs and eight, and at the end";
+}
+
 TEST(SnapshotResumeTest, ASnapshotThatIsNotThereIsNamed) {
   const std::string job = WriteJob(1);
   const auto train = LaunchTrain(job, With({"snapshot.resume=7"}));
