@@ -146,6 +146,32 @@ TEST_F(CoordinatorTest, KeepsARankForItsHolderUntilTheLeaseEnds) {
   EXPECT_EQ(Find<Refused>(Say(1, Join{WorkerId{0}}), 1)->code, Refusal::kFenced);
 }
 
+// The lease is 100 ms, and whoever comes back is heard of in half of it.
+TEST_F(CoordinatorTest, TakesARankSoonFromOneWhoseConnectionEndedUnlessItComesBack) {
+  Begin();
+  coordinator_.LinkEnded(now_, PeerId{1});
+  EXPECT_EQ(Find<Refused>(Say(3, Join{WorkerId{0}}), 3)->code, Refusal::kRankHeld);
+  After(milliseconds(40));
+  Say(1, Renew{{WorkerId{0}, Incarnation{1}}});
+  After(milliseconds(60));
+  EXPECT_EQ(coordinator_.ranks()[0].state, RankStatus::State::kTraining);
+  coordinator_.LinkEnded(now_, PeerId{1});
+  After(milliseconds(60));
+  EXPECT_EQ(coordinator_.ranks()[0].state, RankStatus::State::kSilent);
+  EXPECT_EQ(coordinator_.ranks()[1].state, RankStatus::State::kSilent) << "its lease has ended";
+  EXPECT_TRUE(Say(3, Join{WorkerId{0}}).empty());
+  EXPECT_EQ(Find<Granted>(Cut(), 3)->incarnation, Incarnation{2});
+}
+
+TEST_F(CoordinatorTest, TakesAShardSoonForSilentWhoseConnectionEnded) {
+  Begin();
+  coordinator_.LinkEnded(now_, PeerId{kShard});
+  EXPECT_FALSE(coordinator_.Silent(coordinator_.shards()[0], now_ + milliseconds(40)));
+  EXPECT_TRUE(coordinator_.Silent(coordinator_.shards()[0], now_ + milliseconds(60)));
+  Say(kShard, Beat{});
+  EXPECT_FALSE(coordinator_.Silent(coordinator_.shards()[0], now_ + milliseconds(60)));
+}
+
 TEST_F(CoordinatorTest, TakesNobodyForDeadWhileItStoodStillItself) {
   Begin();
   Outbox outbox;
