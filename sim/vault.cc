@@ -112,7 +112,11 @@ class Elsewhere final {
 }  // namespace
 
 Vault::Vault(uint64_t seed, uint32_t shards)
-    : rng_(Mix(seed)), files_(Mix(seed ^ 0xd15c)), store_(files_, "disk"), answers_(shards) {
+    : rng_(Mix(seed)),
+      files_(Mix(seed ^ 0xd15c)),
+      store_(files_, "disk"),
+      loads_(shards),
+      answers_(shards) {
   for (uint32_t i = 0; i < shards; ++i) {
     desks_.push_back(std::make_unique<DiskDesk>(store_, kJob));
   }
@@ -120,9 +124,13 @@ Vault::Vault(uint64_t seed, uint32_t shards)
 
 void Vault::Work(uint32_t index, Shard& shard, Outbox& outbox) {
   std::deque<DiskAnswer>& answers = answers_[index];
-  if (shard.DiskWaits() && answers.empty() && rng_.Chance(0.5)) {
-    const auto request = shard.NextDiskRequest(1 + rng_.Below(3));
-    if (request) {
+  std::optional<DiskRequest>& load = loads_[index];
+  if ((shard.DiskWaits() || load) && answers.empty() && rng_.Chance(0.5)) {
+    std::optional<DiskRequest> request = std::exchange(load, {});
+    if (!request) request = shard.NextDiskRequest(1 + rng_.Below(3));
+    if (request && std::holds_alternative<LoadTables>(*request) && files_.crashed()) {
+      load = std::move(request);
+    } else if (request) {
       desks_[index]->Do(*request, [&](DiskAnswer answer) -> Result<> {
         answers.push_back(std::move(answer));
         return {};
@@ -153,11 +161,14 @@ void Vault::Restart() {
   files_.Restart();
 }
 
+void Vault::ForgetShard(uint32_t index) {
+  answers_[index].clear();
+  loads_[index].reset();
+  desks_[index] = std::make_unique<DiskDesk>(store_, kJob);
+}
+
 void Vault::Forget(bool power) {
-  for (size_t i = 0; i < desks_.size(); ++i) {
-    answers_[i].clear();
-    desks_[i] = std::make_unique<DiskDesk>(store_, kJob);
-  }
+  for (uint32_t i = 0; i < desks_.size(); ++i) ForgetShard(i);
   if (power || files_.crashed()) files_.Restart();
 }
 
@@ -165,6 +176,16 @@ std::optional<Manifest> Vault::Newest() {
   auto found = ListSnapshots(store_, kJob);
   if (!found.ok() || found->empty()) return {};
   return found->back().manifest;
+}
+
+std::vector<Manifest> Vault::Complete() {
+  std::vector<Manifest> complete;
+  auto found = ListSnapshots(store_, kJob);
+  if (!found.ok()) return complete;
+  for (FoundSnapshot& one : found.value()) {
+    if (one.manifest) complete.push_back(std::move(*one.manifest));
+  }
+  return complete;
 }
 
 uint64_t Vault::HighestNumber() {

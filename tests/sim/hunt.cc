@@ -43,6 +43,12 @@ constexpr std::array kBugs{
     KnownBug{"ChangeImagedRows", Mutation::kChangeImagedRows},
     KnownBug{"ManifestFirst", Mutation::kManifestFirst},
     KnownBug{"ForgetSlots", Mutation::kForgetSlots},
+    KnownBug{"KeepHeldUnits", Mutation::kKeepHeldUnits},
+    KnownBug{"KeepSteps", Mutation::kKeepSteps},
+    KnownBug{"StayAhead", Mutation::kStayAhead},
+    KnownBug{"TakeOldAnswers", Mutation::kTakeOldAnswers},
+    KnownBug{"ForgetLastSnapshot", Mutation::kForgetLastSnapshot},
+    KnownBug{"GrantEarly", Mutation::kGrantEarly},
     KnownBug{"TakeAnyKey", Mutation::kTakeAnyKey},
 };
 
