@@ -25,6 +25,7 @@ extern const Scenario kStop;             // chaos_stop.cc
 extern const Scenario kTwin;             // chaos_twin.cc
 extern const Scenario kCoordinatorKill;  // chaos_coordinator_kill.cc
 extern const Scenario kStrangers;        // chaos_strangers.cc
+extern const Scenario kServerKill;       // chaos_server_kill.cc
 
 std::span<const Scenario* const> Scenarios();
 const Scenario* FindScenario(std::string_view name);  // Or null.
