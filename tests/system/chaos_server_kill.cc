@@ -46,10 +46,14 @@ void LoseServer(Rng& rng, Cluster& cluster, size_t index) {
   LetPass(cluster, milliseconds(rng.Chance(0.5) ? 0 : rng.Below(2 * lease)));
   std::unique_ptr<Child> old = cluster.ReplaceServer(index);
   for (uint32_t rank = 0; rank < cluster.plan().workers; ++rank) cluster.Healed(rank);
+  bool done = false;
   cluster.Await("the job goes back", kAdvanceLimit, [&] {
     const std::optional<JobStatus> now = cluster.Status();
-    return now && (now->rollbacks > *before || now->state == JobStatus::State::kDone);
+    done = now && now->state == JobStatus::State::kDone;
+    return done || (now && now->rollbacks > *before);
   });
+  // It was over before: nobody needs a new server.
+  if (done) return cluster.KillServer(index);
   if (!stops) return;
   cluster.Continue(*old);
   cluster.Await("the old server ends", kAdvanceLimit, [&] { return old->Poll().has_value(); });
