@@ -1,6 +1,9 @@
 #include "sim/elsewhere.h"
 
+#include <algorithm>
 #include <utility>
+
+#include "snapshot/folder.h"
 
 namespace shardmill::sim {
 namespace {
@@ -22,7 +25,10 @@ Elsewhere::Elsewhere(BlobStore& from, BlobStore& to, const std::string& job,
   options.shards = shards;
   options.name = job;
   options.resume = manifest;
-  options.snapshots = {true, std::chrono::milliseconds(1), 0, manifest.number};
+  options.snapshots.enabled = true;
+  options.snapshots.every = std::chrono::milliseconds(1);
+  const Result<uint64_t> highest = HighestNumber(to, job);
+  options.snapshots.number = std::max(manifest.number, highest.ok() ? highest.value() : 0);
   coordinator_ = std::make_unique<Coordinator>(options, now_);
   for (uint32_t i = 0; i < shards; ++i) {
     ShardOptions shard;

@@ -58,7 +58,7 @@ TEST(ChaosTest, ALostServerTakesTheJobBackToItsLastSnapshotAndNoFurther) {
 
 TEST(ChaosTest, ASnapshotThatIsBeingMadeIsThereWholeOrNotAtAll) {
   // Each tenth of the points; all of them take minutes.
-  for (uint64_t seed = 1; seed <= (kSanitized ? 50U : 186U); seed += 10) {
+  for (uint64_t seed = 1; seed <= (kSanitized ? 50U : 213U); seed += 10) {
     const Trial trial = RunTrial(kSnapshotKill, seed, Places());
     EXPECT_TRUE(trial.violations.empty())
         << trial.cluster << ": " << testing::PrintToString(trial.violations);

@@ -36,6 +36,12 @@ class KillingFiles::Writer final : public File {
 
 Result<std::unique_ptr<File>> KillingFiles::CreateNew(const std::string& path) {
   auto file = SM_TRY(Count([&] { return files_.CreateNew(path); }));
+  if (file == nullptr) return file;  // The name is taken.
+  return std::unique_ptr<File>(std::make_unique<Writer>(*this, std::move(file)));
+}
+
+Result<std::unique_ptr<File>> KillingFiles::Continue(const std::string& path, uint64_t bytes) {
+  auto file = SM_TRY(Count([&] { return files_.Continue(path, bytes); }));
   return std::unique_ptr<File>(std::make_unique<Writer>(*this, std::move(file)));
 }
 
