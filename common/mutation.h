@@ -46,9 +46,7 @@ enum class Mutation : uint8_t {
   kKeepHeldUnits,        // A shard keeps held units when the job goes back to a snapshot.
   kKeepSteps,            // A shard keeps what was ended when the job goes back to a snapshot.
   kStayAhead,            // A worker does not go back when the job does.
-  kTakeOldAnswers,       // A worker takes answers from before the job went back.
   kForgetLastSnapshot,   // The job goes back to an older snapshot than the last.
-  kGrantEarly,           // A rank is told where to go on before all shards have gone back.
 };
 
 #ifdef SHARDMILL_MUTATIONS

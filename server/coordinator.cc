@@ -245,9 +245,8 @@ void Coordinator::On(const Join& join, TimePoint now, const Envelope& from, Outb
     rank.peer = from.peer;  // Its link may be another since.
     rank.lease_until = now + options_.lease;
     const Member* member = view_.FindMember(join.rank);
-    const bool early = Mutated(Mutation::kGrantEarly);
     const bool installed = member != nullptr && member->incarnation == rank.incarnation &&
-                           (view_.generation == decided().generation || early);
+                           view_.generation == decided().generation;
     if (installed) Grant(rank, join.rank, outbox);
     return;
   }

@@ -46,9 +46,7 @@ constexpr std::array kBugs{
     KnownBug{"KeepHeldUnits", Mutation::kKeepHeldUnits},
     KnownBug{"KeepSteps", Mutation::kKeepSteps},
     KnownBug{"StayAhead", Mutation::kStayAhead},
-    KnownBug{"TakeOldAnswers", Mutation::kTakeOldAnswers},
     KnownBug{"ForgetLastSnapshot", Mutation::kForgetLastSnapshot},
-    KnownBug{"GrantEarly", Mutation::kGrantEarly},
     KnownBug{"TakeAnyKey", Mutation::kTakeAnyKey},
 };
 
