@@ -132,6 +132,7 @@ class Backend {
                             ConstTensor output, ConstTensor output_gradient,
                             Tensor input_gradient) = 0;
 
+  // Of norms and softmax, too, the gradients by output and input may be the same.
   // By column over the rows of a batch; mean and deviation [columns] are what it found, the latter
   // as 1 / sqrt(variance + epsilon), with the variance over n rows.
   virtual void BatchNorm(ConstMatrix input, ConstTensor scale, ConstTensor shift, float epsilon,

@@ -5,9 +5,18 @@
 #include <string>
 
 #include "nn/layers/affine.h"
+#include "nn/layers/convolution.h"
+#include "nn/layers/dropout.h"
 #include "nn/layers/elementwise.h"
+#include "nn/layers/embedding.h"
+#include "nn/layers/factorization.h"
+#include "nn/layers/merge.h"
+#include "nn/layers/normalization.h"
+#include "nn/layers/pooling.h"
+#include "nn/layers/recurrent.h"
 #include "nn/layers/reshape.h"
 #include "nn/layers/settings.h"
+#include "nn/layers/softmax.h"
 
 namespace shardmill::nn {
 namespace {
@@ -48,6 +57,12 @@ struct LayerType {
 };
 
 constexpr std::string_view kTrained = " initial no_bias frozen learning_rate ";
+constexpr std::string_view kConvolution =
+    " stride padding groups initial no_bias frozen learning_rate ";
+constexpr std::string_view kPooling = " stride padding ";
+constexpr std::string_view kBatchNorm = " epsilon momentum frozen learning_rate ";
+constexpr std::string_view kRecurrent = " cell_output initial frozen learning_rate ";
+constexpr size_t kManyInputs = 1024;
 
 constexpr std::array kLayerTypes{
     LayerType{"flatten", Reshape::Make, "", ""},
@@ -61,6 +76,26 @@ constexpr std::array kLayerTypes{
     LayerType{"silu", ElementwiseLayer::Make, "", ""},
     LayerType{"sigmoid", ElementwiseLayer::Make, "", ""},
     LayerType{"tanh", ElementwiseLayer::Make, "", ""},
+    LayerType{"softmax", SoftmaxLayer::Make, "", ""},
+    LayerType{"dropout", DropoutLayer::Make, " rate ", ""},
+    LayerType{"conv2d", ConvolutionLayer::Make, " units kernel ", kConvolution},
+    LayerType{"max_pool", PoolingLayer::Make, " kernel ", kPooling},
+    LayerType{"average_pool", PoolingLayer::Make, " kernel ", kPooling},
+    LayerType{"global_max_pool", PoolingLayer::Make, "", ""},
+    LayerType{"global_average_pool", PoolingLayer::Make, "", ""},
+    LayerType{"batch_norm1d", BatchNormLayer::Make, "", kBatchNorm},
+    LayerType{"batch_norm2d", BatchNormLayer::Make, "", kBatchNorm},
+    LayerType{"layer_norm", LayerNormLayer::Make, "", " epsilon frozen learning_rate "},
+    LayerType{"rnn", RecurrentLayer::Make, " units ", kRecurrent},
+    LayerType{"lstm", RecurrentLayer::Make, " units ", kRecurrent},
+    LayerType{"add", MergeLayer::Make, "", "", 2, kManyInputs},
+    LayerType{"multiply", MergeLayer::Make, "", "", 2, 2},
+    LayerType{"concat", MergeLayer::Make, "", "", 2, kManyInputs},
+    LayerType{"embedding", EmbeddingLayer::Make, " units rows ", " frozen learning_rate ", 1, 1,
+              ValueKind::kIndices},
+    LayerType{"embedding_bag", EmbeddingLayer::Make, " units rows ", " frozen learning_rate ", 1, 1,
+              ValueKind::kIndices},
+    LayerType{"fm", FactorizationLayer::Make, "", ""},
 };
 
 bool Lists(std::string_view keys, std::string_view key) {

@@ -172,7 +172,11 @@ TEST(NetworkTest, SaysWhichLayerDoesNotFit) {
       {Spec({6}, {{"affine", 3}, {"afine", 2}}),
        "layer 2 (\"afine\"): there is no such type; there are \"flatten\", \"reshape\", "
        "\"affine\", "
-       "\"relu\", \"leaky_relu\", \"elu\", \"selu\", \"gelu\", \"silu\", \"sigmoid\", \"tanh\""},
+       "\"relu\", \"leaky_relu\", \"elu\", \"selu\", \"gelu\", \"silu\", \"sigmoid\", \"tanh\", "
+       "\"softmax\", \"dropout\", \"conv2d\", \"max_pool\", \"average_pool\", "
+       "\"global_max_pool\", \"global_average_pool\", \"batch_norm1d\", \"batch_norm2d\", "
+       "\"layer_norm\", \"rnn\", \"lstm\", \"add\", \"multiply\", \"concat\", "
+       "\"embedding\", \"embedding_bag\", \"fm\""},
       {Spec({2, 3}, {{"affine", 3}}),
        "layer 1 (\"affine\"): it reads vectors, but its input is 2x3: put a \"flatten\" layer "
        "before it"},

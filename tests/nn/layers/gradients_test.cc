@@ -17,6 +17,8 @@ struct Case {
 
 ValueType Floats(const Shape& row) { return {ValueKind::kFloats, row}; }
 
+ValueType Ids(const Shape& row) { return {ValueKind::kIndices, row}; }
+
 // What a case is called in the list of tests.
 std::string NameOf(const testing::TestParamInfo<Case>& info) {
   return info.param.spec.type + '_' + std::to_string(info.index);
@@ -44,6 +46,67 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{{"selu"}, {Floats({19})}}, Case{{"gelu"}, {Floats({19})}},
                     Case{{"silu"}, {Floats({19})}}, Case{{"sigmoid"}, {Floats({19})}},
                     Case{{"tanh"}, {Floats({19})}}),
+    NameOf);
+
+INSTANTIATE_TEST_SUITE_P(
+    Convolution, LayerGradientsTest,
+    testing::Values(
+        Case{{.type = "conv2d", .units = 3, .kernel = 3}, {Floats({6, 5})}, 2},
+        Case{{.type = "conv2d", .units = 4, .kernel = 3, .stride = 2, .padding = 1},
+             {Floats({7, 6, 2})}},
+        Case{{.type = "conv2d", .units = 6, .kernel = 2, .groups = 2, .no_bias = true},
+             {Floats({4, 4, 4})}},
+        Case{{.type = "conv2d", .units = 16, .kernel = 3, .padding = 1, .groups = 16},
+             {Floats({4, 5, 16})},
+             2},
+        Case{{.type = "conv2d", .units = 32, .kernel = 1}, {Floats({3, 3, 16})}, 2, 2e-4}),
+    NameOf);
+
+INSTANTIATE_TEST_SUITE_P(
+    Pooling, LayerGradientsTest,
+    testing::Values(
+        Case{{.type = "max_pool", .kernel = 2}, {Floats({4, 4})}, 1},
+        Case{{.type = "max_pool", .kernel = 3, .stride = 2, .padding = 1}, {Floats({4, 5})}, 1},
+        Case{{.type = "average_pool", .kernel = 2}, {Floats({4, 6, 3})}},
+        Case{{.type = "average_pool", .kernel = 3, .stride = 2, .padding = 1}, {Floats({5, 5, 2})}},
+        Case{{"global_max_pool"}, {Floats({4, 5})}, 1},
+        Case{{"global_average_pool"}, {Floats({3, 4, 5})}}),
+    NameOf);
+
+INSTANTIATE_TEST_SUITE_P(Normalization, LayerGradientsTest,
+                         testing::Values(Case{{"batch_norm1d"}, {Floats({5})}, 8},
+                                         Case{{"batch_norm1d"}, {Floats({70})}, 6},
+                                         Case{{"batch_norm2d"}, {Floats({2, 3, 4})}, 3},
+                                         Case{{"layer_norm"}, {Floats({9})}, 3},
+                                         Case{{"layer_norm"}, {Floats({3, 9})}, 2}),
+                         NameOf);
+
+INSTANTIATE_TEST_SUITE_P(Other, LayerGradientsTest,
+                         testing::Values(Case{{"softmax"}, {Floats({2, 7})}},
+                                         Case{{.type = "dropout", .rate = 0.4}, {Floats({50})}},
+                                         Case{{"fm"}, {Floats({4, 3})}}),
+                         NameOf);
+
+INSTANTIATE_TEST_SUITE_P(
+    Recurrent, LayerGradientsTest,
+    testing::Values(Case{{"rnn", 4}, {Floats({5, 3})}}, Case{{"lstm", 4}, {Floats({5, 3})}},
+                    Case{{.type = "rnn", .units = 3, .cell_output = "all"}, {Floats({4, 2})}},
+                    Case{{.type = "lstm", .units = 3, .cell_output = "all"}, {Floats({4, 2})}},
+                    Case{{"lstm", 17}, {Floats({1, 2})}}),
+    NameOf);
+
+INSTANTIATE_TEST_SUITE_P(Merge, LayerGradientsTest,
+                         testing::Values(Case{{"add"},
+                                              {Floats({2, 3}), Floats({2, 3}), Floats({2, 3})}},
+                                         Case{{"multiply"}, {Floats({7}), Floats({7})}},
+                                         Case{{"concat"}, {Floats({7}), Floats({2}), Floats({3})}},
+                                         Case{{"concat"}, {Floats({2, 3, 4}), Floats({2, 3, 1})}}),
+                         NameOf);
+
+INSTANTIATE_TEST_SUITE_P(
+    Embedding, LayerGradientsTest,
+    testing::Values(Case{{.type = "embedding", .units = 3, .rows = 5}, {Ids({4})}},
+                    Case{{.type = "embedding_bag", .units = 3, .rows = 5}, {Ids({4})}}),
     NameOf);
 
 }  // namespace
