@@ -21,8 +21,10 @@ Result<> CheckRows(const Batch& batch) {
 }
 
 nn::Samples SamplesOf(const Batch& batch, const nn::Input& input) {
-  return {
-      .inputs = {&input, 1}, .targets = {.labels = batch.labels, .values = {}}, .rows = batch.rows};
+  return {.inputs = {&input, 1},
+          .targets = {.labels = batch.labels, .values = {}},
+          .rows = batch.rows,
+          .chance = batch.chance};
 }
 
 }  // namespace
@@ -32,7 +34,14 @@ Result<std::unique_ptr<NetworkModel>> NetworkModel::Make(const nn::NetworkSpec& 
   auto backend = std::make_unique<nn::CpuBackend>();
   std::unique_ptr<nn::Network> network = SM_TRY(nn::Network::Make(spec, *backend));
   const uint64_t outputs = network->output().size();
-  if (outputs < classes) {
+  const bool tells_classes = spec.loss == "softmax_cross_entropy";
+  if (!tells_classes && outputs != 1) {
+    return Error{ErrorCode::kBadUsage, "the loss \"" + spec.loss +
+                                           "\" compares one output with the label, but the last "
+                                           "layer gives " +
+                                           network->output().ToString()};
+  }
+  if (tells_classes && outputs < classes) {
     return Error{ErrorCode::kBadUsage, "the last layer of the network has " +
                                            std::to_string(outputs) + " units, but the data has " +
                                            std::to_string(classes) +
