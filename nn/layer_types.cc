@@ -41,7 +41,7 @@ constexpr std::array kKeys{
     Key{"epsilon", [](const LayerSpec& spec) { return spec.epsilon.has_value(); }},
     Key{"momentum", [](const LayerSpec& spec) { return spec.momentum.has_value(); }},
     Key{"initial", [](const LayerSpec& spec) { return !spec.initial.empty(); }},
-    Key{"no_bias", [](const LayerSpec& spec) { return spec.no_bias; }},
+    Key{"bias", [](const LayerSpec& spec) { return spec.no_bias; }},
     Key{"frozen", [](const LayerSpec& spec) { return spec.frozen; }},
     Key{"learning_rate", [](const LayerSpec& spec) { return spec.learning_rate != 1; }},
 };
@@ -56,9 +56,9 @@ struct LayerType {
   ValueKind reads = ValueKind::kFloats;
 };
 
-constexpr std::string_view kTrained = " initial no_bias frozen learning_rate ";
+constexpr std::string_view kTrained = " initial bias frozen learning_rate ";
 constexpr std::string_view kConvolution =
-    " stride padding groups initial no_bias frozen learning_rate ";
+    " stride padding groups initial bias frozen learning_rate ";
 constexpr std::string_view kPooling = " stride padding ";
 constexpr std::string_view kBatchNorm = " epsilon momentum frozen learning_rate ";
 constexpr std::string_view kRecurrent = " cell_output initial frozen learning_rate ";
