@@ -19,6 +19,8 @@ class LeaseKeeper final {
 
   void Handle(TimePoint now, const Envelope& envelope);
   void Tick(TimePoint now, Outbox& outbox);
+  // The link was gone and is there again: the coordinator wants to hear of this rank at once.
+  void LinkBack() { asked_at_.reset(); }
   const std::optional<Error>& failure() const { return failure_; }
   // How long the coordinator has not answered, counted from the first time it was asked.
   Duration Silent(TimePoint now) const { return heard_at_ ? now - *heard_at_ : Duration{0}; }

@@ -37,6 +37,7 @@ void LeaseThread::Run() {
   Outbox outbox;
   std::vector<Envelope> messages;
   std::vector<BadPacket> bad;
+  bool linked = false;
   while (!stop_.load(std::memory_order_relaxed)) {
     keeper_.Tick(clock.Now(), outbox);
     messenger.Send(outbox);
@@ -48,6 +49,8 @@ void LeaseThread::Run() {
       return;
     }
     for (const Envelope& envelope : messages) keeper_.Handle(clock.Now(), envelope);
+    const bool was_linked = std::exchange(linked, transport_->reach().tcp > 0);
+    if (linked && !was_linked) keeper_.LinkBack();
     const auto silent = std::chrono::floor<std::chrono::milliseconds>(keeper_.Silent(clock.Now()));
     silent_ms_.store(silent.count(), std::memory_order_relaxed);
     if (keeper_.failure()) {

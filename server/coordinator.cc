@@ -73,7 +73,7 @@ Coordinator::Coordinator(const CoordinatorOptions& options, TimePoint now,
       shards_[i].registered = true;
       shards_[i].boot = decided.shards[i].boot;
       shards_[i].endpoint = decided.shards[i].endpoint;
-      shards_[i].heard_at = now;
+      HeardOf(shards_[i], now);
     }
     // Whether all have taken it is not known; who has says so again.
     cut_ = before.decided.cut;
@@ -197,7 +197,7 @@ void Coordinator::On(const Register& request, TimePoint now, const Envelope& fro
   shard.peer = from.peer;
   shard.boot = from.stamp.from;
   shard.endpoint = request.endpoint;
-  shard.heard_at = now;
+  HeardOf(shard, now);
   Send(from.peer, shard.boot, Registered{request.shard}, outbox);
 }
 
@@ -300,6 +300,7 @@ void Coordinator::On(const Join& join, TimePoint now, const Envelope& from, Outb
     rank.granted = false;
   }
   rank.peer = from.peer;
+  rank.lease_peer = from.peer;
   rank.boot = from.stamp.from;
   // One that waits shows itself by asking again, which may be less often than leases are long.
   rank.lease_until = now + std::max(options_.lease, 3 * options_.retry_after);
@@ -311,6 +312,7 @@ void Coordinator::On(const Renew& renew, TimePoint now, const Envelope& from, Ou
   RankStatus* rank = PassSender(renew.sender, from, outbox);
   if (rank == nullptr) return;
   rank->lease_until = now + options_.lease;
+  rank->lease_peer = from.peer;
   rank->heard_at = now;
   if (rank->state == RankStatus::State::kSilent) rank->state = RankStatus::State::kTraining;
   Send(from.peer, from.stamp.from, Renewed{renew.sender.rank}, outbox);
@@ -448,7 +450,7 @@ ShardStatus* Coordinator::FindShard(const Envelope& from, TimePoint now, ShardId
     ShardStatus& shard = shards_[i];
     if (!shard.registered || shard.boot != from.stamp.from) continue;
     if (!Mutated(Mutation::kForgetNewLink)) shard.peer = from.peer;
-    shard.heard_at = now;
+    HeardOf(shard, now);
     *id = ShardId{i};
     return &shard;
   }

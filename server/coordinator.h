@@ -66,6 +66,7 @@ struct RankStatus {
   Incarnation incarnation;    // The last one granted.
   bool granted = false;       // To the process `boot`.
   std::deque<BootId> fenced;  // Processes that held the rank and lost it, the latest last.
+  PeerId lease_peer;          // Of the thread that renews the lease, once it has.
   TimePoint lease_until{};
   TimePoint heard_at{};
   Step acked = 0;  // As its goodbye says.
@@ -77,6 +78,7 @@ struct ShardStatus {
   PeerId peer;
   BootId boot;
   std::string endpoint;
+  TimePoint lease_until{};  // It is silent after that.
   TimePoint heard_at{};
   Beat beat;
 };
@@ -105,6 +107,8 @@ class Coordinator final {
 
   void Handle(TimePoint now, const Envelope& envelope, Outbox& outbox);
   void Tick(TimePoint now, Outbox& outbox);
+  // A peer's connection has ended: it is gone, or comes back at once. Its lease ends soon.
+  void LinkEnded(TimePoint now, PeerId peer);
 
   // What must be on disk before anything that was said leaves this process; nothing where that is
   // there already.
@@ -134,7 +138,7 @@ class Coordinator final {
   const Audit& audit() const { return audit_; }
   // Whether the shard has been silent for longer than a lease.
   bool Silent(const ShardStatus& shard, TimePoint now) const {
-    return shard.registered && now - shard.heard_at > options_.lease;
+    return shard.registered && now > shard.lease_until;
   }
 
  private:
@@ -185,6 +189,7 @@ class Coordinator final {
   void CheckShards(TimePoint now);
   void CheckLeases(TimePoint now);
   void ForgiveSilence(TimePoint now);
+  void HeardOf(ShardStatus& shard, TimePoint now) const;
   void Fail(std::string words);
 
   void Grant(const RankStatus& rank, WorkerId id, Outbox& outbox) const;

@@ -10,6 +10,9 @@
 namespace shardmill {
 namespace {
 
+// Who lives connects anew and is heard of within that time.
+constexpr Duration kComesBackWithin = std::chrono::milliseconds(500);
+
 // A shard's part of a table: near-equal bytes in whole cache lines, or near-equal buckets.
 std::vector<uint64_t> CutTable(const TableSpec& spec, uint32_t shards) {
   const uint64_t size = spec.sparse() ? kBuckets : spec.size;
@@ -230,7 +233,22 @@ void Coordinator::ForgiveSilence(TimePoint now) {
   if (!stood_still) return;
   for (RankStatus& rank : ranks_)
     rank.lease_until = std::max(rank.lease_until, now + options_.lease);
-  for (ShardStatus& shard : shards_) shard.heard_at = now;
+  for (ShardStatus& shard : shards_) HeardOf(shard, now);
+}
+
+void Coordinator::HeardOf(ShardStatus& shard, TimePoint now) const {
+  shard.heard_at = now;
+  shard.lease_until = now + options_.lease;
+}
+
+void Coordinator::LinkEnded(TimePoint now, PeerId peer) {
+  const TimePoint soon = now + std::min<Duration>(options_.lease / 2, kComesBackWithin);
+  for (RankStatus& rank : ranks_) {
+    if (rank.lease_peer == peer) rank.lease_until = std::min(rank.lease_until, soon);
+  }
+  for (ShardStatus& shard : shards_) {
+    if (shard.peer == peer) shard.lease_until = std::min(shard.lease_until, soon);
+  }
 }
 
 void Coordinator::CheckLeases(TimePoint now) {

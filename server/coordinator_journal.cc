@@ -1,7 +1,9 @@
 #include "server/coordinator_journal.h"
 
+#include <filesystem>
 #include <span>
 #include <string_view>
+#include <system_error>
 
 #include "common/wire/coordinator_state.h"
 
@@ -20,12 +22,24 @@ std::string SizeWords(size_t workers, size_t shards) {
 Result<std::unique_ptr<CoordinatorJournal>> CoordinatorJournal::Open(
     const std::string& folder, const CoordinatorOptions& options) {
   auto journal = std::make_unique<CoordinatorJournal>();
+  std::error_code why;
+  std::filesystem::create_directories(folder, why);
+  if (why) {
+    return Error{ErrorCode::kFailed, folder + ": the folder cannot be made: " + why.message()};
+  }
+  const std::string path = folder + "/coordinator.log";
+  auto lock = FileLock::Take(path + ".lock");
+  if (!lock.ok() && lock.error().code == ErrorCode::kUnavailable) {
+    return Error{ErrorCode::kUnavailable, "another process has the log " + path +
+                                              "; end it, or use another folder (cluster.state)"};
+  }
+  journal->lock_ = SM_TRY(std::move(lock));
   const auto visit = [&](std::span<const std::byte> record) -> Result<> {
     const auto* text = reinterpret_cast<const char*>(record.data());
     journal->before_ = SM_TRY(DecodeState(std::string_view(text, record.size())));
     return {};
   };
-  journal->log_ = SM_TRY(RecordLog::Open(folder + "/coordinator.log", visit));
+  journal->log_ = SM_TRY(RecordLog::Open(journal->files_, path, visit));
   if (!journal->before_) return journal;
   const size_t workers = journal->before_->ranks.size();
   const View& view = journal->before_->decided.view;

@@ -4,7 +4,9 @@
 #include <optional>
 #include <string>
 
+#include "common/blob/posix_files.h"
 #include "common/coordinator_state.h"
+#include "common/process/file_lock.h"
 #include "common/result.h"
 #include "common/storage/record_log.h"
 #include "server/coordinator.h"
@@ -30,6 +32,8 @@ class CoordinatorJournal final {
   Result<> Keep(Coordinator& coordinator);
 
  private:
+  PosixFiles files_;
+  std::optional<FileLock> lock_;  // Of a file beside the log, which no rewrite replaces.
   std::unique_ptr<RecordLog> log_;
   std::optional<CoordinatorState> before_;
 };

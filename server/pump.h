@@ -34,6 +34,9 @@ class Pump final {
     SM_TRY(messenger_.Poll(busy_ ? std::chrono::milliseconds(0) : timeout, messages_, bad_));
     for (const BadPacket& packet : bad_) LogOnce(packet);
     for (const Envelope& envelope : messages_) Take(envelope);
+    if constexpr (requires { core_.LinkEnded(TimePoint{}, PeerId{}); }) {
+      for (const PeerId peer : messenger_.gone()) core_.LinkEnded(clock_.Now(), peer);
+    }
     messages_.clear();  // The frames go as soon as the core is done with them.
     if constexpr (requires { core_.Settle(outbox_); }) {
       // A part at a time: what it has made readable leaves while the next is done.

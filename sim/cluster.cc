@@ -396,6 +396,7 @@ void Cluster::InjectFaults() {
   for (PeerId& caller : shard_callers_) {
     if (!rng_.Chance(scenario_.relink)) continue;
     ++outcome_.relinks;
+    if (coordinator_back_ == TimePoint{}) coordinator_->LinkEnded(now_, caller);
     caller = PeerId{next_peer_++};
   }
   std::vector<std::pair<WorkerId, std::optional<PeerId>>> start;
@@ -404,6 +405,7 @@ void Cluster::InjectFaults() {
     if (process.zombie || process.worker->over()) continue;
     if (rng_.Chance(scenario_.relink)) {
       ++outcome_.relinks;
+      if (coordinator_back_ == TimePoint{}) coordinator_->LinkEnded(now_, process.peer);
       process.peer = PeerId{next_peer_++};
       identities_[process.peer] = &worker_keys_.at(process.rank);
     }
@@ -411,6 +413,9 @@ void Cluster::InjectFaults() {
       // The process is gone; another takes the rank when the lease has ended, perhaps in its place,
       // where it hears what was meant for the one before.
       ++outcome_.crashes;
+      // The coordinator may see that, or have to wait for the lease.
+      const bool seen = rng_.Chance(0.5) && coordinator_back_ == TimePoint{};
+      if (seen) coordinator_->LinkEnded(now_, process.peer);
       std::optional<PeerId> place;
       if (rng_.Chance(0.5)) place = process.peer;
       start.emplace_back(process.rank, place);

@@ -11,9 +11,9 @@
 
 namespace shardmill {
 
-// A new file, open for writing at its end. Owned by whoever writes, on one thread. Its bytes last
-// only once Sync has returned well; a Sync that failed may not be tried again, for the system may
-// have dropped what it could not write.
+// A file that is open for writing at its end. Owned by whoever writes, on one thread. Its bytes
+// last only once Sync has returned well; a Sync that failed may not be tried again, for the system
+// may have dropped what it could not write.
 class File {
  public:
   virtual ~File() = default;
@@ -38,6 +38,8 @@ class FileSystem {
 
   // None where the name is taken.
   virtual Result<std::unique_ptr<File>> CreateNew(const std::string& path) = 0;
+  // A file that is there, cut off after so many bytes, to be written on at its end.
+  virtual Result<std::unique_ptr<File>> Continue(const std::string& path, uint64_t bytes) = 0;
   virtual Result<uint64_t> Size(const std::string& path) = 0;
   // Exactly so many bytes from `begin` on.
   virtual Result<> Read(const std::string& path, uint64_t begin, std::span<std::byte> to) = 0;

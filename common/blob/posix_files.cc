@@ -37,7 +37,8 @@ class PosixFile final : public File {
   }
 
   Result<> Sync() override {
-    if (fsync(file_.get()) == 0) return {};
+    // Its size is synced with it, and its times need not be.
+    if (fdatasync(file_.get()) == 0) return {};
     return Failed(path_, "it did not reach the disk", errno);
   }
 
@@ -53,6 +54,15 @@ Result<std::unique_ptr<File>> PosixFiles::CreateNew(const std::string& path) {
   if (file.valid()) return std::unique_ptr<File>(new PosixFile(std::move(file), path));
   if (errno == EEXIST) return std::unique_ptr<File>();
   return Failed(path, "it cannot be made", errno);
+}
+
+Result<std::unique_ptr<File>> PosixFiles::Continue(const std::string& path, uint64_t bytes) {
+  FileDescriptor file(open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC));
+  if (!file.valid()) return Failed(path, "it cannot be opened", errno);
+  if (ftruncate(file.get(), static_cast<off_t>(bytes)) != 0) {
+    return Failed(path, "it cannot be cut off", errno);
+  }
+  return std::unique_ptr<File>(new PosixFile(std::move(file), path));
 }
 
 Result<uint64_t> PosixFiles::Size(const std::string& path) {

@@ -48,7 +48,12 @@ class Inbox final {
   void Clear() {
     messages_.clear();
     frames_.clear();
+    gone_.clear();
   }
+
+  // The connection of one who had called has ended, and nothing comes under that number any more.
+  void Gone(PeerId peer) { gone_.push_back(peer); }
+  std::span<const PeerId> gone() const { return gone_; }
 
   bool empty() const { return messages_.empty(); }
   size_t size() const { return messages_.size(); }
@@ -68,6 +73,7 @@ class Inbox final {
 
   std::vector<Message> messages_;
   std::vector<Frame> frames_;
+  std::vector<PeerId> gone_;
 };
 
 }  // namespace shardmill

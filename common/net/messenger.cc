@@ -76,6 +76,7 @@ Result<> Messenger::Poll(std::chrono::milliseconds timeout, std::vector<Envelope
                          std::vector<BadPacket>& bad) {
   inbox_.Clear();
   SM_TRY(transport_.Poll(timeout, inbox_));
+  gone_.assign(inbox_.gone().begin(), inbox_.gone().end());
   for (size_t i = 0; i < inbox_.size(); ++i) {
     const Received received = inbox_[i];
     const Result<> read = codec_.Decode(received.frames, packet_);

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -45,6 +46,9 @@ class Messenger final {
   Result<> Poll(std::chrono::milliseconds timeout, std::vector<Envelope>& messages,
                 std::vector<BadPacket>& bad);
 
+  // Callers whose connections ended, as the last Poll has seen.
+  std::span<const PeerId> gone() const { return gone_; }
+
   const Counters& counters() const { return counters_; }
 
  private:
@@ -57,6 +61,7 @@ class Messenger final {
   WireCodec codec_;
   Packet packet_;
   Inbox inbox_;
+  std::vector<PeerId> gone_;
 };
 
 }  // namespace shardmill

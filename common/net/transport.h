@@ -50,7 +50,8 @@ class Transport {
   // Never blocks. The frames are referenced until they have left.
   virtual Sent Send(PeerId peer, std::span<const Frame> frames) = 0;
 
-  // Waits for messages, `timeout` at most, and appends what has come to `inbox`.
+  // Waits for messages, `timeout` at most, and appends what has come to `inbox`, and who has gone
+  // where that is known.
   virtual Result<> Poll(std::chrono::milliseconds timeout, Inbox& inbox) = 0;
 
   // What is wrong with the link to a peer, in words for a person ("tcp://… does not speak this

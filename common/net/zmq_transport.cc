@@ -89,6 +89,7 @@ struct Caller {
   std::optional<Key> key;
   std::shared_ptr<Leaving> leaving = std::make_shared<Leaving>(0);
   const Identity* identity = nullptr;
+  int file = -1;  // The connection by which it was last heard.
 };
 
 }  // namespace
@@ -128,8 +129,9 @@ struct ZmqTransport::Impl {
   // One message; false where there is none. Over the limits it comes without frames.
   bool ReceiveOne(ZmqSocket& socket, std::optional<PeerId> peer, Inbox& inbox);
   // Takes in what has become of connections, from time to time: it costs a look at each.
-  void LookAtConnections();
-  void TakeAccepted();
+  void LookAtConnections(Inbox& inbox);
+  void TakeAccepted(Inbox& inbox);
+  void Hear(Caller& caller, int file, Inbox& inbox);
   // A caller, who is the last to be forgotten from now on.
   Caller& CallerOf(const zmq::message_t& routing_id, std::optional<Key> key);
   void Forget(std::list<Caller>::iterator caller);
@@ -295,11 +297,11 @@ Result<> ZmqTransport::PollBeside(std::span<WatchedFile> files, std::chrono::mil
     const auto ready = [&] { return polled[i++].revents != 0 && any; };
     for (WatchedFile& file : files) file.ready = ready();
     if (impl.router && ready()) impl.Drain(*impl.router, std::nullopt, inbox);
-    if (impl.handshakes && ready()) impl.TakeAccepted();
+    if (impl.handshakes && ready()) impl.TakeAccepted(inbox);
     for (auto& [peer, dealer] : impl.dealers) {
       if (ready()) impl.Drain(dealer.socket, peer, inbox);
     }
-    impl.LookAtConnections();
+    impl.LookAtConnections(inbox);
     return {};
   } catch (const zmq::error_t& error) {
     if (error.num() == EINTR) return {};
@@ -330,27 +332,40 @@ void ZmqTransport::Impl::Drain(ZmqSocket& socket, std::optional<PeerId> peer, In
   }
 }
 
-void ZmqTransport::Impl::LookAtConnections() {
+void ZmqTransport::Impl::LookAtConnections(Inbox& inbox) {
   const auto now = std::chrono::steady_clock::now();
   if (now - looked < kLookEvery) return;
   looked = now;
-  if (accepted != nullptr) TakeAccepted();
+  if (accepted != nullptr) TakeAccepted(inbox);
   for (auto& [peer, dealer] : dealers) {
     dealer.watch->Drain();
     if (dealer.watch->TimeToTryAgain()) dealer.socket.ConnectAgain(dealer.endpoint);
   }
 }
 
-void ZmqTransport::Impl::TakeAccepted() {
-  accepted->Drain([this](uint16_t event, uint32_t value) {
+void ZmqTransport::Impl::TakeAccepted(Inbox& inbox) {
+  accepted->Drain([&](uint16_t event, uint32_t value) {
     const int file = static_cast<int>(value);
-    if (event == ZMQ_EVENT_DISCONNECTED) connections.erase(file);
+    if (event == ZMQ_EVENT_DISCONNECTED) {
+      connections.erase(file);
+      for (const Caller& caller : callers) {
+        if (caller.file == file) inbox.Gone(caller.peer);
+      }
+    }
     if (event == ZMQ_EVENT_ACCEPTED) {
       connections.insert(file);
       SetCongestionControl(file, options.tcp);
     }
     if (handshakes) handshakes->Take(event, file);
   });
+}
+
+// The last messages of a connection may come when it has ended already.
+void ZmqTransport::Impl::Hear(Caller& caller, int file, Inbox& inbox) {
+  if (caller.file == file) return;
+  caller.file = file;
+  TakeAccepted(inbox);
+  if (!connections.contains(file)) inbox.Gone(caller.peer);
 }
 
 bool ZmqTransport::Impl::ReceiveOne(ZmqSocket& socket, std::optional<PeerId> peer, Inbox& inbox) {
@@ -366,8 +381,8 @@ bool ZmqTransport::Impl::ReceiveOne(ZmqSocket& socket, std::optional<PeerId> pee
   } else {  // A ROUTER puts the routing id in front, which ZeroMQ does not sign.
     const zmq::message_t routing_id = std::move(part);
     if (more && !socket.Receive(part)) return false;
-    const Caller& caller =
-        CallerOf(routing_id, more && keys != nullptr ? UserOf(part) : std::nullopt);
+    Caller& caller = CallerOf(routing_id, more && keys != nullptr ? UserOf(part) : std::nullopt);
+    if (more) Hear(caller, zmq_msg_get(part.handle(), ZMQ_SRCFD), inbox);
     welcome = keys == nullptr || caller.identity != nullptr;
     if (welcome) inbox.Begin(caller.peer, caller.identity);
     if (!more) return true;

@@ -189,6 +189,20 @@ TEST(DaemonsTest, SecondProcessOfARankWaitsAndTakesOverWhenTheFirstIsKilled) {
   for (const Daemon* daemon : {&server, &job.coordinator()}) ExpectStops(*daemon);
 }
 
+TEST(DaemonsTest, RankOfAProcessThatIsKilledIsFreeLongBeforeItsLeaseEnds) {
+  constexpr std::chrono::seconds kFarFromTheLease(20);
+  const HandMadeJob job(kEndless, {"cluster.lease=60s"});
+  const Daemon server = job.StartServer();
+  const Daemon other = job.StartWorker(0);
+  const Daemon first = job.StartWorker(1);
+  job.AwaitSteps(1, 20);
+  const auto killed = std::chrono::steady_clock::now();
+  ExpectKilled(first);
+  const Daemon second = job.StartWorker(1, "second");
+  job.AwaitIncarnation(1, 2);
+  EXPECT_LT(std::chrono::steady_clock::now() - killed, kFarFromTheLease);
+}
+
 TEST(DaemonsTest, SecondProcessOfARankThatGivesUpSaysThatItIsHeld) {
   const HandMadeJob job(kEndless);
   const Daemon server = job.StartServer();

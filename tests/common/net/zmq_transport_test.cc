@@ -162,6 +162,30 @@ TEST_F(ZmqTransportTest, SaysThatAPeerHasGone) {
   });
 }
 
+TEST_F(ZmqTransportTest, SaysWhichCallersConnectionHasEnded) {
+  const PeerId to_server = Meet();
+  ZmqTransport other(context_, ZmqOptions{});
+  const PeerId from_other = other.Connect(endpoint_).value();
+  client_.Send(to_server, Text("one"));
+  const PeerId client = PollFor(server_, 1)[0].peer;
+  other.Send(from_other, Text("two"));
+  EXPECT_TRUE(PollFor(server_, 1).gone().empty());
+  client_.Disconnect(to_server);
+  const Inbox inbox = PollUntil(server_, [](const Inbox& in) { return !in.gone().empty(); });
+  ASSERT_EQ(inbox.gone().size(), 1U);
+  EXPECT_EQ(inbox.gone().front(), client);
+}
+
+// What it said last comes with the news.
+TEST_F(ZmqTransportTest, SaysThatACallerHasGoneWhoseMessageCameLater) {
+  const PeerId to_server = Meet();
+  client_.Send(to_server, Text("one"));
+  client_.Disconnect(to_server);
+  const Inbox inbox = PollUntil(server_, [](const Inbox& in) { return !in.gone().empty(); });
+  ASSERT_EQ(inbox.size(), 1U);
+  EXPECT_EQ(inbox.gone().front(), inbox[0].peer);
+}
+
 TEST_F(ZmqTransportTest, SaysFullAndKeepsNothing) {
   ZmqOptions options;
   options.queue_messages_max = 4;
