@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -110,6 +111,28 @@ TEST(GraphTest, NormalizesByRunningStatisticsWhereItIsFrozen) {
     EXPECT_EQ(f.gradients()[index], std::vector<float>(4)) << index;
   }
   EXPECT_NEAR(f.Evaluate(5).value().loss / 5, f.Train(5).value(), 1e-6);
+}
+
+TEST(GraphTest, KeepsWeightsSmallButNotBiases) {
+  NetworkSpec spec = Spec({3}, {{"affine", 2}});
+  NetworkFixture plain(spec);
+  spec.l1 = 0.25;
+  spec.l2 = 0.5;
+  NetworkFixture f(spec);
+  plain.MakeBatch(4);
+  f.MakeBatch(4);
+  const double loss = plain.Train(4).value();
+  double penalty = 0;
+  const double with_penalty = f.Train(4).value();
+  for (size_t i = 0; i < 6; ++i) {
+    const float weight = f.parameters()[0][i];
+    penalty += 0.25 * static_cast<double>(std::abs(weight)) +
+               0.25 * static_cast<double>(weight) * static_cast<double>(weight);
+    const float want = plain.gradients()[0][i] + (weight > 0 ? 0.25F : -0.25F) + 0.5F * weight;
+    EXPECT_NEAR(f.gradients()[0][i], want, 1e-6);
+  }
+  EXPECT_NEAR(with_penalty, loss + penalty, 1e-6);
+  EXPECT_EQ(f.gradients()[1], plain.gradients()[1]);
 }
 
 TEST(GraphTest, DropsByTheStepsChanceAloneAndNotInEvaluation) {
