@@ -69,13 +69,20 @@ Block Elu(const Block& x, float depth) {
   return (x > 0.0F).select(x, depth * (x.min(0.0F).exp() - 1.0F));
 }
 
+// A product on one side alone would be a branch, since it may trap; so both sides have one.
 void Rectify(const float* in, float slope, uint64_t count, float* out) {
-  for (uint64_t i = 0; i < count; ++i) out[i] = in[i] > 0 ? in[i] : slope * in[i];
+  for (uint64_t i = 0; i < count; ++i) {
+    const float factor = in[i] > 0 ? 1.0F : slope;
+    out[i] = in[i] * factor;
+  }
 }
 
 void RectifyGradient(const float* seen, const float* back, float slope, uint64_t count,
                      float* out) {
-  for (uint64_t i = 0; i < count; ++i) out[i] = seen[i] > 0 ? back[i] : slope * back[i];
+  for (uint64_t i = 0; i < count; ++i) {
+    const float factor = seen[i] > 0 ? 1.0F : slope;
+    out[i] = back[i] * factor;
+  }
 }
 
 void GradientOf(const Elementwise& function, const float* seen, const float* back, uint64_t count,
