@@ -17,6 +17,9 @@ struct Batch {
   std::span<const uint32_t> labels;  // One a row.
   uint32_t rows = 0;
   uint32_t row_size = 0;
+  // What a model that wants chance, as for dropout, begins from: its own for each batch of a job,
+  // and the same whenever that batch is made again.
+  uint64_t chance = 0;
 };
 
 // One tensor that is trained: a dense table of this name on the servers, and where training starts.

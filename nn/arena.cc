@@ -1,35 +1,24 @@
 #include "nn/arena.h"
 
-#include <cstddef>
-
 #include "common/assert.h"
 
 namespace shardmill::nn {
-namespace {
 
-constexpr uint64_t kLineFloats = 64 / sizeof(float);
-
-}  // namespace
-
-uint64_t Arena::Rounded(uint64_t floats) {
-  return (floats + kLineFloats - 1) / kLineFloats * kLineFloats;
+Arena::~Arena() {
+  if (memory_ != nullptr) backend_.Release(memory_);
 }
 
-void Arena::Reset(uint64_t floats_rounded) {
-  used_ = 0;
-  if (floats_rounded <= room_) return;
-  room_ = floats_rounded;
-  memory_.resize(room_ + kLineFloats);
-  const uint64_t address = reinterpret_cast<uintptr_t>(memory_.data()) / sizeof(float);
-  begin_ = (kLineFloats - address % kLineFloats) % kLineFloats;
+bool Arena::Reserve(uint64_t floats) {
+  if (floats <= room_) return true;
+  if (memory_ != nullptr) backend_.Release(memory_);
+  memory_ = backend_.Allocate(floats);
+  room_ = memory_ == nullptr ? 0 : floats;
+  return memory_ != nullptr;
 }
 
-std::span<float> Arena::Take(uint64_t floats) {
-  const uint64_t rounded = Rounded(floats);
-  SM_ASSERT(rounded <= room_ - used_);
-  const std::span<float> piece(memory_.data() + begin_ + used_, floats);
-  used_ += rounded;
-  return piece;
+std::span<float> Arena::At(uint64_t offset, uint64_t floats) const {
+  SM_ASSERT(offset <= room_ && floats <= room_ - offset);
+  return {memory_ + offset, floats};
 }
 
 }  // namespace shardmill::nn

@@ -2,29 +2,29 @@
 
 #include <cstdint>
 #include <span>
-#include <vector>
+
+#include "nn/backend.h"
 
 namespace shardmill::nn {
 
-// The memory of one training step: handed out in pieces and taken back as a whole, so that the next
-// step reuses it and a loop allocates nothing once it has met its largest batch. Owned by a network
-// and used on its thread. A piece begins at a cache line, whatever came before it, and is lent
-// until the next Reset.
+// The memory of one training step, in one block that only grows, so that a loop allocates nothing
+// once it has met its largest batch. What lies where is a StepPlan's business. Owned by a network
+// and used on its thread.
 class Arena final {
  public:
-  // What a piece of `floats` floats takes up.
-  static uint64_t Rounded(uint64_t floats);
+  explicit Arena(Backend& backend) : backend_(backend) {}
+  ~Arena();
+  Arena(const Arena&) = delete;
+  Arena& operator=(const Arena&) = delete;
 
-  // Takes all pieces back and makes room for pieces of `floats_rounded` floats altogether.
-  void Reset(uint64_t floats_rounded);
+  // Room for that many floats, with whatever was there before; false where there is none.
+  bool Reserve(uint64_t floats);
 
-  // The floats hold whatever was there before.
-  std::span<float> Take(uint64_t floats);
+  std::span<float> At(uint64_t offset, uint64_t floats) const;
 
  private:
-  std::vector<float> memory_;
-  uint64_t begin_ = 0;  // The first float that lies at a cache line.
-  uint64_t used_ = 0;
+  Backend& backend_;
+  float* memory_ = nullptr;
   uint64_t room_ = 0;
 };
 

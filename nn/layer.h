@@ -2,34 +2,91 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 
+#include "common/initial.h"
+#include "common/result.h"
+#include "nn/backend.h"
 #include "nn/tensor.h"
 
 namespace shardmill::nn {
 
-// One trained tensor of a layer: "weight", "bias".
+// What becomes of a parameter from step to step.
+enum class Role : uint8_t {
+  kTrained,
+  // A running average of what batches hold, such as batch_norm's mean. Its gradient is what it is
+  // less what the batch has: plain descent by `rate` of it keeps the average, on servers too.
+  kStatistic,
+};
+
+// One tensor of a layer that outlives a step: "weight", "bias".
 struct ParameterInfo {
   std::string name;
   Shape shape;
-  float initial_scale = 0;  // Training starts uniform in [-scale, scale].
+  Initial initial;  // Without its seed.
+  Role role = Role::kTrained;
+  float rate = 1;            // Of a trained one: a factor of the job's. 0: it stays as it is.
+  bool regularized = false;  // A weight, which the job's l1 and l2 keep small.
 };
 
-// What a layer's backward pass reads and fills. Each filled tensor is written whole.
+enum class ValueKind : uint8_t { kFloats, kIndices };
+
+// What one row of a value is.
+struct ValueType {
+  ValueKind kind = ValueKind::kFloats;
+  Shape row;
+};
+
+// What a layer reads: one of the two.
+struct Value {
+  ConstTensor floats;
+  IndexTensor indices;
+};
+
+// How a network may treat the memory of a layer.
+struct LayerTraits {
+  bool view = false;               // The output is the first input's floats, both ways.
+  bool in_place = false;           // The output may lie over the first input.
+  bool gradient_in_place = false;  // The first input's gradient may lie over the output's.
+  bool reads_inputs = true;        // On the way back; what is not read may be gone by then.
+  bool reads_output = false;       // The same.
+};
+
+// Floats that a layer keeps from its way forward to its way back.
+struct SavedSize {
+  uint64_t of_batch = 0;
+  uint64_t of_row = 0;
+};
+
+struct ForwardPass {
+  std::span<const Value> inputs;
+  std::span<const ConstTensor> parameters;
+  Tensor output;
+  std::span<float> saved;
+  bool training = false;
+  uint64_t chance = 0;  // Of this step and this layer.
+};
+
+// Each filled tensor is written whole. A gradient that is not wanted is empty.
 struct BackwardPass {
-  ConstTensor input;
-  ConstTensor output_gradient;
+  std::span<const Value> inputs;
+  ConstTensor output;
+  Tensor output_gradient;  // May be used up.
   std::span<const ConstTensor> parameters;
   std::span<const Tensor> parameter_gradients;  // In the order of parameters.
-  Tensor input_gradient;                        // Empty where nobody wants it.
+  std::span<const Tensor> input_gradients;
+  std::span<float> saved;
+  uint64_t chance = 0;
 };
 
-// One step of a network, made for inputs of one shape. It keeps no state between calls: weights,
+// One step of a network, made for inputs of given shapes. It keeps no state between calls: weights,
 // activations and gradients are lent for each, with one tensor a row of the batch along the first
-// axis. Owned by a Network. Any thread may call it, since it is never changed. What does not fit
-// was refused when the layer was made; a wrong shape later is our own bug.
+// axis. Owned by a Network and used on its thread. What does not fit was refused when the layer was
+// made; a wrong shape later is our own bug.
 class Layer {
  public:
   virtual ~Layer() = default;
@@ -39,14 +96,21 @@ class Layer {
   // The shape of one row of the output.
   virtual const Shape& output() const = 0;
   virtual std::span<const ParameterInfo> parameters() const = 0;
+  virtual LayerTraits traits() const = 0;
+  virtual SavedSize Saved(Backend&) const { return {}; }
+  // Ids that it reads must be below this.
+  virtual uint64_t IndexLimit() const { return UINT64_MAX; }
 
-  // The output is the input's floats under another shape, and so are their gradients. A network
-  // then hands the memory on and calls neither pass; the passes copy, for who has other memory.
-  virtual bool IsView() const = 0;
+  // The function of each number that this layer is, where it is nothing else.
+  virtual std::optional<Elementwise> Function() const { return std::nullopt; }
+  // Does that function too from now on, which then costs no layer of its own; or says no.
+  virtual bool Absorb(const Elementwise&) { return false; }
 
-  virtual void Forward(ConstTensor input, std::span<const ConstTensor> parameters,
-                       Tensor output) const = 0;
-  virtual void Backward(const BackwardPass& pass) const = 0;
+  // Neither is called of a view.
+  virtual void Forward(Backend& backend, const ForwardPass& pass) const = 0;
+  virtual void Backward(Backend& backend, const BackwardPass& pass) const = 0;
 };
+
+using LayerResult = Result<std::unique_ptr<Layer>>;
 
 }  // namespace shardmill::nn

@@ -1,9 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
+#include <string>
 
 #include "common/result.h"
+#include "nn/backend.h"
 #include "nn/tensor.h"
 
 namespace shardmill::nn {
@@ -11,25 +14,33 @@ namespace shardmill::nn {
 // Sums over the rows of a batch.
 struct LossSums {
   double loss = 0;
-  uint64_t correct = 0;
+  uint64_t correct = 0;  // Rows whose class was told, where there are classes.
 };
 
-// What training makes small, from the network's output and one label a row. It keeps no state
-// between calls. Owned by a Network; any thread may call it, since it is never changed. Labels come
-// from outside and are checked first; all else that is wrong is our own bug.
+// What the output should have been: a class a row, or a number for each number of the output.
+struct Targets {
+  std::span<const uint32_t> labels;
+  std::span<const float> values;
+};
+
+// What training makes small, from the network's output and the targets. It keeps no state between
+// calls. Owned by a Network and used on its thread. Targets come from outside and are checked
+// first; all else that is wrong is our own bug.
 class Loss {
  public:
   virtual ~Loss() = default;
 
-  // An error in words where a label is not one of this loss.
-  virtual Result<> CheckLabels(std::span<const uint32_t> labels) const = 0;
+  // Else values.
+  virtual bool ReadsLabels() const = 0;
+  // An error in words where a target is not one of this loss.
+  virtual Result<> Check(const Targets& targets) const = 0;
 
-  // `saved` has the shape of `output` and holds what Backward needs.
-  virtual LossSums Forward(ConstTensor output, std::span<const uint32_t> labels,
-                           Tensor saved) const = 0;
-
-  // Turns what Forward saved into the gradient of the mean loss by the output.
-  virtual void Backward(std::span<const uint32_t> labels, Tensor saved) const = 0;
+  // What each row loses, and unless it is empty the gradient by the output of the mean over rows.
+  virtual void Compute(Backend& backend, ConstTensor output, const Targets& targets,
+                       Tensor row_losses, Tensor gradient) const = 0;
+  // Whether the output of a row, in the host's memory, tells the row's class.
+  virtual bool IsCorrect(std::span<const float> output, const Targets& targets,
+                         uint64_t row) const = 0;
 };
 
 }  // namespace shardmill::nn

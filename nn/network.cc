@@ -5,6 +5,7 @@
 
 #include "common/assert.h"
 #include "common/rng.h"
+#include "nn/losses/make_loss.h"
 
 namespace shardmill::nn {
 namespace {
@@ -12,178 +13,328 @@ namespace {
 // Keeps the chance of the first weights apart from what else the job's seed is used for.
 constexpr uint64_t kFirstWeights = 0x7765696768747331;
 
+bool IsFrozen(const ParameterInfo& info) { return info.role == Role::kTrained && info.rate == 0; }
+
 }  // namespace
 
-Result<std::unique_ptr<Network>> Network::Make(const NetworkSpec& spec) {
-  if (spec.input.size() == 0 || spec.input.dims() >= Shape::kDimsMax) {
-    return Error{ErrorCode::kBadUsage,
-                 "a network cannot read rows of the shape " + spec.input.ToString()};
-  }
-  std::vector<std::unique_ptr<Layer>> layers;
-  Shape shape = spec.input;
-  bool has_parameters = false;
-  for (const LayerSpec& layer_spec : spec.layers) {
-    Result<std::unique_ptr<Layer>> layer = MakeLayer(layer_spec, shape);
-    if (!layer.ok()) {
-      return Error{layer.error().code, "layer " + std::to_string(layers.size() + 1) + " (\"" +
-                                           layer_spec.type + "\"): " + layer.error().message};
-    }
-    shape = (*layer)->output();
-    has_parameters = has_parameters || !(*layer)->parameters().empty();
-    layers.push_back(std::move(*layer));
-  }
-  if (!has_parameters) {
-    return Error{ErrorCode::kBadUsage,
-                 "the network has nothing to train: give it a layer with weights, such as "
-                 "\"affine\""};
-  }
-  std::unique_ptr<Loss> loss = SM_TRY(MakeLoss(spec.loss, shape));
-  return std::make_unique<Network>(spec.input, std::move(layers), std::move(loss));
+Result<std::unique_ptr<Network>> Network::Make(const NetworkSpec& spec, Backend& backend) {
+  Graph graph = SM_TRY(MakeGraph(spec));
+  std::unique_ptr<Loss> loss = SM_TRY(MakeLoss(spec.loss, graph.output().type.row));
+  return std::unique_ptr<Network>(new Network(spec, std::move(graph), std::move(loss), backend));
 }
 
-Network::Network(const Shape& input, std::vector<std::unique_ptr<Layer>> layers,
-                 std::unique_ptr<Loss> loss)
-    : input_(input), loss_(std::move(loss)) {
-  SM_ASSERT(!layers.empty());
-  Shape shape = input;
-  uint64_t row_floats_max = shape.size();
-  trained_begin_ = layers.size();
-  for (std::unique_ptr<Layer>& layer : layers) {
-    const std::string prefix =
-        std::string(layer->type()) + '_' + std::to_string(places_.size() + 1) + '.';
-    const size_t parameters_begin = parameters_.size();
-    for (const ParameterInfo& parameter : layer->parameters()) {
-      parameters_.push_back({prefix + parameter.name, parameter.shape, parameter.initial_scale});
-      trained_begin_ = std::min(trained_begin_, places_.size());
-    }
-    if (!layer->IsView()) tensor_floats_.push_back(layer->output().size());
-    row_floats_max = std::max(row_floats_max, layer->output().size());
-    // Gradients go back as far as the input of the layer after the first with parameters.
-    if (trained_begin_ < places_.size()) {
-      gradient_floats_ = std::max(gradient_floats_, shape.size());
-    }
-    const Shape output = layer->output();
-    places_.push_back({std::move(layer), shape, parameters_begin, {}});
-    shape = output;
+Network::Network(const NetworkSpec& spec, Graph graph, std::unique_ptr<Loss> loss, Backend& backend)
+    : backend_(backend),
+      graph_(std::move(graph)),
+      loss_(std::move(loss)),
+      l1_(static_cast<float>(spec.l1)),
+      l2_(static_cast<float>(spec.l2)),
+      arena_(backend) {
+  uint64_t row_floats_max = 1;
+  size_t inputs_max = 0;
+  for (const GraphValue& value : graph_.values) {
+    row_floats_max = std::max(row_floats_max, value.type.row.size());
   }
-  SM_ASSERT(trained_begin_ < places_.size());
-  // The gradients by the output and by two tensors within; a layer reads one and fills the other.
-  tensor_floats_.push_back(shape.size());
-  tensor_floats_.push_back(gradient_floats_);
-  tensor_floats_.push_back(gradient_floats_);
+  for (const GraphNode& node : graph_.nodes) {
+    inputs_max = std::max(inputs_max, node.inputs.size());
+  }
   rows_max_ = Shape::kSizeMax / row_floats_max;
-  lent_parameters_.resize(parameters_.size());
-  lent_gradients_.resize(parameters_.size());
+  lent_parameters_.resize(graph_.parameters.size());
+  lent_gradients_.resize(graph_.parameters.size());
+  wanted_gradients_.resize(graph_.parameters.size());
+  values_.resize(graph_.values.size());
+  node_inputs_.resize(inputs_max);
+  node_gradients_.resize(inputs_max);
+  LayOut(true);
+  LayOut(false);
 }
 
-const Shape& Network::output() const { return places_.back().layer->output(); }
+// Moments: node i goes forward at i, the loss is at their number n, and node i goes back at 2n - i.
+void Network::LayOut(bool training) {
+  layout_ = training ? &training_ : &evaluation_;
+  StepPlan& plan = layout_->plan;
+  const auto nodes = static_cast<uint32_t>(graph_.nodes.size());
+  layout_->activations.resize(graph_.values.size());
+  for (uint32_t i = 0; i < nodes; ++i) {
+    const GraphNode& node = graph_.nodes[i];
+    const GraphValue& made = graph_.values[node.output];
+    const LayerTraits traits = node.layer->traits();
+    const uint32_t back = training ? 2 * nodes - i : i;
+    if (made.home == node.output) {
+      layout_->activations[made.home] = plan.Add(0, made.type.row.size(), i, i);
+    }
+    const auto read = [&](uint32_t value, uint32_t moment) {
+      const uint32_t home = graph_.values[value].home;
+      if (home >= graph_.inputs) plan.Extend(layout_->activations[home], moment);
+    };
+    read(node.output, i);
+    for (const uint32_t input : node.inputs) {
+      read(input, i);
+      if (traits.reads_inputs && !node.passes && node.trains) read(input, back);
+    }
+    if (traits.reads_output && !node.passes && node.trains) read(node.output, back);
+    if (i + 1 == nodes) read(node.output, nodes);
+    const SavedSize saved = node.passes ? SavedSize{} : node.layer->Saved(backend_);
+    layout_->saved.push_back(plan.Add(saved.of_batch, saved.of_row, i, back));
+  }
+  layout_->row_losses = plan.Add(0, 1, nodes, 2 * nodes);
+  if (training) LayOutGradients();
+}
+
+void Network::LayOutGradients() {
+  StepPlan& plan = layout_->plan;
+  const auto nodes = static_cast<uint32_t>(graph_.nodes.size());
+  layout_->gradients.resize(graph_.values.size());
+  layout_->asides.resize(nodes);
+  layout_->gradients.back() = plan.Add(0, graph_.output().type.row.size(), nodes, nodes);
+  for (uint32_t i = nodes; i-- > 0;) {
+    const GraphNode& node = graph_.nodes[i];
+    const uint32_t back = 2 * nodes - i;
+    layout_->asides[i].resize(node.inputs.size());
+    if (!node.trains) continue;
+    plan.Extend(layout_->gradients[node.output], back);
+    for (size_t slot = 0; slot < node.inputs.size(); ++slot) {
+      const uint32_t input = node.inputs[slot];
+      const uint64_t size = graph_.values[input].type.row.size();
+      if (node.ways[slot] == GradientWay::kOver) {
+        layout_->gradients[input] = layout_->gradients[node.output];
+      } else if (node.ways[slot] == GradientWay::kWrite) {
+        layout_->gradients[input] = plan.Add(0, size, back, back);
+      } else if (node.ways[slot] == GradientWay::kAdd) {
+        layout_->asides[i][slot] = plan.Add(0, size, back, back);
+      }
+    }
+  }
+}
 
 Initial Network::InitialOf(uint64_t seed, size_t parameter) const {
-  SM_ASSERT(parameter < parameters_.size());
-  const float scale = parameters_[parameter].initial_scale;
-  if (scale == 0) return Initial::Constant(0);
-  return Initial::Uniform(scale, Mix(Mix(seed ^ kFirstWeights) + parameter));
+  SM_ASSERT(parameter < graph_.parameters.size());
+  Initial initial = graph_.parameters[parameter].initial;
+  if (initial.kind == Initial::Kind::kConstant) return initial;
+  initial.seed = Mix(Mix(seed ^ kFirstWeights) + parameter);
+  return initial;
 }
 
-Result<double> Network::Train(std::span<const float> inputs, std::span<const uint32_t> labels,
+Result<double> Network::Train(const Samples& samples,
                               std::span<const std::span<const float>> parameters,
-                              std::span<const std::span<float>> gradients) {
+                              std::span<const std::span<float>> gradients, GradientSink* sink) {
   Lend(parameters);
-  SM_ASSERT(gradients.size() == parameters_.size());
+  SM_ASSERT(gradients.size() == graph_.parameters.size());
   for (size_t index = 0; index < gradients.size(); ++index) {
-    lent_gradients_[index] = Tensor(gradients[index], parameters_[index].shape);
+    const ParameterInfo& info = graph_.parameters[index];
+    lent_gradients_[index] = Tensor(gradients[index], info.shape);
+    wanted_gradients_[index] = IsFrozen(info) ? Tensor() : lent_gradients_[index];
   }
-  SM_TRY(CheckBatch(inputs, labels));
-  if (labels.empty()) {
-    for (const std::span<float> gradient : gradients) {
-      std::fill(gradient.begin(), gradient.end(), 0.0F);
+  SM_TRY(CheckInputs(samples));
+  SM_TRY(CheckTargets(samples));
+  if (samples.rows == 0) {
+    for (size_t index = 0; index < gradients.size(); ++index) {
+      backend_.Fill(0.0F, lent_gradients_[index]);
+      if (sink != nullptr) sink->GradientReady(index);
     }
     return 0.0;
   }
-  const ConstTensor output = Forward(inputs, labels.size());
-  const Tensor saved(arena_.Take(output.size()), output.shape());
-  const LossSums sums = loss_->Forward(output, labels, saved);
-  loss_->Backward(labels, saved);
-  Backward(saved);
-  return sums.loss / static_cast<double>(labels.size());
+  SM_TRY(Forward(samples, true));
+  const uint32_t output = graph_.nodes.back().output;
+  loss_->Compute(backend_, values_[output].floats, targets_,
+                 Take(layout_->row_losses, {samples.rows}), GradientOf(output, samples.rows));
+  penalty_ = 0;
+  Backward(samples, sink);
+  return SumOfRowLosses(samples.rows) / static_cast<double>(samples.rows) + penalty_;
 }
 
-Result<LossSums> Network::Evaluate(std::span<const float> inputs, std::span<const uint32_t> labels,
+Result<LossSums> Network::Evaluate(const Samples& samples,
                                    std::span<const std::span<const float>> parameters) {
-  Lend(parameters);
-  SM_TRY(CheckBatch(inputs, labels));
-  if (labels.empty()) return LossSums{};
-  const ConstTensor output = Forward(inputs, labels.size());
-  return loss_->Forward(output, labels, Tensor(arena_.Take(output.size()), output.shape()));
+  SM_TRY(CheckTargets(samples));
+  const std::span<const float> output = SM_TRY(Predict(samples, parameters));
+  LossSums sums;
+  if (samples.rows == 0) return sums;
+  loss_->Compute(backend_, values_.back().floats, targets_,
+                 Take(layout_->row_losses, {samples.rows}), Tensor());
+  sums.loss = SumOfRowLosses(samples.rows);
+  const uint64_t size = output.size() / samples.rows;
+  for (uint64_t row = 0; row < samples.rows; ++row) {
+    if (loss_->IsCorrect(output.subspan(row * size, size), targets_, row)) ++sums.correct;
+  }
+  return sums;
 }
 
-Result<> Network::CheckBatch(std::span<const float> inputs,
-                             std::span<const uint32_t> labels) const {
-  if (labels.size() > rows_max_ || inputs.size() != labels.size() * input_.size()) {
-    return Error{ErrorCode::kBadInput,
-                 "a batch of " + std::to_string(labels.size()) + " labels comes with " +
-                     std::to_string(inputs.size()) + " numbers, but the network reads " +
-                     std::to_string(input_.size()) + " numbers a row (" + input_.ToString() + ")"};
+Result<std::span<const float>> Network::Predict(
+    const Samples& samples, std::span<const std::span<const float>> parameters) {
+  Lend(parameters);
+  SM_TRY(CheckInputs(samples));
+  if (samples.rows == 0) return std::span<const float>();
+  SM_TRY(Forward(samples, false));
+  const ConstTensor output = values_.back().floats;
+  host_output_.resize(std::max<size_t>(host_output_.size(), output.size()));
+  const std::span<float> host(host_output_.data(), output.size());
+  backend_.CopyOut(output, host);
+  return std::span<const float>(host);
+}
+
+double Network::SumOfRowLosses(uint64_t rows) {
+  host_losses_.resize(std::max<size_t>(host_losses_.size(), rows));
+  const std::span<float> host(host_losses_.data(), rows);
+  backend_.CopyOut(Take(layout_->row_losses, {rows}), host);
+  double sum = 0;
+  for (const float loss : host) sum += static_cast<double>(loss);
+  return sum;
+}
+
+Result<> Network::CheckInputs(const Samples& samples) const {
+  SM_ASSERT(samples.inputs.size() == graph_.inputs);
+  for (size_t index = 0; index < graph_.inputs; ++index) {
+    const GraphValue& value = graph_.values[index];
+    const Input& input = samples.inputs[index];
+    const bool ids = value.type.kind == ValueKind::kIndices;
+    const size_t size = ids ? input.ids.size() : input.floats.size();
+    if (samples.rows > rows_max_ || size != samples.rows * value.type.row.size()) {
+      return Error{ErrorCode::kBadInput,
+                   "a batch of " + std::to_string(samples.rows) + " labels comes with " +
+                       std::to_string(size) + (ids ? " ids" : " numbers") +
+                       ", but the network reads " + std::to_string(value.type.row.size()) +
+                       (ids ? " ids" : " numbers") + " a row (" + value.type.row.ToString() + ")"};
+    }
+    for (const uint32_t id : ids ? input.ids : std::span<const uint32_t>()) {
+      if (id < value.index_limit) continue;
+      return Error{ErrorCode::kBadInput, "the input \"" + value.name + "\" holds the id " +
+                                             std::to_string(id) + ", but its embedding has " +
+                                             std::to_string(value.index_limit) + " rows"};
+    }
   }
-  return loss_->CheckLabels(labels);
+  return {};
+}
+
+Result<> Network::CheckTargets(const Samples& samples) {
+  targets_ = samples.targets;
+  if (!loss_->ReadsLabels() && targets_.values.empty()) {
+    label_values_.assign(targets_.labels.begin(), targets_.labels.end());
+    targets_.values = label_values_;
+  }
+  const bool labels = loss_->ReadsLabels();
+  const uint64_t size = labels ? targets_.labels.size() : targets_.values.size();
+  const uint64_t want = samples.rows * (labels ? 1 : output().size());
+  if (size != want) {
+    return Error{ErrorCode::kBadInput, "a batch of " + std::to_string(samples.rows) +
+                                           " rows comes with " + std::to_string(size) +
+                                           " targets, but the loss reads " + std::to_string(want)};
+  }
+  return loss_->Check(targets_);
 }
 
 void Network::Lend(std::span<const std::span<const float>> parameters) {
-  SM_ASSERT(parameters.size() == parameters_.size());
+  SM_ASSERT(parameters.size() == graph_.parameters.size());
   for (size_t index = 0; index < parameters.size(); ++index) {
-    lent_parameters_[index] = ConstTensor(parameters[index], parameters_[index].shape);
+    lent_parameters_[index] = ConstTensor(parameters[index], graph_.parameters[index].shape);
   }
 }
 
-ConstTensor Network::Forward(std::span<const float> inputs, uint64_t rows) {
-  uint64_t floats = 0;
-  for (const uint64_t row_floats : tensor_floats_) floats += Arena::Rounded(rows * row_floats);
-  arena_.Reset(floats);
-  ConstTensor tensor(inputs, input_.Rows(rows));
-  for (Place& place : places_) {
-    place.read = tensor;
-    const Shape shape = place.layer->output().Rows(rows);
-    if (place.layer->IsView()) {
-      tensor = tensor.As(shape);
+Tensor Network::Take(size_t tensor, const Shape& shape) const {
+  return Tensor(arena_.At(layout_->plan.offset(tensor), shape.size()), shape);
+}
+
+Tensor Network::GradientOf(uint32_t value, uint64_t rows) const {
+  return Take(layout_->gradients[value], graph_.values[value].type.row.Rows(rows));
+}
+
+Result<> Network::Forward(const Samples& samples, bool training) {
+  layout_ = training ? &training_ : &evaluation_;
+  if (samples.rows > layout_->plan.rows() && !arena_.Reserve(layout_->plan.Place(samples.rows))) {
+    layout_->plan.Place(0);
+    return Error{ErrorCode::kFailed, "there is no room for a batch of " +
+                                         std::to_string(samples.rows) +
+                                         " rows: lower data.batch_size"};
+  }
+  for (size_t index = 0; index < graph_.inputs; ++index) {
+    const Shape shape = graph_.values[index].type.row.Rows(samples.rows);
+    const Input& input = samples.inputs[index];
+    if (graph_.values[index].type.kind == ValueKind::kIndices) {
+      values_[index].indices = IndexTensor(input.ids, shape);
+    } else {
+      values_[index].floats = ConstTensor(input.floats, shape);
+    }
+  }
+  for (size_t index = 0; index < graph_.nodes.size(); ++index) {
+    const GraphNode& node = graph_.nodes[index];
+    const GraphValue& made = graph_.values[node.output];
+    const Shape shape = made.type.row.Rows(samples.rows);
+    if (node.passes) {
+      values_[node.output].floats = values_[node.inputs[0]].floats.As(shape);
       continue;
     }
-    const Tensor output(arena_.Take(shape.size()), shape);
-    place.layer->Forward(tensor, ParametersOf(place), output);
-    tensor = output;
-  }
-  return tensor;
-}
-
-void Network::Backward(Tensor output_gradient) {
-  const uint64_t rows = output_gradient.rows();
-  std::span<float> next = arena_.Take(rows * gradient_floats_);
-  std::span<float> other = arena_.Take(rows * gradient_floats_);
-  Tensor gradient = output_gradient;
-  for (size_t index = places_.size(); index-- > trained_begin_;) {
-    const Place& place = places_[index];
-    const Shape shape = place.input.Rows(rows);
-    if (place.layer->IsView()) {
-      gradient = gradient.As(shape);
-      continue;
+    for (size_t slot = 0; slot < node.inputs.size(); ++slot) {
+      node_inputs_[slot] = values_[node.inputs[slot]];
     }
-    const size_t count = place.layer->parameters().size();
-    const Tensor input_gradient =
-        index == trained_begin_ ? Tensor() : Tensor(next.first(shape.size()), shape);
-    place.layer->Backward(
-        {.input = place.read,
-         .output_gradient = gradient,
-         .parameters = ParametersOf(place),
-         .parameter_gradients =
-             std::span<const Tensor>(lent_gradients_).subspan(place.parameters_begin, count),
-         .input_gradient = input_gradient});
-    gradient = input_gradient;
-    std::swap(next, other);
+    const Tensor output = Take(layout_->activations[made.home], shape);
+    const SavedSize saved = node.layer->Saved(backend_);
+    const size_t count = node.layer->parameters().size();
+    node.layer->Forward(
+        backend_, {.inputs = std::span(node_inputs_).first(node.inputs.size()),
+                   .parameters = std::span(lent_parameters_).subspan(node.parameters_begin, count),
+                   .output = output,
+                   .saved = arena_.At(layout_->plan.offset(layout_->saved[index]),
+                                      saved.of_batch + samples.rows * saved.of_row),
+                   .training = training,
+                   .chance = Mix(samples.chance ^ Mix(index))});
+    values_[node.output].floats = output;
+  }
+  return {};
+}
+
+void Network::Backward(const Samples& samples, GradientSink* sink) {
+  for (size_t index = graph_.nodes.size(); index-- > 0;) {
+    const GraphNode& node = graph_.nodes[index];
+    const size_t end = node.parameters_begin + node.layer->parameters().size();
+    if (node.trains) BackwardThrough(index, samples);
+    for (size_t parameter = node.parameters_begin; parameter < end; ++parameter) {
+      const ParameterInfo& info = graph_.parameters[parameter];
+      const Tensor& gradient = lent_gradients_[parameter];
+      const bool frozen = IsFrozen(info);
+      if (frozen || !node.trains) backend_.Fill(0.0F, gradient);
+      if (info.regularized && !frozen && (l1_ > 0 || l2_ > 0)) {
+        penalty_ += backend_.Regularize(l1_, l2_, lent_parameters_[parameter], gradient);
+      }
+      if (sink != nullptr) sink->GradientReady(parameter);
+    }
   }
 }
 
-std::span<const ConstTensor> Network::ParametersOf(const Place& place) const {
-  return std::span<const ConstTensor>(lent_parameters_)
-      .subspan(place.parameters_begin, place.layer->parameters().size());
+void Network::BackwardThrough(size_t index, const Samples& samples) {
+  const GraphNode& node = graph_.nodes[index];
+  const size_t inputs = node.inputs.size();
+  const Tensor output_gradient = GradientOf(node.output, samples.rows);
+  for (size_t slot = 0; slot < inputs; ++slot) {
+    const uint32_t input = node.inputs[slot];
+    const Shape shape = graph_.values[input].type.row.Rows(samples.rows);
+    const GradientWay way = node.ways[slot];
+    node_inputs_[slot] = values_[input];
+    node_gradients_[slot] = Tensor();
+    if (way == GradientWay::kAdd) {
+      node_gradients_[slot] =
+          node.passes ? output_gradient.As(shape) : Take(layout_->asides[index][slot], shape);
+    } else if (way != GradientWay::kNone) {
+      node_gradients_[slot] = GradientOf(input, samples.rows);
+    }
+  }
+  if (!node.passes) {
+    const SavedSize saved = node.layer->Saved(backend_);
+    const size_t count = node.layer->parameters().size();
+    node.layer->Backward(
+        backend_,
+        {.inputs = std::span(node_inputs_).first(inputs),
+         .output = values_[node.output].floats,
+         .output_gradient = output_gradient,
+         .parameters = std::span(lent_parameters_).subspan(node.parameters_begin, count),
+         .parameter_gradients = std::span(wanted_gradients_).subspan(node.parameters_begin, count),
+         .input_gradients = std::span(node_gradients_).first(inputs),
+         .saved = arena_.At(layout_->plan.offset(layout_->saved[index]),
+                            saved.of_batch + samples.rows * saved.of_row),
+         .chance = Mix(samples.chance ^ Mix(index))});
+  }
+  for (size_t slot = 0; slot < inputs; ++slot) {
+    if (node.ways[slot] != GradientWay::kAdd) continue;
+    backend_.Add(node_gradients_[slot], GradientOf(node.inputs[slot], samples.rows));
+  }
 }
 
 }  // namespace shardmill::nn

@@ -7,73 +7,118 @@
 #include <string>
 #include <vector>
 
-#include "common/initial.h"
 #include "common/result.h"
 #include "nn/arena.h"
-#include "nn/layer.h"
+#include "nn/graph.h"
 #include "nn/loss.h"
 #include "nn/network_spec.h"
+#include "nn/step_plan.h"
 
 namespace shardmill::nn {
 
-// Layers one after the other and a loss at the end. It owns its layers and the memory of one step,
-// but no weights: they are lent for each call, one span a parameter, in the order and of the sizes
-// of parameters(). Used by one thread. The same arguments give the same bits, and after the largest
+// Rows of one input of a network: numbers or ids.
+struct Input {
+  std::span<const float> floats;
+  std::span<const uint32_t> ids;
+};
+
+// A batch, borrowed for a call. Numbers and ids lie in the backend's memory, targets too.
+struct Samples {
+  std::span<const Input> inputs;  // As the network's spec lists them.
+  Targets targets;
+  uint64_t rows = 0;
+  uint64_t chance = 0;  // Of dropout: a function of the job's seed, the epoch, the rank, the step.
+};
+
+// Told which gradients are final while others are still to come, so that sending can begin. Owned
+// by whoever trains; called on the network's thread.
+class GradientSink {
+ public:
+  virtual ~GradientSink() = default;
+  virtual void GradientReady(size_t parameter) = 0;
+};
+
+// A graph of layers and a loss at its end. It owns its layers and the memory of one step, but no
+// weights: they are lent for each call, one span a parameter, in the order and of the sizes of
+// parameters(). Used by one thread. The same arguments give the same bits, and after the largest
 // batch has been seen nothing is allocated. What a batch gets wrong is an error in words; spans
 // that do not match parameters() are our own bug.
 class Network final {
  public:
-  // Refuses what does not fit together, naming the layer.
-  static Result<std::unique_ptr<Network>> Make(const NetworkSpec& spec);
+  // Refuses what does not fit together, naming the layer. The backend must outlive it.
+  static Result<std::unique_ptr<Network>> Make(const NetworkSpec& spec, Backend& backend);
 
-  // Of parts that fit: each layer was made for the output of the one before it, the first for
-  // `input`, and the loss for the output of the last. At least one layer has parameters.
-  Network(const Shape& input, std::vector<std::unique_ptr<Layer>> layers,
-          std::unique_ptr<Loss> loss);
-
-  // Named after the layer's place, counted from 1, and its type: "affine_2.weight".
-  std::span<const ParameterInfo> parameters() const { return parameters_; }
-  const Shape& input() const { return input_; }
-  const Shape& output() const;
+  // Named after the layer, "affine_2.weight".
+  std::span<const ParameterInfo> parameters() const { return graph_.parameters; }
+  std::span<const GraphValue> inputs() const {
+    return std::span(graph_.values).first(graph_.inputs);
+  }
+  const Shape& output() const { return graph_.output().type.row; }
 
   // Where training starts: a function of the seed and the parameter's index.
   Initial InitialOf(uint64_t seed, size_t parameter) const;
 
-  // `inputs` holds one input() a label. Fills `gradients` with the mean over the batch and returns
-  // its mean loss, or zeros for a batch without rows.
-  Result<double> Train(std::span<const float> inputs, std::span<const uint32_t> labels,
-                       std::span<const std::span<const float>> parameters,
-                       std::span<const std::span<float>> gradients);
+  // Fills `gradients` with those of the mean loss over the batch and returns it, or zeros for a
+  // batch without rows. Each is told to `sink`, if there is one, as soon as it is final: the last
+  // layer's come first.
+  Result<double> Train(const Samples& samples, std::span<const std::span<const float>> parameters,
+                       std::span<const std::span<float>> gradients, GradientSink* sink = nullptr);
 
-  Result<LossSums> Evaluate(std::span<const float> inputs, std::span<const uint32_t> labels,
+  Result<LossSums> Evaluate(const Samples& samples,
                             std::span<const std::span<const float>> parameters);
+  // The output of each row, in the host's memory until the next call. Targets are not read.
+  Result<std::span<const float>> Predict(const Samples& samples,
+                                         std::span<const std::span<const float>> parameters);
 
  private:
-  struct Place {
-    std::unique_ptr<Layer> layer;
-    Shape input;
-    size_t parameters_begin = 0;  // Where this layer's parameters begin among all.
-    ConstTensor read;             // What the layer has read in this step.
+  // Where the tensors of a step lie: in training, or where there is no way back.
+  struct Layout {
+    StepPlan plan;
+    std::vector<size_t> activations;          // Of each value's home.
+    std::vector<size_t> gradients;            // Of each value that wants one.
+    std::vector<size_t> saved;                // Of each node.
+    std::vector<std::vector<size_t>> asides;  // Of each node's inputs whose gradient is added.
+    size_t row_losses = 0;
   };
 
-  // Words where the batch does not fit this network.
-  Result<> CheckBatch(std::span<const float> inputs, std::span<const uint32_t> labels) const;
-  void Lend(std::span<const std::span<const float>> parameters);
-  ConstTensor Forward(std::span<const float> inputs, uint64_t rows);
-  void Backward(Tensor output_gradient);
-  std::span<const ConstTensor> ParametersOf(const Place& place) const;
+  Network(const NetworkSpec& spec, Graph graph, std::unique_ptr<Loss> loss, Backend& backend);
 
-  const Shape input_;
-  std::vector<Place> places_;
+  void LayOut(bool training);
+  void LayOutGradients();
+  // Words where the batch does not fit this network.
+  Result<> CheckInputs(const Samples& samples) const;
+  Result<> CheckTargets(const Samples& samples);
+  void Lend(std::span<const std::span<const float>> parameters);
+  // Makes the values of all nodes.
+  Result<> Forward(const Samples& samples, bool training);
+  void Backward(const Samples& samples, GradientSink* sink);
+  void BackwardThrough(size_t index, const Samples& samples);
+  Tensor Take(size_t tensor, const Shape& shape) const;
+  Tensor GradientOf(uint32_t value, uint64_t rows) const;
+  double SumOfRowLosses(uint64_t rows);
+
+  Backend& backend_;
+  const Graph graph_;
   const std::unique_ptr<Loss> loss_;
-  std::vector<ParameterInfo> parameters_;
-  size_t trained_begin_ = 0;             // The first layer with parameters; backward ends there.
-  uint64_t gradient_floats_ = 0;         // A row of the widest gradient between two layers.
-  std::vector<uint64_t> tensor_floats_;  // A row of each tensor that a step takes from the arena.
+  const float l1_;
+  const float l2_;
   uint64_t rows_max_ = 0;
+  Layout training_;
+  Layout evaluation_;
+  Layout* layout_ = nullptr;  // Of the call under way.
   Arena arena_;
-  std::vector<ConstTensor> lent_parameters_;  // For the call under way, as are the gradients.
+  // For the call under way.
+  std::vector<ConstTensor> lent_parameters_;
   std::vector<Tensor> lent_gradients_;
+  std::vector<Tensor> wanted_gradients_;  // The same, but empty where nothing is trained.
+  std::vector<Value> values_;
+  std::vector<Value> node_inputs_;
+  std::vector<Tensor> node_gradients_;
+  double penalty_ = 0;
+  Targets targets_;
+  std::vector<float> label_values_;  // Labels, for a loss that reads numbers.
+  std::vector<float> host_losses_;
+  std::vector<float> host_output_;
 };
 
 }  // namespace shardmill::nn

@@ -1,35 +1,52 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "common/result.h"
 #include "nn/layer.h"
-#include "nn/loss.h"
 #include "nn/shape.h"
 
 namespace shardmill::nn {
 
-// A layer as a job file describes it.
+// A layer as a job file describes it. What is not said has the default of its type.
 struct LayerSpec {
-  std::string type;    // "flatten" or "affine".
-  uint64_t units = 0;  // How many outputs, for the types that ask for it; 0: not said.
+  std::string type;
+  uint64_t units = 0;                    // How many outputs or channels; 0: not said.
+  std::string name = {};                 // Else its type and its place, "affine_2".
+  std::vector<std::string> inputs = {};  // Names of layers or inputs; else the layer before it.
+  uint64_t kernel = 0;                   // Edge of a window.
+  uint64_t stride = 0;
+  std::optional<uint64_t> padding = {};
+  uint64_t groups = 0;
+  uint64_t rows = 0;                // Of an embedding.
+  std::string shape = {};           // "7x7x32".
+  std::string cell_output = {};     // "last" or "all", of what recurs.
+  std::optional<double> rate = {};  // Of dropout.
+  std::optional<double> slope = {};
+  std::optional<double> epsilon = {};
+  std::optional<double> momentum = {};
+  std::string initial = {};  // "glorot", "he" or "zero".
+  bool no_bias = false;
+  bool frozen = false;
+  double learning_rate = 1;  // Factor of the job's.
 };
 
-// A network as a job file describes it: layers one after the other. The size of each layer's input
-// is inferred from the one before it.
+// What the data set gives.
+struct InputSpec {
+  std::string name;
+  ValueType type;
+};
+
+// A network as a job file describes it. The size of each layer's input is inferred.
 struct NetworkSpec {
-  Shape input;  // One row of the data set.
+  Shape input;  // One row of the data set, where it is one input, called "input".
   std::vector<LayerSpec> layers;
-  std::string loss;  // "softmax_cross_entropy".
+  std::string loss;
+  std::vector<InputSpec> inputs = {};  // Where there are several.
+  double l1 = 0;                       // Regularizers of weights.
+  double l2 = 0;
 };
-
-// The layer for inputs of that shape, or words on why there is none.
-Result<std::unique_ptr<Layer>> MakeLayer(const LayerSpec& spec, const Shape& input);
-
-// The loss for a network whose output is of that shape.
-Result<std::unique_ptr<Loss>> MakeLoss(const std::string& name, const Shape& output);
 
 }  // namespace shardmill::nn

@@ -1,21 +1,44 @@
 #include "worker/job_model.h"
 
+#include <optional>
 #include <string>
 #include <utility>
 
-#include "nn/network_spec.h"
-
 namespace shardmill {
+namespace {
+
+std::optional<double> Said(double value) {
+  return value == 0 ? std::nullopt : std::optional<double>(value);
+}
+
+}  // namespace
+
+nn::LayerSpec LayerSpecOf(const LayerOptions& layer) {
+  nn::LayerSpec spec;
+  spec.type = layer.type;
+  spec.name = layer.name;
+  spec.inputs = layer.inputs;
+  spec.units = layer.units;
+  spec.kernel = layer.kernel;
+  spec.stride = layer.stride;
+  if (layer.padding > 0) spec.padding = layer.padding;
+  spec.groups = layer.groups;
+  spec.shape = layer.shape;
+  spec.cell_output = layer.cell_output;
+  spec.rate = Said(layer.rate);
+  spec.slope = Said(layer.slope);
+  spec.epsilon = Said(layer.epsilon);
+  spec.initial = layer.initial;
+  spec.no_bias = !layer.bias;
+  return spec;
+}
 
 Result<std::unique_ptr<NetworkModel>> MakeJobModel(const JobOptions& job, const DataSet& train,
                                                    const DataSet& test) {
   nn::NetworkSpec spec;
   spec.input = SM_TRY(nn::Shape::Make(train.row_shape));
-  spec.loss = std::string(NameOf(job.model.loss));
-  for (const LayerOptions& layer : job.model.layers) {
-    spec.layers.push_back(
-        nn::LayerSpec{.type = std::string(NameOf(layer.type)), .units = layer.units});
-  }
+  spec.loss = job.model.loss;
+  for (const LayerOptions& layer : job.model.layers) spec.layers.push_back(LayerSpecOf(layer));
   const DataSet& data = test.classes > train.classes ? test : train;
   Result<std::unique_ptr<NetworkModel>> model =
       NetworkModel::Make(spec, data.classes, job.job.seed);

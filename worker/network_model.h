@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "client/model.h"
+#include "nn/backend.h"
 #include "nn/network.h"
 
 namespace shardmill {
@@ -16,8 +17,6 @@ class NetworkModel final : public Model {
   static Result<std::unique_ptr<NetworkModel>> Make(const nn::NetworkSpec& spec, uint32_t classes,
                                                     uint64_t seed);
 
-  NetworkModel(std::unique_ptr<nn::Network> network, uint64_t seed);
-
   std::span<const ParameterSpec> Parameters() const override { return parameters_; }
   Result<double> Train(const Batch& batch, std::span<const std::span<const float>> parameters,
                        std::span<const std::span<float>> gradients) override;
@@ -25,6 +24,10 @@ class NetworkModel final : public Model {
                               std::span<const std::span<const float>> parameters) override;
 
  private:
+  NetworkModel(std::unique_ptr<nn::Backend> backend, std::unique_ptr<nn::Network> network,
+               uint64_t seed);
+
+  const std::unique_ptr<nn::Backend> backend_;  // Outlives the network.
   const std::unique_ptr<nn::Network> network_;
   std::vector<ParameterSpec> parameters_;
 };

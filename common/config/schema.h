@@ -133,6 +133,8 @@ class Section final {
               std::string_view help);
   void Choices(std::string_view key, std::vector<std::string>* field,
                std::vector<std::string> words, std::string_view help);
+  // A list of any texts that are not empty.
+  void Names(std::string_view key, std::vector<std::string>* field, std::string_view help);
 
   template <class E, size_t kCount>
   void Choice(std::string_view key, E* field, const std::array<Named<E>, kCount>& names,

@@ -118,23 +118,31 @@ struct DataOptions {
   void Declare(config::Section& section);
 };
 
-enum class LayerType : uint8_t { kFlatten, kAffine };
-std::string_view NameOf(LayerType type);
-
-// One of the layers that [model] lists.
+// One of the layers that [model] lists. A number of 0 and an empty text are not said: the type's
+// own default goes.
 struct LayerOptions {
-  LayerType type = LayerType::kFlatten;
-  uint64_t units = 0;  // Read with kAffine alone.
+  std::string type = "flatten";
+  std::string name;
+  std::vector<std::string> inputs;
+  uint64_t units = 0;
+  uint64_t kernel = 0;
+  uint64_t stride = 0;
+  uint64_t padding = 0;
+  uint64_t groups = 0;
+  std::string shape;  // See IsShape.
+  std::string cell_output;
+  double rate = 0;
+  double slope = 0;
+  double epsilon = 0;
+  std::string initial;
+  bool bias = true;
 
   void Declare(config::Section& section);
 };
 
-enum class LossName : uint8_t { kSoftmaxCrossEntropy };
-std::string_view NameOf(LossName name);
-
 // [model]: the network that is trained.
 struct ModelOptions {
-  LossName loss = LossName::kSoftmaxCrossEntropy;
+  std::string loss = "softmax_cross_entropy";
   std::vector<std::string> metrics = {"accuracy"};  // "accuracy", "loss".
   std::vector<LayerOptions> layers;
 

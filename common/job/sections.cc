@@ -63,13 +63,6 @@ constexpr std::array<Named<DataScheme>, 4> kSchemes = {{
     {DataScheme::kRandom, "random"},
     {DataScheme::kOverlap, "overlap"},
 }};
-constexpr std::array<Named<LayerType>, 2> kLayerTypes = {{
-    {LayerType::kFlatten, "flatten"},
-    {LayerType::kAffine, "affine"},
-}};
-constexpr std::array<Named<LossName>, 1> kLosses = {{
-    {LossName::kSoftmaxCrossEntropy, "softmax_cross_entropy"},
-}};
 
 template <class E, size_t kCount>
 std::string_view Lookup(const std::array<Named<E>, kCount>& names, E value) {
@@ -120,8 +113,6 @@ constexpr std::string_view kHostForm = "a host name or number, without a port";
 
 std::string_view NameOf(PolicyMode mode) { return Lookup(kPolicyModes, mode); }
 std::string_view NameOf(OptimizerName name) { return Lookup(kOptimizers, name); }
-std::string_view NameOf(LayerType type) { return Lookup(kLayerTypes, type); }
-std::string_view NameOf(LossName name) { return Lookup(kLosses, name); }
 
 void GeneralOptions::Declare(Section& section) {
   section.Text("name", &name, {.form = "1 to 64 letters, digits, - and _", .accepts = IsJobName},
@@ -303,24 +294,6 @@ void DataOptions::Declare(Section& section) {
   section.Choice("scheme", &scheme, kSchemes,
                  "Which samples a worker goes through in an epoch: a piece of the file, every "
                  "n-th of n workers, a part dealt anew each epoch, or all. Shuffled in each.");
-}
-
-void LayerOptions::Declare(Section& section) {
-  section.Choice("type", &type, kLayerTypes,
-                 "\"flatten\" makes a sample one row; \"affine\" is weights and a bias.");
-  section.Demand("type");
-  section.Number("units", &units, {.at_least = 1, .at_most = uint64_t{1} << 24},
-                 "How many outputs; the inputs are inferred.");
-  section.Demand("units");
-  section.OnlyWith("units", "type", "\"affine\"", [this] { return type == LayerType::kAffine; });
-}
-
-void ModelOptions::Declare(Section& section) {
-  section.Choice("loss", &loss, kLosses, "What training makes small.");
-  section.Choices("metrics", &metrics, {"accuracy", "loss"},
-                  "What is measured on the test set at the end.");
-  section.Tables("layers", &layers,
-                 "The network, from the input to the loss; shardmill-worker needs it.");
 }
 
 void TrainOptions::Declare(Section& section) {

@@ -1,12 +1,12 @@
 #include "nn/losses/softmax_cross_entropy.h"
 
+#include <algorithm>
 #include <string>
-
-#include "nn/ops/cpu/softmax_cross_entropy.h"
 
 namespace shardmill::nn {
 
-Result<> SoftmaxCrossEntropy::CheckLabels(std::span<const uint32_t> labels) const {
+Result<> SoftmaxCrossEntropy::Check(const Targets& targets) const {
+  const std::span<const uint32_t> labels = targets.labels;
   for (size_t row = 0; row < labels.size(); ++row) {
     if (labels[row] < classes_) continue;
     return Error{ErrorCode::kBadInput,
@@ -17,14 +17,15 @@ Result<> SoftmaxCrossEntropy::CheckLabels(std::span<const uint32_t> labels) cons
   return {};
 }
 
-LossSums SoftmaxCrossEntropy::Forward(ConstTensor output, std::span<const uint32_t> labels,
-                                      Tensor saved) const {
-  return cpu::SoftmaxCrossEntropyForward(output, labels, saved);
+void SoftmaxCrossEntropy::Compute(Backend& backend, ConstTensor output, const Targets& targets,
+                                  Tensor row_losses, Tensor gradient) const {
+  const float scale = 1.0F / static_cast<float>(targets.labels.size());
+  backend.SoftmaxCrossEntropy(output, targets.labels, scale, row_losses, gradient);
 }
 
-void SoftmaxCrossEntropy::Backward(std::span<const uint32_t> labels, Tensor saved) const {
-  const float scale = 1.0F / static_cast<float>(labels.size());
-  cpu::SoftmaxCrossEntropyBackward(labels, scale, saved);
+bool SoftmaxCrossEntropy::IsCorrect(std::span<const float> output, const Targets& targets,
+                                    uint64_t row) const {
+  return std::max_element(output.begin(), output.end()) - output.begin() == targets.labels[row];
 }
 
 }  // namespace shardmill::nn

@@ -4,34 +4,40 @@
 
 #include <cstdint>
 
+#include "nn/ops/cpu/backend.h"
+
 namespace shardmill::nn {
 namespace {
 
-TEST(ArenaTest, HandsOutPiecesThatBeginAtCacheLinesAndDoNotOverlap) {
-  Arena arena;
-  arena.Reset(Arena::Rounded(3) + Arena::Rounded(17));
-  const std::span<float> first = arena.Take(3);
-  const std::span<float> second = arena.Take(17);
-  EXPECT_EQ(reinterpret_cast<uintptr_t>(first.data()) % 64, 0U);
-  EXPECT_EQ(reinterpret_cast<uintptr_t>(second.data()) % 64, 0U);
-  EXPECT_GE(second.data() - first.data(), 3);
-  EXPECT_EQ(second.size(), 17U);
+TEST(ArenaTest, BeginsAtACacheLineAndReachesAsFarAsWasReserved) {
+  CpuBackend backend;
+  Arena arena(backend);
+  ASSERT_TRUE(arena.Reserve(33));
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(arena.At(0, 33).data()) % 64, 0U);
+  EXPECT_EQ(arena.At(16, 17).data(), arena.At(0, 33).data() + 16);
 }
 
-TEST(ArenaTest, GivesTheSameMemoryAgainAfterASmallerStep) {
-  Arena arena;
-  arena.Reset(160);
-  const float* const before = arena.Take(160).data();
-  arena.Reset(32);
-  EXPECT_EQ(arena.Take(32).data(), before);
-  arena.Reset(160);
-  EXPECT_EQ(arena.Take(160).data(), before);
+TEST(ArenaTest, GivesTheSameMemoryAgainForASmallerStep) {
+  CpuBackend backend;
+  Arena arena(backend);
+  ASSERT_TRUE(arena.Reserve(160));
+  const float* const before = arena.At(0, 160).data();
+  ASSERT_TRUE(arena.Reserve(32));
+  EXPECT_EQ(arena.At(0, 160).data(), before);
 }
 
-TEST(ArenaDeathTest, RefusesMoreThanWasAskedFor) {
-  Arena arena;
-  arena.Reset(16);
-  EXPECT_DEATH(static_cast<void>(arena.Take(17)), "does not hold");
+TEST(ArenaTest, SaysWhereThereIsNoRoom) {
+  CpuBackend backend;
+  Arena arena(backend);
+  EXPECT_FALSE(arena.Reserve(uint64_t{1} << 60));
+  EXPECT_TRUE(arena.Reserve(16));
+}
+
+TEST(ArenaDeathTest, RefusesMoreThanWasReserved) {
+  CpuBackend backend;
+  Arena arena(backend);
+  ASSERT_TRUE(arena.Reserve(16));
+  EXPECT_DEATH(static_cast<void>(arena.At(1, 16)), "does not hold");
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "nn/ops/cpu/backend.h"
 #include "tests/nn/gradient_check.h"
 
 namespace shardmill::nn {
@@ -32,7 +33,7 @@ double DeepReference(const std::vector<double>& inputs, const std::vector<uint32
 
 // A network together with weights and gradients to lend it.
 struct Fixture {
-  explicit Fixture(const NetworkSpec& spec) : network(Network::Make(spec).value()) {
+  explicit Fixture(const NetworkSpec& spec) : network(Network::Make(spec, backend).value()) {
     for (size_t index = 0; index < network->parameters().size(); ++index) {
       const uint64_t size = network->parameters()[index].shape.size();
       parameters.push_back(RandomFloats(100 + index, size));
@@ -45,12 +46,19 @@ struct Fixture {
   }
 
   Result<double> Train(const std::vector<float>& inputs, const std::vector<uint32_t>& labels) {
-    return network->Train(inputs, labels, lent_parameters, lent_gradients);
+    const Input input{.floats = inputs, .ids = {}};
+    return network->Train(Of(input, labels), lent_parameters, lent_gradients);
   }
   Result<LossSums> Evaluate(const std::vector<float>& inputs, const std::vector<uint32_t>& labels) {
-    return network->Evaluate(inputs, labels, lent_parameters);
+    const Input input{.floats = inputs, .ids = {}};
+    return network->Evaluate(Of(input, labels), lent_parameters);
+  }
+  static Samples Of(const Input& input, const std::vector<uint32_t>& labels) {
+    return {
+        .inputs = {&input, 1}, .targets = {.labels = labels, .values = {}}, .rows = labels.size()};
   }
 
+  CpuBackend backend;
   std::unique_ptr<Network> network;
   Floats parameters, gradients;
   std::vector<std::span<const float>> lent_parameters;
@@ -162,7 +170,13 @@ TEST(NetworkTest, SaysWhichLayerDoesNotFit) {
   loss.loss = "hinge";
   const std::vector<WrongSpec> wrong{
       {Spec({6}, {{"affine", 3}, {"afine", 2}}),
-       "layer 2 (\"afine\"): there is no such type; there are \"flatten\", \"affine\""},
+       "layer 2 (\"afine\"): there is no such type; there are \"flatten\", \"reshape\", "
+       "\"affine\", "
+       "\"relu\", \"leaky_relu\", \"elu\", \"selu\", \"gelu\", \"silu\", \"sigmoid\", \"tanh\", "
+       "\"softmax\", \"dropout\", \"conv2d\", \"max_pool\", \"average_pool\", "
+       "\"global_max_pool\", \"global_average_pool\", \"batch_norm1d\", \"batch_norm2d\", "
+       "\"layer_norm\", \"rnn\", \"lstm\", \"add\", \"multiply\", \"concat\", "
+       "\"embedding\", \"embedding_bag\", \"fm\""},
       {Spec({2, 3}, {{"affine", 3}}),
        "layer 1 (\"affine\"): it reads vectors, but its input is 2x3: put a \"flatten\" layer "
        "before it"},
@@ -177,10 +191,13 @@ TEST(NetworkTest, SaysWhichLayerDoesNotFit) {
        "the loss \"softmax_cross_entropy\" reads one number a class, for two classes or more, but "
        "the last layer gives 1"},
       {Spec({}, {{"affine", 2}}), "a network cannot read rows of the shape 0"},
-      {loss, "there is no loss \"hinge\"; there is \"softmax_cross_entropy\""},
+      {loss,
+       "there is no loss \"hinge\"; there are \"softmax_cross_entropy\", \"log_loss\", \"l1\", "
+       "\"l2\""},
   };
+  CpuBackend backend;
   for (const WrongSpec& test : wrong) {
-    const Result<std::unique_ptr<Network>> network = Network::Make(test.spec);
+    const Result<std::unique_ptr<Network>> network = Network::Make(test.spec, backend);
     ASSERT_FALSE(network.ok()) << test.message;
     EXPECT_EQ(network.error().code, ErrorCode::kBadUsage);
     EXPECT_EQ(network.error().message, test.message);

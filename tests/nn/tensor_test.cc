@@ -29,6 +29,16 @@ TEST(TensorTest, StandsForNothingWhenMadeOfNothing) {
   EXPECT_EQ(Tensor().size(), 0U);
 }
 
+TEST(MatrixTest, SeesOneMomentOfASequenceAndSomeOfItsColumns) {
+  std::vector<float> floats{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11};
+  const Tensor sequence(floats, {2, 3, 2});
+  const Matrix moment(sequence.data() + 2, 2, 2, 6);
+  EXPECT_EQ(moment.row(1)[0], 8);
+  EXPECT_EQ(moment.Columns(1, 1).row(1)[0], 9);
+  EXPECT_EQ(Matrix(sequence).rows(), 6U);
+  EXPECT_EQ(ConstMatrix(sequence).columns(), 2U);
+}
+
 TEST(TensorDeathTest, RefusesAShapeOfAnotherSize) {
   std::vector<float> floats(5);
   EXPECT_DEATH(Tensor(floats, {2, 3}), "does not hold");

@@ -41,6 +41,23 @@ TEST(NetworkModelTest, TrainsAndEvaluatesABatch) {
   EXPECT_LT(sums.loss / 4, before);
 }
 
+TEST(NetworkModelTest, DropsByTheChanceOfABatch) {
+  nn::NetworkSpec spec = SmallSpec();
+  spec.layers.insert(spec.layers.begin(), {.type = "dropout", .rate = 0.5});
+  const auto model = NetworkModel::Make(spec, 3, 7).value();
+  std::vector<float> weight(12), bias(3), weight_gradient(12), bias_gradient(3);
+  FillInitial(model->Parameters()[0].initial, 0, weight);
+  const std::vector<std::span<const float>> parameters{weight, bias};
+  const std::vector<std::span<float>> gradients{weight_gradient, bias_gradient};
+  const std::vector<float> inputs(4 * 8, 1.0F);
+  const std::vector<uint32_t> labels(8);
+  const auto loss = [&](uint64_t chance) {
+    return model->Train({inputs, labels, 8, 4, chance}, parameters, gradients).value();
+  };
+  EXPECT_EQ(loss(1), loss(1));
+  EXPECT_NE(loss(1), loss(2));
+}
+
 TEST(NetworkModelTest, RefusesABatchThatIsNotWhatItSays) {
   const auto model = NetworkModel::Make(SmallSpec(), 3, 7).value();
   std::vector<float> weight(12), bias(3);

@@ -10,8 +10,9 @@
 namespace shardmill {
 namespace {
 
-// Keeps the chance of shuffling apart from what else the job's seed is used for.
+// Keep the chance of shuffling and that of models apart from what else the job's seed is used for.
 constexpr uint64_t kShuffling = 0x73687566666c6531;
+constexpr uint64_t kModelChance = 0x6d6f64656c636831;
 
 uint64_t RoundedUp(uint64_t numerator, uint64_t denominator) {
   SM_ASSERT(denominator > 0);
@@ -76,6 +77,7 @@ Batch Batches::At(uint64_t epoch, uint64_t step) {
       .labels = std::span<const uint32_t>(labels_).first(count),
       .rows = static_cast<uint32_t>(count),
       .row_size = data_.row_size,
+      .chance = Mix(Mix(Mix(Mix(plan_.seed ^ kModelChance) + epoch) + plan_.rank) + step),
   };
 }
 

@@ -264,9 +264,17 @@ TEST(JobTest, RefusesMisspeltKeysWithFileLineAndColumn) {
 }
 
 TEST(JobTest, RefusesLayersThatCannotBe) {
-  EXPECT_EQ(ErrorOf({"model.layers=[{type=\"afine\"}]"}),
-            "--set: \"model.layers[0].type\" is \"afine\"; it must be one of \"flatten\", "
-            "\"affine\"; did you mean \"affine\"?");
+  const std::string type = ErrorOf({"model.layers=[{type=\"afine\"}]"});
+  EXPECT_TRUE(
+      type.starts_with("--set: \"model.layers[0].type\" is \"afine\"; it must be one of "
+                       "\"flatten\", \"reshape\", \"affine\", "))
+      << type;
+  EXPECT_TRUE(type.ends_with("; did you mean \"affine\"?")) << type;
+  EXPECT_EQ(ErrorOf({"model.layers=[{type=\"add\", inputs=[\"a\", \"\"]}]"}),
+            "--set: \"model.layers[0].inputs[1]\" must be text that is not empty");
+  EXPECT_EQ(ErrorOf({"model.layers=[{type=\"reshape\", shape=\"3x\"}]"}),
+            "--set: \"model.layers[0].shape\" is \"3x\"; it must be extents such as "
+            "\"28x28x1\"");
   EXPECT_EQ(ErrorOf({"model.layers=[{type=\"affine\"}]"}),
             "--set: \"model.layers[0].units\" is missing: How many outputs; the inputs are "
             "inferred.");
@@ -328,8 +336,9 @@ TEST(JobTest, RefusesNamesAndAddressesThatCannotBe) {
   EXPECT_EQ(ErrorOf({"job.runs="}), "--set: \"job.runs\" is \"\"; it must be a path");
   EXPECT_NE(ErrorOf({"optimizer.name=adma"}).find("did you mean \"adam\"?"), std::string::npos);
   EXPECT_EQ(ErrorOf({"data.format=png"}), "--set: \"data.format\" is \"png\"; it must be \"idx\"");
-  EXPECT_EQ(ErrorOf({"model.loss=l2"}),
-            "--set: \"model.loss\" is \"l2\"; it must be \"softmax_cross_entropy\"");
+  EXPECT_EQ(ErrorOf({"model.loss=hinge"}),
+            "--set: \"model.loss\" is \"hinge\"; it must be one of \"softmax_cross_entropy\", "
+            "\"log_loss\", \"l1\", \"l2\"");
 }
 
 TEST(JobTest, SaysThatAFileIsNotThere) {

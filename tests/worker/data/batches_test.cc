@@ -174,5 +174,25 @@ TEST(BatchesTest, AreTheSameForTheSameArgumentsWhateverCameBefore) {
   }
 }
 
+TEST(BatchesTest, GivesEachBatchAChanceOfItsOwnAndTheSameOneAgain) {
+  const DataSet data = CountedRows(12);
+  std::set<uint64_t> chances;
+  for (const uint64_t seed : {1, 2}) {
+    for (const uint32_t rank : {0U, 1U}) {
+      const BatchPlan plan{.seed = seed, .rank = rank, .workers = 2, .batch_rows = 2};
+      Batches batches(data, plan);
+      Batches again(data, plan);
+      for (const uint64_t epoch : {0, 1}) {
+        for (const uint64_t step : {0, 1, 2}) {
+          const uint64_t chance = batches.At(epoch, step).chance;
+          chances.insert(chance);
+          EXPECT_EQ(again.At(epoch, step).chance, chance);
+        }
+      }
+    }
+  }
+  EXPECT_EQ(chances.size(), 24U);
+}
+
 }  // namespace
 }  // namespace shardmill

@@ -1,13 +1,12 @@
-#include "nn/ops/cpu/affine.h"
-
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <vector>
 
+#include "nn/ops/cpu/backend.h"
 #include "tests/nn/gradient_check.h"
 
-namespace shardmill::nn::cpu {
+namespace shardmill::nn {
 namespace {
 
 // Floats of about 1, sums of fewer than 800 products: their rounding stays below this.
@@ -48,8 +47,8 @@ class AffineOpTest : public testing::TestWithParam<Sizes> {};
 TEST_P(AffineOpTest, GivesWhatTheDefinitionGives) {
   const Case c(GetParam());
   std::vector<float> output(c.output_shape.size(), 99.0F);
-  AffineForward({c.input, c.input_shape}, {c.weight, c.weight_shape}, {c.bias, {c.bias.size()}},
-                {output, c.output_shape});
+  CpuBackend().Affine(ConstTensor(c.input, c.input_shape), {c.weight, c.weight_shape},
+                      {c.bias, {c.bias.size()}}, {}, Tensor(output, c.output_shape));
   const std::vector<double> want =
       AffineReference(Doubles(c.input), Doubles(c.weight), Doubles(c.bias));
   EXPECT_LT(MaxDifference(output, want), kTolerance);
@@ -64,10 +63,12 @@ TEST_P(AffineOpTest, HasTheGradientsOfFiniteDifferences) {
   std::vector<float> bias_gradient(bias.size(), 99.0F);
   std::vector<float> input_gradient(input.size(), 99.0F);
   const ConstTensor output_gradient(c.output_gradient, c.output_shape);
-  AffineBackwardParameters({c.input, c.input_shape}, output_gradient,
-                           {weight_gradient, c.weight_shape},
-                           {bias_gradient, {bias_gradient.size()}});
-  AffineBackwardInput(output_gradient, {c.weight, c.weight_shape}, {input_gradient, c.input_shape});
+  CpuBackend backend;
+  backend.AffineParameterGradients(ConstTensor(c.input, c.input_shape), output_gradient,
+                                   {weight_gradient, c.weight_shape},
+                                   {bias_gradient, {bias_gradient.size()}});
+  backend.AffineInputGradient(output_gradient, {c.weight, c.weight_shape},
+                              Tensor(input_gradient, c.input_shape));
   EXPECT_LT(
       MaxDifference(weight_gradient,
                     NumericGradient([&](const auto& w) { return c.Sum(input, w, bias); }, weight)),
@@ -97,11 +98,12 @@ TEST(AffineOpBitsTest, AreTheSameWhereverTheTensorsLie) {
     const std::span<float> weight_gradient =
         std::span(result).subspan(offset + output.size(), c.weight_shape.size());
     std::vector<float> bias_gradient(c.bias.size());
-    AffineForward(input, {c.weight, c.weight_shape}, {c.bias, {c.bias.size()}},
-                  {output, c.output_shape});
-    AffineBackwardParameters(input, {c.output_gradient, c.output_shape},
-                             {weight_gradient, c.weight_shape},
-                             {bias_gradient, {bias_gradient.size()}});
+    CpuBackend backend;
+    backend.Affine(input, {c.weight, c.weight_shape}, {c.bias, {c.bias.size()}}, {},
+                   Tensor(output, c.output_shape));
+    backend.AffineParameterGradients(input, ConstTensor(c.output_gradient, c.output_shape),
+                                     {weight_gradient, c.weight_shape},
+                                     {bias_gradient, {bias_gradient.size()}});
     result.erase(result.begin(), result.begin() + static_cast<ptrdiff_t>(offset));
     return result;
   };
@@ -110,4 +112,4 @@ TEST(AffineOpBitsTest, AreTheSameWhereverTheTensorsLie) {
 }
 
 }  // namespace
-}  // namespace shardmill::nn::cpu
+}  // namespace shardmill::nn

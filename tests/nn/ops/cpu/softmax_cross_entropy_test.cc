@@ -1,4 +1,4 @@
-#include "nn/ops/cpu/softmax_cross_entropy.h"
+#include "nn/losses/softmax_cross_entropy.h"
 
 #include <gtest/gtest.h>
 
@@ -7,9 +7,10 @@
 #include <limits>
 #include <vector>
 
+#include "nn/ops/cpu/backend.h"
 #include "tests/nn/gradient_check.h"
 
-namespace shardmill::nn::cpu {
+namespace shardmill::nn {
 namespace {
 
 constexpr double kTolerance = 1e-6;
@@ -23,9 +24,15 @@ Outcome Apply(std::span<const float> logits, const std::vector<uint32_t>& labels
               float scale = 1.0F) {
   const Shape shape{labels.size(), logits.size() / labels.size()};
   Outcome outcome{{}, std::vector<float>(logits.size())};
-  const Tensor saved(outcome.gradient, shape);
-  outcome.sums = SoftmaxCrossEntropyForward({logits, shape}, labels, saved);
-  SoftmaxCrossEntropyBackward(labels, scale, saved);
+  std::vector<float> row_losses(labels.size());
+  CpuBackend().SoftmaxCrossEntropy(ConstTensor(logits, shape), labels, scale,
+                                   {row_losses, {labels.size()}}, {outcome.gradient, shape});
+  const SoftmaxCrossEntropy loss(shape.dim(1));
+  for (size_t row = 0; row < labels.size(); ++row) {
+    outcome.sums.loss += static_cast<double>(row_losses[row]);
+    const auto output = logits.subspan(row * shape.dim(1), shape.dim(1));
+    if (loss.IsCorrect(output, {labels, {}}, row)) ++outcome.sums.correct;
+  }
   return outcome;
 }
 
@@ -89,4 +96,4 @@ TEST(SoftmaxCrossEntropyOpTest, HasTheSameBitsWhereverTheLogitsLie) {
 }
 
 }  // namespace
-}  // namespace shardmill::nn::cpu
+}  // namespace shardmill::nn

@@ -1,0 +1,122 @@
+// The keys of [model]: the network that a job trains.
+#include <algorithm>
+#include <functional>
+#include <initializer_list>
+
+#include "common/job/job.h"
+
+namespace shardmill {
+namespace {
+
+using config::Section;
+
+std::vector<std::string> LayerTypes() {
+  return {"flatten",
+          "reshape",
+          "affine",
+          "relu",
+          "leaky_relu",
+          "elu",
+          "selu",
+          "gelu",
+          "silu",
+          "sigmoid",
+          "tanh",
+          "softmax",
+          "dropout",
+          "conv2d",
+          "max_pool",
+          "average_pool",
+          "global_max_pool",
+          "global_average_pool",
+          "layer_norm",
+          "rnn",
+          "lstm",
+          "add",
+          "multiply",
+          "concat"};
+}
+
+// A name that others can be told from by a point, as "conv1.weight".
+bool IsLayerName(std::string_view name) {
+  constexpr size_t kLengthMax = 64;
+  return name.size() <= kLengthMax && std::ranges::all_of(name, [](unsigned char c) {
+           return std::isalnum(c) != 0 || c == '_' || c == '-';
+         });
+}
+
+// "28x28x1", or nothing.
+bool IsShape(std::string_view text) {
+  bool digit = false;
+  for (const char c : text) {
+    if (c == 'x' && !digit) return false;
+    if (c != 'x' && (c < '0' || c > '9')) return false;
+    digit = c != 'x';
+  }
+  return text.empty() || digit;
+}
+
+}  // namespace
+
+void LayerOptions::Declare(Section& section) {
+  section.Choice("type", &type, LayerTypes(), "What the layer does.");
+  section.Demand("type");
+  // A key that only some types read, `example` among them.
+  const auto only = [&](std::string_view key, std::string_view example,
+                        std::vector<std::string_view> types) {
+    section.OnlyWith(key, "type", "\"" + std::string(example) + "\"",
+                     [this, types] { return std::ranges::find(types, type) != types.end(); });
+  };
+  section.Text("name", &name, {.form = "up to 64 letters, digits, - and _", .accepts = IsLayerName},
+               "What others call it; by itself its type and its place, such as \"affine_2\".");
+  section.Names("inputs", &inputs,
+                "Layers above that it reads, or \"input\"; by itself the one before it.");
+  section.Number("units", &units, {.at_least = 1, .at_most = uint64_t{1} << 24},
+                 "How many outputs; the inputs are inferred.");
+  section.Demand("units");
+  only("units", "affine", {"affine", "conv2d", "rnn", "lstm"});
+  section.Number("kernel", &kernel, {.at_least = 1, .at_most = 1 << 16}, "The window's edge.");
+  section.Demand("kernel");
+  only("kernel", "conv2d", {"conv2d", "max_pool", "average_pool"});
+  section.Number("stride", &stride, {.at_most = 1 << 16},
+                 "Steps of the window; by itself 1, and when pooling the kernel.");
+  only("stride", "conv2d", {"conv2d", "max_pool", "average_pool"});
+  section.Number("padding", &padding, {.at_most = 1 << 16}, "Zeros at each edge of the picture.");
+  only("padding", "conv2d", {"conv2d", "max_pool", "average_pool"});
+  section.Number("groups", &groups, {.at_most = uint64_t{1} << 24},
+                 "Groups of channels that do not see each other; by itself 1.");
+  only("groups", "conv2d", {"conv2d"});
+  section.Text("shape", &shape, {.form = "extents such as \"28x28x1\"", .accepts = IsShape},
+               "How a row is seen: height, width and channels of a picture.");
+  section.Demand("shape");
+  only("shape", "reshape", {"reshape"});
+  section.Choice("cell_output", &cell_output, {"", "last", "all"},
+                 "Of which moments of a sequence the output is; by itself of the last.");
+  only("cell_output", "lstm", {"rnn", "lstm"});
+  section.Number("rate", &rate, {.above = 0, .at_most = 0.999}, "The share that is dropped.");
+  section.Demand("rate");
+  only("rate", "dropout", {"dropout"});
+  section.Number("slope", &slope, {.at_least = 0, .at_most = 1e6},
+                 "Below zero; by itself 0.01, and of elu, whose depth it is, 1.");
+  only("slope", "leaky_relu", {"leaky_relu", "elu"});
+  section.Number("epsilon", &epsilon, {.at_least = 0, .at_most = 1},
+                 "Added to a variance; by itself 1e-5.");
+  only("epsilon", "layer_norm", {"layer_norm"});
+  section.Choice("initial", &initial, {"", "glorot", "he", "zero"},
+                 "Where weights start; by itself \"glorot\", and of conv2d \"he\".");
+  only("initial", "affine", {"affine", "conv2d", "rnn", "lstm"});
+  section.Flag("bias", &bias, "Whether it adds a bias.");
+  only("bias", "affine", {"affine", "conv2d"});
+}
+
+void ModelOptions::Declare(Section& section) {
+  section.Choice("loss", &loss, {"softmax_cross_entropy", "log_loss", "l1", "l2"},
+                 "What training makes small. All but the first compare one output with the label "
+                 "as a number.");
+  section.Choices("metrics", &metrics, {"accuracy", "loss"},
+                  "What is measured on the test set at the end.");
+  section.Tables("layers", &layers,
+                 "The network, from the input to the loss; shardmill-worker needs it.");
+}
+
+}  // namespace shardmill

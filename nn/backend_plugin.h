@@ -1,0 +1,49 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "common/result.h"
+#include "nn/backend.h"
+
+namespace shardmill::nn {
+
+// The function that a plugin has, with C linkage: const BackendPlugin* shardmill_backend_plugin().
+inline constexpr const char kBackendPluginEntry[] = "shardmill_backend_plugin";
+
+// What it gives. The first two fields keep their places for ever; the others may be looked at once
+// the build id is ours, since then both sides were compiled from the same headers.
+struct BackendPlugin {
+  uint64_t size = sizeof(BackendPlugin);
+  const char* build_id = nullptr;
+  // A backend on that device, or null and up to `words_max` bytes of why, the ending zero included.
+  Backend* (*make)(uint32_t device, char* words, uint64_t words_max) = nullptr;
+  void (*destroy)(Backend* backend) = nullptr;
+};
+
+// A plugin that was opened: a library of which this program knows nothing else. Owned by main, and
+// outlives the backends that it made, which are given back to it. Any thread. Opening fails in
+// words where the library or what it needs is missing, or was built apart from us.
+class LoadedPlugin final {
+ public:
+  // Gives a backend back to where it came from.
+  struct Deleter {
+    void (*destroy)(Backend* backend) = nullptr;
+    void operator()(Backend* backend) const { destroy(backend); }
+  };
+  using BackendPointer = std::unique_ptr<Backend, Deleter>;
+
+  static Result<std::unique_ptr<LoadedPlugin>> Open(const std::string& path,
+                                                    const std::string& build_id);
+
+  Result<BackendPointer> Make(uint32_t device) const;
+
+ private:
+  explicit LoadedPlugin(const BackendPlugin& plugin) : plugin_(plugin) {}
+
+  // Libraries of cards leave threads and callbacks behind: it stays open to the end of the process.
+  const BackendPlugin& plugin_;
+};
+
+}  // namespace shardmill::nn

@@ -1,0 +1,152 @@
+#include "nn/layer_types.h"
+
+#include <array>
+#include <initializer_list>
+#include <string>
+
+#include "nn/layers/affine.h"
+#include "nn/layers/convolution.h"
+#include "nn/layers/dropout.h"
+#include "nn/layers/elementwise.h"
+#include "nn/layers/embedding.h"
+#include "nn/layers/factorization.h"
+#include "nn/layers/merge.h"
+#include "nn/layers/normalization.h"
+#include "nn/layers/pooling.h"
+#include "nn/layers/recurrent.h"
+#include "nn/layers/reshape.h"
+#include "nn/layers/settings.h"
+#include "nn/layers/softmax.h"
+
+namespace shardmill::nn {
+namespace {
+
+// A key of a layer and whether the spec gives it.
+struct Key {
+  std::string_view name;
+  bool (*given)(const LayerSpec& spec);
+};
+
+constexpr std::array kKeys{
+    Key{"units", [](const LayerSpec& spec) { return spec.units != 0; }},
+    Key{"kernel", [](const LayerSpec& spec) { return spec.kernel != 0; }},
+    Key{"stride", [](const LayerSpec& spec) { return spec.stride != 0; }},
+    Key{"padding", [](const LayerSpec& spec) { return spec.padding.has_value(); }},
+    Key{"groups", [](const LayerSpec& spec) { return spec.groups != 0; }},
+    Key{"rows", [](const LayerSpec& spec) { return spec.rows != 0; }},
+    Key{"shape", [](const LayerSpec& spec) { return !spec.shape.empty(); }},
+    Key{"cell_output", [](const LayerSpec& spec) { return !spec.cell_output.empty(); }},
+    Key{"rate", [](const LayerSpec& spec) { return spec.rate.has_value(); }},
+    Key{"slope", [](const LayerSpec& spec) { return spec.slope.has_value(); }},
+    Key{"epsilon", [](const LayerSpec& spec) { return spec.epsilon.has_value(); }},
+    Key{"momentum", [](const LayerSpec& spec) { return spec.momentum.has_value(); }},
+    Key{"initial", [](const LayerSpec& spec) { return !spec.initial.empty(); }},
+    Key{"bias", [](const LayerSpec& spec) { return spec.no_bias; }},
+    Key{"frozen", [](const LayerSpec& spec) { return spec.frozen; }},
+    Key{"learning_rate", [](const LayerSpec& spec) { return spec.learning_rate != 1; }},
+};
+
+struct LayerType {
+  std::string_view name;
+  LayerResult (*make)(const LayerSpec& spec, std::span<const ValueType> inputs);
+  std::string_view needs;  // Keys, each between spaces.
+  std::string_view takes;
+  size_t inputs_min = 1;
+  size_t inputs_max = 1;
+  ValueKind reads = ValueKind::kFloats;
+};
+
+constexpr std::string_view kTrained = " initial bias frozen learning_rate ";
+constexpr std::string_view kConvolution =
+    " stride padding groups initial bias frozen learning_rate ";
+constexpr std::string_view kPooling = " stride padding ";
+constexpr std::string_view kBatchNorm = " epsilon momentum frozen learning_rate ";
+constexpr std::string_view kRecurrent = " cell_output initial frozen learning_rate ";
+constexpr size_t kManyInputs = 1024;
+
+constexpr std::array kLayerTypes{
+    LayerType{"flatten", Reshape::Make, "", ""},
+    LayerType{"reshape", Reshape::Make, " shape ", ""},
+    LayerType{"affine", Affine::Make, " units ", kTrained},
+    LayerType{"relu", ElementwiseLayer::Make, "", ""},
+    LayerType{"leaky_relu", ElementwiseLayer::Make, "", " slope "},
+    LayerType{"elu", ElementwiseLayer::Make, "", " slope "},
+    LayerType{"selu", ElementwiseLayer::Make, "", ""},
+    LayerType{"gelu", ElementwiseLayer::Make, "", ""},
+    LayerType{"silu", ElementwiseLayer::Make, "", ""},
+    LayerType{"sigmoid", ElementwiseLayer::Make, "", ""},
+    LayerType{"tanh", ElementwiseLayer::Make, "", ""},
+    LayerType{"softmax", SoftmaxLayer::Make, "", ""},
+    LayerType{"dropout", DropoutLayer::Make, " rate ", ""},
+    LayerType{"conv2d", ConvolutionLayer::Make, " units kernel ", kConvolution},
+    LayerType{"max_pool", PoolingLayer::Make, " kernel ", kPooling},
+    LayerType{"average_pool", PoolingLayer::Make, " kernel ", kPooling},
+    LayerType{"global_max_pool", PoolingLayer::Make, "", ""},
+    LayerType{"global_average_pool", PoolingLayer::Make, "", ""},
+    LayerType{"batch_norm1d", BatchNormLayer::Make, "", kBatchNorm},
+    LayerType{"batch_norm2d", BatchNormLayer::Make, "", kBatchNorm},
+    LayerType{"layer_norm", LayerNormLayer::Make, "", " epsilon frozen learning_rate "},
+    LayerType{"rnn", RecurrentLayer::Make, " units ", kRecurrent},
+    LayerType{"lstm", RecurrentLayer::Make, " units ", kRecurrent},
+    LayerType{"add", MergeLayer::Make, "", "", 2, kManyInputs},
+    LayerType{"multiply", MergeLayer::Make, "", "", 2, 2},
+    LayerType{"concat", MergeLayer::Make, "", "", 2, kManyInputs},
+    LayerType{"embedding", EmbeddingLayer::Make, " units rows ", " frozen learning_rate ", 1, 1,
+              ValueKind::kIndices},
+    LayerType{"embedding_bag", EmbeddingLayer::Make, " units rows ", " frozen learning_rate ", 1, 1,
+              ValueKind::kIndices},
+    LayerType{"fm", FactorizationLayer::Make, "", ""},
+};
+
+bool Lists(std::string_view keys, std::string_view key) {
+  const size_t at = keys.find(key);
+  return at != std::string_view::npos && keys[at - 1] == ' ' && keys[at + key.size()] == ' ';
+}
+
+Result<> CheckKeys(const LayerSpec& spec, const LayerType& type) {
+  for (const Key& key : kKeys) {
+    const bool given = key.given(spec);
+    const bool needed = Lists(type.needs, key.name);
+    if (needed && !given) {
+      return BadLayer("it needs " + std::string(key.name) +
+                      (key.name == "units" ? ", a whole number of at least 1" : ""));
+    }
+    if (given && !needed && !Lists(type.takes, key.name)) {
+      return BadLayer("it takes no " + std::string(key.name));
+    }
+  }
+  return {};
+}
+
+Result<> CheckInputs(const LayerType& type, std::span<const ValueType> inputs) {
+  if (inputs.size() < type.inputs_min || inputs.size() > type.inputs_max) {
+    return BadLayer(
+        "it reads " +
+        (type.inputs_max == 1 ? "one input" : std::to_string(type.inputs_min) + " inputs or more") +
+        ", not " + std::to_string(inputs.size()));
+  }
+  for (const ValueType& input : inputs) {
+    if (input.kind == type.reads) continue;
+    return BadLayer(input.kind == ValueKind::kIndices
+                        ? "it reads numbers, but its input is ids: put an \"embedding\" before it"
+                        : "it reads ids, but its input is numbers");
+  }
+  return {};
+}
+
+}  // namespace
+
+LayerResult MakeLayer(const LayerSpec& spec, std::span<const ValueType> inputs) {
+  std::string names;
+  for (const LayerType& type : kLayerTypes) {
+    names += names.empty() ? "" : ", ";
+    names += '"' + std::string(type.name) + '"';
+    if (type.name != spec.type) continue;
+    SM_TRY(CheckKeys(spec, type));
+    SM_TRY(CheckInputs(type, inputs));
+    return type.make(spec, inputs);
+  }
+  return BadLayer("there is no such type; there are " + names);
+}
+
+}  // namespace shardmill::nn

@@ -1,0 +1,22 @@
+#pragma once
+
+#include "nn/tensor.h"
+
+namespace shardmill::nn {
+
+// A factor of a product. A value that borrows, as a matrix does.
+struct Factor {
+  ConstMatrix matrix;
+  bool transposed = false;
+
+  uint64_t rows() const { return transposed ? matrix.columns() : matrix.rows(); }
+  uint64_t columns() const { return transposed ? matrix.rows() : matrix.columns(); }
+};
+
+// out = left right + keep * out.
+void Product(const Factor& left, const Factor& right, float keep, Matrix out);
+
+// The sums of the columns of all rows, as they are or added to what is there.
+void SumColumns(ConstMatrix matrix, bool add, Tensor sums);
+
+}  // namespace shardmill::nn

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "nn/network.h"
+#include "nn/ops/cpu/backend.h"
+
+namespace shardmill::nn {
+
+// A network together with a batch, and weights and gradients to lend it.
+class NetworkFixture final {
+ public:
+  explicit NetworkFixture(const NetworkSpec& spec);
+
+  // Random numbers, ids and labels, of up to so many rows.
+  void MakeBatch(uint64_t rows);
+  void SetChance(uint64_t chance) { chance_ = chance; }
+
+  Result<double> Train(uint64_t rows, GradientSink* sink = nullptr);
+  Result<LossSums> Evaluate(uint64_t rows);
+  Result<std::span<const float>> Predict(uint64_t rows);
+
+  // The greatest difference between the gradients of all parameters, after Train, and those of five
+  // points near each number.
+  double GreatestError(uint64_t rows);
+
+  const Network& network() const { return *network_; }
+  std::vector<std::vector<float>>& parameters() { return parameters_; }
+  const std::vector<std::vector<float>>& gradients() const { return gradients_; }
+
+ private:
+  Samples Batch(uint64_t rows);
+
+  CpuBackend backend_;
+  std::unique_ptr<Network> network_;
+  uint64_t chance_ = 1;
+  std::vector<std::vector<float>> numbers_;
+  std::vector<std::vector<uint32_t>> ids_;
+  std::vector<uint32_t> labels_;
+  std::vector<Input> inputs_;
+  std::vector<std::vector<float>> parameters_, gradients_;
+  std::vector<std::span<const float>> lent_parameters_;
+  std::vector<std::span<float>> lent_gradients_;
+};
+
+// A graph with every family of layers, two inputs, and values that several layers read.
+NetworkSpec ManyLayersSpec();
+
+}  // namespace shardmill::nn

@@ -1,0 +1,27 @@
+// A plugin as the tests open one: the CPU once more, and a device 7 that is not there.
+#include <cstdio>
+#include <memory>
+
+#include "nn/backend_plugin.h"
+#include "nn/ops/cpu/backend.h"
+
+namespace shardmill::nn {
+namespace {
+
+Backend* Make(uint32_t device, char* words, uint64_t words_max) {
+  if (device < 7) return std::make_unique<CpuBackend>().release();
+  std::snprintf(words, words_max, "there is no device %u", device);
+  return nullptr;
+}
+
+void Destroy(Backend* backend) { std::unique_ptr<Backend> gone(backend); }
+
+constexpr BackendPlugin kPlugin{
+    .size = sizeof(BackendPlugin), .build_id = "test-build", .make = Make, .destroy = Destroy};
+
+}  // namespace
+}  // namespace shardmill::nn
+
+extern "C" const shardmill::nn::BackendPlugin* shardmill_backend_plugin() {
+  return &shardmill::nn::kPlugin;
+}

@@ -1,0 +1,91 @@
+#include "worker/job_model.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <string>
+#include <vector>
+
+namespace shardmill {
+namespace {
+
+constexpr const char* kHead = R"([data]
+folder = "/data"
+[model]
+)";
+
+// Pictures of 6 by 8 of two classes.
+DataSet Pictures() {
+  DataSet data;
+  data.rows = 4;
+  data.row_size = 48;
+  data.row_shape = {6, 8};
+  data.inputs.resize(4 * 48, 0.5F);
+  data.labels = {0, 1, 1, 0};
+  data.classes = 2;
+  return data;
+}
+
+Result<std::unique_ptr<NetworkModel>> ModelOf(const std::string& model) {
+  const Result<Job> job = ParseJob("job.toml", kHead + model, {});
+  if (!job.ok()) return job.error();
+  return MakeJobModel(job.value().options, Pictures(), Pictures());
+}
+
+nn::LayerSpec LayerOf(const std::string& layer) {
+  const Result<Job> job = ParseJob("job.toml", kHead + ("layers = [" + layer + "]"), {});
+  EXPECT_TRUE(job.ok()) << job.error().message;
+  return LayerSpecOf(job.value().options.model.layers.at(0));
+}
+
+TEST(JobModelTest, MakesTheNetworkThatTheKeysOfLayersSay) {
+  const auto model = ModelOf(R"(layers = [
+    { type = "reshape", shape = "8x6x1" },
+    { type = "conv2d", name = "first", units = 4, kernel = 3, stride = 2, padding = 1 },
+    { type = "leaky_relu", slope = 0.3 },
+    { type = "conv2d", name = "second", units = 4, kernel = 3, padding = 1, groups = 2, bias = false },
+    { type = "add", inputs = ["second", "first"] },
+    { type = "reshape", shape = "4x12" },
+    { type = "lstm", name = "all", units = 2, cell_output = "all" },
+    { type = "layer_norm", epsilon = 0.001 },
+    { type = "lstm", units = 3 },
+    { type = "dropout", rate = 0.2 },
+    { type = "affine", name = "out", units = 2, initial = "zero" },
+  ])");
+  ASSERT_TRUE(model.ok()) << model.error().message;
+  std::map<std::string, ParameterSpec> tables;
+  for (const ParameterSpec& spec : model.value()->Parameters()) tables[spec.name] = spec;
+  EXPECT_EQ(tables["first.weight"].size, 3U * 3 * 1 * 4);
+  EXPECT_EQ(tables["first.bias"].size, 4U);
+  EXPECT_EQ(tables["second.weight"].size, 3U * 3 * 2 * 4);
+  EXPECT_FALSE(tables.contains("second.bias"));
+  EXPECT_EQ(tables["all.recurrent_weight"].size, 2U * 8);
+  EXPECT_EQ(tables["lstm_9.weight"].size, 2U * 12);
+  EXPECT_EQ(tables["out.weight"].initial, Initial::Constant(0));
+  EXPECT_NE(tables["first.weight"].initial, Initial::Constant(0));
+  EXPECT_EQ(LayerOf(R"({ type = "leaky_relu", slope = 0.3 })").slope, 0.3);
+  EXPECT_EQ(LayerOf(R"({ type = "dropout", rate = 0.2 })").rate, 0.2);
+  EXPECT_EQ(LayerOf(R"({ type = "layer_norm", epsilon = 0.001 })").epsilon, 0.001);
+}
+
+TEST(JobModelTest, LeavesToATypeWhatALayerDoesNotSay) {
+  const nn::LayerSpec spec = LayerOf(R"({ type = "leaky_relu" })");
+  EXPECT_FALSE(spec.slope || spec.rate || spec.epsilon || spec.padding);
+  EXPECT_EQ(spec.stride, 0U);
+  EXPECT_FALSE(spec.no_bias);
+}
+
+TEST(JobModelTest, RefusesALossThatCannotReadTheLabels) {
+  const auto two = ModelOf(R"(loss = "l2"
+layers = [{ type = "flatten" }, { type = "affine", units = 2 }])");
+  ASSERT_FALSE(two.ok());
+  EXPECT_TRUE(two.error().message.starts_with(
+      "the loss \"l2\" compares one output with the label, but the last layer gives 2"))
+      << two.error().message;
+  EXPECT_TRUE(ModelOf(R"(loss = "log_loss"
+layers = [{ type = "flatten" }, { type = "affine", units = 1 }])")
+                  .ok());
+}
+
+}  // namespace
+}  // namespace shardmill
