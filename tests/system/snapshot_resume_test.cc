@@ -91,7 +91,8 @@ TEST(SnapshotResumeTest, AServerIsKilledAndTheJobGoesBackAndComesToTheSameWeight
   ASSERT_EQ(whole->Wait(kPatience), ExitStatus{}) << OutputOf("train");
   const double undisturbed = Checksum(*whole);
 
-  const auto train = LaunchTrain(job, With({"snapshot.every=50ms"}));
+  const auto train = LaunchTrain(
+      job, With({"snapshot.every=50ms", "cluster.servers=2", "cluster.shards_per_server=1"}));
   ASSERT_TRUE(Await([&] { return train->Poll() || Found().size() >= 2; })) << OutputOf("train");
   for (const int pid : ChildrenOf(train->pid())) {
     if (CommandOf(pid).find("--index 1 ") != std::string::npos) kill(pid, SIGKILL);
