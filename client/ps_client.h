@@ -143,6 +143,7 @@ class PsClient final {
     feed_.emplace(rows);
     data_ = {};
   }
+  bool wants_data() const { return feed_.has_value(); }
   // What there is of it. Only where it is wanted.
   DataFeed& data() { return *feed_; }
   const DataFeed& data() const { return *feed_; }

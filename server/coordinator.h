@@ -154,6 +154,7 @@ class Coordinator final {
   const std::vector<ShardStatus>& shards() const { return shards_; }
   const Audit& audit() const { return audit_; }
   const DataLeases& data() const { return leases_; }
+  bool elastic() const { return options_.elastic(); }
   // Whether the shard has been silent for longer than a lease.
   bool Silent(const ShardStatus& shard, TimePoint now) const {
     return shard.registered && now > shard.lease_until;
