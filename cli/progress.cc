@@ -20,6 +20,8 @@ constexpr double kTimeLeftMax = 1e7;  // Of which nobody wants to know more.
 const JobStatus::Worker* Slowest(const JobStatus& status) {
   const JobStatus::Worker* slowest = nullptr;
   for (const JobStatus::Worker& worker : status.workers) {
+    const bool left = status.data > 0 && worker.state == JobStatus::Worker::State::kAbsent;
+    if (left) continue;
     if (!slowest || worker.step < slowest->step) slowest = &worker;
   }
   return slowest;

@@ -43,7 +43,11 @@ TrainResult ResultOf(const JobOptions& job, const JobStatus& status) {
   bool first = true;
   for (const JobStatus::Worker& worker : status.workers) {
     const uint64_t steps = std::max(worker.acked, worker.step);
-    result.steps = first ? steps : std::min(result.steps, steps);
+    // Where data is leased workers come and go, and each makes as many as it gets to.
+    const bool leased = status.data > 0;
+    result.steps = first    ? steps
+                   : leased ? std::max(result.steps, steps)
+                            : std::min(result.steps, steps);
     first = false;
     result.seconds = std::max(result.seconds, worker.seconds);
     result.samples += worker.samples;

@@ -15,7 +15,7 @@ struct TrainResult {
   std::string policy;
   uint64_t shards = 0;
   uint64_t workers = 0;
-  uint64_t steps = 0;  // Finished by the slowest worker.
+  uint64_t steps = 0;  // Finished by the slowest worker; where data is leased, by the fastest.
   double seconds = 0;  // Of training alone: the longest of the workers'.
   double samples = 0;  // Of all workers.
   uint64_t staleness_max = 0;
