@@ -192,10 +192,18 @@ Result<> LocalCluster::CheckServer(size_t index) {
 
 Result<> LocalCluster::Check() {
   // Workers first: where several have ended, the others are more likely to have followed.
+  size_t killed = 0;
   for (const auto& worker : workers_) {
     const std::optional<ExitStatus> status = worker->Poll();
-    if (status && !status->ok()) return Culprit(*worker, *status);
+    if (!status || status->ok()) continue;
+    ++killed;
+    const bool missed = !options_.elastic || status->signal == 0 || killed == workers_.size();
+    if (missed) return Culprit(*worker, *status);
+    if (tell_ && killed > told_killed_) {
+      tell_(worker->name() + " ended with " + ExitWords(*status) + "; the job goes on without it");
+    }
   }
+  told_killed_ = killed;
   for (size_t i = 0; i < servers_.size(); ++i) SM_TRY(CheckServer(i));
   return CheckCoordinator();
 }
@@ -235,7 +243,8 @@ Result<> LocalCluster::Stop(milliseconds grace,
         child->Kill();
         status = child->Wait(std::chrono::seconds(1));
       }
-      if (!wrong && status && !status->ok()) wrong = Culprit(*child, *status);
+      const bool missed = !options_.elastic || children != &workers_ || !status || !status->signal;
+      if (!wrong && status && !status->ok() && missed) wrong = Culprit(*child, *status);
     }
   }
   if (wrong) return *wrong;

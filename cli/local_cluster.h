@@ -25,6 +25,7 @@ struct LocalClusterOptions {
   JobFlags job;
   uint32_t servers = 1;
   uint32_t workers = 1;
+  bool elastic = false;          // It goes on without a worker that is killed.
   bool keeps_snapshots = false;  // The job goes back to one where a server is lost.
   std::string folder;            // Takes a log a process.
 };
@@ -79,6 +80,7 @@ class LocalCluster final {
   const StopSource* stop_ = nullptr;                  // Start's, which lives as long as this.
   std::vector<std::unique_ptr<Child>> servers_;
   std::vector<std::unique_ptr<Child>> workers_;
+  size_t told_killed_ = 0;  // Workers that are gone, and of which it was told.
 };
 
 }  // namespace shardmill

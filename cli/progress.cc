@@ -20,6 +20,8 @@ constexpr double kTimeLeftMax = 1e7;  // Of which nobody wants to know more.
 const JobStatus::Worker* Slowest(const JobStatus& status) {
   const JobStatus::Worker* slowest = nullptr;
   for (const JobStatus::Worker& worker : status.workers) {
+    const bool left = status.data > 0 && worker.state == JobStatus::Worker::State::kAbsent;
+    if (left) continue;
     if (!slowest || worker.step < slowest->step) slowest = &worker;
   }
   return slowest;
@@ -64,6 +66,9 @@ void Progress::Clear() {
 }
 
 double Progress::Fraction(const JobStatus& status) {
+  if (status.data > 0) {
+    return static_cast<double>(status.data_used) / static_cast<double>(status.data);
+  }
   const JobStatus::Worker* slowest = Slowest(status);
   if (!slowest || epochs_ == 0) return 0;
   for (const JobStatus::Worker& worker : status.workers) {
@@ -105,7 +110,7 @@ std::string Progress::Describe(const JobStatus& status) {
   if (const JobStatus::Worker* missing = Missing(status)) {
     line += "  waiting for worker " + std::to_string(missing->rank) + ", silent " +
             FormatCount(missing->silent_seconds) + " s";
-  } else if (steps_per_epoch_ > 0 && fraction > 0 && fraction < 1) {
+  } else if ((steps_per_epoch_ > 0 || status.data > 0) && fraction > 0 && fraction < 1) {
     line += "  " + FormatTimeLeft(seconds * (1 - fraction) / fraction) + " left";
   }
   for (const auto& [name, value] : ResultOf({}, status).metrics) {

@@ -121,7 +121,12 @@ std::string DescribeStatus(const JobStatus& status) {
   text += AlignTable(rows);
   if (status.state == JobStatus::State::kDone) {
     text += "\nlost " + std::to_string(status.lost) + ", duplicated " +
-            std::to_string(status.duplicated) + "\n";
+            std::to_string(status.duplicated);
+    if (status.data > 0) {
+      text += "; samples lost " + std::to_string(status.samples_lost) + ", repeated " +
+              std::to_string(status.samples_repeated);
+    }
+    text += "\n";
   }
   return text;
 }

@@ -135,6 +135,11 @@ class Training final {
       console_.err << "logs and result in " << folder_ << "\n" << std::flush;
     }
     if (flags_.json) console_.out << json << "\n" << std::flush;
+    if (result.samples_lost + result.samples_repeated > 0) {
+      return Error{ErrorCode::kFailed, "the audit failed: " + std::to_string(result.samples_lost) +
+                                           " samples were used by no step, " +
+                                           std::to_string(result.samples_repeated) + " twice"};
+    }
     if (result.lost == 0 && result.duplicated == 0) return {};
     return Error{ErrorCode::kFailed, "the audit failed: " + std::to_string(result.lost) +
                                          " acknowledged steps are lost, " +
@@ -165,6 +170,7 @@ Result<> RunTrain(const TrainFlags& flags, const Console& console, const StopSou
   cluster.job = flags.job;
   cluster.servers = job.options.cluster.servers;
   cluster.workers = job.options.cluster.workers;
+  cluster.elastic = job.options.cluster.elastic;
   cluster.keeps_snapshots = !job.options.snapshot.to.empty();
   cluster.folder = SM_TRY(MakeRunFolder(job.options.job.runs, job.options.job.name, UtcStamp()));
   std::string folder = cluster.folder;

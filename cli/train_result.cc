@@ -35,12 +35,19 @@ TrainResult ResultOf(const JobOptions& job, const JobStatus& status) {
   result.reproducible = job.Reproducible();
   result.lost = status.lost;
   result.duplicated = status.duplicated;
+  result.leased = status.data > 0;
+  result.samples_lost = status.samples_lost;
+  result.samples_repeated = status.samples_repeated;
   result.generation = status.generation;
   result.rollbacks = status.rollbacks;
   bool first = true;
   for (const JobStatus::Worker& worker : status.workers) {
     const uint64_t steps = std::max(worker.acked, worker.step);
-    result.steps = first ? steps : std::min(result.steps, steps);
+    // Where data is leased workers come and go, and each makes as many as it gets to.
+    const bool leased = status.data > 0;
+    result.steps = first    ? steps
+                   : leased ? std::max(result.steps, steps)
+                            : std::min(result.steps, steps);
     first = false;
     result.seconds = std::max(result.seconds, worker.seconds);
     result.samples += worker.samples;
@@ -79,6 +86,10 @@ std::string ToJson(const TrainResult& result) {
   json.Key("pushes").Whole(result.pushes);
   json.Key("lost").Whole(result.lost);
   json.Key("duplicated").Whole(result.duplicated);
+  if (result.leased) {
+    json.Key("samples_lost").Whole(result.samples_lost);
+    json.Key("samples_repeated").Whole(result.samples_repeated);
+  }
   json.Key("discarded").Whole(result.discarded);
   json.Key("skipped").Whole(result.skipped);
   json.Key("generation").Whole(result.generation);
@@ -100,6 +111,10 @@ std::string DescribeResult(const TrainResult& result) {
           FormatCount(result.SamplesPerSecond()) + " samples/s, ";
   line += "staleness at most " + std::to_string(result.staleness_max) + ", lost " +
           std::to_string(result.lost) + ", duplicated " + std::to_string(result.duplicated);
+  if (result.leased) {
+    line += "; samples lost " + std::to_string(result.samples_lost) + ", repeated " +
+            std::to_string(result.samples_repeated);
+  }
   if (result.discarded > 0) line += ", discarded " + std::to_string(result.discarded);
   if (result.skipped > 0) line += ", skipped " + std::to_string(result.skipped);
   if (result.rollbacks > 0) {

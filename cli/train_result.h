@@ -15,15 +15,18 @@ struct TrainResult {
   std::string policy;
   uint64_t shards = 0;
   uint64_t workers = 0;
-  uint64_t steps = 0;  // Finished by the slowest worker.
+  uint64_t steps = 0;  // Finished by the slowest worker; where data is leased, by the fastest.
   double seconds = 0;  // Of training alone: the longest of the workers'.
   double samples = 0;  // Of all workers.
   uint64_t staleness_max = 0;
   uint64_t pushes = 0;  // Units that the shards took.
   uint64_t lost = 0;
   uint64_t duplicated = 0;
-  uint64_t discarded = 0;  // Steps whose round was closed without them.
-  uint64_t skipped = 0;    // Steps left out for a gradient that is no number.
+  bool leased = false;            // Its data; then:
+  uint64_t samples_lost = 0;      // Used by no step,
+  uint64_t samples_repeated = 0;  // or by more than one.
+  uint64_t discarded = 0;         // Steps whose round was closed without them.
+  uint64_t skipped = 0;           // Steps left out for a gradient that is no number.
   uint64_t generation = 0;
   uint64_t rollbacks = 0;     // How often the job has gone back to a snapshot.
   bool reproducible = false;  // See JobOptions::Reproducible.

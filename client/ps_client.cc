@@ -65,6 +65,7 @@ void PsClient::EndStep(TimePoint now, double samples, Outbox& outbox) {
   SM_ASSERT(!ending_);
   ending_ = true;
   samples_ = skipped_ ? 0 : samples;
+  if (feed_) used_ = feed_->taken();
   ends_open_ = static_cast<uint32_t>(shards_.size());
   SendEnds(now, outbox);
 }
@@ -72,6 +73,7 @@ void PsClient::EndStep(TimePoint now, double samples, Outbox& outbox) {
 void PsClient::NextStep() {
   SM_ASSERT(Ended());
   // A step that was left behind is not made up for: the worker goes where the others are.
+  FinishData();
   step_ = discarded_ ? std::max(next_, step_ + 1) : step_ + 1;
   attempt_ = 0;
   std::erase_if(pulls_, [](const auto& entry) { return !entry.second.next; });
@@ -115,6 +117,7 @@ void PsClient::KeepNextPulls() {
 void PsClient::AbandonStep() {
   SM_ASSERT(!ending_);
   ++attempt_;
+  if (feed_) feed_->AbandonStep();
   ForgetPulls();
   operations_.clear();
   ResetStep();
@@ -192,7 +195,10 @@ std::string PsClient::WaitsFor() const {
   if (rolled_back_ && !granted_) return "the coordinator to say where the job goes on";
   if (!granted_) {
     return coordinator_words_.empty()
-               ? "the coordinator to let rank " + std::to_string(options_.rank.value) + " in"
+               ? "the coordinator to let " +
+                     (options_.any_rank ? std::string("this worker")
+                                        : "rank " + std::to_string(options_.rank.value)) +
+                     " in"
                : coordinator_words_;
   }
   if (view_.shards.empty()) return "the coordinator to say where the shards are";
@@ -225,6 +231,7 @@ std::string PsClient::WaitsFor() const {
 void PsClient::Tick(TimePoint now, Outbox& outbox) {
   if (failure_ || left_) return;
   TickCoordinator(now, outbox);
+  TickData(now, outbox);
   for (auto& [id, shard] : shards_) {
     if (!shard.peer || shard.welcomed || !Due(shard.hello, now)) continue;
     shard.hello.Mark(now);
@@ -258,7 +265,7 @@ void PsClient::TickCoordinator(TimePoint now, Outbox& outbox) {
   } else if (leaving_) {
     SendToCoordinator(Goodbye{sender(), leaving_done_, step_ - 1, leaving_failure_}, outbox);
   } else if (!granted_) {
-    SendToCoordinator(Join{options_.rank}, outbox);
+    SendToCoordinator(Join{options_.rank, options_.any_rank}, outbox);
   } else if (!Ready()) {
     SendToCoordinator(GetView{}, outbox);  // A shard that does not answer may be another by now.
   }
@@ -350,7 +357,8 @@ void PsClient::SendEnds(TimePoint now, Outbox& outbox) {
       continue;
     }
     shard.end.Mark(now);
-    End end{sender(), step_, attempt_, shard.units, samples_, skipped_, {}};
+    End end{sender(), step_, attempt_, shard.units, samples_, skipped_, {}, {}};
+    end.used = used_;
     if (!told && !first) end.close = close_;
     SendTo(id, std::move(end), outbox);
   }

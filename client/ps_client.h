@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "client/bound_keys.h"
+#include "client/data_feed.h"
 #include "client/types.h"
 #include "common/clock.h"
 #include "common/frame_pool.h"
@@ -22,6 +23,7 @@ namespace shardmill {
 
 struct PsClientOptions {
   WorkerId rank;
+  bool any_rank = false;  // Or else that one.
   BootId boot;
   PeerId coordinator;
   Duration retry_after = std::chrono::milliseconds(500);
@@ -136,11 +138,25 @@ class PsClient final {
   // What a finished pull was served at. Forgets the ticket.
   Served Take(Ticket ticket);
 
+  // From here on leases of data are asked for; `rows`: of the data set.
+  void WantData(uint64_t rows) {
+    feed_.emplace(rows);
+    data_ = {};
+  }
+  bool wants_data() const { return feed_.has_value(); }
+  // What there is of it. Only where it is wanted.
+  DataFeed& data() { return *feed_; }
+  const DataFeed& data() const { return *feed_; }
+  // Whether a worker without data should make an empty step now, since others may wait for it. Not
+  // where nobody ever does; and the less often, the longer nobody else has data either.
+  bool MayIdle(TimePoint now);
+
   void SendReport(Report report, Outbox& outbox) const;
   // `failure`: why the job cannot go on, where this worker knows that it cannot.
   void SayGoodbye(TimePoint now, bool done, std::string failure, Outbox& outbox);
   bool left() const { return left_; }
 
+  WorkerId rank() const { return options_.rank; }
   Sender sender() const { return {options_.rank, incarnation_}; }
   Stamp CoordinatorStamp() const;
   uint64_t staleness_max() const { return staleness_max_; }
@@ -206,6 +222,7 @@ class PsClient final {
   void On(const shardmill::Ended& ended, TimePoint now, const Envelope& from, Outbox& outbox);
   void On(const Pulled& pulled, TimePoint now, const Envelope& from, Outbox& outbox);
   void On(const Waiting& waiting, TimePoint now, const Envelope& from, Outbox& outbox);
+  void On(const Leased& leased, TimePoint now, const Envelope& from, Outbox& outbox);
   void On(const Farewell& farewell, TimePoint now, const Envelope& from, Outbox& outbox);
 
   bool PassStamp(const Envelope& from) const;
@@ -236,6 +253,8 @@ class PsClient final {
   bool first_closes() const { return view_.policy.backups > 0 && shards_.size() > 1; }
   bool Due(const Asked& asked, TimePoint now) const;
   void TickCoordinator(TimePoint now, Outbox& outbox);
+  void TickData(TimePoint now, Outbox& outbox);
+  void FinishData();
   void SendUnits(TimePoint now, Outbox& outbox);
   void SendEnds(TimePoint now, Outbox& outbox);
   void SendTo(ShardId shard, Message message, Outbox& outbox) const;
@@ -271,6 +290,7 @@ class PsClient final {
   bool ends_sent_ = false;
   uint32_t ends_open_ = 0;
   double samples_ = 0;
+  DataCursor used_{};             // As its end says.
   bool skipped_ = false;          // The step has a gradient that is no number.
   bool discarded_ = false;        // Its round was closed without it.
   Step next_ = 0;                 // What a shard says comes after it.
@@ -286,6 +306,13 @@ class PsClient final {
   uint64_t next_id_ = 1;
   uint64_t staleness_max_ = 0;
   uint64_t progress_ = 0;
+
+  std::optional<DataFeed> feed_;
+  Asked data_;
+  uint64_t filled_ = 0;                 // As the first shard has last said; see Ended.
+  uint64_t idle_filled_ = 0;            // The same after the last empty step.
+  Duration idle_wait_{};                // Before the next one,
+  std::optional<TimePoint> idle_from_;  // from then on.
 };
 
 }  // namespace shardmill

@@ -59,7 +59,7 @@ void PsClient::On(const Welcome& /*welcome*/, TimePoint now, const Envelope& fro
     coordinator_boot_ = from.stamp.from;
     job_ = from.stamp.job;
     coordinator_.MarkFirst(now);
-    SendToCoordinator(Join{options_.rank}, outbox);
+    SendToCoordinator(Join{options_.rank, options_.any_rank}, outbox);
     return;
   }
   ShardId id;
@@ -137,7 +137,8 @@ void PsClient::On(const Refused& refused, TimePoint now, const Envelope& from, O
 }
 
 void PsClient::On(const Granted& granted, TimePoint now, const Envelope& from, Outbox& outbox) {
-  if (from.peer != options_.coordinator || granted.rank != options_.rank) return;
+  if (from.peer != options_.coordinator) return;
+  if (granted.rank != options_.rank && !options_.any_rank) return;
   const Generation generation = from.stamp.generation;
   if (view_.number.value > 0 && generation > view_.generation) {
     // The shards of that generation may be other processes: it begins with its view.
@@ -146,6 +147,8 @@ void PsClient::On(const Granted& granted, TimePoint now, const Envelope& from, O
   }
   if (granted_ || generation < view_.generation) return;
   granted_ = true;
+  options_.rank = granted.rank;
+  options_.any_rank = false;
   generation_ = generation;
   coordinator_.MarkFirst(now);
   incarnation_ = granted.incarnation;
@@ -162,6 +165,7 @@ void PsClient::GoBack(TimePoint now, Outbox& outbox) {
   leaving_ = leaving_ && !leaving_done_;
   attempt_ = 0;
   next_ = 0;
+  if (feed_) WantData(feed_->rows());
   ForgetPulls();
   for (auto& [id, operation] : operations_) {
     read_before_.insert(read_before_.end(), operation.frames.begin(), operation.frames.end());
@@ -244,6 +248,7 @@ void PsClient::On(const shardmill::Ended& ended, TimePoint now, const Envelope& 
   shard->ended = true;
   SM_ASSERT(ends_open_ > 0);
   --ends_open_;
+  if (id.value == 0) filled_ = ended.filled;
   if (first_closes() && id.value == 0) {
     close_ = ended.close;
     SendEnds(now, outbox);

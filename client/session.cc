@@ -73,6 +73,7 @@ Result<> Session::Impl::Open() {
   coordinator_ = SM_TRY(transport_.Connect(endpoint));
   PsClientOptions client;
   client.rank = WorkerId{options_.rank};
+  client.any_rank = options_.any_rank;
   client.boot = BootId{FreshId()};
   client.coordinator = coordinator_;
   client.retry_after = options_.retry_after;
@@ -200,7 +201,9 @@ Session::~Session() = default;
 
 Result<std::unique_ptr<Session>> Session::Open(const SessionOptions& options) {
   SM_TRY(CheckOptions(options));
-  auto keys = SM_TRY(KeyRing::Open(options.keys, Role::kWorker, WorkerId{options.rank}));
+  std::optional<WorkerId> rank;
+  if (!options.any_rank) rank = WorkerId{options.rank};
+  auto keys = SM_TRY(KeyRing::Open(options.keys, Role::kWorker, rank));
   auto impl = std::make_unique<Impl>(options, std::move(keys));
   SM_TRY(impl->Open());
   return std::unique_ptr<Session>(new Session(std::move(impl)));

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "client/types.h"
+#include "common/data_lease.h"
 #include "common/frame.h"
 #include "common/initial.h"
 #include "common/result.h"
@@ -20,7 +21,8 @@ class TimelineLane;
 // Who this worker is and where its job is. Every wait has a limit, of a year at most.
 struct SessionOptions {
   std::string coordinator = {};                    // HOST:PORT, as the job file has it.
-  uint32_t rank = 0;                               // This worker's place, counted from 0.
+  uint32_t rank = 0;                               // This worker's place, counted from 0;
+  bool any_rank = false;                           // or else any that is free.
   std::chrono::milliseconds open_timeout{60'000};  // For Open, Dense and Close.
   std::chrono::milliseconds lease{5'000};        // As the coordinator's: renewed four times in it.
   std::chrono::milliseconds retry_after{500};    // An unanswered request is sent again.
@@ -47,6 +49,14 @@ struct SessionCounters {
   uint64_t skipped = 0;        // Of them, those whose gradient was no number.
   uint64_t staleness_max = 0;  // The largest that any pull was served with.
   uint64_t rollbacks = 0;      // How often the job has gone back to a snapshot.
+};
+
+// What a worker that leases its data finds; see Session::AwaitData.
+enum class DataWait : uint8_t {
+  kReady,  // There are rows to take.
+  kIdle,   // There are none, and others may wait for this worker's step: make an empty one.
+  kNone,   // Neither.
+  kOver,   // All data is used, by all workers.
 };
 
 class Session;
@@ -103,6 +113,11 @@ class TrainingStep final {
   // it makes of pushes.
   Result<Ticket> Pull(KeySet keys, std::span<float> into, const PullOptions& options = {});
   Result<Ticket> Push(KeySet keys, std::span<const float> gradient);
+
+  // Takes rows of this worker's leases for the step, so many at most; none where there are none
+  // now. They are places in the order of an epoch, which all workers make alike. Where the step is
+  // finished they are used, once and for all; where it is left unfinished they are there again.
+  DataRange TakeRows(uint64_t rows_max);
 
   // Moves what has come in, without blocking.
   bool Done(Ticket ticket);
@@ -170,6 +185,15 @@ class Session final {
   // the deadline, so far from now; where rounds that are waited for still close, so far from the
   // last of them.
   Result<TrainingStep> Begin(std::chrono::milliseconds deadline);
+
+  // For jobs that lease their data (data.scheme = "leased"): from here on rows are asked for.
+  // `rows`: of the data set, the same for all workers.
+  Result<> WantData(uint64_t rows);
+  // Waits until there are rows to take or nothing more to do, and so long at most. Between steps.
+  Result<DataWait> AwaitData(std::chrono::milliseconds limit);
+  // The rank that this worker has, and whether it is the lowest of those that are in the job now.
+  uint32_t rank() const;
+  bool is_first() const;
 
   // The step that Begin would begin.
   uint64_t next_step() const;

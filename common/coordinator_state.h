@@ -9,10 +9,13 @@
 
 namespace shardmill {
 
-// What the job's end counts: steps acked but missing on a shard, and steps applied more than once.
+// What the job's end counts: steps acked but missing on a shard, and steps applied more than once;
+// and where data is leased, samples that no step has used, and those that more than one has.
 struct Audit {
   uint64_t lost = 0;
   uint64_t duplicated = 0;
+  uint64_t samples_lost = 0;
+  uint64_t samples_repeated = 0;
 
   bool operator==(const Audit&) const = default;
 };
@@ -44,6 +47,7 @@ struct CoordinatorState {
   uint64_t snapshot = 0;  // The last number that was given to one, whatever became of it.
   uint64_t base = 0;      // The snapshot that this generation began from; 0: none.
   uint64_t rollbacks = 0;
+  DataState data = {};  // Where it is leased.
 };
 
 }  // namespace shardmill

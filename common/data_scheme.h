@@ -10,6 +10,7 @@ enum class DataScheme : uint8_t {
   kRoundRobin,  // Of W ranks, each keeps every W-th row.
   kRandom,      // The rows are shuffled and dealt anew each epoch.
   kOverlap,     // Every rank goes through all rows.
+  kLeased,      // The rows are shuffled anew each epoch; who asks gets the next of them.
 };
 
 }  // namespace shardmill

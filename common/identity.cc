@@ -29,14 +29,15 @@ bool Speaks(Role role) {
     return role != Role::kCoordinator;
   } else if constexpr (kIsOneOf<Kind, Welcome, Refused>) {
     return role == Role::kCoordinator || role == Role::kServer;
-  } else if constexpr (kIsOneOf<Kind, Unit, End, Pull, Join, Renew, Goodbye, Report, MakeTable>) {
+  } else if constexpr (kIsOneOf<Kind, Unit, End, Pull, Join, Renew, Goodbye, Report, MakeTable,
+                                GetLease>) {
     return role == Role::kWorker;
   } else if constexpr (kIsOneOf<Kind, Held, Ended, Pulled, Waiting, Register, Beat, Frozen,
                                 Installed, Saved>) {
     return role == Role::kServer;
   } else {
-    static_assert(
-        kIsOneOf<Kind, Granted, Renewed, Farewell, ViewIs, Registered, Freeze, Install, GetSaved>);
+    static_assert(kIsOneOf<Kind, Granted, Renewed, Farewell, ViewIs, Registered, Freeze, Install,
+                           GetSaved, Leased>);
     return role == Role::kCoordinator;
   }
 }
@@ -47,6 +48,7 @@ std::optional<WorkerId> RankOf(const Kind& message) {
   if constexpr (requires { message.sender; }) {
     return message.sender.rank;
   } else if constexpr (std::is_same_v<Kind, Join>) {
+    if (message.any) return std::nullopt;
     return message.rank;
   } else {
     return std::nullopt;

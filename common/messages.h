@@ -5,6 +5,7 @@
 #include <variant>
 #include <vector>
 
+#include "common/data_lease.h"
 #include "common/frame.h"
 #include "common/frame_list.h"
 #include "common/ids.h"
@@ -39,6 +40,7 @@ struct RankState {
   Step counted = 0;        // The last step that was applied, and not discarded.
   uint64_t discarded = 0;  // Steps discarded here, counted one by one.
   uint32_t attempt = 0;    // Which attempt at its last step it was.
+  DataCursor used = {};    // Of its leases of data, after that step.
 };
 
 // Who sends, where the sender acts for a rank.
@@ -128,6 +130,7 @@ struct End {
   bool skipped = false;  // It had a gradient that is no number, and was left out.
   // Where the first shard closes rounds for all: the last round that it has closed.
   std::vector<RankState> close = {};
+  DataCursor used = {};  // Of the rank's leases of data, this step's included.
 };
 
 // The step is over. Either it is applied, and this is the ack; or its round was closed without it
@@ -137,6 +140,7 @@ struct Ended {
   Step step = 0;
   bool discarded = false;
   Step next = 0;
+  uint64_t filled = 0;  // Steps with samples that this shard has applied, of all ranks.
   std::vector<RankState> close = {};  // Of the first shard, for the others.
 };
 
@@ -172,8 +176,10 @@ struct Waiting {
 
 // --- Worker and coordinator.
 
+// Asks for a rank, or where the number of workers may change, for any that is free.
 struct Join {
   WorkerId rank;
+  bool any = false;  // `rank` says nothing.
 };
 
 // The rank is yours; go on after step `ended`.
@@ -202,6 +208,22 @@ struct Goodbye {
 
 struct Farewell {
   WorkerId rank;
+};
+
+// Asks for leases of data, after that of the number `have`. `used`: what the sender has used of
+// those before, as every shard has acked.
+struct GetLease {
+  Sender sender;
+  uint64_t rows = 0;  // Of the data set, as the sender sees it.
+  uint64_t have = 0;
+  DataCursor used = {};
+};
+
+// What the rank has beyond what it said; none where nothing is free now: more is said when it is.
+struct Leased {
+  WorkerId rank;
+  std::vector<DataLease> leases = {};
+  bool over = false;  // All data is used, by everybody: there will be no more.
 };
 
 struct Metric {
@@ -297,10 +319,10 @@ struct Beat {
   ViewNumber view = {};      // That it has.
 };
 
-using Message =
-    std::variant<Hello, Welcome, Refused, Unit, Held, End, Ended, Pull, Pulled, Waiting, Join,
-                 Granted, Renew, Renewed, Goodbye, Farewell, Report, MakeTable, GetView, ViewIs,
-                 Register, Registered, Freeze, Frozen, Install, Installed, Beat, GetSaved, Saved>;
+using Message = std::variant<Hello, Welcome, Refused, Unit, Held, End, Ended, Pull, Pulled, Waiting,
+                             Join, Granted, Renew, Renewed, Goodbye, Farewell, Report, MakeTable,
+                             GetView, ViewIs, Register, Registered, Freeze, Frozen, Install,
+                             Installed, Beat, GetSaved, Saved, GetLease, Leased>;
 
 struct Identity;
 

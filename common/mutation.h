@@ -47,6 +47,12 @@ enum class Mutation : uint8_t {
   kKeepSteps,            // A shard keeps what was ended when the job goes back to a snapshot.
   kStayAhead,            // A worker does not go back when the job does.
   kForgetLastSnapshot,   // The job goes back to an older snapshot than the last.
+  kKeepDeadEnd,          // A cut keeps the End of a worker that is no member any more.
+  kJoinAtZero,           // Who joins late counts its rounds from the first.
+  kReturnWhole,          // What a dead worker has used of a lease comes back with the rest.
+  kLeaseBeforeWriting,   // A lease leaves a coordinator that has not written it down.
+  kCutWithoutCursor,     // A step that a cut completes does not say what data it used.
+  kReturnNothing,        // What a dead worker has not used is nobody's.
 };
 
 #ifdef SHARDMILL_MUTATIONS

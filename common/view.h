@@ -93,6 +93,7 @@ struct View {
   Generation generation;
   ViewNumber number;
   Policy policy;
+  uint64_t closed = 0;  // Rounds that have closed, whoever the members are.
   std::vector<Member> members;
   std::vector<ShardPlace> shards;
   std::vector<TablePlace> tables;

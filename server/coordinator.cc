@@ -27,7 +27,11 @@ std::string Differs(const TableSpec& is, const TableSpec& asked) {
 }  // namespace
 
 Coordinator::Coordinator(const CoordinatorOptions& options, TimePoint now)
-    : options_(options), started_(now), ranks_(options.workers), shards_(options.shards) {
+    : options_(options),
+      started_(now),
+      leases_(options.data, options.workers),
+      ranks_(options.ranks()),
+      shards_(options.shards) {
   view_.policy = options.policy;
   view_.generation = Generation{1};
   if (options.resume) {
@@ -35,6 +39,7 @@ Coordinator::Coordinator(const CoordinatorOptions& options, TimePoint now)
     snapshot_closed_ = ClosedAt(options.resume->cut);
     last_ = options.resume;
     base_ = options.resume->number;
+    leases_.Restore(options.resume->data);
   }
   snapshot_ = options.snapshots.number;
   snapshot_at_ = now;
@@ -52,6 +57,7 @@ Coordinator::Coordinator(const CoordinatorOptions& options, TimePoint now,
   audit_ = before.audit;
   snapshot_ = std::max(snapshot_, before.snapshot);
   FindLastSnapshot(before);
+  leases_.Restore(before.data);
   const View& decided = before.decided.view;
   for (uint32_t i = 0; i < ranks_.size(); ++i) {
     const CoordinatorState::Rank& from = before.ranks[i];
@@ -125,6 +131,7 @@ CoordinatorState Coordinator::State() const {
   state.snapshot = snapshot_;
   state.base = base_;
   state.rollbacks = rollbacks_;
+  state.data = leases_.state();
   return state;
 }
 
@@ -178,7 +185,7 @@ void Coordinator::On(const Frozen& frozen, TimePoint now, const Envelope& from, 
   ShardId id;
   if (FindShard(from, now, &id) == nullptr) return;
   if (phase_ != Phase::kFreezing || frozen.number != next_.number || going_back_) return;
-  const auto known = [this](const RankState& s) { return s.rank.value < options_.workers; };
+  const auto known = [this](const RankState& s) { return s.rank.value < options_.ranks(); };
   if (!std::ranges::all_of(frozen.ranks, known)) return;
   frozen_.emplace(id, frozen.ranks);
   if (frozen_.size() == shards_.size()) FinishFreeze(now, outbox);
@@ -201,69 +208,6 @@ void Coordinator::On(const Refused& refused, TimePoint now, const Envelope& from
   Fail("shard " + std::to_string(id.value) + ": " + refused.words);
 }
 
-void Coordinator::On(const Join& join, TimePoint now, const Envelope& from, Outbox& outbox) {
-  if (join.rank.value >= options_.workers) {
-    Refuse(Refusal::kBadRank, join.rank.value,
-           "there is no rank " + std::to_string(join.rank.value) + "; the job has " +
-               std::to_string(options_.workers) + " workers, counted from 0",
-           from, outbox);
-    return;
-  }
-  if (state_ == JobState::kFailed || state_ == JobState::kDone) {
-    Refuse(Refusal::kFailed, join.rank.value,
-           state_ == JobState::kDone ? "the job is done" : "the job has failed: " + words_, from,
-           outbox);
-    return;
-  }
-  RankStatus& rank = ranks_[join.rank.value];
-  const bool same = rank.boot == from.stamp.from;
-  if (rank.state == RankStatus::State::kDone && same) return;  // From before its goodbye.
-  if (rank.state == RankStatus::State::kDone && !options_.snapshots.enabled) {
-    Refuse(Refusal::kFailed, join.rank.value, "this rank has made all its steps", from, outbox);
-    return;
-  }
-  if (std::ranges::find(rank.fenced, from.stamp.from) != rank.fenced.end()) {
-    // A late message of a process that lost the rank must not take it from the one that has it.
-    Refuse(Refusal::kFenced, join.rank.value,
-           "another process holds rank " + std::to_string(join.rank.value), from, outbox);
-    return;
-  }
-  const bool held = rank.state == RankStatus::State::kWaiting ||
-                    rank.state == RankStatus::State::kTraining ||
-                    (rank.state == RankStatus::State::kDone && now < rank.lease_until);
-  if (!same && held) {
-    Refuse(Refusal::kRankHeld, join.rank.value,
-           "another process holds rank " + std::to_string(join.rank.value) +
-               "; it is free when that one says goodbye or its lease ends",
-           from, outbox);
-    return;
-  }
-  if (same && rank.granted) {
-    // Its answer was lost, or this is a repeat of a Join from before; after a goodbye, surely that.
-    if (rank.state == RankStatus::State::kAbsent) return;
-    rank.state = RankStatus::State::kTraining;
-    rank.peer = from.peer;  // Its link may be another since.
-    rank.lease_until = now + options_.lease;
-    const Member* member = view_.FindMember(join.rank);
-    const bool installed = member != nullptr && member->incarnation == rank.incarnation &&
-                           view_.generation == decided().generation;
-    if (installed) Grant(rank, join.rank, outbox);
-    return;
-  }
-  if (!same && rank.granted) {
-    rank.fenced.push_back(rank.boot);
-    if (rank.fenced.size() > kFencedBootsMax) rank.fenced.pop_front();
-    rank.granted = false;
-  }
-  rank.peer = from.peer;
-  rank.lease_peer = from.peer;
-  rank.boot = from.stamp.from;
-  // One that waits shows itself by asking again, which may be less often than leases are long.
-  rank.lease_until = now + std::max(options_.lease, 3 * options_.retry_after);
-  rank.heard_at = now;
-  rank.state = RankStatus::State::kWaiting;
-}
-
 void Coordinator::On(const Renew& renew, TimePoint now, const Envelope& from, Outbox& outbox) {
   RankStatus* rank = PassSender(renew.sender, from, outbox);
   if (rank == nullptr) return;
@@ -281,14 +225,17 @@ void Coordinator::On(const Goodbye& goodbye, TimePoint /*now*/, const Envelope& 
   rank->peer = from.peer;
   if (goodbye.done && IsOfBefore(*rank, goodbye.sender.rank, from, outbox)) return;
   if (rank->state != RankStatus::State::kDone) {
-    rank->state = goodbye.done ? RankStatus::State::kDone : RankStatus::State::kAbsent;
+    // While there is data to be used, nobody is needed no more.
+    const bool done = goodbye.done && (!options_.data.leased || leases_.Over());
+    rank->state = done ? RankStatus::State::kDone : RankStatus::State::kAbsent;
     rank->acked = goodbye.acked;
-    changed_ = changed_ || (goodbye.done && !Mutated(Mutation::kForgetGoodbye));
+    changed_ = changed_ || (done && !Mutated(Mutation::kForgetGoodbye));
   }
   if (!goodbye.failure.empty() && !Mutated(Mutation::kForgetFailure)) {
     Fail("worker " + std::to_string(goodbye.sender.rank.value) + ": " + goodbye.failure);
   }
-  if (goodbye.done && options_.snapshots.enabled && state_ != JobState::kDone) {
+  const bool stays = rank->state == RankStatus::State::kDone && options_.snapshots.enabled;
+  if (goodbye.done && stays && state_ != JobState::kDone) {
     TellOfEnd(from, outbox);
     return;
   }
@@ -390,7 +337,7 @@ bool Coordinator::PassStamp(const Envelope& from, Outbox& outbox) {
 }
 
 RankStatus* Coordinator::PassSender(const Sender& sender, const Envelope& from, Outbox& outbox) {
-  if (sender.rank.value >= options_.workers) {
+  if (sender.rank.value >= options_.ranks()) {
     Refuse(Refusal::kBadRank, sender.rank.value, "no such rank", from, outbox);
     return nullptr;
   }
@@ -405,17 +352,6 @@ RankStatus* Coordinator::PassSender(const Sender& sender, const Envelope& from, 
     return nullptr;
   }
   return &rank;
-}
-
-void Coordinator::Grant(const RankStatus& rank, WorkerId id, Outbox& outbox) const {
-  Granted granted{id, rank.incarnation, 0};
-  for (const RankState& state : cut_) {
-    if (state.rank == id) granted.ended = state.ended;
-    if (Mutated(Mutation::kResumeTooEarly) && granted.ended > 0) --granted.ended;
-  }
-  // The view first: who has seen a later generation takes no word of an earlier one.
-  Send(rank.peer, rank.boot, ViewIs{view_}, outbox);
-  Send(rank.peer, rank.boot, granted, outbox);
 }
 
 void Coordinator::Send(PeerId peer, BootId boot, Message message, Outbox& outbox) const {

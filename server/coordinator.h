@@ -11,6 +11,7 @@
 #include "common/coordinator_state.h"
 #include "common/messages.h"
 #include "common/result.h"
+#include "server/data_leases.h"
 #include "snapshot/manifest.h"
 
 namespace shardmill {
@@ -24,12 +25,16 @@ struct SnapshotSchedule {
   uint64_t number = 0;   // There may be snapshots up to this number already.
 };
 
+// What a coordinator is told when it begins. A value.
 struct CoordinatorOptions {
   JobId job;  // This and the next: of a new job alone.
   BootId boot;
   Policy policy;
   UpdateSettings update;  // Of tables that name none of their own.
-  uint32_t workers = 1;
+  uint32_t workers = 1;   // Who must be there for the job to begin.
+  // Where workers may come and go, there are so many ranks; 0: the workers stay.
+  uint32_t workers_max = 0;
+  DataPlan data = {};
   uint32_t shards = 1;
   Duration lease = std::chrono::seconds(5);
   Duration retry_after = std::chrono::milliseconds(500);
@@ -43,6 +48,9 @@ struct CoordinatorOptions {
   // The complete snapshots that there are, the oldest first: to one of them a job goes back whose
   // coordinator was started again.
   std::vector<Manifest> kept = {};
+
+  bool elastic() const { return workers_max > 0; }
+  uint32_t ranks() const { return elastic() ? workers_max : workers; }
 };
 
 // Snapshots, as far as people want to know of them.
@@ -72,7 +80,8 @@ struct RankStatus {
   PeerId lease_peer;          // Of the thread that renews the lease, once it has.
   TimePoint lease_until{};
   TimePoint heard_at{};
-  Step acked = 0;  // As its goodbye says.
+  Step acked = 0;       // As its goodbye says.
+  bool hungry = false;  // It has asked for data, and there was none.
   Report report;
 };
 
@@ -144,6 +153,8 @@ class Coordinator final {
   const std::vector<RankStatus>& ranks() const { return ranks_; }
   const std::vector<ShardStatus>& shards() const { return shards_; }
   const Audit& audit() const { return audit_; }
+  const DataLeases& data() const { return leases_; }
+  bool elastic() const { return options_.elastic(); }
   // Whether the shard has been silent for longer than a lease.
   bool Silent(const ShardStatus& shard, TimePoint now) const {
     return shard.registered && now > shard.lease_until;
@@ -163,6 +174,7 @@ class Coordinator final {
   void On(const Renew& renew, TimePoint now, const Envelope& from, Outbox& outbox);
   void On(const Goodbye& goodbye, TimePoint now, const Envelope& from, Outbox& outbox);
   void On(const Report& report, TimePoint now, const Envelope& from, Outbox& outbox);
+  void On(const GetLease& request, TimePoint now, const Envelope& from, Outbox& outbox);
   void On(const MakeTable& request, TimePoint now, const Envelope& from, Outbox& outbox);
   void On(const GetView& request, TimePoint now, const Envelope& from, Outbox& outbox);
 
@@ -183,6 +195,19 @@ class Coordinator final {
   bool IsOfBefore(const RankStatus& rank, WorkerId id, const Envelope& from, Outbox& outbox) const;
   void TellOfEnd(const Envelope& from, Outbox& outbox) const;
   void SayFarewell(Outbox& outbox);
+  // Of the members: who comes, who goes, and what becomes of their data.
+  void Join(WorkerId id, TimePoint now, const Envelope& from, Outbox& outbox);
+  std::optional<WorkerId> FreeRank(const Envelope& from) const;
+  bool Leaves(const RankStatus& rank) const;
+  bool SomebodyLeaves() const;
+  bool AllDone() const;
+  void LetGo();
+  Step EndedAt(WorkerId rank) const;
+  uint64_t ClosedAtCut() const;
+  static uint64_t ClosedOf(const Manifest& from);
+  void GoBackWithData(View& next);
+  void Feed(WorkerId id, uint64_t have, Outbox& outbox);
+  void FeedHungry(Outbox& outbox);
 
   bool ChangeWanted(TimePoint now) const;
   void BeginCut(TimePoint now, Outbox& outbox);
@@ -236,6 +261,7 @@ class Coordinator final {
   std::map<ShardId, ViewNumber> installed_;
   std::vector<RankState> cut_;
   std::map<std::string, TableSpec> wanted_tables_;
+  DataLeases leases_;
 
   std::vector<RankStatus> ranks_;
   std::vector<ShardStatus> shards_;

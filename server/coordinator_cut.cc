@@ -31,17 +31,16 @@ std::vector<uint64_t> CutTable(const TableSpec& spec, uint32_t shards) {
 bool Coordinator::ChangeWanted(TimePoint now) const {
   using State = RankStatus::State;
   const auto waits = [](const RankStatus& rank) { return rank.state == State::kWaiting; };
-  const auto done = [](const RankStatus& rank) { return rank.state == State::kDone; };
   if (state_ == JobState::kDone) return false;
   if (recut_) return true;
   if (view_.number.value == 0) {
     // The first view has everybody, so that a job's membership history begins the same every time.
-    return std::ranges::all_of(ranks_, waits) &&
+    return std::ranges::count_if(ranks_, waits) >= options_.workers &&
            std::ranges::all_of(shards_, [](const ShardStatus& s) { return s.registered; });
   }
   // The job's last cut is made when the snapshot before it is over.
   return std::ranges::any_of(ranks_, waits) || !wanted_tables_.empty() || SnapshotDue(now) ||
-         (std::ranges::all_of(ranks_, done) && !saving_);
+         SomebodyLeaves() || (AllDone() && !saving_);
 }
 
 void Coordinator::BeginCut(TimePoint now, Outbox& outbox) {
@@ -79,16 +78,18 @@ void Coordinator::FinishFreeze(TimePoint now, Outbox& outbox) {
   }
   cut_.clear();
   for (const auto& [rank, state] : furthest) cut_.push_back(state);
-  using State = RankStatus::State;
-  final_cut_ = std::ranges::all_of(
-      ranks_, [](const RankStatus& rank) { return rank.state == State::kDone; });
-  if (final_cut_) CountAudit();
-
+  const bool restores = view_.number.value == 0 && options_.resume;
+  if (restores) {
+    cut_ = options_.resume->cut;
+    std::erase_if(cut_, [this](const RankState& s) { return s.rank.value >= options_.ranks(); });
+  }
   next_ = NextView();
+  LetGo();
+  final_cut_ = AllDone();
+  if (final_cut_) CountAudit();
   install_snapshot_ = 0;
   install_restore_ = 0;
-  if (view_.number.value == 0 && options_.resume) {
-    cut_ = options_.resume->cut;
+  if (restores) {
     install_restore_ = options_.resume->number;
   } else if (SnapshotDue(now)) {
     BeginSnapshot(now);
@@ -98,7 +99,7 @@ void Coordinator::FinishFreeze(TimePoint now, Outbox& outbox) {
     if (member == nullptr || member->incarnation == ranks_[i].incarnation) continue;
     ranks_[i].incarnation = member->incarnation;
     ranks_[i].granted = true;
-    ranks_[i].state = State::kTraining;
+    ranks_[i].state = RankStatus::State::kTraining;
     ranks_[i].lease_until = now + options_.lease;
   }
   wanted_tables_.clear();
@@ -116,11 +117,19 @@ View Coordinator::NextView() const {
     }
   }
   std::map<WorkerId, Member> members;
-  for (const Member& member : view_.members) members[member.rank] = member;
+  for (const Member& member : view_.members) {
+    if (!Leaves(ranks_[member.rank.value])) members[member.rank] = member;
+  }
+  next.closed = ClosedAtCut();
   for (uint32_t i = 0; i < ranks_.size(); ++i) {
     if (ranks_[i].state != RankStatus::State::kWaiting) continue;
     const WorkerId id{i};
+    const bool joins = !members.contains(id);
     Member& member = members[id];
+    // The next step of who comes in belongs to the first round that is open.
+    if (joins && options_.data.leased && !Mutated(Mutation::kJoinAtZero)) {
+      member.base = static_cast<int64_t>(EndedAt(id) - next.closed);
+    }
     member.rank = id;
     member.incarnation = ranks_[i].incarnation.Next();
     if (Mutated(Mutation::kGrantTwice) && ranks_[i].incarnation.value > 0) {
@@ -166,6 +175,7 @@ void Coordinator::FinishInstall(TimePoint /*now*/, Outbox& outbox) {
       Send(ranks_[i].peer, ranks_[i].boot, ViewIs{view_}, outbox);
     }
   }
+  FeedHungry(outbox);
 }
 
 void Coordinator::CountAudit() {
@@ -178,6 +188,11 @@ void Coordinator::CountAudit() {
       audit_.duplicated += made > state.ended ? made - state.ended : 0;
     }
   }
+  if (!options_.data.leased) return;
+  const uint64_t used = leases_.state().used;
+  const uint64_t places = leases_.Places();
+  audit_.samples_lost = places > used ? places - used : 0;
+  audit_.samples_repeated = used > places ? used - places : 0;
 }
 
 std::string Coordinator::MissingWords() const {
@@ -185,6 +200,14 @@ std::string Coordinator::MissingWords() const {
   for (uint32_t i = 0; i < shards_.size(); ++i) {
     if (!shards_[i].registered)
       names += (names.empty() ? "shard " : ", shard ") + std::to_string(i);
+  }
+  if (options_.elastic()) {
+    const auto waits = [](const RankStatus& r) { return r.state == RankStatus::State::kWaiting; };
+    const auto here = static_cast<uint32_t>(std::ranges::count_if(ranks_, waits));
+    if (here < options_.workers) {
+      names += (names.empty() ? "" : ", ") + std::to_string(options_.workers - here) + " workers";
+    }
+    return "waiting for " + names;
   }
   for (uint32_t i = 0; i < ranks_.size(); ++i) {
     if (ranks_[i].state == RankStatus::State::kWaiting) continue;
@@ -208,6 +231,7 @@ std::string Coordinator::CutWords() const {
 void Coordinator::CheckShards(TimePoint now) {
   if (view_.number.value == 0 || state_ == JobState::kDone) return;
   words_ = going_back_ ? GoingBackWords() : phase_ == Phase::kIdle ? SavingWords() : CutWords();
+  if (words_.empty() && view_.members.empty()) words_ = "waiting for a worker to join";
   for (uint32_t i = 0; i < shards_.size(); ++i) {
     if (!Silent(shards_[i], now)) continue;
     const auto silent = std::chrono::round<std::chrono::seconds>(now - shards_[i].heard_at);

@@ -44,10 +44,10 @@ Result<std::unique_ptr<CoordinatorJournal>> CoordinatorJournal::Open(
   const size_t workers = journal->before_->ranks.size();
   const View& view = journal->before_->decided.view;
   const size_t shards = view.number.value > 0 ? view.shards.size() : options.shards;
-  if (workers == options.workers && shards == options.shards) return journal;
+  if (workers == options.ranks() && shards == options.shards) return journal;
   return Error{ErrorCode::kBadUsage, "the job in " + folder + " has " + SizeWords(workers, shards) +
                                          ", and this job file says " +
-                                         SizeWords(options.workers, options.shards) +
+                                         SizeWords(options.ranks(), options.shards) +
                                          "; give a new job a folder of its own (cluster.state)"};
 }
 

@@ -38,6 +38,11 @@ CoordinatorOptions OptionsOf(const JobOptions& job) {
   options.policy = job.policy.ToPolicy();
   options.update = job.ServerUpdate();
   options.workers = job.cluster.workers;
+  if (job.cluster.elastic) options.workers_max = job.cluster.Ranks();
+  options.data.leased = job.data.scheme == DataScheme::kLeased;
+  options.data.epochs = job.train.epochs;
+  options.data.batch = job.data.batch_size;
+  options.data.chunk = job.data.chunk;
   options.shards = job.cluster.Shards();
   options.lease = job.cluster.lease;
   options.retry_after = job.network.retry_after;

@@ -157,8 +157,10 @@ void Coordinator::GoBack(TimePoint now, Outbox& outbox) {
     const Member* then = last_ ? last_->view.FindMember(member.rank) : nullptr;
     member.base = then != nullptr ? then->base : 0;
   }
-  next_ = std::move(next);
   cut_ = last_ ? last_->cut : std::vector<RankState>{};
+  std::erase_if(cut_, [this](const RankState& s) { return s.rank.value >= options_.ranks(); });
+  if (options_.data.leased) GoBackWithData(next);
+  next_ = std::move(next);
   base_ = last_ ? last_->number : 0;
   install_restore_ = base_;
   install_snapshot_ = 0;
@@ -202,8 +204,9 @@ bool Coordinator::IsOfBefore(const RankStatus& rank, WorkerId id, const Envelope
 // make some of them again.
 void Coordinator::TellOfEnd(const Envelope& from, Outbox& outbox) const {
   using State = RankStatus::State;
-  const auto other =
-      std::ranges::find_if(ranks_, [](const RankStatus& r) { return r.state != State::kDone; });
+  const auto other = std::ranges::find_if(ranks_, [this](const RankStatus& r) {
+    return r.state != State::kDone && !(options_.elastic() && r.state == State::kAbsent);
+  });
   std::string words = "the end of the job";
   bool alive = true;
   if (other != ranks_.end()) {

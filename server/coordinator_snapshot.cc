@@ -38,8 +38,7 @@ uint64_t Coordinator::EpochsOver() const {
 bool Coordinator::SnapshotDue(TimePoint now) const {
   const SnapshotSchedule& schedule = options_.snapshots;
   if (!schedule.enabled || saving_ || view_.tables.empty()) return false;
-  const auto done = [](const RankStatus& rank) { return rank.state == RankStatus::State::kDone; };
-  if (std::ranges::all_of(ranks_, done)) return FinalSnapshotWanted();
+  if (AllDone()) return FinalSnapshotWanted();
   const bool by_time = schedule.every > Duration{} && now - snapshot_at_ >= schedule.every;
   const bool by_rounds =
       schedule.rounds > 0 && ClosedRounds() >= snapshot_closed_ + schedule.rounds;
@@ -69,6 +68,7 @@ void Coordinator::BeginSnapshot(TimePoint now) {
     if (!table.spec.update) table.spec.update = options_.update;
   }
   manifest.cut = cut_;
+  if (options_.data.leased) manifest.data = leases_.AtCut(cut_);
   snapshots_.under_way = snapshot_;
   snapshots_.problem.clear();
 }
@@ -158,16 +158,21 @@ std::string Coordinator::SavingWords() const {
 std::string Coordinator::ResumeProblem(const CoordinatorOptions& options) {
   if (!options.resume) return "";
   const Manifest& from = *options.resume;
+  const auto began = [](const RankState& state) { return state.ended > 0; };
+  const std::string name = "snapshot " + std::to_string(from.number);
+  if (options.data.leased) {
+    if (from.data.rows > 0 || std::ranges::none_of(from.cut, began)) return "";
+    return name + " is of a job that did not lease its data (data.scheme)";
+  }
+  if (from.data.rows > 0) return name + " is of a job that leased its data (data.scheme)";
   for (const RankState& state : from.cut) {
     if (state.rank.value < options.workers) continue;
-    return "snapshot " + std::to_string(from.number) + " has a worker " +
-           std::to_string(state.rank.value) + ", and this job " + std::to_string(options.workers) +
-           " workers (cluster.workers)";
+    return name + " has a worker " + std::to_string(state.rank.value) + ", and this job " +
+           std::to_string(options.workers) + " workers (cluster.workers)";
   }
   if (from.cut.size() < options.workers) {
-    return "snapshot " + std::to_string(from.number) + " is of a job of " +
-           std::to_string(from.cut.size()) + " workers, and this one has " +
-           std::to_string(options.workers) + " (cluster.workers)";
+    return name + " is of a job of " + std::to_string(from.cut.size()) +
+           " workers, and this one has " + std::to_string(options.workers) + " (cluster.workers)";
   }
   return "";
 }

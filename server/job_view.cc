@@ -109,7 +109,11 @@ JobStatus StatusOf(const Coordinator& coordinator, TimePoint now) {
   status.generation = coordinator.decided().generation.value;
   status.rollbacks = coordinator.rollbacks();
   for (uint32_t i = 0; i < coordinator.ranks().size(); ++i) {
-    status.workers.push_back(WorkerOf(i, coordinator.ranks()[i], now));
+    // Where workers come and go, not every rank was ever somebody's.
+    const RankStatus& rank = coordinator.ranks()[i];
+    const bool nobody = rank.state == RankStatus::State::kAbsent && rank.incarnation.value == 0;
+    if (coordinator.elastic() && nobody) continue;
+    status.workers.push_back(WorkerOf(i, rank, now));
   }
   for (uint32_t i = 0; i < coordinator.shards().size(); ++i) {
     status.shards.push_back(ShardOf(i, coordinator.shards()[i]));
@@ -119,6 +123,10 @@ JobStatus StatusOf(const Coordinator& coordinator, TimePoint now) {
   }
   status.lost = coordinator.audit().lost;
   status.duplicated = coordinator.audit().duplicated;
+  status.data = coordinator.data().Places();
+  status.data_used = coordinator.data().state().used;
+  status.samples_lost = coordinator.audit().samples_lost;
+  status.samples_repeated = coordinator.audit().samples_repeated;
   return status;
 }
 

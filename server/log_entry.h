@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "common/data_lease.h"
 #include "common/frame.h"
 #include "common/ids.h"
 #include "server/row_index.h"
@@ -26,6 +27,7 @@ struct Contribution {
   double samples = 0;
   bool discarded = false;  // Its round was closed without it.
   uint32_t attempt = 0;    // Of its worker at the step.
+  DataCursor used = {};    // Of its worker's leases of data.
 };
 
 // One unit's values and their weight in the entry.

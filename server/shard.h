@@ -240,6 +240,7 @@ class Shard final {
   std::pmr::map<WorkerId, ParkedPulls> parked_{&memory_};
   std::map<TableId, Table> tables_;
   uint64_t version_ = 0;
+  uint64_t filled_ = 0;  // See Ended.
   // Of the change under way; kept so that nothing is allocated for the next.
   std::vector<PendingEnd> round_;
   LogEntry entry_;

@@ -31,6 +31,7 @@ std::string Shard::CompleteCut(const std::vector<RankState>& cut, Outbox& outbox
     step.end.attempt = state.attempt;
     step.end.units = units;
     step.end.samples = state.samples;
+    if (!Mutated(Mutation::kCutWithoutCursor)) step.end.used = state.used;
     missing.push_back(step);
   }
   if (missing.empty()) return "";
@@ -48,6 +49,7 @@ void Shard::DropReplaced(const View& next) {
     const Member* then = next.FindMember(member.rank);
     const bool same = then != nullptr && then->incarnation == member.incarnation;
     if (same && !Mutated(Mutation::kDropEndsAtCut)) continue;
+    if (then == nullptr && Mutated(Mutation::kKeepDeadEnd)) continue;
     held_.Drop(member.rank);
     pending_.erase(member.rank);
     parked_.erase(member.rank);

@@ -69,8 +69,14 @@ void Shard::CloseRound(Outbox& outbox) {
   if (first_closes()) {
     last_close_.clear();
     for (const PendingEnd& step : round_) {
-      last_close_.push_back({step.end.sender.rank, step.end.step, step.end.samples, 0,
-                             step.end.step, 0, step.end.attempt});
+      last_close_.push_back({step.end.sender.rank,
+                             step.end.step,
+                             step.end.samples,
+                             0,
+                             step.end.step,
+                             0,
+                             step.end.attempt,
+                             {}});
     }
     for (const Member& member : view_.members) {
       const auto counts = [&](const PendingEnd& s) { return s.end.sender.rank == member.rank; };
@@ -120,7 +126,9 @@ void Shard::ApplySteps(std::span<const PendingEnd> steps, Outbox& outbox) {
   for (const PendingEnd& step : steps) {
     const End& end = step.end;
     round = std::max(round, tracker_.RoundOf(end.sender.rank, end.step));
-    entry.made.push_back({end.sender.rank, end.step, end.samples, step.discarded, end.attempt});
+    entry.made.push_back(
+        {end.sender.rank, end.step, end.samples, step.discarded, end.attempt, end.used});
+    if (!step.discarded && end.samples > 0) ++filled_;
     AddChanges(step, static_cast<float>(WeightOf(step, samples, members)), entry);
     if (step.discarded) ++counters_.discarded;
     if (end.skipped) ++counters_.skipped;
@@ -228,7 +236,7 @@ void Shard::Settle(TableChange& change) {
 }
 
 void Shard::AnswerEnded(WorkerId rank, Step step, const Client& client, Outbox& outbox) const {
-  Ended ended{rank, step, false, tracker_.Ended(rank) + 1, {}};
+  Ended ended{rank, step, false, tracker_.Ended(rank) + 1, filled_, {}};
   ended.discarded = !tracker_.Counted(rank, step) && !Mutated(Mutation::kAckDiscarded);
   if (first_closes() && options_.id.value == 0) ended.close = last_close_;
   Send(client, std::move(ended), outbox);

@@ -18,6 +18,7 @@ uint64_t RoundsOf(Step step, int64_t base) {
 
 void StepTracker::Install(const View& view) {
   policy_ = view.policy;
+  closed_min_ = view.closed;
   for (auto& [rank, state] : ranks_) state.member = false;
   for (const Member& member : view.members) {
     Rank& state = ranks_[member.rank];
@@ -37,6 +38,7 @@ void StepTracker::Restore(const std::vector<RankState>& cut) {
     state.counted = from.counted;
     state.discarded = from.discarded;
     state.attempt = from.attempt;
+    state.used = from.used;
   }
   Recount();
 }
@@ -51,6 +53,7 @@ void StepTracker::Finish(const Contribution& made) {
     state.samples = made.samples;
     state.counted = made.step;
     state.attempt = made.attempt;
+    state.used = made.used;
     ++state.applied;
   }
   Recount();
@@ -84,7 +87,7 @@ std::vector<RankState> StepTracker::States() const {
   std::vector<RankState> states;
   for (const auto& [rank, state] : ranks_) {
     states.push_back({rank, state.ended, state.samples, state.applied, state.counted,
-                      state.discarded, state.attempt});
+                      state.discarded, state.attempt, state.used});
   }
   return states;
 }
@@ -102,7 +105,7 @@ void StepTracker::Recount() {
     const uint64_t rounds = RoundsOf(state.ended, state.base);
     fewest = std::min(fewest.value_or(rounds), rounds);
   }
-  closed_ = fewest.value_or(0);
+  closed_ = std::max(closed_min_, fewest.value_or(0));
 }
 
 }  // namespace shardmill

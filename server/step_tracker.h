@@ -33,7 +33,7 @@ class StepTracker final {
   // The round that a step of the rank belongs to, counted from 1.
   uint64_t RoundOf(WorkerId rank, Step step) const;
 
-  // Rounds that every member has finished.
+  // Rounds that every member has finished, now or when it was one.
   uint64_t Closed() const { return closed_; }
 
   // Rounds that the rank has finished when it is about to make `step`: the round that it reads for.
@@ -55,6 +55,7 @@ class StepTracker final {
     Step counted = 0;
     uint64_t discarded = 0;
     uint32_t attempt = 0;
+    DataCursor used;
     int64_t base = 0;
     bool member = false;
   };
@@ -64,6 +65,7 @@ class StepTracker final {
 
   Policy policy_;
   std::map<WorkerId, Rank> ranks_;
+  uint64_t closed_min_ = 0;  // As the view says.
   uint64_t closed_ = 0;
 };
 

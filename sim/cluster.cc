@@ -28,16 +28,17 @@ Cluster::Cluster(const Scenario& scenario)
     : scenario_(scenario),
       rng_(Mix(scenario.seed ^ 0xc1057e7)),
       network_(Mix(scenario.seed ^ 0x9e7)),
-      model_(scenario.seed, scenario.workers, scenario.shards, scenario.steps, scenario.policy),
+      model_(scenario.seed, scenario.ranks(), scenario.shards, scenario.steps, scenario.policy,
+             scenario.leased()),
       ledger_(model_, scenario.policy),
       vault_(scenario.seed, scenario.shards),
       fate_(Mix(scenario.seed ^ 0xd00)),
       thief_(Mix(scenario.seed ^ 0x7415f)),
       next_peer_(kFirstShard + scenario.shards) {
-  for (uint32_t i = 0; i < scenario.workers; ++i) {
-    if (i % 2 == 1) bound_.insert(WorkerId{i});
+  for (uint32_t i = 1; i < scenario.ranks() && !scenario.any_rank; i += 2) {
+    bound_.insert(WorkerId{i});
   }
-  for (uint32_t i = 0; i < scenario.workers; ++i) {
+  for (uint32_t i = 0; i < scenario.ranks(); ++i) {
     Identity key{Role::kWorker, std::nullopt, &bound_, "worker"};
     if (bound_.contains(WorkerId{i})) key.rank = WorkerId{i};
     worker_keys_[WorkerId{i}] = key;
@@ -83,11 +84,14 @@ void Cluster::StartWorker(WorkerId rank, std::optional<PeerId> peer) {
   options.steps = scenario_.steps;
   options.lease = kLease;
   options.seed = rng_.Next();
+  options.rows = scenario_.rows;
+  options.any_rank = scenario_.any_rank;
+  if (scenario_.elastic() && !healed_ && rng_.Chance(0.3)) options.leave_after = 1 + rng_.Below(12);
   Process process;
   process.peer = peer.value_or(PeerId{next_peer_});
   next_peer_ += peer ? 0 : 1;
   process.rank = rank;
-  identities_[process.peer] = &worker_keys_.at(rank);
+  identities_[process.peer] = scenario_.any_rank ? &any_key_ : &worker_keys_.at(rank);
   process.worker = std::make_unique<ProbeWorker>(options, kCoordinator, model_, frames_, ledger_);
   processes_.push_back(std::move(process));
 }
@@ -104,6 +108,10 @@ CoordinatorOptions Cluster::CoordinatorSettings() {
   options.kept = vault_.Complete();
   options.policy = scenario_.policy;
   options.workers = scenario_.workers;
+  options.workers_max = scenario_.workers_max;
+  options.data.leased = scenario_.leased();
+  options.data.epochs = scenario_.epochs;
+  options.data.chunk = scenario_.chunk;
   options.shards = scenario_.shards;
   options.lease = kLease;
   options.retry_after = milliseconds(20);
@@ -161,6 +169,7 @@ Outcome Cluster::Run() {
       if (!healed_) InjectFaults();
       InjectDiskFaults();
       StartAgain();
+      ComeAndGo();
       SendForgeries();
       TickAll();
     }
@@ -178,6 +187,7 @@ Outcome Cluster::Run() {
     outcome_.nonfinite += shard->counters().nonfinite;
   }
   outcome_.discarded = ledger_.discarded();
+  for (const Process& process : processes_) outcome_.leaves += process.worker->left_early() ? 1 : 0;
   return outcome_;
 }
 
@@ -356,7 +366,7 @@ void Cluster::InjectFaults() {
       ++outcome_.relinks;
       if (coordinator_back_ == TimePoint{}) coordinator_->LinkEnded(now_, process.peer);
       process.peer = PeerId{next_peer_++};
-      identities_[process.peer] = &worker_keys_.at(process.rank);
+      identities_[process.peer] = scenario_.any_rank ? &any_key_ : &worker_keys_.at(process.rank);
     }
     if (rng_.Chance(scenario_.crash)) {
       // The process is gone; another takes the rank when the lease has ended, perhaps in its place,
@@ -379,7 +389,37 @@ void Cluster::InjectFaults() {
       start.emplace_back(process.rank, std::nullopt);
     }
   }
-  for (const auto& [rank, place] : start) StartWorker(rank, place);
+  for (const auto& [rank, place] : start) {
+    if (!scenario_.elastic() || rng_.Chance(0.5)) StartWorker(rank, place);
+  }
+}
+
+// Somebody comes, or has to: a job that has lost all its workers waits for another.
+void Cluster::ComeAndGo() {
+  if (!scenario_.elastic()) return;
+  uint32_t here = 0;
+  std::set<WorkerId> ranks;
+  for (const Process& process : processes_) {
+    const bool lives = !process.zombie && !process.worker->over();
+    here += lives ? 1 : 0;
+    if (lives) ranks.insert(process.rank);
+  }
+  const bool first = coordinator_->view().number.value == 0;
+  if (first && !scenario_.any_rank) here = static_cast<uint32_t>(ranks.size());
+  const uint32_t needed = first ? scenario_.workers : 1;
+  const bool comes = !healed_ && rng_.Chance(scenario_.join) && here <= scenario_.workers_max;
+  if (here >= needed && !comes) return;
+  outcome_.joins += first ? 0 : 1;
+  WorkerId rank{static_cast<uint32_t>(rng_.Below(scenario_.workers_max))};
+  const auto taken = [&](const Process& process) {
+    return process.rank == rank && !process.zombie && !process.worker->over();
+  };
+  // The first view needs as many ranks as workers.
+  for (uint32_t i = 0; first && std::ranges::any_of(processes_, taken); ++i) {
+    if (i == scenario_.workers_max) return;
+    rank.value = (rank.value + 1) % scenario_.workers_max;
+  }
+  StartWorker(rank);
 }
 
 // A process that gives up says so once, which may be lost: another is started in its stead.
@@ -415,7 +455,8 @@ void Cluster::CheckAtRest() {
     ledger_.Violation("there are " + std::to_string(coordinator_->view().tables.size()) +
                       " tables");
   }
-  if (scenario_.policy.apply == ApplyRule::kPerStep) {
+  if (scenario_.leased()) ledger_.SawData(scenario_.epochs, scenario_.rows);
+  if (scenario_.policy.apply == ApplyRule::kPerStep && !scenario_.leased()) {
     Reference reference(model_, scenario_.policy, ledger_);
     reference.Train();
     const std::string words = reference.Differs(coordinator_->view(), shards_);
@@ -423,7 +464,8 @@ void Cluster::CheckAtRest() {
     outcome_.compared = true;
   }
   const Audit& audit = coordinator_->audit();
-  if (audit.lost + audit.duplicated > 0) ledger_.Violation("the audit counts losses");
+  if (audit.lost + audit.duplicated + audit.samples_lost + audit.samples_repeated > 0)
+    ledger_.Violation("the audit counts losses");
 }
 
 std::string Cluster::StuckWords() const {
@@ -431,7 +473,7 @@ std::string Cluster::StuckWords() const {
   for (const Process& process : processes_) {
     const PsClient& client = process.worker->client();
     if (process.zombie && client.failure()) continue;  // It waits for nothing.
-    words += "; worker " + std::to_string(process.rank.value) +
+    words += "; worker " + std::to_string(client.rank().value) +
              (process.zombie ? " (replaced)" : "") + " at step " + std::to_string(client.step());
     if (client.failure()) {
       words += " failed: " + client.failure()->message;

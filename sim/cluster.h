@@ -17,34 +17,10 @@
 #include "sim/network.h"
 #include "sim/probe_model.h"
 #include "sim/probe_worker.h"
+#include "sim/scenario.h"
 #include "sim/vault.h"
 
 namespace shardmill::sim {
-
-// What one history is made of. All of it follows from the seed (see Scenario::FromSeed).
-struct Scenario {
-  uint64_t seed = 0;
-  uint32_t workers = 2;
-  uint32_t shards = 2;
-  Step steps = 10;
-  Policy policy;
-  NetworkFaults faults;
-  double crash = 0;  // Chance of a worker's crash, each millisecond, while faults last.
-  // Chance that a worker stands still for longer than its lease, and is replaced.
-  double pause = 0;
-  double twin = 0;     // Chance that a second process is started for a rank that is held.
-  double restart = 0;  // Chance that the coordinator ends, and is started again.
-  double relink = 0;   // Chance that a link breaks, and its other end is known by a new number.
-  bool keys = false;   // All nodes have keys, every other rank one of its own; a thief has one too.
-  Duration snapshot_every{};  // 0: no snapshots.
-  double disk_crash = 0;      // Chance that the disk dies.
-  double ruin = 0;        // Chance that everything is killed, and begins from the last snapshot.
-  double lose_shard = 0;  // Chance that a shard's process is gone, and another takes its place.
-  Duration faults_last = std::chrono::milliseconds(400);
-  Duration heal_limit = std::chrono::seconds(10);  // All must be done this long after.
-
-  static Scenario FromSeed(uint64_t seed);
-};
 
 // What became of a history.
 struct Outcome {
@@ -55,6 +31,8 @@ struct Outcome {
   uint64_t twins = 0;
   uint64_t relinks = 0;
   uint64_t restarts = 0;      // Of the coordinator.
+  uint64_t joins = 0;         // Workers that came later,
+  uint64_t leaves = 0;        // and that left before the end.
   uint64_t forgeries = 0;     // Sent by the thief.
   uint64_t stale_shards = 0;  // Shards that served a read behind its round.
   uint64_t discarded = 0;     // Steps whose round was closed without them.
@@ -82,7 +60,7 @@ class Cluster final {
   // A worker process; a crashed one is gone, a paused one comes back as a zombie.
   struct Process {
     PeerId peer;
-    WorkerId rank;
+    WorkerId rank;  // That it asked for.
     std::unique_ptr<ProbeWorker> worker;
     TimePoint paused_until{};
     bool zombie = false;
@@ -117,6 +95,7 @@ class Cluster final {
   void SettleShard(uint32_t index);
   void TickAll();
   void StartAgain();
+  void ComeAndGo();
   void InjectFaults();
   bool Finished() const;
   void CheckAtRest();
@@ -141,6 +120,7 @@ class Cluster final {
   std::vector<Process> processes_;
   std::set<WorkerId> bound_;  // Ranks with keys of their own.
   std::map<WorkerId, Identity> worker_keys_;
+  Identity any_key_{Role::kWorker, std::nullopt, &bound_, "any"};
   Identity coordinator_key_{Role::kCoordinator};
   Identity server_key_{Role::kServer};
   std::map<PeerId, const Identity*> identities_;  // Of nodes that have other numbers by now, too.

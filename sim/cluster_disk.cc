@@ -56,7 +56,8 @@ void Cluster::SawInstall(const Install& install) {
     ledger_.Violation("the job goes back to snapshot " + std::to_string(install.restore) +
                       ", and the last is " + std::to_string(last_kept_));
   }
-  ledger_.RollBack(install.view.generation, from == manifests_.end() ? nullptr : &from->second);
+  ledger_.RollBack(install.view.generation, from == manifests_.end() ? nullptr : &from->second,
+                   scenario_.elastic() ? scenario_.workers_max : scenario_.workers);
 }
 
 // Everything is killed at once, and begins again as an operator has it: with the last snapshot
@@ -69,7 +70,12 @@ void Cluster::Ruin() {
   snapshot_floor_ = vault_.HighestNumber();
   outcome_.resumed += resume_ ? 1 : 0;
   last_kept_ = resume_ ? resume_->number : 0;
-  ledger_.BeginAnew(resume_ ? &*resume_ : nullptr);
+  if (scenario_.leased()) {
+    const uint32_t most = scenario_.elastic() ? scenario_.workers_max : 4;
+    scenario_.workers = static_cast<uint32_t>(1 + fate_.Below(most));
+  }
+  ledger_.BeginAnew(resume_ ? &*resume_ : nullptr,
+                    scenario_.elastic() ? scenario_.workers_max : scenario_.workers);
   network_ = Network(fate_.Next());
   network_.SetFaults(scenario_.faults);
   processes_.clear();

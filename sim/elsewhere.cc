@@ -22,6 +22,13 @@ Elsewhere::Elsewhere(BlobStore& from, BlobStore& to, const std::string& job,
   options.boot = kBoot;
   options.policy = policy;
   options.workers = static_cast<uint32_t>(manifest.cut.size());
+  if (manifest.data.rows > 0) {  // One of the workers is enough, and some ranks may have nobody.
+    joins_ = manifest.cut.empty() ? WorkerId{0} : manifest.cut.back().rank;
+    options.workers = 1;
+    options.workers_max = joins_->value + 1;
+    options.data.leased = true;
+    options.data.epochs = manifest.data.epoch + 1;
+  }
   options.shards = shards;
   options.name = job;
   options.resume = manifest;
@@ -53,6 +60,7 @@ std::optional<Manifest> Elsewhere::Run() {
 void Elsewhere::Turn() {
   for (uint32_t i = 0; i < coordinator_->ranks().size(); ++i) {
     if (coordinator_->state() != JobState::kStarting) break;
+    if (joins_ && *joins_ != WorkerId{i}) continue;
     const Stamp stamp{JobId{5}, {}, {}, BootId{kFirstWorker + i}, kBoot};
     Outbox outbox;
     coordinator_->Handle(now_, {PeerId{kFirstWorker + i}, stamp, Join{WorkerId{i}}}, outbox);

@@ -35,6 +35,7 @@ class Elsewhere final {
   void FromShard(uint32_t shard, const Outbox& outbox);
 
   TimePoint now_{};
+  std::optional<WorkerId> joins_;  // It alone.
   FramePool frames_{FramePool::Memory::kPrivate};
   std::unique_ptr<Coordinator> coordinator_;
   std::vector<std::unique_ptr<Shard>> shards_;

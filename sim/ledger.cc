@@ -32,14 +32,17 @@ class Ledger::Observer final : public ShardObserver {
 
   void TookView(JobId job, const View& view) override {
     generation_ = view.generation;
-    Shadow& shadow = *ledger_.LifeOf(generation_).shadows[shard_.value];
+    Life& life = ledger_.LifeOf(generation_);
+    Shadow& shadow = *life.shadows[shard_.value];
     shadow.TookView(view);
+    ledger_.SawView(life, shard_, view);
     ledger_.cuts_.try_emplace({job, view.number, shard_}, shadow);
   }
   void Applied(const LogEntry& entry) override {
     ledger_.SawApplied(ledger_.LifeOf(generation_), shard_, entry);
   }
   void Served(const Pull& pull, BootId reader, const Pulled& answer) override {
+    ledger_.SawServed(ledger_.LifeOf(generation_), shard_, answer);
     ledger_.served_.insert({shard_.value, reader.value, pull.pull, Checksum(answer)});
   }
 
@@ -50,7 +53,7 @@ class Ledger::Observer final : public ShardObserver {
 };
 
 Ledger::Ledger(const ProbeModel& model, const Policy& policy) : model_(model), policy_(policy) {
-  BeginAnew(nullptr);
+  BeginAnew(nullptr, model.workers());
   for (uint32_t i = 0; i < model.shards(); ++i) {
     observers_.push_back(std::make_unique<Observer>(*this, ShardId{i}));
   }
@@ -61,11 +64,19 @@ Ledger::~Ledger() = default;
 ShardObserver* Ledger::ObserverOf(ShardId shard) { return observers_[shard.value].get(); }
 
 bool Ledger::Counts(const Life& life, uint32_t worker, Step step) const {
-  return model_.Contributes(WorkerId{worker}, step) &&
-         life.fates[worker * model_.steps() + step - 1] != Fate::kDiscarded;
+  const std::vector<Made>& steps = life.made[worker];
+  const Made made = step > steps.size() ? Made{} : steps[step - 1];
+  if (model_.leased()) return made.fate == Fate::kApplied && made.samples > 0;
+  return model_.Contributes(WorkerId{worker}, step) && made.fate != Fate::kDiscarded;
 }
 
-void Ledger::BeginAnew(const Manifest* from) {
+Ledger::Made& Ledger::At(Life& life, uint32_t worker, Step step) {
+  std::vector<Made>& made = life.made[worker];
+  if (made.size() < step) made.resize(step);
+  return made[step - 1];
+}
+
+void Ledger::BeginAnew(const Manifest* from, uint32_t ranks) {
   if (from == nullptr) {
     lives_.clear();
   } else {
@@ -73,16 +84,32 @@ void Ledger::BeginAnew(const Manifest* from) {
   }
   rejected_.clear();
   served_.clear();
-  RollBack(from == nullptr ? Generation{1} : from->view.generation.Next(), from);
+  RollBack(from == nullptr ? Generation{1} : from->view.generation.Next(), from, ranks);
 }
 
-void Ledger::RollBack(Generation generation, const Manifest* from) {
+void Ledger::RollBack(Generation generation, const Manifest* from, uint32_t ranks) {
   Life life;
   life.attempted.resize(model_.workers());
-  life.fates.resize(model_.workers() * model_.steps());
+  life.made.resize(model_.workers());
+  life.past.resize(model_.workers());
+  life.at_view.resize(model_.shards());
+  life.views.resize(model_.shards());
+  life.closed.resize(model_.shards());
   if (from != nullptr) {
-    life.fates = LifeOf(from->view.generation).fates;
+    const Life& before = LifeOf(from->view.generation);
+    life.made = before.made;
+    life.past = before.past;
     for (const RankState& state : from->cut) life.attempted[state.rank.value] = state.ended;
+  }
+  for (uint32_t w = 0; w < model_.workers(); ++w) {
+    std::vector<Made>& made = life.made[w];
+    made.resize(life.attempted[w]);
+    if (w >= ranks) {
+      life.past[w].insert(life.past[w].end(), made.begin(), made.end());
+      made.clear();
+      life.attempted[w] = 0;
+    }
+    for (const Made& step : made) life.discarded += step.fate == Fate::kDiscarded ? 1 : 0;
   }
   for (uint32_t i = 0; i < model_.shards(); ++i) {
     Shadow shadow(model_, policy_, i);
@@ -96,10 +123,9 @@ void Ledger::RollBack(Generation generation, const Manifest* from) {
     life.shadows.back()->ForgetCounts();
     for (uint32_t w = 0; w < model_.workers(); ++w) life.applied[{i, w}] = life.attempted[w];
   }
-  for (uint32_t w = 0; w < model_.workers(); ++w) {
-    for (Step step = 1; step <= model_.steps(); ++step) {
-      if (step > life.attempted[w]) FateOf(life, w, step) = Fate::kOpen;
-      life.discarded += FateOf(life, w, step) == Fate::kDiscarded ? 1 : 0;
+  for (uint32_t i = 0; i < model_.shards() && from != nullptr; ++i) {
+    for (const RankState& state : from->cut) {
+      if (state.rank.value < ranks) life.used[{i, state.rank.value}] = state.used;
     }
   }
   lives_[generation] = std::move(life);
@@ -129,12 +155,17 @@ bool Ledger::SawMade(Life& life, ShardId shard, const Contribution& made) {
   const std::string what = "step " + std::to_string(made.step) + " of " + Name(made.rank) +
                            " on shard " + std::to_string(shard.value);
   Step& last = life.applied[{shard.value, made.rank.value}];
-  if (made.step != last + 1 || made.step > model_.steps()) {
+  if (made.step != last + 1 || (made.step > model_.steps() && !model_.leased())) {
     Violation(what + " comes after step " + std::to_string(last));
     return false;
   }
   last = made.step;
-  Fate& fate = FateOf(life, made.rank.value, made.step);
+  life.used[{shard.value, made.rank.value}] = made.used;
+  if (model_.leased()) {
+    SawLeased(life, shard, made, what);
+    return true;
+  }
+  Fate& fate = At(life, made.rank.value, made.step).fate;
   if (fate == Fate::kOpen) {
     fate = made.discarded ? Fate::kDiscarded : Fate::kApplied;
     if (made.discarded) ++life.discarded;
@@ -148,9 +179,80 @@ bool Ledger::SawMade(Life& life, ShardId shard, const Contribution& made) {
   return true;
 }
 
-void Ledger::Attempt(Generation generation, WorkerId rank, Step step) {
-  Step& most = LifeOf(generation).attempted[rank.value];
+void Ledger::SawView(Life& life, ShardId shard, const View& view) {
+  life.views[shard.value] = view;
+  auto& at_view = life.at_view[shard.value];
+  at_view.clear();
+  for (uint32_t w = 0; w < model_.workers(); ++w) {
+    at_view[WorkerId{w}] = {life.applied[{shard.value, w}], life.used[{shard.value, w}]};
+  }
+  for (const Member& member : view.members) {
+    life.bases[{member.rank, member.incarnation}] = member.base;
+  }
+}
+
+// What the step weighs, and what data it used, is what the life of the rank took that made it.
+void Ledger::SawLeased(Life& life, ShardId shard, const Contribution& made,
+                       const std::string& what) {
+  const Member* member = life.views[shard.value].FindMember(made.rank);
+  if (member == nullptr) {
+    Violation(what + " is of nobody who is a member");
+    return;
+  }
+  Made now{Fate::kApplied, made.samples, static_cast<int64_t>(made.step) - member->base, {}};
+  const auto taken = life.taken.find({made.rank, member->incarnation, made.step});
+  if (taken != life.taken.end()) now.data = taken->second;
+  double samples = 0;
+  for (const DataRange& range : now.data) samples += static_cast<double>(range.size());
+  if (made.samples != samples) Violation(what + " weighs " + std::to_string(made.samples));
+  const uint64_t closed = life.closed[shard.value];
+  if (now.round <= static_cast<int64_t>(closed)) {
+    Violation(what + " belongs to round " + std::to_string(now.round) + ", and round " +
+              std::to_string(closed) + " is closed");
+  }
+  Made& known = At(life, made.rank.value, made.step);
+  if (known.fate == Fate::kOpen) {
+    known = std::move(now);
+  } else if (known.samples != now.samples || known.round != now.round || known.data != now.data) {
+    Violation(what + " is another than elsewhere");
+  }
+}
+
+void Ledger::SawServed(Life& life, ShardId shard, const Pulled& answer) {
+  uint64_t& closed = life.closed[shard.value];
+  if (answer.closed < closed) {
+    Violation("shard " + std::to_string(shard.value) + " says that " +
+              std::to_string(answer.closed) + " rounds are closed, after " +
+              std::to_string(closed));
+  }
+  closed = answer.closed;
+}
+
+void Ledger::SawData(uint64_t epochs, uint64_t rows) {
+  std::vector<uint32_t> used(epochs * rows);
+  for (const auto* made : {&Last().made, &Last().past}) {
+    for (const std::vector<Made>& steps : *made) {
+      for (const Made& step : steps) {
+        for (const DataRange& range : step.data) {
+          for (uint64_t at = range.begin; at < range.end; ++at) ++used.at(range.epoch * rows + at);
+        }
+      }
+    }
+  }
+  for (size_t i = 0; i < used.size(); ++i) {
+    if (used[i] == 1) continue;
+    Violation("sample " + std::to_string(i % rows) + " of epoch " + std::to_string(i / rows) +
+              " was used " + std::to_string(used[i]) + " times");
+    return;
+  }
+}
+
+void Ledger::Attempt(Generation generation, const Sender& sender, Step step,
+                     std::vector<DataRange> data) {
+  Life& life = LifeOf(generation);
+  Step& most = life.attempted[sender.rank.value];
   most = std::max(most, step);
+  if (model_.leased()) life.taken[{sender.rank, sender.incarnation, step}] = std::move(data);
 }
 
 void Ledger::Rejected(WorkerId rank, Step step) {
@@ -162,7 +264,7 @@ void Ledger::Rejected(WorkerId rank, Step step) {
 void Ledger::Ack(Generation generation, const Sender& sender, Step step, bool counted) {
   Life& life = LifeOf(generation);
   const Fate wanted = counted ? Fate::kApplied : Fate::kDiscarded;
-  if (FateOf(life, sender.rank.value, step) != wanted) {
+  if (At(life, sender.rank.value, step).fate != wanted) {
     Violation(Name(sender.rank) + " was told that step " + std::to_string(step) +
               (counted ? " counts" : " was discarded") + ", which is not so");
   }
@@ -195,20 +297,43 @@ void Ledger::SawStep(BootId process, Generation generation, Step step) {
   last = now;
 }
 
-void Ledger::SawPull(Generation generation, WorkerId rank, Step step, std::span<const float> probe,
-                     uint64_t staleness) {
-  const uint64_t round = step - 1;
+std::pair<uint64_t, uint64_t> Ledger::Bounds(const Life& life, uint32_t worker, uint32_t shard,
+                                             const Sender& reader, Step step) const {
+  const bool own = worker == reader.rank.value;
+  if (!model_.leased()) {
+    const uint64_t round = step - 1;
+    const uint64_t old = round > policy_.staleness ? round - policy_.staleness : 0;
+    const uint64_t most = CountUpTo(life, worker, life.attempted[worker], shard);
+    const uint64_t least = own ? CountUpTo(life, worker, round, shard) : 0;
+    return {policy_.bounded ? std::max(least, CountUpTo(life, worker, old, shard)) : least, most};
+  }
+  const auto base = life.bases.find({reader.rank, reader.incarnation});
+  const int64_t offset = base == life.bases.end() ? 0 : base->second;
+  const int64_t old =
+      static_cast<int64_t>(step) - 1 - offset - static_cast<int64_t>(policy_.staleness);
+  uint64_t least = 0;
+  uint64_t most = 0;
+  for (Step at = 1; at <= life.made[worker].size(); ++at) {
+    if (!Counts(life, worker, at) || !model_.Touches(WorkerId{worker}, at, shard)) continue;
+    ++most;
+    const bool closed = policy_.bounded && life.made[worker][at - 1].round <= old;
+    least += closed || (own && at < step) ? 1 : 0;
+  }
+  // What a rank did before it began anew.
+  for (const Made& made : life.past[worker]) most += made.samples > 0 ? 1 : 0;
+  return {least, most};
+}
+
+void Ledger::SawPull(Generation generation, const Sender& sender, Step step,
+                     std::span<const float> probe, uint64_t staleness) {
+  const WorkerId rank = sender.rank;
   if (policy_.bounded && staleness > policy_.staleness) {
     Violation(Name(rank) + " was served with staleness " + std::to_string(staleness));
   }
   const Life& life = LifeOf(generation);
-  const uint64_t old = round > policy_.staleness ? round - policy_.staleness : 0;
   for (uint32_t worker = 0; worker < model_.workers(); ++worker) {
     for (uint32_t shard = 0; shard < model_.shards(); ++shard) {
-      const uint64_t most = CountUpTo(life, worker, life.attempted[worker], shard);
-      const uint64_t own = worker == rank.value ? CountUpTo(life, worker, round, shard) : 0;
-      const uint64_t least =
-          policy_.bounded ? std::max(own, CountUpTo(life, worker, old, shard)) : own;
+      const auto [least, most] = Bounds(life, worker, shard, sender, step);
       const float value = probe[ProbeModel::ProbeIndex(shard, worker)];
       const auto n = static_cast<uint64_t>(std::lround(std::max(value, 0.0F)));
       if (n >= least && n <= most && static_cast<float>(n) == value) continue;
@@ -227,10 +352,17 @@ void Ledger::SawAnswer(ShardId shard, BootId reader, const Pulled& pulled) {
 
 void Ledger::SawCut(ShardId shard, const std::vector<RankState>& cut,
                     const std::vector<RankState>& states) {
+  auto& at_view = lives_.rbegin()->second.at_view[shard.value];
   for (const RankState& want : cut) {
     for (const RankState& have : states) {
-      if (have.rank != want.rank || have.ended == want.ended) continue;
-      Violation("after a cut " + Name(want.rank) + " stands at step " + std::to_string(have.ended) +
+      if (have.rank != want.rank) continue;
+      const auto [ended, used] = at_view[want.rank];
+      if (used != want.used || (have.ended == ended && have.used != used)) {
+        Violation("after a cut shard " + std::to_string(shard.value) + " does not know what data " +
+                  Name(want.rank) + " has used");
+      }
+      if (ended == want.ended && have.ended >= ended) continue;
+      Violation("after a cut " + Name(want.rank) + " stands at step " + std::to_string(ended) +
                 " on shard " + std::to_string(shard.value) + ", and the cut is " +
                 std::to_string(want.ended));
     }
@@ -242,7 +374,8 @@ void Ledger::SawEnd(ShardId shard, const Shard& state, bool done) {
   const std::string words = life.shadows[shard.value]->Differs(state);
   if (!words.empty()) Violation("at rest shard " + std::to_string(shard.value) + " " + words);
   for (const RankState& rank : state.States()) {
-    const Step last = done ? model_.steps() : life.applied[{shard.value, rank.rank.value}];
+    const bool known = done && !model_.leased();
+    const Step last = known ? model_.steps() : life.applied[{shard.value, rank.rank.value}];
     if (rank.ended == last && rank.applied + rank.discarded == last) continue;
     Violation("at rest shard " + std::to_string(shard.value) + " says that " + Name(rank.rank) +
               " has ended step " + std::to_string(rank.ended) + ", which should be " +

@@ -30,7 +30,9 @@ class Ledger final {
   ShardObserver* ObserverOf(ShardId shard);
 
   // Of workers, each under the generation that it is in.
-  void Attempt(Generation generation, WorkerId rank, Step step);
+  // A step is tried, with that data where it is leased.
+  void Attempt(Generation generation, const Sender& sender, Step step,
+               std::vector<DataRange> data = {});
   // Acked steps and beginnings by incarnation: what an earlier one was told, a later one goes on
   // from.
   void Ack(Generation generation, const Sender& sender, Step step, bool counted);
@@ -40,16 +42,18 @@ class Ledger final {
   // A push of the step was refused to its worker, which leaves and says why.
   void Rejected(WorkerId rank, Step step);
   // What a pull of the probe for `step` showed.
-  void SawPull(Generation generation, WorkerId rank, Step step, std::span<const float> probe,
+  void SawPull(Generation generation, const Sender& sender, Step step, std::span<const float> probe,
                uint64_t staleness);
 
   // An answer comes to a worker: its bytes are those with which it left.
   void SawAnswer(ShardId shard, BootId reader, const Pulled& pulled);
-  // What a shard says right after it took a view.
+  // What a shard says after it took a view, and perhaps has closed a round.
   void SawCut(ShardId shard, const std::vector<RankState>& cut,
               const std::vector<RankState>& states);
   // What a shard holds at rest; `done`: after all steps.
   void SawEnd(ShardId shard, const Shard& state, bool done);
+  // Where data is leased: each place of each epoch is used once.
+  void SawData(uint64_t epochs, uint64_t rows);
   // Whether the job, which failed, had to fail, and says for whom.
   void SawFailure(const std::string& words);
   void Violation(std::string words) { violations_.push_back(std::move(words)); }
@@ -61,11 +65,12 @@ class Ledger final {
   bool Counts(uint32_t worker, Step step) const { return Counts(Last(), worker, step); }
 
   // Everything has ended, and begins again from that snapshot: what came after it has not happened.
-  // Without one, nothing has.
-  void BeginAnew(const Manifest* from);
+  // Without one, nothing has. `ranks`: so many go on; others that come later begin at their first
+  // step.
+  void BeginAnew(const Manifest* from, uint32_t ranks);
   // The job goes on from that snapshot, or from nothing, under a later generation; what there is of
   // the one before it may still be on its way.
-  void RollBack(Generation generation, const Manifest* from);
+  void RollBack(Generation generation, const Manifest* from, uint32_t ranks);
   bool Knows(Generation generation) const { return lives_.contains(generation); }
 
  private:
@@ -74,22 +79,44 @@ class Ledger final {
   // What became of a step: all shards must agree.
   enum class Fate : uint8_t { kOpen, kApplied, kDiscarded };
 
+  struct Made {
+    Fate fate = Fate::kOpen;
+    // Where data is leased:
+    double samples = 0;
+    int64_t round = 0;
+    std::vector<DataRange> data = {};
+  };
+
   // What has happened under one generation.
   struct Life {
     std::vector<Step> attempted;
     std::map<std::pair<WorkerId, Incarnation>, Step> acked;  // The last step.
     std::map<std::pair<WorkerId, Incarnation>, Step> begun;  // The first step.
-    std::vector<Fate> fates;                                 // By rank, then step.
+    std::vector<std::vector<Made>> made;                     // By rank, then step.
+    std::vector<std::vector<Made>> past;  // The same of ranks that have begun anew.
     uint64_t discarded = 0;
     std::map<std::pair<uint32_t, uint32_t>, Step> applied;  // By shard and worker, the last step.
-    std::vector<std::unique_ptr<Shadow>> shadows;           // By shard.
+    std::map<std::pair<uint32_t, uint32_t>, DataCursor> used;  // What that says of data.
+    // Both, as they were when a shard took its last view; and that view.
+    std::vector<std::map<WorkerId, std::pair<Step, DataCursor>>> at_view;
+    std::vector<View> views;
+    std::vector<uint64_t> closed;  // Rounds, as each shard has last said.
+    // Where data is leased: what each life of a rank took for a step, and where it begins.
+    std::map<std::tuple<WorkerId, Incarnation, Step>, std::vector<DataRange>> taken;
+    std::map<std::pair<WorkerId, Incarnation>, int64_t> bases;
+    std::vector<std::unique_ptr<Shadow>> shadows;  // By shard.
   };
 
   Life& LifeOf(Generation generation) { return lives_.at(generation); }
   const Life& Last() const { return lives_.rbegin()->second; }
-  Fate& FateOf(Life& life, uint32_t worker, Step step) const {
-    return life.fates[worker * model_.steps() + step - 1];
-  }
+  static Made& At(Life& life, uint32_t worker, Step step);
+  void SawView(Life& life, ShardId shard, const View& view);
+  void SawLeased(Life& life, ShardId shard, const Contribution& made, const std::string& what);
+  void SawServed(Life& life, ShardId shard, const Pulled& answer);
+  // The fewest of the worker's steps that the pull must show on the shard, and the most that it
+  // may.
+  std::pair<uint64_t, uint64_t> Bounds(const Life& life, uint32_t worker, uint32_t shard,
+                                       const Sender& reader, Step step) const;
   bool Counts(const Life& life, uint32_t worker, Step step) const;
   // How many of the worker's first steps count, and touch the shard.
   uint64_t CountUpTo(const Life& life, uint32_t worker, Step step, uint32_t shard) const;

@@ -51,12 +51,13 @@ UpdateSettings SomeOptimizer(Rng& rng) {
 }  // namespace
 
 ProbeModel::ProbeModel(uint64_t seed, uint32_t workers, uint32_t shards, Step steps,
-                       const Policy& policy)
+                       const Policy& policy, bool leased)
     : seed_(Mix(seed ^ 0x9b0be)),
       workers_(workers),
       shards_(shards),
       steps_(steps),
-      nonfinite_(policy.nonfinite) {
+      nonfinite_(policy.nonfinite),
+      leased_(leased) {
   Rng rng(seed_);
   tables_.push_back({"probe", shards * kLine, {}, 0, Merge(UpdateRule::kAdd)});
   tables_.push_back({"counts", 0, {}, 1, Merge(UpdateRule::kAdd)});
@@ -69,7 +70,7 @@ ProbeModel::ProbeModel(uint64_t seed, uint32_t workers, uint32_t shards, Step st
   for (uint32_t worker = 0; worker < workers; ++worker) {
     for (Step step = 1; step <= steps; ++step) plans_.push_back(MakePlan(WorkerId{worker}, step));
   }
-  for (uint32_t worker = 0; worker < workers; ++worker) {
+  for (uint32_t worker = 0; worker < workers && !leased; ++worker) {
     const WorkerId rank{worker};
     for (Step step = 1; step <= steps; ++step) {
       Plan& plan = plans_[worker * steps + step - 1];
@@ -86,11 +87,11 @@ ProbeModel::Plan ProbeModel::MakePlan(WorkerId rank, Step step) const {
   const uint64_t all = (uint64_t{1} << shards_) - 1;
   Plan plan;
   const uint64_t chance = Chance(11, rank, step);
-  plan.samples = chance % 8 == 0 ? 0 : static_cast<double>(1 + chance % 5);
+  plan.samples = chance % 8 == 0 && !leased_ ? 0 : static_cast<double>(1 + chance % 5);
   const bool some = Chance(15, rank, step) % 10 < 3;
   plan.touched = static_cast<uint32_t>(some ? Chance(16, rank, step) & all : all);
   Rng rng(seed_ ^ 0x4e3);
-  const bool rejects = nonfinite_ == OnNonfinite::kReject && rng.Chance(0.2);
+  const bool rejects = nonfinite_ == OnNonfinite::kReject && !leased_ && rng.Chance(0.2);
   if (rejects && rng.Below(workers_) == rank.value && 1 + rng.Below(steps_) == step) {
     plan = {1, static_cast<uint32_t>(all), ProbeTable::kWeights};
   }
@@ -110,8 +111,8 @@ std::optional<ProbeTable> ProbeModel::PoisonOf(WorkerId rank, Step step) const {
 }
 
 const ProbeModel::Plan& ProbeModel::PlanOf(WorkerId rank, Step step) const {
-  SM_ASSERT(rank.value < workers_ && step >= 1 && step <= steps_);
-  return plans_[rank.value * steps_ + step - 1];
+  SM_ASSERT(rank.value < workers_ && step >= 1 && (leased_ || step <= steps_));
+  return plans_[rank.value * steps_ + (step - 1) % steps_];
 }
 
 bool ProbeModel::Skipped(WorkerId rank, Step step) const {

@@ -41,7 +41,10 @@ class ProbeModel final {
     uint64_t end = 0;
   };
 
-  ProbeModel(uint64_t seed, uint32_t workers, uint32_t shards, Step steps, const Policy& policy);
+  // `leased`: what a step weighs is not the model's to say, but how much data its worker took for
+  // it; and there are as many steps as that makes, so plans of `steps` steps come again and again.
+  ProbeModel(uint64_t seed, uint32_t workers, uint32_t shards, Step steps, const Policy& policy,
+             bool leased = false);
 
   static constexpr uint64_t kLine = 16;
   // Where n[w] of a shard stands in the probe: each shard has one line of its own.
@@ -52,6 +55,7 @@ class ProbeModel final {
   uint32_t workers() const { return workers_; }
   uint32_t shards() const { return shards_; }
   Step steps() const { return steps_; }
+  bool leased() const { return leased_; }
   const std::vector<TableSpec>& tables() const { return tables_; }
   const TableSpec& Spec(ProbeTable table) const { return tables_[static_cast<size_t>(table)]; }
   // The shard that should have the float, or the row.
@@ -102,6 +106,7 @@ class ProbeModel final {
   uint32_t shards_;
   Step steps_;
   OnNonfinite nonfinite_;
+  bool leased_;
   std::vector<TableSpec> tables_;
   std::vector<Plan> plans_;  // By rank, then step.
 };

@@ -11,6 +11,7 @@ namespace {
 PsClientOptions ClientOptions(const ProbeWorker::Options& options, PeerId coordinator) {
   PsClientOptions client;
   client.rank = options.rank;
+  client.any_rank = options.any_rank;
   client.boot = options.boot;
   client.coordinator = coordinator;
   client.retry_after = std::chrono::milliseconds(20);
@@ -64,14 +65,19 @@ void ProbeWorker::Advance(TimePoint now, Outbox& outbox) {
                        options_.lease / 8);
       }
       if (!client_.Ready()) return;
+      options_.rank = client_.rank();
       ledger_.Begin(client_.generation(), client_.sender(), client_.step());
+      if (options_.rows > 0) client_.WantData(options_.rows);
       phase_ = Phase::kTable;
       for (const TableSpec& spec : model_.tables()) {
         if (client_.FindTable(spec.name) == nullptr) client_.MakeTable(now, spec, outbox);
       }
       [[fallthrough]];
     case Phase::kTable:
-      if (HasTables()) BeginPull(now, outbox);
+      if (HasTables()) BeginStep(now, outbox);
+      return;
+    case Phase::kData:
+      AwaitData(now, outbox);
       return;
     case Phase::kPull:
       if (!Pulled()) return;
@@ -87,7 +93,8 @@ void ProbeWorker::Advance(TimePoint now, Outbox& outbox) {
                   client_.finished().counted);
       if (rows_) client_.Unbind(*rows_);
       client_.NextStep();
-      BeginPull(now, outbox);
+      ++made_;
+      BeginStep(now, outbox);
       return;
     case Phase::kLeaving:
       return;
@@ -97,6 +104,7 @@ void ProbeWorker::Advance(TimePoint now, Outbox& outbox) {
 void ProbeWorker::GoBack() {
   client_.TakeRollback();
   if (phase_ == Phase::kJoining) return;
+  made_ = 0;
   ledger_.Begin(client_.generation(), client_.sender(), client_.step());
   pulls_.clear();
   if (rows_) client_.Unbind(*rows_);
@@ -120,14 +128,43 @@ KeySet ProbeWorker::BindKeys(ProbeTable table, std::span<const uint64_t> keys) {
   return bound.value();
 }
 
+void ProbeWorker::Leave(TimePoint now, bool done, Outbox& outbox) {
+  phase_ = Phase::kLeaving;
+  client_.SayGoodbye(now, done, "", outbox);
+}
+
+void ProbeWorker::BeginStep(TimePoint now, Outbox& outbox) {
+  if (options_.leave_after > 0 && made_ >= options_.leave_after) return Leave(now, false, outbox);
+  if (options_.rows > 0) {
+    phase_ = Phase::kData;
+    return AwaitData(now, outbox);
+  }
+  if (client_.step() > options_.steps) return Leave(now, true, outbox);
+  BeginPull(now, outbox);
+}
+
+// Without any, the step is an empty one, where others may wait for it.
+void ProbeWorker::AwaitData(TimePoint now, Outbox& outbox) {
+  if (client_.data().over()) return Leave(now, true, outbox);
+  if (client_.data().ready() || client_.MayIdle(now)) BeginPull(now, outbox);
+}
+
+// Samples of the step: some of what there is.
+double ProbeWorker::TakeData() {
+  data_.clear();
+  double samples = 0;
+  do {
+    const DataRange range = client_.data().Next(1 + rng_.Below(4));
+    if (range.size() == 0) break;
+    samples += static_cast<double>(range.size());
+    data_.push_back(range);
+  } while (rng_.Chance(0.3));
+  return samples;
+}
+
 void ProbeWorker::BeginPull(TimePoint now, Outbox& outbox) {
   const Step step = client_.step();
   ledger_.SawStep(options_.boot, client_.generation(), step);
-  if (step > options_.steps) {
-    phase_ = Phase::kLeaving;
-    client_.SayGoodbye(now, true, "", outbox);
-    return;
-  }
   if (pulls_.empty()) PullDense(now, {}, outbox);
   rows_.reset();
   const auto keys = model_.Elements(ProbeTable::kRows, options_.rank, step);
@@ -153,7 +190,7 @@ bool ProbeWorker::Pulled() {
   for (const Ticket pull : pulls_) {
     if (!client_.Done(pull)) return false;
   }
-  ledger_.SawPull(client_.generation(), options_.rank, client_.step(), probe_,
+  ledger_.SawPull(client_.generation(), client_.sender(), client_.step(), probe_,
                   client_.Take(pulls_[0]).staleness);
   pulls_.clear();
   return true;
@@ -162,6 +199,7 @@ bool ProbeWorker::Pulled() {
 // Begun and thought better of: what was pushed must leave no trace, also on shards to which the
 // attempt that follows pushes nothing.
 void ProbeWorker::PushAndAbandon(TimePoint now, Outbox& outbox) {
+  if (options_.rows > 0) TakeData();
   const std::vector<float> other(probe_.size() - rng_.Below(ProbeModel::kLine), 1000.0F);
   SM_ASSERT(client_.Push(now, Place(ProbeTable::kProbe), 0, other, outbox).ok());
   if (rows_ && rng_.Chance(0.5)) {
@@ -174,16 +212,18 @@ void ProbeWorker::PushAndAbandon(TimePoint now, Outbox& outbox) {
 void ProbeWorker::PushAndEnd(TimePoint now, Outbox& outbox) {
   const WorkerId rank = options_.rank;
   const Step step = client_.step();
-  ledger_.Attempt(client_.generation(), rank, step);
   while (rng_.Chance(0.2)) PushAndAbandon(now, outbox);
-  const double samples = model_.Samples(rank, step);
+  const bool leased = options_.rows > 0;
+  const double samples = leased ? TakeData() : model_.Samples(rank, step);
+  ledger_.Attempt(client_.generation(), client_.sender(), step, data_);
   for (size_t i = 0; i < kProbeTables && samples > 0; ++i) {
     const Result<> pushed = PushTable(now, static_cast<ProbeTable>(i), outbox);
     if (pushed.ok()) continue;
     GiveUp(now, pushed.error().message, outbox);
     return;
   }
-  if (step < options_.steps && rng_.Chance(0.5)) PullDense(now, {.next_step = true}, outbox);
+  if ((step < options_.steps || leased) && rng_.Chance(0.5))
+    PullDense(now, {.next_step = true}, outbox);
   client_.EndStep(now, samples, outbox);
   phase_ = Phase::kEnd;
 }

@@ -22,10 +22,13 @@ class ProbeWorker final {
  public:
   struct Options {
     WorkerId rank;
+    bool any_rank = false;
     BootId boot;
     Step steps = 1;
     Duration lease = std::chrono::seconds(1);
     uint64_t seed = 0;
+    uint64_t rows = 0;         // Of the data, where it is leased.
+    uint64_t leave_after = 0;  // Steps of this life; 0: it stays.
   };
 
   ProbeWorker(const Options& options, PeerId coordinator, const ProbeModel& model,
@@ -35,6 +38,9 @@ class ProbeWorker final {
   void Tick(TimePoint now, Outbox& outbox);
 
   bool left() const { return client_.left(); }
+  bool left_early() const {
+    return left() && options_.leave_after > 0 && made_ >= options_.leave_after;
+  }
   const PsClient& client() const { return client_; }
   BootId boot() const { return options_.boot; }
   // It may not push what it has, as a shard has found.
@@ -43,11 +49,15 @@ class ProbeWorker final {
   bool over() const { return left() || client_.failure() || (lease_ && lease_->failure()); }
 
  private:
-  enum class Phase : uint8_t { kJoining, kTable, kCompute, kPull, kEnd, kLeaving };
+  enum class Phase : uint8_t { kJoining, kTable, kData, kCompute, kPull, kEnd, kLeaving };
 
   void Advance(TimePoint now, Outbox& outbox);
   void GoBack();
   bool HasTables() const;
+  void BeginStep(TimePoint now, Outbox& outbox);
+  void AwaitData(TimePoint now, Outbox& outbox);
+  void Leave(TimePoint now, bool done, Outbox& outbox);
+  double TakeData();
   void BeginPull(TimePoint now, Outbox& outbox);
   void PullDense(TimePoint now, const PullOptions& options, Outbox& outbox);
   bool Pulled();
@@ -70,6 +80,8 @@ class ProbeWorker final {
   Phase phase_ = Phase::kJoining;
   bool told_ = false;  // Why it leaves a job that cannot go on without it.
   TimePoint compute_until_{};
+  uint64_t made_ = 0;                  // Steps of this life.
+  std::vector<DataRange> data_;        // Of the step under way.
   std::map<uint32_t, KeySet> counts_;  // By the shards that a step touches.
   std::vector<Ticket> pulls_;          // Of the probe first.
   std::vector<float> probe_;

@@ -1,8 +1,12 @@
-// What a history is made of, from its seed.
+#include "sim/scenario.h"
 
-#include "sim/cluster.h"
+#include "common/rng.h"
 
 namespace shardmill::sim {
+
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+
 namespace {
 
 Policy SomePolicy(Rng& rng, uint32_t workers) {
@@ -45,7 +49,7 @@ Scenario Scenario::FromSeed(uint64_t seed) {
   if (rng.Chance(0.8)) {
     scenario.faults.loss = rng.Uniform() * 0.3;
     scenario.faults.duplicate = rng.Uniform() * 0.5;
-    scenario.faults.delay_max = std::chrono::microseconds(100 + rng.Below(20000));
+    scenario.faults.delay_max = microseconds(100 + rng.Below(20000));
     if (rng.Chance(0.3)) scenario.faults.clog = rng.Uniform() * 0.01;
   }
   if (rng.Chance(0.7)) scenario.crash = rng.Uniform() * 0.02;
@@ -55,12 +59,33 @@ Scenario Scenario::FromSeed(uint64_t seed) {
   if (rng.Chance(0.4)) scenario.restart = rng.Uniform() * 0.02;
   scenario.keys = rng.Chance(0.3);
   if (rng.Chance(0.5)) {
-    scenario.snapshot_every = std::chrono::milliseconds(5 + rng.Below(60));
+    scenario.snapshot_every = milliseconds(5 + rng.Below(60));
     if (rng.Chance(0.5)) scenario.disk_crash = rng.Uniform() * 0.02;
     if (rng.Chance(0.6)) scenario.ruin = rng.Uniform() * 0.01;
     if (rng.Chance(0.6)) scenario.lose_shard = rng.Uniform() * 0.02;
   }
+  if (rng.Chance(0.35)) scenario.Lease(rng);
   return scenario;
+}
+
+// Workers lease their data, and most of the time they come and go as they like.
+void Scenario::Lease(Rng& rng) {
+  policy.backups = 0;
+  policy.nonfinite = OnNonfinite::kReject;
+  rows = 10 + rng.Below(60);
+  epochs = 1 + rng.Below(3);
+  chunk = 1 + rng.Below(12);
+  steps = 16;
+  if (rng.Chance(0.25)) return;
+  workers_max = workers + static_cast<uint32_t>(rng.Below(4));
+  any_rank = rng.Chance(0.5);
+  join = rng.Uniform() * 0.03;
+}
+
+// Where data is leased, there may be another number of workers after everything was killed.
+uint32_t Scenario::ranks() const {
+  constexpr uint32_t kRanksMax = 8;
+  return leased() ? kRanksMax : workers;
 }
 
 }  // namespace shardmill::sim

@@ -68,7 +68,9 @@ std::string Shadow::Take(const LogEntry& entry) {
 std::string Shadow::CheckTable(ProbeTable table, const LogEntry& entry, const TableChange* change) {
   std::vector<uint64_t> wanted;
   for (const Contribution& made : entry.made) {
-    if (made.discarded || !model_.Contributes(made.rank, made.step)) continue;
+    const bool pushes =
+        model_.leased() ? made.samples > 0 : model_.Contributes(made.rank, made.step);
+    if (made.discarded || !pushes) continue;
     std::vector<uint64_t> own = model_.Elements(table, made.rank, made.step);
     std::erase_if(own, [&](uint64_t at) { return model_.OwnerOf(table, at) != shard_; });
     std::ranges::sort(own);

@@ -120,8 +120,12 @@ std::string Vault::RestoreProblem(const Manifest& manifest, uint32_t shards, con
   const std::string words =
       "snapshot " + std::to_string(manifest.number) + " on " + std::to_string(shards) + " shards ";
   if (!again) return words + "does not begin: " + elsewhere.words();
-  if (again->cut.size() != manifest.cut.size()) return words + "has other ranks";
-  for (size_t i = 0; i < again->cut.size(); ++i) {
+  const size_t ranks = manifest.cut.empty() && manifest.data.rows > 0 ? 1 : manifest.cut.size();
+  if (again->cut.size() != ranks) return words + "has other ranks";
+  if (again->data.used != manifest.data.used || again->data.returned != manifest.data.returned) {
+    return words + "has used other data";
+  }
+  for (size_t i = 0; i < manifest.cut.size(); ++i) {
     if (again->cut[i].ended != manifest.cut[i].ended) return words + "is at other steps";
   }
   return ContentOf(*again) == ContentOf(manifest) ? "" : words + "is another state";

@@ -63,13 +63,7 @@ std::string EncodeManifest(const Manifest& manifest) {
   to.set_number(manifest.number);
   ToProto(manifest.view, *to.mutable_view());
   for (const RankState& state : manifest.cut) ToProto(state, *to.add_cut());
-  for (const ChunkState& chunk : manifest.chunks) {
-    snapshot::ChunkState& out = *to.add_chunks();
-    out.set_rank(chunk.rank.value);
-    out.set_epoch(chunk.epoch);
-    out.set_chunk(chunk.chunk);
-  }
-  to.set_data(manifest.data);
+  ToProto(manifest.data, *to.mutable_data());
   to.set_time_ms(manifest.time_ms);
   for (const SnapshotFile& file : manifest.files) {
     snapshot::File& out = *to.add_files();
@@ -112,10 +106,7 @@ Result<Manifest> DecodeManifest(std::string_view bytes) {
   if (std::ranges::adjacent_find(manifest.cut, falls) != manifest.cut.end()) {
     return Bad("its cut has not each rank once, the lowest first");
   }
-  for (const snapshot::ChunkState& chunk : from.chunks()) {
-    manifest.chunks.push_back({WorkerId{chunk.rank()}, chunk.epoch(), chunk.chunk()});
-  }
-  manifest.data = from.data();
+  manifest.data = SM_TRY(FromProto(from.data()));
   manifest.time_ms = from.time_ms();
   for (const snapshot::File& file : from.files()) {
     manifest.files.push_back(SM_TRY(ReadFile(file, manifest.files.size())));

@@ -13,15 +13,6 @@
 
 namespace shardmill {
 
-// A chunk of data that was leased at the cut.
-struct ChunkState {
-  WorkerId rank;
-  uint64_t epoch = 0;
-  uint64_t chunk = 0;
-
-  bool operator==(const ChunkState&) const = default;
-};
-
 // What a snapshot is: the last of its files to be written; without it there is none. A value.
 struct Manifest {
   JobId job;
@@ -29,8 +20,7 @@ struct Manifest {
   uint64_t number = 0;    // Of the snapshot; grows with each of the job.
   View view = {};         // At the cut. Tables name their updates, the job's own too.
   std::vector<RankState> cut = {};
-  std::vector<ChunkState> chunks = {};
-  std::string data = {};                 // The coordinator's own notes on the data.
+  DataState data = {};                   // What was used of it at the cut, where it is leased.
   int64_t time_ms = 0;                   // Since 1970, UTC.
   std::vector<SnapshotFile> files = {};  // File i is shard i's.
 };

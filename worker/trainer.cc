@@ -43,6 +43,7 @@ Result<> Trainer::Run(const std::function<void(const TrainerProgress&)>& watch) 
 }
 
 Result<> Trainer::TrainToEnd(const std::function<void(const TrainerProgress&)>& watch) {
+  if (batches_.leased()) return TrainLeased(watch);
   const uint64_t steps = options_.epochs * StepsPerEpoch();
   log_.Info("training", {{"from_step", session_.next_step()}, {"to_step", steps}});
   while (session_.next_step() <= steps) {
@@ -60,6 +61,52 @@ Result<> Trainer::TrainToEnd(const std::function<void(const TrainerProgress&)>& 
   }
   SM_TRY(Measure(steps, true));
   Report();
+  return {};
+}
+
+// Whatever there is when it asks is this worker's, until all is used.
+Result<> Trainer::TrainLeased(const std::function<void(const TrainerProgress&)>& watch) {
+  constexpr std::chrono::milliseconds kLook{100};
+  SM_TRY(session_.WantData(batches_.rows_per_epoch()));
+  log_.Info("training", {{"from_step", session_.next_step()}, {"epochs", options_.epochs}});
+  while (true) {
+    if (options_.stopped && options_.stopped()) {
+      return Error{ErrorCode::kStopped,
+                   "stopped before step " + std::to_string(session_.next_step())};
+    }
+    WatchCoordinator();
+    const DataWait data = SM_TRY(session_.AwaitData(kLook));
+    if (data == DataWait::kOver) break;
+    if (data == DataWait::kNone) continue;
+    const uint64_t step = session_.next_step();
+    const uint64_t epoch = epoch_;
+    const TimePoint begin = clock_.Now();
+    if (data == DataWait::kReady) {
+      SM_TRY(MakeStep(step));
+    } else {
+      SM_TRY(MakeEmptyStep());
+    }
+    seconds_ += Seconds(clock_.Now() - begin);
+    watch(progress_);
+    if (epoch_ > epoch) SM_TRY(Measure(0, false));
+    if (epoch_ > epoch || step % options_.report_every == 0) Report();
+  }
+  SM_TRY(Measure(0, true));
+  Report();
+  return {};
+}
+
+// Others may wait for this worker's step: it reads a little, so that it runs no further ahead than
+// one that has data, and pushes nothing.
+Result<> Trainer::MakeEmptyStep() {
+  TrainingStep step = SM_TRY(session_.Begin(options_.step_timeout));
+  if (pulls_.empty()) {
+    Tensor& first = tensors_.front();
+    pulls_.push_back(SM_TRY(step.Pull(first.table, 0, std::span(first.values).first(1))));
+  }
+  SM_TRY(WaitForAll(step));
+  SM_TRY(step.Finish(0));
+  ++progress_.steps;
   return {};
 }
 
@@ -88,7 +135,7 @@ Result<> Trainer::MakeStep(uint64_t number) {
   SM_TRY(WaitForAll(step));
   const TimePoint pulled = clock_.Now();
   const uint64_t nonfinite = progress_.nonfinite;
-  const uint64_t rows = SM_TRY(Compute(number));
+  const uint64_t rows = SM_TRY(Compute(step, number));
   // Where no batch counts for its gradient, that gradient tells the session to skip the step.
   const bool skips = rows == 0 && progress_.nonfinite > nonfinite;
   if (rows > 0 || skips) {
@@ -110,37 +157,46 @@ Result<> Trainer::MakeStep(uint64_t number) {
   return {};
 }
 
-Result<uint64_t> Trainer::Compute(uint64_t number) {
-  const uint64_t epoch = EpochOf(number);
-  const uint64_t all = batches_.steps_per_epoch();
-  const uint64_t each = local_ == nullptr             ? 1
-                        : options_.average_every == 0 ? all
-                                                      : options_.average_every;
-  const uint64_t first = (number - 1) % StepsPerEpoch() * each;
+Result<uint64_t> Trainer::Compute(TrainingStep& step, uint64_t number) {
   uint64_t rows = 0;
-  for (uint64_t at = first; at < std::min(first + each, all); ++at) {
-    if (options_.stopped && options_.stopped()) {
+  for (uint64_t index = 0;; ++index) {
+    if (options_.stopped && options_.stopped() && !batches_.leased()) {
       return Error{ErrorCode::kStopped, "stopped in step " + std::to_string(number)};
     }
-    const Batch batch = ReadBatch(epoch, at);
-    if (batch.rows == 0) continue;
+    const std::optional<Batch> batch = NextBatch(step, number, index);
+    if (!batch) return rows;
+    if (batch->rows == 0) continue;
     TimelineSpan span(options_.timeline, "compute", "step", number);
-    span.Say("rows", batch.rows);
-    progress_.loss = SM_TRY(model_.Train(batch, values_, gradients_));
+    span.Say("rows", batch->rows);
+    progress_.loss = SM_TRY(model_.Train(*batch, values_, gradients_));
     if (options_.clip_norm > 0) BoundLength(gradients_, options_.clip_norm);
     if (local_ != nullptr) {
       const bool may = SM_TRY(MayStep(number));
       if (!may) continue;
-      local_->Step(epoch * all + at + 1, gradients_, parameters_);
+      local_->Step(local_steps_, gradients_, parameters_);
     }
-    rows += batch.rows;
+    rows += batch->rows;
   }
-  return rows;
 }
 
-Batch Trainer::ReadBatch(uint64_t epoch, uint64_t index) {
+std::optional<Batch> Trainer::NextBatch(TrainingStep& step, uint64_t number, uint64_t index) {
   const TimelineSpan span(options_.timeline, "read batch");
-  return batches_.At(epoch, index);
+  const uint64_t all = batches_.steps_per_epoch();
+  const uint64_t each = local_ == nullptr             ? 1
+                        : options_.average_every == 0 ? all
+                                                      : options_.average_every;
+  if (index >= each) return {};
+  if (batches_.leased()) {
+    const DataRange places = step.TakeRows(batches_.batch_rows());
+    if (places.size() == 0) return {};
+    epoch_ = places.epoch;
+    local_steps_ = epoch_ * all + places.begin / batches_.batch_rows() + 1;
+    return batches_.At(places);
+  }
+  const uint64_t at = (number - 1) % StepsPerEpoch() * each + index;
+  if (at >= all) return {};
+  local_steps_ = EpochOf(number) * all + at + 1;
+  return batches_.At(EpochOf(number), at);
 }
 
 // Parameters are checked when they are pushed, but by then a NaN is in the state of the rule too,
@@ -172,7 +228,7 @@ Result<> Trainer::WaitForAll(TrainingStep& step) {
 }
 
 Result<> Trainer::Measure(uint64_t closed_min, bool last) {
-  if (options_.rank != 0) return {};
+  if (!Measures()) return {};
   const TimelineSpan span(options_.timeline, "measure");
   {
     // A step that is only read, and left unfinished: the next Begin makes it.
@@ -216,7 +272,7 @@ void Trainer::Report() {
   std::vector<std::pair<std::string, double>> metrics = metrics_;
   metrics.emplace_back("train_loss", progress_.loss);
   Session::Progress progress;
-  progress.epoch = (session_.next_step() - 1) / StepsPerEpoch();
+  progress.epoch = EpochOf(session_.next_step());
   progress.samples = static_cast<double>(progress_.samples);
   progress.seconds = seconds_;
   progress.metrics = metrics;

@@ -78,8 +78,12 @@ class Trainer final {
   Result<> MakeTables();
   Result<> MakeStep(uint64_t step);
   // Trains on the batches of the step. The rows of those that count.
-  Result<uint64_t> Compute(uint64_t step);
-  Batch ReadBatch(uint64_t epoch, uint64_t index);
+  Result<uint64_t> Compute(TrainingStep& step, uint64_t number);
+  // The batch of that index in the step; none where it has no more.
+  std::optional<Batch> NextBatch(TrainingStep& step, uint64_t number, uint64_t index);
+  Result<> TrainLeased(const std::function<void(const TrainerProgress&)>& watch);
+  Result<> MakeEmptyStep();
+  bool Measures() const { return batches_.leased() ? session_.is_first() : options_.rank == 0; }
   // Whether this worker may step by itself with the gradients that it has.
   Result<bool> MayStep(uint64_t step);
   // Asks for every tensor.
@@ -91,7 +95,9 @@ class Trainer final {
   void Report();
   // Says once that the coordinator is away, and once that it is back.
   void WatchCoordinator();
-  uint64_t EpochOf(uint64_t step) const { return (step - 1) / StepsPerEpoch(); }
+  uint64_t EpochOf(uint64_t step) const {
+    return batches_.leased() ? epoch_ : (step - 1) / StepsPerEpoch();
+  }
 
   TrainerOptions options_;
   Session& session_;
@@ -107,8 +113,10 @@ class Trainer final {
   std::vector<std::span<float>> gradients_;     // The same.
   std::vector<std::span<float>> parameters_;    // The values, for steps of this worker's own.
   TrainerProgress progress_;
+  uint64_t epoch_ = 0;  // Of the last batch, where data is leased.
   bool coordinator_away_ = false;
-  double seconds_ = 0;  // Of training alone.
+  double seconds_ = 0;        // Of training alone.
+  uint64_t local_steps_ = 0;  // Counts the batches of all, for steps of this worker's own.
   std::vector<std::pair<std::string, double>> metrics_;
 };
 

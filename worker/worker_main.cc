@@ -95,7 +95,12 @@ Result<> Train(const WorkerFlags& flags, const DaemonContext& daemon, WorkerMetr
   }
 
   SessionOptions session_options = SessionOptionsOf(job, flags.rank);
-  session_options.stopped = [&daemon] { return daemon.stop.requested(); };
+  session_options.any_rank = flags.any_rank;
+  // Who leaves a job that goes on without it finishes its step first.
+  const bool elastic = job.cluster.elastic;
+  session_options.stopped = [&daemon, &joined, elastic] {
+    return daemon.stop.requested() && !(elastic && joined.load(std::memory_order_relaxed));
+  };
   session_options.timeline = lane;
   daemon.log.Info("waiting_for_the_coordinator",
                   {{"at", session_options.coordinator},
@@ -103,11 +108,11 @@ Result<> Train(const WorkerFlags& flags, const DaemonContext& daemon, WorkerMetr
                    {"key", "cluster.start_timeout"}});
   const std::unique_ptr<Session> session = SM_TRY(Session::Open(session_options));
   joined.store(true, std::memory_order_relaxed);
-  daemon.log.Info("joined", {{"rank", flags.rank}, {"step", session->next_step()}});
+  daemon.log.Info("joined", {{"rank", session->rank()}, {"step", session->next_step()}});
 
   const SteadyClock clock;
   TrainerOptions options;
-  options.rank = flags.rank;
+  options.rank = session->rank();
   options.epochs = job.train.epochs;
   options.report_every = job.train.report_every;
   options.step_timeout = job.network.step_timeout;
@@ -116,7 +121,7 @@ Result<> Train(const WorkerFlags& flags, const DaemonContext& daemon, WorkerMetr
   options.clip_norm = job.optimizer.clip_norm;
   options.average_every = job.policy.average_every;
   options.on_nonfinite = job.policy.on_nonfinite;
-  options.stopped = session_options.stopped;
+  options.stopped = [&daemon] { return daemon.stop.requested(); };
   options.timeline = lane;
   Trainer trainer(options, *session, *model, batches, local.get(), test, clock, daemon.log);
   Result<> trained;
@@ -128,7 +133,13 @@ Result<> Train(const WorkerFlags& flags, const DaemonContext& daemon, WorkerMetr
     // Frees the rank at once, where somebody is there to hear it; the first error is the one to
     // tell.
     const Error& error = trained.error();
-    if (error.code == ErrorCode::kStopped) static_cast<void>(session->Close(false).ok());
+    if (error.code == ErrorCode::kStopped) {
+      const Result<> left = session->Close(false);
+      if (elastic) {
+        daemon.log.Info("left", {{"step", session->next_step()}, {"heard", left.ok()}});
+        return {};
+      }
+    }
     // What is wrong with the data or the model would be so again: the job ends with the reason.
     if (error.code == ErrorCode::kBadInput) static_cast<void>(session->Abort(error.message).ok());
     return error;

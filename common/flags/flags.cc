@@ -260,10 +260,17 @@ FlagsOr<WorkerFlags> ParseWorkerFlags(const std::vector<std::string>& arguments)
   CLI::App app("Runs one of a job's workers, which compute gradients.");
   Describe(&app, "shardmill-worker");
   AddJob(&app, &flags.job);
-  app.add_option("--rank", flags.rank, "Which of the job's workers this is, counted from 0")
+  std::string rank;
+  app.add_option(
+         "--rank", rank,
+         "Which of the job's workers this is, counted from 0; \"any\" takes one that is free")
       ->type_name("R")
       ->required()
-      ->check(CLI::Range(0U, kIndexMax));
+      ->check(CLI::Range(0U, kIndexMax) | CLI::IsMember({"any"}));
+  app.callback([&] {
+    flags.any_rank = rank == "any";
+    if (!flags.any_rank) flags.rank = static_cast<uint32_t>(std::stoul(rank));
+  });
   AddAnnounce(&app, &flags.announce_fd);
   return Parse(&app, arguments, &flags);
 }

@@ -30,6 +30,7 @@ struct ServerFlags {
 struct WorkerFlags {
   JobFlags job = {};
   uint32_t rank = 0;
+  bool any_rank = false;  // Or else that one.
   int announce_fd = -1;
 };
 

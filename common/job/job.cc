@@ -53,9 +53,37 @@ Result<> CheckDoors(const Job& job, const std::string& file) {
   return check("cluster.coordinator", ParseAddress(options.cluster.coordinator)->host);
 }
 
+// Leased data is used once, by whoever comes: what needs fixed workers does not go with it.
+Result<> CheckLeases(const Job& job, const std::string& file) {
+  const JobOptions& options = job.options;
+  const bool leased = options.data.scheme == DataScheme::kLeased;
+  const auto bad = [&](std::initializer_list<std::string_view> keys, const std::string& words) {
+    return Error{ErrorCode::kBadUsage, PlaceOf(job, file, keys) + ": " + words};
+  };
+  if (options.cluster.elastic && !leased) {
+    return bad({"cluster.elastic", "data.scheme"},
+               "\"cluster.elastic\" is true and \"data.scheme\" is not \"leased\"; where workers "
+               "come and go, nobody can know beforehand which samples are whose");
+  }
+  if (!leased) return {};
+  if (options.policy.backups > 0) {
+    return bad({"policy.backups", "data.scheme"},
+               "\"policy.backups\" is " + std::to_string(options.policy.backups) +
+                   " and \"data.scheme\" \"leased\"; the samples of a step that comes too late "
+                   "would be lost");
+  }
+  if (options.policy.exchange == Exchange::kParameters && options.policy.average_every == 0) {
+    return bad({"policy.average_every", "data.scheme"},
+               "\"policy.average_every\" is 0 and \"data.scheme\" \"leased\"; no worker knows "
+               "where an epoch ends for the others; say after how many batches to average");
+  }
+  return {};
+}
+
 // What sections say together and cannot mean.
 Result<> CheckAcrossSections(const Job& job, const std::string& file) {
   SM_TRY(CheckDoors(job, file));
+  SM_TRY(CheckLeases(job, file));
   const JobOptions& options = job.options;
   if (options.policy.backups >= options.cluster.workers) {
     return Error{ErrorCode::kBadUsage,
@@ -146,7 +174,8 @@ UpdateSettings JobOptions::ServerUpdate() const {
 bool JobOptions::Reproducible() const {
   const bool stateless =
       policy.exchange == Exchange::kGradients || optimizer.name == OptimizerName::kSgd;
-  return policy.mode == PolicyMode::kSync && policy.backups == 0 && stateless;
+  return policy.mode == PolicyMode::kSync && policy.backups == 0 && stateless &&
+         data.scheme != DataScheme::kLeased;
 }
 
 void JobOptions::Declare(config::Schema& schema) {

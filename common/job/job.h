@@ -38,9 +38,15 @@ struct ClusterOptions {
   uint64_t table_bytes = uint64_t{64} << 30;
   std::string shard_cpus;  // See ParseCpus.
   std::string state;       // A folder; empty: none.
+  bool elastic = false;
+  uint32_t workers_max = 0;  // Read where elastic; 0: twice as many as workers.
 
   std::vector<uint32_t> ShardCpus() const;
   uint32_t Shards() const { return servers * shards_per_server; }
+  // Ranks that there may be.
+  uint32_t Ranks() const {
+    return !elastic ? workers : workers_max > 0 ? workers_max : 2 * workers;
+  }
   void Declare(config::Section& section);
 };
 
@@ -114,6 +120,7 @@ struct DataOptions {
   std::string folder;
   uint32_t batch_size = 64;
   DataScheme scheme = DataScheme::kRandom;
+  uint64_t chunk = 0;  // Samples; 0: see docs/config.md. Read with kLeased alone.
 
   void Declare(config::Section& section);
 };

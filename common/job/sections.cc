@@ -57,11 +57,12 @@ constexpr std::array<Named<RateShape>, 4> kSchedules = {{
     {RateShape::kCosine, "cosine"},
 }};
 constexpr std::array<Named<DataFormat>, 1> kFormats = {{{DataFormat::kIdx, "idx"}}};
-constexpr std::array<Named<DataScheme>, 4> kSchemes = {{
+constexpr std::array<Named<DataScheme>, 5> kSchemes = {{
     {DataScheme::kContiguous, "contiguous"},
     {DataScheme::kRoundRobin, "round_robin"},
     {DataScheme::kRandom, "random"},
     {DataScheme::kOverlap, "overlap"},
+    {DataScheme::kLeased, "leased"},
 }};
 
 template <class E, size_t kCount>
@@ -150,6 +151,18 @@ void ClusterOptions::Declare(Section& section) {
   section.Text("state", &state, {.form = kPathForm, .accepts = IsPathOrNone},
                "Folder where the coordinator writes down what it decides: started again there, it "
                "goes on with the job; empty: a coordinator that ends takes the job with it.");
+  section.Flag("elastic", &elastic,
+               "Workers may join and leave while the job runs, and who is lost is not awaited; "
+               "wants data.scheme = \"leased\".");
+  section.Number("workers_max", &workers_max, {.at_most = 4096},
+                 "The most workers at a time; ranks go from 0 to one less. 0: twice as many as "
+                 "cluster.workers, which is how many the job begins with.");
+  section.OnlyWith("workers_max", "elastic", "true", [this] { return elastic; });
+  section.Require({"workers_max", "workers"}, [this]() -> std::string {
+    if (workers_max == 0 || workers_max >= workers) return "";
+    return "\"cluster.workers_max\" is " + std::to_string(workers_max) +
+           ", and the job begins with " + std::to_string(workers) + " (cluster.workers)";
+  });
   section.Text("shard_cpus", &shard_cpus, {.form = kCpusForm, .accepts = IsCpus},
                "Processors for the threads of a server's shards, one each, in turn; empty: "
                "wherever the kernel puts them.");
@@ -291,9 +304,16 @@ void DataOptions::Declare(Section& section) {
   section.Number("batch_size", &batch_size,
                  {.at_least = 1, .at_most = uint64_t{1} << 20, .unit = "samples"},
                  "Samples of one worker in one step.");
-  section.Choice("scheme", &scheme, kSchemes,
-                 "Which samples a worker goes through in an epoch: a piece of the file, every "
-                 "n-th of n workers, a part dealt anew each epoch, or all. Shuffled in each.");
+  section.Choice(
+      "scheme", &scheme, kSchemes,
+      "Which samples a worker goes through in an epoch: a piece of the file, every "
+      "n-th of n workers, a part dealt anew each epoch, all, or whatever is next when it asks "
+      "the coordinator. Shuffled in each.");
+  section.Number("chunk", &chunk, {.at_most = uint64_t{1} << 40, .unit = "samples"},
+                 "How much the coordinator leases at once; 0: 64 batches, or fewer, so that each "
+                 "worker has some chunks in an epoch.");
+  section.OnlyWith("chunk", "scheme", "\"leased\"",
+                   [this] { return scheme == DataScheme::kLeased; });
 }
 
 void TrainOptions::Declare(Section& section) {

@@ -204,9 +204,15 @@ std::string ToJson(const JobStatus& status) {
     json.Key("snapshots");
     Write(*status.snapshots, &json);
   }
+  if (status.data > 0) {
+    json.Key("data").BeginObject().Key("samples").Whole(status.data);
+    json.Key("used").Whole(status.data_used).EndObject();
+  }
   if (status.state == JobStatus::State::kDone) {
     json.Key("audit").BeginObject().Key("lost").Whole(status.lost);
-    json.Key("duplicated").Whole(status.duplicated).EndObject();
+    json.Key("duplicated").Whole(status.duplicated);
+    json.Key("samples_lost").Whole(status.samples_lost);
+    json.Key("samples_repeated").Whole(status.samples_repeated).EndObject();
   }
   return json.EndObject().Take();
 }
@@ -235,9 +241,15 @@ Result<JobStatus> ParseJobStatus(std::string_view text) {
   if (const JsonValue* snapshots = members.Find("snapshots", JsonValue::Kind::kObject)) {
     status.snapshots = ReadSnapshots(*snapshots, &wrong);
   }
+  if (const JsonValue* data = members.Find("data", JsonValue::Kind::kObject)) {
+    Members(*data, &wrong).Read("samples", &status.data);
+    Members(*data, &wrong).Read("used", &status.data_used);
+  }
   if (const JsonValue* audit = members.Find("audit", JsonValue::Kind::kObject)) {
     Members(*audit, &wrong).Read("lost", &status.lost);
     Members(*audit, &wrong).Read("duplicated", &status.duplicated);
+    Members(*audit, &wrong).Read("samples_lost", &status.samples_lost);
+    Members(*audit, &wrong).Read("samples_repeated", &status.samples_repeated);
   }
   if (wrong.empty()) return status;
   return Error{ErrorCode::kBadInput, "no status of a job: \"" + wrong + "\" cannot be what it is"};

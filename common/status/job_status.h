@@ -72,6 +72,12 @@ struct JobStatus {
   std::optional<Snapshots> snapshots;  // None: the job keeps none.
   uint64_t lost = 0;        // Acked steps that a shard lacks; counted when the job is done.
   uint64_t duplicated = 0;  // Steps that a shard applied more than once; likewise.
+  // Where data is leased: samples of all epochs and those that are used, and at the job's end those
+  // that no step has used, or more than one.
+  uint64_t data = 0;
+  uint64_t data_used = 0;
+  uint64_t samples_lost = 0;
+  uint64_t samples_repeated = 0;
 };
 
 // Whether the shard waits for its rank `waiting_for`: pulls are parked, or, where rounds are closed

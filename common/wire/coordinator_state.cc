@@ -63,9 +63,12 @@ std::string EncodeState(const CoordinatorState& state) {
   out.set_timed_out(state.timed_out);
   out.set_lost(state.audit.lost);
   out.set_duplicated(state.audit.duplicated);
+  out.set_samples_lost(state.audit.samples_lost);
+  out.set_samples_repeated(state.audit.samples_repeated);
   out.set_snapshot(state.snapshot);
   out.set_base(state.base);
   out.set_rollbacks(state.rollbacks);
+  ToProto(state.data, *out.mutable_data());
   return out.SerializeAsString();
 }
 
@@ -89,10 +92,11 @@ Result<CoordinatorState> DecodeState(std::string_view bytes) {
   state.failed = from.failed();
   state.words = from.words();
   state.timed_out = from.timed_out();
-  state.audit = {from.lost(), from.duplicated()};
+  state.audit = {from.lost(), from.duplicated(), from.samples_lost(), from.samples_repeated()};
   state.snapshot = from.snapshot();
   state.base = from.base();
   state.rollbacks = from.rollbacks();
+  state.data = SM_TRY(FromProto(from.data()));
   return state;
 }
 

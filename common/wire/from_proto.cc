@@ -67,6 +67,26 @@ Sender Get(const wire::Sender& sender) {
   return {WorkerId{sender.rank()}, Incarnation{sender.incarnation()}};
 }
 
+DataCursor Get(const wire::DataCursor& cursor) { return {cursor.seq(), cursor.offset()}; }
+
+Result<DataRange> Get(const wire::DataRange& range) {
+  if (range.begin() >= range.end()) return Bad("a range of data that has nothing in it");
+  return DataRange{range.epoch(), range.begin(), range.end()};
+}
+
+template <class List>
+Result<std::vector<DataLease>> GetLeases(const List& from) {
+  std::vector<DataLease> leases;
+  for (const wire::DataLease& lease : from) {
+    const DataRange range = SM_TRY(Get(lease.range()));
+    if (lease.seq() == 0 || (!leases.empty() && lease.seq() <= leases.back().seq)) {
+      return Bad("leases of data that are not in order");
+    }
+    leases.push_back({lease.seq(), range});
+  }
+  return leases;
+}
+
 // Whether the numbers make sense is for the optimizer to say (MakeOptimizer).
 Result<UpdateSettings> Get(const wire::UpdateSettings& from) {
   UpdateSettings to;
@@ -149,6 +169,7 @@ Result<View> Get(const wire::View& from, const WireLimits& limits) {
   SM_TRY(CheckList(from.shards_size(), limits));
   SM_TRY(CheckList(from.tables_size(), limits));
   View view;
+  view.closed = from.closed();
   view.generation = Generation{from.generation()};
   view.number = ViewNumber{from.number()};
   view.policy = SM_TRY(Get(from.policy()));
@@ -226,12 +247,13 @@ Result<Message> Read(const wire::End& from, const In& in) {
   SM_TRY(CheckWeight(from.samples()));
   End end{Get(from.sender()), from.step(), from.attempt(), from.units(), from.samples()};
   end.skipped = from.skipped();
+  end.used = Get(from.used());
   end.close = SM_TRY(GetStates(from.close(), in.limits));
   return Message(std::move(end));
 }
 
 Result<Message> Read(const wire::Ended& from, const In& in) {
-  Ended ended{WorkerId{from.rank()}, from.step(), from.discarded(), from.next(), {}};
+  Ended ended{WorkerId{from.rank()}, from.step(), from.discarded(), from.next(), from.filled(), {}};
   ended.close = SM_TRY(GetStates(from.close(), in.limits));
   return Message(std::move(ended));
 }
@@ -273,6 +295,15 @@ Result<Message> Read(const wire::Report& from, const In& in) {
     report.metrics.push_back({metric.name(), metric.value()});
   }
   return Message(std::move(report));
+}
+
+Result<Message> Read(const wire::Leased& from, const In& in) {
+  SM_TRY(CheckList(from.leases_size(), in.limits));
+  Leased leased;
+  leased.rank = WorkerId{from.rank()};
+  leased.leases = SM_TRY(GetLeases(from.leases()));
+  leased.over = from.over();
+  return Message(std::move(leased));
 }
 
 Result<Message> Read(const wire::Frozen& from, const In& in) {
@@ -355,7 +386,7 @@ Result<Message> ReadData(const wire::Message& from, const In& in) {
 Result<Message> ReadMembership(const wire::Message& from, const In& in) {
   switch (from.body_case()) {
     case wire::Message::kJoin:
-      return Message(Join{WorkerId{from.join().rank()}});
+      return Message(Join{WorkerId{from.join().rank()}, from.join().any()});
     case wire::Message::kGranted:
       return Message(Granted{WorkerId{from.granted().rank()},
                              Incarnation{from.granted().incarnation()}, from.granted().ended()});
@@ -371,6 +402,11 @@ Result<Message> ReadMembership(const wire::Message& from, const In& in) {
       return Message(Farewell{WorkerId{from.farewell().rank()}});
     case wire::Message::kReport:
       return Read(from.report(), in);
+    case wire::Message::kGetLease:
+      return Message(GetLease{Get(from.get_lease().sender()), from.get_lease().rows(),
+                              from.get_lease().have(), Get(from.get_lease().used())});
+    case wire::Message::kLeased:
+      return Read(from.leased(), in);
     case wire::Message::kMakeTable: {
       TableSpec spec = SM_TRY(Get(from.make_table().spec(), in.limits));
       return Message(MakeTable{Get(from.make_table().sender()), std::move(spec)});
@@ -391,7 +427,27 @@ Result<Message> ReadMembership(const wire::Message& from, const In& in) {
 Result<RankState> FromProto(const wire::RankState& state) {
   SM_TRY(CheckWeight(state.samples()));
   return RankState{WorkerId{state.rank()}, state.ended(),     state.samples(), state.applied(),
-                   state.counted(),        state.discarded(), state.attempt()};
+                   state.counted(),        state.discarded(), state.attempt(), Get(state.used())};
+}
+
+Result<DataState> FromProto(const wire::DataState& from) {
+  DataState state;
+  state.rows = from.rows();
+  state.chunk = from.chunk();
+  state.epoch = from.epoch();
+  state.begin = from.begin();
+  for (const wire::DataRange& range : from.returned()) {
+    state.returned.push_back(SM_TRY(Get(range)));
+  }
+  state.used = from.used();
+  for (const wire::DataState::Rank& rank : from.ranks()) {
+    std::vector<DataLease> held = SM_TRY(GetLeases(rank.held()));
+    state.ranks.push_back({WorkerId{rank.rank()}, rank.last(), std::move(held)});
+  }
+  const bool sound = state.rows == 0 ? state.epoch == 0 && state.begin == 0
+                                     : state.chunk > 0 && state.begin < state.rows;
+  if (!sound) return Bad("notes on data that cannot be");
+  return state;
 }
 
 Result<View> FromProto(const wire::View& view, const WireLimits& limits) {

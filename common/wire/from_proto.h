@@ -14,6 +14,7 @@ Stamp FromProto(const wire::Stamp& stamp);
 // Also for the manifest of a snapshot, which has them too.
 Result<View> FromProto(const wire::View& view, const WireLimits& limits);
 Result<RankState> FromProto(const wire::RankState& state);
+Result<DataState> FromProto(const wire::DataState& state);
 
 // The message and its payload frames, which have been cut to size already; those
 // that lie unaligned are copied. Everything that a core

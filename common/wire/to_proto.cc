@@ -69,6 +69,7 @@ void Put(const View& view, wire::View& out) {
   policy.set_aggregate(Shifted<wire::Aggregate>(view.policy.aggregate));
   policy.set_nonfinite(Shifted<wire::OnNonfinite>(view.policy.nonfinite));
   policy.set_backups(view.policy.backups);
+  out.set_closed(view.closed);
   for (const Member& member : view.members) {
     wire::Member& to = *out.add_members();
     to.set_rank(member.rank.value);
@@ -90,6 +91,22 @@ void Put(const View& view, wire::View& out) {
   }
 }
 
+void Put(const DataCursor& cursor, wire::DataCursor& out) {
+  out.set_seq(cursor.seq);
+  out.set_offset(cursor.offset);
+}
+
+void Put(const DataRange& range, wire::DataRange& out) {
+  out.set_epoch(range.epoch);
+  out.set_begin(range.begin);
+  out.set_end(range.end);
+}
+
+void Put(const DataLease& lease, wire::DataLease& out) {
+  out.set_seq(lease.seq);
+  Put(lease.range, *out.mutable_range());
+}
+
 void Put(const RankState& state, wire::RankState& out) {
   out.set_rank(state.rank.value);
   out.set_ended(state.ended);
@@ -98,6 +115,7 @@ void Put(const RankState& state, wire::RankState& out) {
   out.set_counted(state.counted);
   out.set_discarded(state.discarded);
   out.set_attempt(state.attempt);
+  if (state.used != DataCursor{}) Put(state.used, *out.mutable_used());
 }
 
 void Write(const Hello& hello, Out& out) {
@@ -153,6 +171,7 @@ void Write(const End& end, Out& out) {
   to.set_units(end.units);
   to.set_samples(end.samples);
   to.set_skipped(end.skipped);
+  if (end.used != DataCursor{}) Put(end.used, *to.mutable_used());
   for (const RankState& state : end.close) Put(state, *to.add_close());
 }
 
@@ -162,6 +181,7 @@ void Write(const Ended& ended, Out& out) {
   to.set_step(ended.step);
   to.set_discarded(ended.discarded);
   to.set_next(ended.next);
+  to.set_filled(ended.filled);
   for (const RankState& state : ended.close) Put(state, *to.add_close());
 }
 
@@ -194,7 +214,11 @@ void Write(const Waiting& waiting, Out& out) {
   to.set_round(waiting.round);
 }
 
-void Write(const Join& join, Out& out) { out.message.mutable_join()->set_rank(join.rank.value); }
+void Write(const Join& join, Out& out) {
+  wire::Join& to = *out.message.mutable_join();
+  to.set_rank(join.rank.value);
+  to.set_any(join.any);
+}
 
 void Write(const Granted& granted, Out& out) {
   wire::Granted& to = *out.message.mutable_granted();
@@ -221,6 +245,21 @@ void Write(const Goodbye& goodbye, Out& out) {
 
 void Write(const Farewell& farewell, Out& out) {
   out.message.mutable_farewell()->set_rank(farewell.rank.value);
+}
+
+void Write(const GetLease& request, Out& out) {
+  wire::GetLease& to = *out.message.mutable_get_lease();
+  Put(request.sender, *to.mutable_sender());
+  to.set_rows(request.rows);
+  to.set_have(request.have);
+  Put(request.used, *to.mutable_used());
+}
+
+void Write(const Leased& leased, Out& out) {
+  wire::Leased& to = *out.message.mutable_leased();
+  to.set_rank(leased.rank.value);
+  for (const DataLease& lease : leased.leases) Put(lease, *to.add_leases());
+  to.set_over(leased.over);
 }
 
 void Write(const Report& report, Out& out) {
@@ -325,6 +364,21 @@ void ToProto(const Stamp& stamp, wire::Stamp& out) {
 void ToProto(const View& view, wire::View& out) { Put(view, out); }
 
 void ToProto(const RankState& state, wire::RankState& out) { Put(state, out); }
+
+void ToProto(const DataState& state, wire::DataState& out) {
+  out.set_rows(state.rows);
+  out.set_chunk(state.chunk);
+  out.set_epoch(state.epoch);
+  out.set_begin(state.begin);
+  for (const DataRange& range : state.returned) Put(range, *out.add_returned());
+  out.set_used(state.used);
+  for (const DataState::Rank& rank : state.ranks) {
+    wire::DataState::Rank& to = *out.add_ranks();
+    to.set_rank(rank.rank.value);
+    to.set_last(rank.last);
+    for (const DataLease& lease : rank.held) Put(lease, *to.add_held());
+  }
+}
 
 void ToProto(const Message& message, wire::Message& out, std::vector<Frame>& payload) {
   Out to{out, payload};

@@ -38,6 +38,8 @@ TEST(HistoriesTest, TenThousandSeededHistoriesKeepEveryPromise) {
     all.resumed += outcome.resumed;
     all.ruins += outcome.ruins;
     all.rollbacks += outcome.rollbacks;
+    all.joins += outcome.joins;
+    all.leaves += outcome.leaves;
     compared += outcome.compared ? 1 : 0;
     compared_short += outcome.compared && outcome.discarded > 0 ? 1 : 0;
     failed += outcome.failed ? 1 : 0;
@@ -56,6 +58,8 @@ TEST(HistoriesTest, TenThousandSeededHistoriesKeepEveryPromise) {
   EXPECT_GT(all.resumed, kHistories / 20);
   EXPECT_GT(all.ruins, all.resumed);
   EXPECT_GT(all.rollbacks, kHistories / 10);
+  EXPECT_GT(all.joins, kHistories / 2);
+  EXPECT_GT(all.leaves, kHistories / 4);
   EXPECT_GT(compared, kHistories / 4);
   EXPECT_GT(compared_short, kHistories / 40);
   EXPECT_GT(failed, kHistories / 40);

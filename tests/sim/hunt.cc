@@ -48,6 +48,12 @@ constexpr std::array kBugs{
     KnownBug{"StayAhead", Mutation::kStayAhead},
     KnownBug{"ForgetLastSnapshot", Mutation::kForgetLastSnapshot},
     KnownBug{"TakeAnyKey", Mutation::kTakeAnyKey},
+    KnownBug{"KeepDeadEnd", Mutation::kKeepDeadEnd},
+    KnownBug{"JoinAtZero", Mutation::kJoinAtZero},
+    KnownBug{"ReturnWhole", Mutation::kReturnWhole},
+    KnownBug{"LeaseBeforeWriting", Mutation::kLeaseBeforeWriting},
+    KnownBug{"CutWithoutCursor", Mutation::kCutWithoutCursor},
+    KnownBug{"ReturnNothing", Mutation::kReturnNothing},
 };
 
 // Sets the mutation for one scope, so that no hunt leaves it on.

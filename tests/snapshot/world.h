@@ -80,8 +80,7 @@ inline Manifest ManifestOf(uint64_t number, uint32_t shards) {
       {TableId{1}, {"w", kFloats, {}, 0, UpdateSettings{}}, EvenCuts(kFloats, shards)},
       {TableId{4}, {"emb", 0, {}, kDim, UpdateSettings{}}, EvenCuts(kBuckets, shards)}};
   manifest.cut = {{WorkerId{0}, 12, 32.5, 12, 12, 0, 1}, {WorkerId{1}, 11, 32, 11, 11, 0, 0}};
-  manifest.chunks = {{WorkerId{1}, 2, 9}};
-  manifest.data = "notes";
+  manifest.data = {100, 10, 2, 30, {{1, 5, 9}, {2, 0, 10}}, 121, {{WorkerId{1}, 9, {}}}};
   manifest.time_ms = 1'700'000'000'000 + static_cast<int64_t>(number);
   return manifest;
 }

@@ -51,13 +51,15 @@ Batches::Deal Batches::DealOf(uint64_t rows, const BatchPlan& plan) {
       return {.rows = rows, .begin = begin, .end = end, .in_common = true};
     case DataScheme::kOverlap:
       return {.rows = rows, .end = rows};
+    case DataScheme::kLeased:
+      return {.rows = rows, .end = rows, .in_common = true};
   }
   SM_ASSERT(false);
 }
 
 // By the rank with most rows, so that all ranks make the same steps.
 uint64_t Batches::StepsPerEpoch(uint64_t rows, const BatchPlan& plan) {
-  const bool all = plan.scheme == DataScheme::kOverlap;
+  const bool all = plan.scheme == DataScheme::kOverlap || plan.scheme == DataScheme::kLeased;
   return RoundedUp(all ? rows : RoundedUp(rows, plan.workers), plan.batch_rows);
 }
 
@@ -65,7 +67,16 @@ Batch Batches::At(uint64_t epoch, uint64_t step) {
   SM_ASSERT(step < steps_per_epoch_);
   Shuffle(epoch);
   const uint64_t first = std::min(deal_.begin + step * plan_.batch_rows, deal_.end);
-  const uint64_t count = std::min<uint64_t>(plan_.batch_rows, deal_.end - first);
+  return Read(first, std::min<uint64_t>(plan_.batch_rows, deal_.end - first));
+}
+
+Batch Batches::At(const DataRange& places) {
+  SM_ASSERT(leased() && places.end <= order_.size() && places.size() <= plan_.batch_rows);
+  Shuffle(places.epoch);
+  return Read(places.begin, places.size());
+}
+
+Batch Batches::Read(uint64_t first, uint64_t count) {
   const uint64_t row_size = data_.row_size;
   for (uint64_t index = 0; index < count; ++index) {
     const uint64_t row = order_[first + index];

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "client/model.h"
+#include "common/data_lease.h"
 #include "common/data_scheme.h"
 #include "worker/data/data_set.h"
 
@@ -35,8 +36,14 @@ class Batches final {
   // Of this rank, in each epoch.
   uint64_t rows_per_epoch() const { return deal_.end - deal_.begin; }
 
+  // Of one rank. With kLeased: of the whole data set.
+  uint32_t batch_rows() const { return plan_.batch_rows; }
+  bool leased() const { return plan_.scheme == DataScheme::kLeased; }
+
   // Borrowed until the next call. step < steps_per_epoch().
   Batch At(uint64_t epoch, uint64_t step);
+  // The rows at these places of the epoch's order, batch_rows() at most; with kLeased.
+  Batch At(const DataRange& places);
 
  private:
   // What a scheme comes to for one rank: the rows first, first + stride and so on, so many of them,
@@ -53,6 +60,7 @@ class Batches final {
   static Deal DealOf(uint64_t rows, const BatchPlan& plan);
   static uint64_t StepsPerEpoch(uint64_t rows, const BatchPlan& plan);
   void Shuffle(uint64_t epoch);
+  Batch Read(uint64_t first, uint64_t count);
 
   const DataSet& data_;
   const BatchPlan plan_;

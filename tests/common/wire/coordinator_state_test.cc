@@ -30,7 +30,9 @@ CoordinatorState Full() {
   state.failed = true;
   state.words = "why";
   state.timed_out = true;
-  state.audit = {1, 2};
+  state.audit = {1, 2, 3, 4};
+  state.data = {
+      50, 8, 1, 24, {{0, 3, 5}}, 60, {{WorkerId{0}, 9, {{8, {1, 8, 16}}, {9, {1, 16, 24}}}}}};
   return state;
 }
 
@@ -58,6 +60,7 @@ TEST(CoordinatorStateTest, ComesBackAsItWas) {
   EXPECT_TRUE(back.final_cut && back.done && back.failed && back.timed_out);
   EXPECT_EQ(back.words, "why");
   EXPECT_EQ(back.audit, state.audit);
+  EXPECT_EQ(back.data, state.data);
 }
 
 TEST(CoordinatorStateTest, OfAJobThatHasNotBegunHasNoView) {

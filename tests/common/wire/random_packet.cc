@@ -88,6 +88,7 @@ View RandomView(Rng& rng) {
                  static_cast<Aggregate>(rng.Below(3)),
                  static_cast<OnNonfinite>(rng.Below(3)),
                  Small(rng)};
+  view.closed = Number(rng);
   view.members = List(rng, [&rng](size_t i) {
     return Member{WorkerId{static_cast<uint32_t>(i)}, Incarnation{Number(rng)},
                   static_cast<int64_t>(rng.Next())};
@@ -112,10 +113,12 @@ View RandomView(Rng& rng) {
   return view;
 }
 
+DataCursor RandomCursor(Rng& rng) { return {Number(rng), Number(rng)}; }
+
 std::vector<RankState> RandomStates(Rng& rng) {
   return List(rng, [&rng](size_t) {
     return RankState{WorkerId{Small(rng)}, Number(rng), Amount(rng), Number(rng),
-                     Number(rng),          Number(rng), Small(rng)};
+                     Number(rng),          Number(rng), Small(rng),  RandomCursor(rng)};
   });
 }
 
@@ -133,11 +136,12 @@ void Fill(Rng& rng, Held& m) {
   m = {WorkerId{Small(rng)}, Number(rng), Small(rng), Small(rng), rng.Chance(0.5)};
 }
 void Fill(Rng& rng, End& m) {
-  m = {RandomSender(rng), Number(rng),     Small(rng),       Small(rng),
-       Amount(rng),       rng.Chance(0.5), RandomStates(rng)};
+  m = {RandomSender(rng), Number(rng),     Small(rng),        Small(rng),
+       Amount(rng),       rng.Chance(0.5), RandomStates(rng), RandomCursor(rng)};
 }
 void Fill(Rng& rng, Ended& m) {
-  m = {WorkerId{Small(rng)}, Number(rng), rng.Chance(0.5), Number(rng), RandomStates(rng)};
+  m = {WorkerId{Small(rng)}, Number(rng), rng.Chance(0.5),
+       Number(rng),          Number(rng), RandomStates(rng)};
 }
 void Fill(Rng& rng, Pull& m) {
   m = {RandomSender(rng), Number(rng),     Number(rng), TableId{Small(rng)},
@@ -150,7 +154,7 @@ void Fill(Rng& rng, Pulled& m) {
 void Fill(Rng& rng, Waiting& m) {
   m = {Number(rng), rng.Chance(0.5), WorkerId{Small(rng)}, Number(rng)};
 }
-void Fill(Rng& rng, Join& m) { m = {WorkerId{Small(rng)}}; }
+void Fill(Rng& rng, Join& m) { m = {WorkerId{Small(rng)}, rng.Chance(0.5)}; }
 void Fill(Rng& rng, Granted& m) {
   m = {WorkerId{Small(rng)}, Incarnation{Number(rng)}, Number(rng)};
 }
@@ -196,12 +200,25 @@ void Fill(Rng& rng, Beat& m) {
        Number(rng),         Small(rng),  Number(rng), Number(rng), Number(rng)};
 }
 
+void Fill(Rng& rng, GetLease& m) {
+  m = {RandomSender(rng), Number(rng), Number(rng), RandomCursor(rng)};
+}
+void Fill(Rng& rng, Leased& m) {
+  m = {WorkerId{Small(rng)},
+       List(rng,
+            [&rng](size_t i) {
+              const uint64_t begin = Number(rng) / 2;
+              return DataLease{i + 1, {Number(rng), begin, begin + 1 + rng.Below(100)}};
+            }),
+       rng.Chance(0.5)};
+}
+
 bool SameBytes(const Frame& left, const Frame& right) {
   return std::ranges::equal(left.bytes(), right.bytes());
 }
 
 auto Tie(const RankState& m) {
-  return std::tie(m.rank, m.ended, m.samples, m.applied, m.counted, m.discarded, m.attempt);
+  return std::tie(m.rank, m.ended, m.samples, m.applied, m.counted, m.discarded, m.attempt, m.used);
 }
 auto Tie(const KeyList& m) { return std::tie(m.id, m.keys); }
 auto Tie(const Metric& m) { return std::tie(m.name, m.value); }
@@ -213,15 +230,19 @@ auto Tie(const Unit& m) {
 }
 auto Tie(const Held& m) { return std::tie(m.rank, m.step, m.attempt, m.index, m.nonfinite); }
 auto Tie(const End& m) {
-  return std::tie(m.sender, m.step, m.attempt, m.units, m.samples, m.skipped, m.close);
+  return std::tie(m.sender, m.step, m.attempt, m.units, m.samples, m.skipped, m.used, m.close);
 }
-auto Tie(const Ended& m) { return std::tie(m.rank, m.step, m.discarded, m.next, m.close); }
+auto Tie(const Ended& m) {
+  return std::tie(m.rank, m.step, m.discarded, m.next, m.filled, m.close);
+}
 auto Tie(const Pull& m) {
   return std::tie(m.sender, m.step, m.pull, m.table, m.begin, m.count, m.closed_min, m.keys);
 }
 auto Tie(const Pulled& m) { return std::tie(m.pull, m.closed, m.version, m.staleness, m.values); }
 auto Tie(const Waiting& m) { return std::tie(m.about, m.is_pull, m.rank, m.round); }
-auto Tie(const Join& m) { return std::tie(m.rank); }
+auto Tie(const Join& m) { return std::tie(m.rank, m.any); }
+auto Tie(const GetLease& m) { return std::tie(m.sender, m.rows, m.have, m.used); }
+auto Tie(const Leased& m) { return std::tie(m.rank, m.leases, m.over); }
 auto Tie(const Granted& m) { return std::tie(m.rank, m.incarnation, m.ended); }
 auto Tie(const Renew& m) { return std::tie(m.sender); }
 auto Tie(const Renewed& m) { return std::tie(m.rank); }
