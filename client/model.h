@@ -2,11 +2,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 
 #include "common/initial.h"
 #include "common/result.h"
+#include "common/update.h"
 
 namespace shardmill {
 
@@ -22,11 +24,16 @@ struct Batch {
   uint64_t chance = 0;
 };
 
-// One tensor that is trained: a dense table of this name on the servers, and where training starts.
+// One tensor that outlives a step: a dense table of this name on the servers, and where training
+// starts.
 struct ParameterSpec {
   std::string name;
   uint64_t size = 0;
-  Initial initial;
+  Initial initial = {};
+  // How it is stepped; without one, as the job says.
+  std::optional<UpdateSettings> update = {};
+  // Else an average of what batches hold, whose "gradient" moves it and is not bounded with others.
+  bool trained = true;
 };
 
 // Sums over rows, so that the parts of a test set add up.

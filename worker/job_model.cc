@@ -30,6 +30,9 @@ nn::LayerSpec LayerSpecOf(const LayerOptions& layer) {
   spec.epsilon = Said(layer.epsilon);
   spec.initial = layer.initial;
   spec.no_bias = !layer.bias;
+  spec.momentum = Said(layer.momentum);
+  spec.frozen = layer.frozen;
+  spec.learning_rate = layer.learning_rate;
   return spec;
 }
 
@@ -39,9 +42,13 @@ Result<std::unique_ptr<NetworkModel>> MakeJobModel(const JobOptions& job, const 
   spec.input = SM_TRY(nn::Shape::Make(train.row_shape));
   spec.loss = job.model.loss;
   for (const LayerOptions& layer : job.model.layers) spec.layers.push_back(LayerSpecOf(layer));
+  // A round's sum has the statistics of every worker.
+  const bool sums = job.policy.mode == PolicyMode::kSync &&
+                    job.policy.aggregate == Aggregate::kSum &&
+                    job.policy.exchange == Exchange::kGradients;
   const DataSet& data = test.classes > train.classes ? test : train;
-  Result<std::unique_ptr<NetworkModel>> model =
-      NetworkModel::Make(spec, data.classes, job.job.seed);
+  Result<std::unique_ptr<NetworkModel>> model = NetworkModel::Make(
+      spec, data.classes, job.job.seed, job.optimizer.ToUpdate(), sums ? job.cluster.workers : 1);
   if (model.ok() || model.error().code != ErrorCode::kBadUsage) return model;
   // One damaged label makes classes that nobody has heard of.
   return Error{model.error().code, model.error().message + "; the greatest label is " +

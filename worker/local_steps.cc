@@ -30,23 +30,33 @@ std::optional<size_t> FirstNonfinite(std::span<const std::span<float>> gradients
 }
 
 Result<std::unique_ptr<LocalSteps>> LocalSteps::Make(const UpdateSettings& settings,
-                                                     uint32_t workers) {
-  std::unique_ptr<Optimizer> optimizer = SM_TRY(MakeOptimizer(settings));
-  return std::unique_ptr<LocalSteps>(new LocalSteps(settings, workers, std::move(optimizer)));
+                                                     uint32_t workers,
+                                                     std::span<const ParameterSpec> parameters) {
+  std::unique_ptr<LocalSteps> steps(new LocalSteps(workers));
+  SM_TRY(steps->AddRule(settings));
+  for (const ParameterSpec& parameter : parameters) {
+    steps->rules_of_.push_back(parameter.update ? steps->rules_.size() : 0);
+    if (parameter.update) SM_TRY(steps->AddRule(*parameter.update));
+  }
+  return steps;
 }
 
-LocalSteps::LocalSteps(const UpdateSettings& settings, uint32_t workers,
-                       std::unique_ptr<Optimizer> optimizer)
-    : settings_(settings), workers_(workers), optimizer_(std::move(optimizer)) {}
+Result<> LocalSteps::AddRule(const UpdateSettings& settings) {
+  std::unique_ptr<Optimizer> optimizer = SM_TRY(MakeOptimizer(settings));
+  rules_.push_back({settings, std::move(optimizer)});
+  return {};
+}
 
 void LocalSteps::Step(uint64_t round, std::span<const std::span<float>> gradients,
                       std::span<const std::span<float>> parameters) {
   states_.resize(parameters.size());
-  const UpdateTime time{static_cast<float>(RateAt(settings_.rate, round, workers_)), ++count_};
+  ++count_;
   for (size_t i = 0; i < parameters.size(); ++i) {
+    const Rule& rule = rules_[i < rules_of_.size() ? rules_of_[i] : 0];
+    const UpdateTime time{static_cast<float>(RateAt(rule.settings.rate, round, workers_)), count_};
     const size_t size = parameters[i].size();
-    states_[i].resize(size * optimizer_->slots());
-    optimizer_->Step(time, gradients[i], parameters[i], {states_[i].data(), size});
+    states_[i].resize(size * rule.optimizer->slots());
+    rule.optimizer->Step(time, gradients[i], parameters[i], {states_[i].data(), size});
   }
 }
 

@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "client/model.h"
 #include "common/result.h"
 #include "optim/optimizer.h"
 
@@ -22,8 +23,10 @@ std::optional<size_t> FirstNonfinite(std::span<const std::span<float>> gradients
 // Owned by a trainer, on its thread.
 class LocalSteps final {
  public:
-  // `workers` scales the rate where the settings say so. Fails on settings that cannot be.
-  static Result<std::unique_ptr<LocalSteps>> Make(const UpdateSettings& settings, uint32_t workers);
+  // `workers` scales the rate where the settings say so. A parameter with an update of its own is
+  // stepped by that; none listed: all by `settings`. Fails on settings that cannot be.
+  static Result<std::unique_ptr<LocalSteps>> Make(const UpdateSettings& settings, uint32_t workers,
+                                                  std::span<const ParameterSpec> parameters = {});
 
   // One step, the round-th of the training, counted from 1. Gradients are used as scratch.
   // What is no number stays in the state for good: ask FirstNonfinite before.
@@ -31,12 +34,18 @@ class LocalSteps final {
             std::span<const std::span<float>> parameters);
 
  private:
-  LocalSteps(const UpdateSettings& settings, uint32_t workers,
-             std::unique_ptr<Optimizer> optimizer);
+  struct Rule {
+    UpdateSettings settings;
+    std::unique_ptr<Optimizer> optimizer;
+  };
 
-  UpdateSettings settings_;
+  explicit LocalSteps(uint32_t workers) : workers_(workers) {}
+
+  Result<> AddRule(const UpdateSettings& settings);
+
   uint32_t workers_;
-  std::unique_ptr<Optimizer> optimizer_;
+  std::vector<Rule> rules_;       // The first is of all that have none of their own.
+  std::vector<size_t> rules_of_;  // Of each parameter that was listed.
   uint64_t count_ = 0;
   std::vector<std::vector<float>> states_;  // Of each parameter, slot by slot.
 };

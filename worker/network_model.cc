@@ -1,5 +1,6 @@
 #include "worker/network_model.h"
 
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -27,10 +28,28 @@ nn::Samples SamplesOf(const Batch& batch, const nn::Input& input) {
           .chance = batch.chance};
 }
 
+// How a parameter is stepped that is not stepped as the job says.
+std::optional<UpdateSettings> UpdateOf(const nn::ParameterInfo& info, const UpdateSettings& job,
+                                       uint32_t statistics) {
+  if (info.role == nn::Role::kTrained && info.rate == 1) return std::nullopt;
+  UpdateSettings update;
+  if (info.role == nn::Role::kTrained && info.rate > 0) {
+    update = job;
+    update.rate.base *= static_cast<double>(info.rate);
+    update.rate.end *= static_cast<double>(info.rate);
+  } else if (info.role == nn::Role::kStatistic) {
+    update.rate.base = static_cast<double>(info.rate) / statistics;
+  }
+  // What is frozen has a gradient of zero, and plain descent leaves it where it is.
+  return update;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<NetworkModel>> NetworkModel::Make(const nn::NetworkSpec& spec,
-                                                         uint32_t classes, uint64_t seed) {
+                                                         uint32_t classes, uint64_t seed,
+                                                         const UpdateSettings& update,
+                                                         uint32_t statistics) {
   auto backend = std::make_unique<nn::CpuBackend>();
   std::unique_ptr<nn::Network> network = SM_TRY(nn::Network::Make(spec, *backend));
   const uint64_t outputs = network->output().size();
@@ -47,18 +66,25 @@ Result<std::unique_ptr<NetworkModel>> NetworkModel::Make(const nn::NetworkSpec& 
                                            std::to_string(classes) +
                                            " classes: it needs one unit a class"};
   }
+  std::vector<ParameterSpec> parameters;
+  for (size_t i = 0; i < network->parameters().size(); ++i) {
+    const nn::ParameterInfo& info = network->parameters()[i];
+    parameters.push_back({.name = info.name,
+                          .size = info.shape.size(),
+                          .initial = network->InitialOf(seed, i),
+                          .update = UpdateOf(info, update, statistics),
+                          .trained = info.role == nn::Role::kTrained});
+  }
   return std::unique_ptr<NetworkModel>(
-      new NetworkModel(std::move(backend), std::move(network), seed));
+      new NetworkModel(std::move(backend), std::move(network), std::move(parameters)));
 }
 
 NetworkModel::NetworkModel(std::unique_ptr<nn::Backend> backend,
-                           std::unique_ptr<nn::Network> network, uint64_t seed)
-    : backend_(std::move(backend)), network_(std::move(network)) {
-  for (size_t i = 0; i < network_->parameters().size(); ++i) {
-    const nn::ParameterInfo& parameter = network_->parameters()[i];
-    parameters_.push_back({parameter.name, parameter.shape.size(), network_->InitialOf(seed, i)});
-  }
-}
+                           std::unique_ptr<nn::Network> network,
+                           std::vector<ParameterSpec> parameters)
+    : backend_(std::move(backend)),
+      network_(std::move(network)),
+      parameters_(std::move(parameters)) {}
 
 Result<double> NetworkModel::Train(const Batch& batch,
                                    std::span<const std::span<const float>> parameters,

@@ -113,8 +113,10 @@ Result<> Trainer::MakeEmptyStep() {
 Result<> Trainer::MakeTables() {
   for (const ParameterSpec& spec : model_.Parameters()) {
     Tensor tensor;
-    tensor.table =
-        SM_TRY(session_.Dense(spec.name, spec.size, {.initial = spec.initial, .update = {}}));
+    // Where workers step by themselves, servers average whatever it is.
+    const TableOptions options{.initial = spec.initial,
+                               .update = local_ == nullptr ? spec.update : std::nullopt};
+    tensor.table = SM_TRY(session_.Dense(spec.name, spec.size, options));
     tensor.values.resize(spec.size);
     tensor.gradient.resize(spec.size);
     tensors_.push_back(std::move(tensor));
@@ -123,6 +125,9 @@ Result<> Trainer::MakeTables() {
     values_.emplace_back(tensor.values);
     gradients_.emplace_back(tensor.gradient);
     parameters_.emplace_back(tensor.values);
+  }
+  for (size_t i = 0; i < gradients_.size(); ++i) {
+    if (model_.Parameters()[i].trained) bounded_.push_back(gradients_[i]);
   }
   return {};
 }
@@ -169,7 +174,7 @@ Result<uint64_t> Trainer::Compute(TrainingStep& step, uint64_t number) {
     TimelineSpan span(options_.timeline, "compute", "step", number);
     span.Say("rows", batch->rows);
     progress_.loss = SM_TRY(model_.Train(*batch, values_, gradients_));
-    if (options_.clip_norm > 0) BoundLength(gradients_, options_.clip_norm);
+    if (options_.clip_norm > 0) BoundLength(bounded_, options_.clip_norm);
     if (local_ != nullptr) {
       const bool may = SM_TRY(MayStep(number));
       if (!may) continue;

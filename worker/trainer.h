@@ -111,6 +111,7 @@ class Trainer final {
   std::vector<Ticket> pulls_;                   // Under way.
   std::vector<std::span<const float>> values_;  // Of the tensors, as a model borrows them.
   std::vector<std::span<float>> gradients_;     // The same.
+  std::vector<std::span<float>> bounded_;       // Those whose length is bounded.
   std::vector<std::span<float>> parameters_;    // The values, for steps of this worker's own.
   TrainerProgress progress_;
   uint64_t epoch_ = 0;  // Of the last batch, where data is leased.

@@ -91,7 +91,8 @@ Result<> Train(const WorkerFlags& flags, const DaemonContext& daemon, WorkerMetr
   WarnOfFewSamples(job, batches.rows_per_epoch(), daemon.log);
   std::unique_ptr<LocalSteps> local;
   if (job.policy.exchange == Exchange::kParameters) {
-    local = SM_TRY(LocalSteps::Make(job.optimizer.ToUpdate(), job.cluster.workers));
+    local = SM_TRY(
+        LocalSteps::Make(job.optimizer.ToUpdate(), job.cluster.workers, model->Parameters()));
   }
 
   SessionOptions session_options = SessionOptionsOf(job, flags.rank);

@@ -143,8 +143,14 @@ struct LayerOptions {
   double epsilon = 0;
   std::string initial;
   bool bias = true;
+  double momentum = 0;
+  bool frozen = false;
+  double learning_rate = 1;
 
   void Declare(config::Section& section);
+
+ private:
+  void DeclareRate(config::Section& section);
 };
 
 // [model]: the network that is trained.

@@ -29,6 +29,8 @@ std::vector<std::string> LayerTypes() {
           "average_pool",
           "global_max_pool",
           "global_average_pool",
+          "batch_norm1d",
+          "batch_norm2d",
           "layer_norm",
           "rnn",
           "lstm",
@@ -101,12 +103,29 @@ void LayerOptions::Declare(Section& section) {
   only("slope", "leaky_relu", {"leaky_relu", "elu"});
   section.Number("epsilon", &epsilon, {.at_least = 0, .at_most = 1},
                  "Added to a variance; by itself 1e-5.");
-  only("epsilon", "layer_norm", {"layer_norm"});
+  only("epsilon", "layer_norm", {"layer_norm", "batch_norm1d", "batch_norm2d"});
   section.Choice("initial", &initial, {"", "glorot", "he", "zero"},
                  "Where weights start; by itself \"glorot\", and of conv2d \"he\".");
   only("initial", "affine", {"affine", "conv2d", "rnn", "lstm"});
   section.Flag("bias", &bias, "Whether it adds a bias.");
   only("bias", "affine", {"affine", "conv2d"});
+  section.Number("momentum", &momentum, {.at_least = 0, .at_most = 0.9999},
+                 "What a running average keeps of itself in a step; by itself 0.9.");
+  only("momentum", "batch_norm2d", {"batch_norm1d", "batch_norm2d"});
+  DeclareRate(section);
+}
+
+void LayerOptions::DeclareRate(Section& section) {
+  const auto trained = [this] {
+    const std::vector<std::string_view> types{"affine",     "conv2d",       "rnn",         "lstm",
+                                              "layer_norm", "batch_norm1d", "batch_norm2d"};
+    return std::ranges::find(types, type) != types.end();
+  };
+  section.Flag("frozen", &frozen, "Whether it stays as it is.");
+  section.OnlyWith("frozen", "type", "\"affine\"", trained);
+  section.Number("learning_rate", &learning_rate, {.above = 0, .at_most = 1e6},
+                 "Factor of the job's.");
+  section.OnlyWith("learning_rate", "type", "\"affine\"", trained);
 }
 
 void ModelOptions::Declare(Section& section) {

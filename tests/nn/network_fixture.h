@@ -26,13 +26,14 @@ class NetworkFixture final {
   // points near each number.
   double GreatestError(uint64_t rows);
 
+  // Borrowed until the next batch.
+  Samples Batch(uint64_t rows);
+
   const Network& network() const { return *network_; }
   std::vector<std::vector<float>>& parameters() { return parameters_; }
   const std::vector<std::vector<float>>& gradients() const { return gradients_; }
 
  private:
-  Samples Batch(uint64_t rows);
-
   CpuBackend backend_;
   std::unique_ptr<Network> network_;
   uint64_t chance_ = 1;

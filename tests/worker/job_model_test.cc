@@ -68,6 +68,36 @@ TEST(JobModelTest, MakesTheNetworkThatTheKeysOfLayersSay) {
   EXPECT_EQ(LayerOf(R"({ type = "layer_norm", epsilon = 0.001 })").epsilon, 0.001);
 }
 
+TEST(JobModelTest, StepsByRulesOfTheirOwnWhatTheJobsRuleDoesNot) {
+  const auto model = ModelOf(R"(layers = [
+    { type = "flatten" },
+    { type = "affine", name = "plain", units = 4 },
+    { type = "affine", name = "slow", units = 4, learning_rate = 0.5 },
+    { type = "batch_norm1d", name = "norm", momentum = 0.75 },
+    { type = "affine", name = "still", units = 2, frozen = true },
+  ]
+  [optimizer]
+  name = "adam"
+  learning_rate = 0.01
+  [cluster]
+  workers = 4
+  [policy]
+  aggregate = "sum")");
+  ASSERT_TRUE(model.ok()) << model.error().message;
+  std::map<std::string, ParameterSpec> tables;
+  for (const ParameterSpec& spec : model.value()->Parameters()) tables[spec.name] = spec;
+  EXPECT_FALSE(tables["plain.weight"].update.has_value());
+  EXPECT_EQ(tables["slow.weight"].update->rule, UpdateRule::kAdam);
+  EXPECT_DOUBLE_EQ(tables["slow.weight"].update->rate.base, 0.005);
+  // A sum over four workers takes each batch's statistics once.
+  EXPECT_EQ(tables["norm.mean"].update->rule, UpdateRule::kSgd);
+  EXPECT_FLOAT_EQ(static_cast<float>(tables["norm.mean"].update->rate.base), 0.25F / 4);
+  EXPECT_FALSE(tables["norm.mean"].trained);
+  EXPECT_TRUE(tables["norm.scale"].trained);
+  EXPECT_EQ(tables["still.weight"].update->rule, UpdateRule::kSgd);
+  EXPECT_EQ(tables["still.weight"].update->weight_decay, 0);
+}
+
 TEST(JobModelTest, LeavesToATypeWhatALayerDoesNotSay) {
   const nn::LayerSpec spec = LayerOf(R"({ type = "leaky_relu" })");
   EXPECT_FALSE(spec.slope || spec.rate || spec.epsilon || spec.padding);

@@ -52,6 +52,25 @@ TEST(LocalStepsTest, KeepsTheStateOfEachParameterBetweenSteps) {
   EXPECT_EQ(parameters, (Vectors{{-2.5}, {-5, -10}}));
 }
 
+TEST(LocalStepsTest, StepsAParameterByTheRuleThatItHas) {
+  UpdateSettings settings;
+  settings.rule = UpdateRule::kMomentum;
+  settings.momentum = 0.5;
+  settings.rate.base = 1;
+  UpdateSettings plain;
+  plain.rate.base = 0.25;
+  const std::vector<ParameterSpec> specs{{.name = "a", .size = 1},
+                                         {.name = "b", .size = 1, .update = plain}};
+  auto made = LocalSteps::Make(settings, 1, specs);
+  ASSERT_TRUE(made.ok());
+  Vectors parameters{{0}, {0}};
+  for (uint64_t round = 1; round <= 2; ++round) {
+    Vectors gradients{{1}, {1}};
+    made.value()->Step(round, Spans(gradients), Spans(parameters));
+  }
+  EXPECT_EQ(parameters, (Vectors{{-2.5}, {-0.5}}));
+}
+
 TEST(LocalStepsTest, MovesTheRateWithTheRoundAndTheWorkers) {
   UpdateSettings settings;
   settings.rate.base = 1;
