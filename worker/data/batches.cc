@@ -67,16 +67,21 @@ Batch Batches::At(uint64_t epoch, uint64_t step) {
   SM_ASSERT(step < steps_per_epoch_);
   Shuffle(epoch);
   const uint64_t first = std::min(deal_.begin + step * plan_.batch_rows, deal_.end);
-  return Read(first, std::min<uint64_t>(plan_.batch_rows, deal_.end - first));
+  return Read(first, std::min<uint64_t>(plan_.batch_rows, deal_.end - first),
+              Mix(Mix(ChanceOf(epoch) + plan_.rank) + step));
 }
 
 Batch Batches::At(const DataRange& places) {
   SM_ASSERT(leased() && places.end <= order_.size() && places.size() <= plan_.batch_rows);
   Shuffle(places.epoch);
-  return Read(places.begin, places.size());
+  return Read(places.begin, places.size(), Mix(ChanceOf(places.epoch) + places.begin));
 }
 
-Batch Batches::Read(uint64_t first, uint64_t count) {
+uint64_t Batches::ChanceOf(uint64_t epoch) const {
+  return Mix(Mix(plan_.seed ^ kModelChance) + epoch);
+}
+
+Batch Batches::Read(uint64_t first, uint64_t count, uint64_t chance) {
   const uint64_t row_size = data_.row_size;
   for (uint64_t index = 0; index < count; ++index) {
     const uint64_t row = order_[first + index];
@@ -88,7 +93,7 @@ Batch Batches::Read(uint64_t first, uint64_t count) {
       .labels = std::span<const uint32_t>(labels_).first(count),
       .rows = static_cast<uint32_t>(count),
       .row_size = data_.row_size,
-      .chance = Mix(Mix(Mix(Mix(plan_.seed ^ kModelChance) + epoch) + plan_.rank) + step),
+      .chance = chance,
   };
 }
 

@@ -60,7 +60,9 @@ class Batches final {
   static Deal DealOf(uint64_t rows, const BatchPlan& plan);
   static uint64_t StepsPerEpoch(uint64_t rows, const BatchPlan& plan);
   void Shuffle(uint64_t epoch);
-  Batch Read(uint64_t first, uint64_t count);
+  // Of models that want some, in an epoch.
+  uint64_t ChanceOf(uint64_t epoch) const;
+  Batch Read(uint64_t first, uint64_t count, uint64_t chance);
 
   const DataSet& data_;
   const BatchPlan plan_;
