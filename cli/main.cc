@@ -10,6 +10,7 @@
 #include "cli/config_command.h"
 #include "cli/console.h"
 #include "cli/keys_command.h"
+#include "cli/plot_command.h"
 #include "cli/replay_command.h"
 #include "cli/snapshot_command.h"
 #include "cli/status_command.h"
@@ -49,6 +50,7 @@ struct Runner {
   Result<> operator()(const ReplayFlags& flags) const { return RunReplay(flags, console); }
   Result<> operator()(const BenchFlags& flags) const { return RunBench(flags, console); }
   Result<> operator()(const StatusFlags& flags) const { return RunStatus(flags, console); }
+  Result<> operator()(const PlotFlags& flags) const { return RunPlot(flags, console); }
   Result<> operator()(const SnapshotLsFlags& flags) const { return RunSnapshotLs(flags, console); }
   Result<> operator()(const SnapshotShowFlags& flags) const {
     return RunSnapshotShow(flags, console);

@@ -210,6 +210,18 @@ void AddSnapshotCommands(CLI::App* app, SnapshotCommands* to, CommandFlags* flag
   save->callback([=] { *flags = to->save; });
 }
 
+void AddPlotCommand(CLI::App* app, PlotFlags* to, CommandFlags* flags) {
+  CLI::App* plot = app->add_subcommand("plot", "Draw how runs got on, and compare them in a table");
+  plot->add_option("RUN", to->runs, "Folders of runs")->required();
+  plot->add_option("--metric", to->metrics, "Show this alone; may be given again")
+      ->type_name("NAME");
+  plot->add_option("--out", to->out, "The SVG file to write")
+      ->type_name("FILE")
+      ->capture_default_str();
+  plot->add_flag("--json", to->json, "Print the table as a list of JSON objects");
+  plot->callback([=] { *flags = *to; });
+}
+
 std::string CheckListen(std::string& text) {
   const std::optional<std::string> endpoint = ParseListen(text);
   if (!endpoint) return "must be HOST:PORT; port 0 takes any free one";
@@ -317,6 +329,8 @@ FlagsOr<CommandFlags> ParseCommandFlags(const std::vector<std::string>& argument
   KeysFlags keys;
   AddKeysCommand(&app, &keys, &flags);
   AddSnapshotCommands(&app, &snapshot, &flags);
+  PlotFlags plot;
+  AddPlotCommand(&app, &plot, &flags);
 
   CLI::App* config_app = app.add_subcommand("config", "Check or print a job file");
   config_app->require_subcommand(1);

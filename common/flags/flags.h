@@ -69,6 +69,13 @@ struct StatusFlags {
   bool json = false;
 };
 
+struct PlotFlags {
+  std::vector<std::string> runs = {};     // Their folders.
+  std::vector<std::string> metrics = {};  // None: all.
+  std::string out = "curves.svg";
+  bool json = false;
+};
+
 struct ConfigCheckFlags {
   JobFlags job = {};
 };
@@ -120,9 +127,10 @@ struct SnapshotExportFlags {
 struct VersionFlags {};
 
 using CommandFlags =
-    std::variant<TrainFlags, StatusFlags, AuditFlags, ReplayFlags, BenchFlags, SnapshotLsFlags,
-                 SnapshotShowFlags, SnapshotVerifyFlags, SnapshotExportFlags, ConfigCheckFlags,
-                 ConfigPrintFlags, KeysGenFlags, KeysListFlags, KeysRevokeFlags, VersionFlags>;
+    std::variant<TrainFlags, StatusFlags, PlotFlags, AuditFlags, ReplayFlags, BenchFlags,
+                 SnapshotLsFlags, SnapshotShowFlags, SnapshotVerifyFlags, SnapshotExportFlags,
+                 ConfigCheckFlags, ConfigPrintFlags, KeysGenFlags, KeysListFlags, KeysRevokeFlags,
+                 VersionFlags>;
 
 // There is nothing to run: --help, --version (code 0, for stdout) or a mistake (code 2, for
 // stderr).

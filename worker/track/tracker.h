@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstdint>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/result.h"
+#include "worker/track/event_file.h"
+
+namespace shardmill {
+
+// How a worker stood at one moment.
+struct TrackPoint {
+  uint64_t step = 0;
+  uint64_t epoch = 0;
+  double seconds = 0;  // Of training, since this process began it.
+  double samples = 0;  // Since then, too.
+  std::vector<std::pair<std::string, double>> values = {};  // "loss", "accuracy".
+};
+
+// Writes how a worker gets on, for people who look at it later: one JSON object a line in
+// FOLDER/NAME.jsonl, which grows over all processes of the rank, and the same numbers for
+// TensorBoard in FOLDER/NAME, a file a process. Owned by a trainer, on its thread. After an error
+// nothing more is taken; training need not end for that.
+class Tracker final {
+ public:
+  // `unix_seconds`, here and below: now, since 1970.
+  static Result<std::unique_ptr<Tracker>> Make(const std::string& folder, const std::string& name,
+                                               double unix_seconds);
+
+  Result<> Write(double unix_seconds, const TrackPoint& point);
+
+ private:
+  Tracker(const std::string& lines_path, std::unique_ptr<EventFile> events);
+
+  std::string lines_path_;
+  std::ofstream lines_;
+  std::unique_ptr<EventFile> events_;
+};
+
+}  // namespace shardmill
