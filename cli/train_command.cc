@@ -179,9 +179,8 @@ Result<> RunTrain(const TrainFlags& flags, const Console& console, const StopSou
   };
   if (flags.record) write_to("trace.folder", kTraceFolder);
   if (!flags.trace.empty()) write_to("trace.timeline", kTimelineFolder);
-  if (flags.record || !flags.trace.empty()) {
-    job = SM_TRY(LoadJob(cluster.job.file, {cluster.job.sets, console.environment}));
-  }
+  if (job.options.train.track.empty()) write_to("train.track", kTrackFolder);
+  job = SM_TRY(LoadJob(cluster.job.file, {cluster.job.sets, console.environment}));
   // All that the run was made of, wherever it came from: what a replay goes by.
   SM_TRY(WriteTextFile(folder + "/" + kJobFile, config::PrintToml(job.listing, false)));
   Training training(flags, console, stop, std::move(job), std::move(folder), std::move(cluster));

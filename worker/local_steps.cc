@@ -8,12 +8,16 @@
 
 namespace shardmill {
 
-void BoundLength(std::span<const std::span<float>> gradients, double length_max) {
+double LengthOf(std::span<const std::span<float>> gradients) {
   double squares = 0;
   for (const std::span<float> gradient : gradients) {
     for (const float value : gradient) squares += static_cast<double>(value) * value;
   }
-  const double length = std::sqrt(squares);
+  return std::sqrt(squares);
+}
+
+void BoundLength(std::span<const std::span<float>> gradients, double length_max) {
+  const double length = LengthOf(gradients);
   // What is not a number is left for the check that comes after.
   if (!(length > length_max) || !std::isfinite(length)) return;
   const auto scale = static_cast<float>(length_max / length);

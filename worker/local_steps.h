@@ -12,6 +12,9 @@
 
 namespace shardmill {
 
+// Of the gradients as one vector.
+double LengthOf(std::span<const std::span<float>> gradients);
+
 // Scales the gradients together so that, as one vector, they are no longer than `length_max`.
 void BoundLength(std::span<const std::span<float>> gradients, double length_max);
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "optim/rate.h"
 #include "worker/checksum.h"
 
 namespace shardmill {
@@ -255,6 +256,7 @@ Result<> Trainer::Test() {
   }
   const double rows = std::max<double>(1, static_cast<double>(sum.rows));
   metrics_.clear();
+  measured_ = true;
   for (const std::string& name : options_.metrics) {
     const double value = name == "accuracy" ? static_cast<double>(sum.correct) : sum.loss;
     metrics_.emplace_back(name, value / rows);
@@ -282,6 +284,23 @@ void Trainer::Report() {
   progress.seconds = seconds_;
   progress.metrics = metrics;
   session_.Report(progress);
+  if (options_.track) Track();
+}
+
+void Trainer::Track() {
+  const uint64_t step = session_.next_step() - 1;
+  TrackPoint point{step, EpochOf(step + 1), seconds_, static_cast<double>(progress_.samples), {}};
+  if (std::exchange(measured_, false)) point.values = metrics_;
+  point.values.emplace_back("train_loss", progress_.loss);
+  const double seconds = seconds_ - std::exchange(tracked_seconds_, seconds_);
+  const uint64_t samples = progress_.samples - std::exchange(tracked_samples_, progress_.samples);
+  if (seconds > 0) {
+    point.values.emplace_back("samples_per_second", static_cast<double>(samples) / seconds);
+  }
+  point.values.emplace_back("learning_rate",
+                            RateAt(options_.rate, std::max<uint64_t>(step, 1), options_.workers));
+  point.values.emplace_back("gradient_length", LengthOf(gradients_));
+  options_.track(point);
 }
 
 }  // namespace shardmill

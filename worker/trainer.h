@@ -12,10 +12,12 @@
 #include "common/log/log.h"
 #include "common/result.h"
 #include "common/timeline/lane.h"
+#include "common/update.h"
 #include "common/view.h"
 #include "worker/data/batches.h"
 #include "worker/data/data_set.h"
 #include "worker/local_steps.h"
+#include "worker/track/tracker.h"
 
 namespace shardmill {
 
@@ -32,6 +34,11 @@ struct TrainerOptions {
   // Asked before each batch; true ends the training with kStopped.
   std::function<bool()> stopped = {};
   TimelineLane* timeline = nullptr;  // Of the trainer's thread, or none.
+  // Told with each report how it gets on, if anybody wants to know. The rate of the optimizer is
+  // what a worker sees that is there from the job's beginning.
+  std::function<void(const TrackPoint&)> track = {};
+  RateSchedule rate = {};
+  uint32_t workers = 1;
 };
 
 // What a worker has done in its life; for metrics.
@@ -93,6 +100,7 @@ class Trainer final {
   Result<> Measure(uint64_t closed_min, bool last);
   Result<> Test();
   void Report();
+  void Track();
   // Says once that the coordinator is away, and once that it is back.
   void WatchCoordinator();
   uint64_t EpochOf(uint64_t step) const {
@@ -119,6 +127,9 @@ class Trainer final {
   double seconds_ = 0;        // Of training alone.
   uint64_t local_steps_ = 0;  // Counts the batches of all, for steps of this worker's own.
   std::vector<std::pair<std::string, double>> metrics_;
+  bool measured_ = false;  // Since the last point that was tracked,
+  double tracked_seconds_ = 0;
+  uint64_t tracked_samples_ = 0;  // with which these were told.
 };
 
 }  // namespace shardmill

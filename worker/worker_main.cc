@@ -1,6 +1,7 @@
 // shardmill-worker: one rank; computes gradients, pushes and pulls.
 
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <string>
 #include <utility>
@@ -20,6 +21,7 @@
 #include "worker/job_model.h"
 #include "worker/local_steps.h"
 #include "worker/session_options.h"
+#include "worker/track/tracker.h"
 #include "worker/trainer.h"
 
 namespace shardmill {
@@ -79,6 +81,19 @@ struct WorkerMetrics {
   Gauge& loss;
 };
 
+double UnixSeconds() {
+  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+// A disk that is full is no reason to end the training.
+void Track(const TrackPoint& point, std::unique_ptr<Tracker>& tracker, const Log& log) {
+  if (tracker == nullptr) return;
+  const Result<> written = tracker->Write(UnixSeconds(), point);
+  if (written.ok()) return;
+  log.Warn("tracks_no_more", {{"why", written.error().message}});
+  tracker.reset();
+}
+
 Result<> Train(const WorkerFlags& flags, const DaemonContext& daemon, WorkerMetrics& metrics,
                std::atomic<bool>& joined, TimelineLane* lane) {
   const JobOptions& job = daemon.job;
@@ -124,6 +139,14 @@ Result<> Train(const WorkerFlags& flags, const DaemonContext& daemon, WorkerMetr
   options.on_nonfinite = job.policy.on_nonfinite;
   options.stopped = [&daemon] { return daemon.stop.requested(); };
   options.timeline = lane;
+  options.rate = job.optimizer.ToUpdate().rate;
+  options.workers = job.cluster.workers;
+  std::unique_ptr<Tracker> tracker;
+  if (!job.train.track.empty()) {
+    const std::string name = "worker-" + std::to_string(session->rank());
+    tracker = SM_TRY(Tracker::Make(job.train.track, name, UnixSeconds()));
+    options.track = [&](const TrackPoint& point) { Track(point, tracker, daemon.log); };
+  }
   Trainer trainer(options, *session, *model, batches, local.get(), test, clock, daemon.log);
   Result<> trained;
   do {

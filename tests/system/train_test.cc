@@ -2,6 +2,10 @@
 #include <gtest/gtest.h>
 
 #include <csignal>
+#include <filesystem>
+#include <iterator>
+#include <string>
+#include <vector>
 
 #include "cli/run_folder.h"
 #include "common/json/json.h"
@@ -68,6 +72,36 @@ TEST(TrainTest, TrainsUnderAsync) {
   const JsonValue result = Train(WriteJob(4), {"--set", "policy.mode=async"});
   ExpectWhole(result, "async");
   EXPECT_FALSE(result.Find("reproducible")->flag);
+}
+
+TEST(TrainTest, TracksHowEachWorkerGetsOnForPlots) {
+  const std::string job = WriteJob(4);
+  Train(job, {"--set", "train.report_every=10", "--set", "job.name=first"});
+  Train(job, {"--set", "train.report_every=10", "--set", "policy.mode=async"});
+  const std::vector<std::string> runs = FindRuns(TestFolder() + "/runs");
+  ASSERT_EQ(runs.size(), 2U);
+  const std::string svg = TestFolder() + "/curves.svg";
+  const auto plot =
+      Launch("plot", "cli/shardmill", {"plot", runs[0], runs[1], "--json", "--out", svg});
+  ASSERT_EQ(plot->Wait(kPatience), ExitStatus{}) << OutputOf("plot");
+  EXPECT_TRUE(std::filesystem::exists(svg));
+  const std::string table = OutputOf("plot").substr(0, OutputOf("plot").find('\n'));
+  const Result<JsonValue> json = ParseJson(table);
+  ASSERT_TRUE(json.ok()) << OutputOf("plot");
+  ASSERT_EQ(json.value().items.size(), 2U);
+  for (const JsonValue& run : json.value().items) {
+    const JsonValue* metrics = run.Find("metrics");
+    ASSERT_NE(metrics, nullptr);
+    for (const char* name :
+         {"accuracy", "train_loss", "samples_per_second", "learning_rate", "gradient_length"}) {
+      EXPECT_NE(metrics->Find(name), nullptr) << name;
+    }
+    EXPECT_GT(NumberAt(*metrics->Find("accuracy"), "best"), 0.9);
+    EXPECT_EQ(std::distance(
+                  std::filesystem::directory_iterator(runs[0] + "/" + kTrackFolder + "/worker-1"),
+                  std::filesystem::directory_iterator()),
+              1);
+  }
 }
 
 TEST(TrainTest, StopsEverythingOnCtrlC) {
