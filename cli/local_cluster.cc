@@ -17,7 +17,7 @@ constexpr milliseconds kAnnounceTimeout{30'000};
 constexpr milliseconds kSlice{50};
 constexpr milliseconds kSlow{1'000};  // An end that takes longer is told of.
 constexpr size_t kLogLinesShown = 4;
-constexpr int kRestartsMax = 10;  // Of the coordinator, in one run.
+constexpr int kRestartsMax = 10;  // Of all processes, in one run.
 
 ErrorCode CodeOf(const ExitStatus& status) {
   switch (static_cast<ExitCode>(status.code)) {
@@ -126,20 +126,23 @@ Result<> LocalCluster::Start(const StopSource& stop) {
   set(&arguments, "cluster.host=127.0.0.1");
   set(&arguments, "cluster.server_port=0");
   set(&arguments, "cluster.coordinator=" + announcement_.address);
-  const auto with = [&](const char* flag, uint32_t number) {
-    std::vector<std::string> all = arguments;
-    all.insert(all.end(), {flag, std::to_string(number)});
-    return all;
-  };
+  others_ = arguments;
   for (uint32_t i = 0; i < options_.servers; ++i) {
-    SM_TRY(Spawn("server-" + std::to_string(i), options_.programs.server, with("--index", i),
+    SM_TRY(Spawn("server-" + std::to_string(i), options_.programs.server, ServerArguments(i),
                  &servers_));
   }
   for (uint32_t i = 0; i < options_.workers; ++i) {
-    SM_TRY(Spawn("worker-" + std::to_string(i), options_.programs.worker, with("--rank", i),
-                 &workers_));
+    std::vector<std::string> own = others_;
+    own.insert(own.end(), {"--rank", std::to_string(i)});
+    SM_TRY(Spawn("worker-" + std::to_string(i), options_.programs.worker, own, &workers_));
   }
   return {};
+}
+
+std::vector<std::string> LocalCluster::ServerArguments(size_t index) const {
+  std::vector<std::string> arguments = others_;
+  arguments.insert(arguments.end(), {"--index", std::to_string(index)});
+  return arguments;
 }
 
 Result<> LocalCluster::StartCoordinator(std::vector<std::string> arguments,
@@ -155,17 +158,35 @@ Result<> LocalCluster::StartCoordinator(std::vector<std::string> arguments,
 // Training goes on while it is away, and it goes on where it was. It may be killed while it starts.
 Result<> LocalCluster::CheckCoordinator() {
   while (const std::optional<ExitStatus> status = coordinators_.front()->Poll()) {
-    if (status->signal == 0 || restarts_ == kRestartsMax) {
-      return Culprit(*coordinators_.front(), *status);
-    }
-    ++restarts_;
-    if (tell_) {
-      tell_("coordinator ended with " + ExitWords(*status) + "; started again (" +
-            std::to_string(restarts_) + " of at most " + std::to_string(kRestartsMax) + ")");
-    }
+    if (!MayRestart("coordinator", *status)) return Culprit(*coordinators_.front(), *status);
     Result<> started = StartCoordinator(coordinator_again_, announcement_.address, *stop_);
     if (!started.ok() && !coordinators_.front()->Poll()) return started;
   }
+  return {};
+}
+
+bool LocalCluster::MayRestart(const std::string& name, const ExitStatus& status) {
+  if (status.signal == 0 || restarts_ == kRestartsMax) return false;
+  ++restarts_;
+  if (tell_) {
+    tell_(name + " ended with " + ExitWords(status) + "; started again (" +
+          std::to_string(restarts_) + " of at most " + std::to_string(kRestartsMax) + ")");
+  }
+  return true;
+}
+
+// Where the job keeps snapshots, it goes back to the last one when its new process is there.
+Result<> LocalCluster::CheckServer(size_t index) {
+  const std::optional<ExitStatus> status = servers_[index]->Poll();
+  if (!status) return {};
+  const std::string name = "server-" + std::to_string(index);
+  if (!options_.keeps_snapshots || !MayRestart(name, *status)) {
+    return Culprit(*servers_[index], *status);
+  }
+  Children started;
+  SM_TRY(Spawn(name + "-" + std::to_string(restarts_ + 1), options_.programs.server,
+               ServerArguments(index), &started));
+  servers_[index] = std::move(started.front());
   return {};
 }
 
@@ -175,9 +196,7 @@ Result<> LocalCluster::Check() {
     const std::optional<ExitStatus> status = worker->Poll();
     if (status && !status->ok()) return Culprit(*worker, *status);
   }
-  for (const auto& server : servers_) {
-    if (const std::optional<ExitStatus> status = server->Poll()) return Culprit(*server, *status);
-  }
+  for (size_t i = 0; i < servers_.size(); ++i) SM_TRY(CheckServer(i));
   return CheckCoordinator();
 }
 

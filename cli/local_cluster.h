@@ -25,7 +25,8 @@ struct LocalClusterOptions {
   JobFlags job;
   uint32_t servers = 1;
   uint32_t workers = 1;
-  std::string folder;  // Takes a log a process.
+  bool keeps_snapshots = false;  // The job goes back to one where a server is lost.
+  std::string folder;            // Takes a log a process.
 };
 
 // All processes of a job on this machine, as children of this one. Owned by the train command, on
@@ -43,7 +44,7 @@ class LocalCluster final {
   const Announcement& coordinator() const { return announcement_; }
 
   // An error where a process ended that should not have. A worker that is done is none; and a
-  // coordinator that was killed is started again.
+  // coordinator that was killed is started again, as is a server where the job keeps snapshots.
   Result<> Check();
 
   // Waits until all workers have ended by themselves, `timeout` at most.
@@ -61,6 +62,10 @@ class LocalCluster final {
                             const StopSource& stop);
   Result<> AwaitCoordinator(const StopSource& stop);
   Result<> CheckCoordinator();
+  Result<> CheckServer(size_t index);
+  // Whether a process that was killed may be started again; tells so.
+  bool MayRestart(const std::string& name, const ExitStatus& status);
+  std::vector<std::string> ServerArguments(size_t index) const;
   std::string LogOf(const Child& child) const;
   Error Culprit(const Child& child, const ExitStatus& status) const;
 
@@ -69,8 +74,9 @@ class LocalCluster final {
   Announcement announcement_;
   std::vector<std::unique_ptr<Child>> coordinators_;  // One, once it is started.
   std::vector<std::string> coordinator_again_;        // Its arguments when it is started again.
-  int restarts_ = 0;
-  const StopSource* stop_ = nullptr;  // Start's, which lives as long as this.
+  std::vector<std::string> others_;                   // Arguments of all but the coordinator.
+  int restarts_ = 0;                                  // Of any process.
+  const StopSource* stop_ = nullptr;                  // Start's, which lives as long as this.
   std::vector<std::unique_ptr<Child>> servers_;
   std::vector<std::unique_ptr<Child>> workers_;
 };

@@ -94,7 +94,10 @@ Result<JobStatus> AskNewest(const std::string& runs) {
 std::string DescribeStatus(const JobStatus& status) {
   std::string text(NameOf(status.state));
   if (!status.words.empty()) text += ": " + status.words;
-  text += "\npolicy " + PolicyWords(status) + ", view " + std::to_string(status.view) + "\n";
+  text += "\npolicy " + PolicyWords(status) + ", view " + std::to_string(status.view) +
+          ", generation " + std::to_string(status.generation);
+  if (status.rollbacks > 0) text += ", rolled back " + std::to_string(status.rollbacks) + " times";
+  text += "\n";
   if (status.snapshots) text += SnapshotWords(*status.snapshots) + "\n";
   text += "\n";
   std::vector<TableRow> rows = {

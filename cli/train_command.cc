@@ -165,6 +165,7 @@ Result<> RunTrain(const TrainFlags& flags, const Console& console, const StopSou
   cluster.job = flags.job;
   cluster.servers = job.options.cluster.servers;
   cluster.workers = job.options.cluster.workers;
+  cluster.keeps_snapshots = !job.options.snapshot.to.empty();
   cluster.folder = SM_TRY(MakeRunFolder(job.options.job.runs, job.options.job.name, UtcStamp()));
   std::string folder = cluster.folder;
   const auto write_to = [&](const char* key, const char* part) {

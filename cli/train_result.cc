@@ -35,6 +35,8 @@ TrainResult ResultOf(const JobOptions& job, const JobStatus& status) {
   result.reproducible = job.Reproducible();
   result.lost = status.lost;
   result.duplicated = status.duplicated;
+  result.generation = status.generation;
+  result.rollbacks = status.rollbacks;
   bool first = true;
   for (const JobStatus::Worker& worker : status.workers) {
     const uint64_t steps = std::max(worker.acked, worker.step);
@@ -79,6 +81,8 @@ std::string ToJson(const TrainResult& result) {
   json.Key("duplicated").Whole(result.duplicated);
   json.Key("discarded").Whole(result.discarded);
   json.Key("skipped").Whole(result.skipped);
+  json.Key("generation").Whole(result.generation);
+  json.Key("rollbacks").Whole(result.rollbacks);
   json.Key("reproducible").Flag(result.reproducible);
   return json.EndObject().Take();
 }
@@ -98,6 +102,10 @@ std::string DescribeResult(const TrainResult& result) {
           std::to_string(result.lost) + ", duplicated " + std::to_string(result.duplicated);
   if (result.discarded > 0) line += ", discarded " + std::to_string(result.discarded);
   if (result.skipped > 0) line += ", skipped " + std::to_string(result.skipped);
+  if (result.rollbacks > 0) {
+    line += ", rolled back " + std::to_string(result.rollbacks) + " times to generation " +
+            std::to_string(result.generation);
+  }
   return line;
 }
 

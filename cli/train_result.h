@@ -22,8 +22,10 @@ struct TrainResult {
   uint64_t pushes = 0;  // Units that the shards took.
   uint64_t lost = 0;
   uint64_t duplicated = 0;
-  uint64_t discarded = 0;     // Steps whose round was closed without them.
-  uint64_t skipped = 0;       // Steps left out for a gradient that is no number.
+  uint64_t discarded = 0;  // Steps whose round was closed without them.
+  uint64_t skipped = 0;    // Steps left out for a gradient that is no number.
+  uint64_t generation = 0;
+  uint64_t rollbacks = 0;     // How often the job has gone back to a snapshot.
   bool reproducible = false;  // See JobOptions::Reproducible.
   std::vector<std::pair<std::string, double>> metrics;
 

@@ -5,6 +5,7 @@
 namespace shardmill {
 
 void LeaseKeeper::Handle(TimePoint now, const Envelope& envelope) {
+  if (envelope.peer != coordinator_) return;
   if (std::holds_alternative<Renewed>(envelope.message)) heard_at_ = now;
   const auto* refused = std::get_if<Refused>(&envelope.message);
   if (refused == nullptr || envelope.stamp.to != stamp_.from || failure_) return;

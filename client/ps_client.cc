@@ -178,6 +178,7 @@ void PsClient::SayGoodbye(TimePoint now, bool done, std::string failure, Outbox&
   leaving_ = true;
   leaving_done_ = done;
   leaving_failure_ = std::move(failure);
+  leaving_words_.clear();
   coordinator_.MarkFirst(now);
   SendToCoordinator(Goodbye{sender(), done, step_ - 1, leaving_failure_}, outbox);
 }
@@ -188,6 +189,7 @@ Stamp PsClient::CoordinatorStamp() const {
 
 std::string PsClient::WaitsFor() const {
   if (coordinator_boot_.value == 0) return "the coordinator to answer";
+  if (rolled_back_ && !granted_) return "the coordinator to say where the job goes on";
   if (!granted_) {
     return coordinator_words_.empty()
                ? "the coordinator to let rank " + std::to_string(options_.rank.value) + " in"
@@ -216,7 +218,8 @@ std::string PsClient::WaitsFor() const {
   if (!wanted_tables_.empty()) {
     return "the coordinator to make table \"" + wanted_tables_.begin()->first + "\"";
   }
-  return leaving_ && !left_ ? "the coordinator to say farewell" : "";
+  if (!leaving_ || left_) return "";
+  return leaving_words_.empty() ? "the coordinator to say farewell" : leaving_words_;
 }
 
 void PsClient::Tick(TimePoint now, Outbox& outbox) {
@@ -243,7 +246,7 @@ void PsClient::Tick(TimePoint now, Outbox& outbox) {
 
 void PsClient::TickCoordinator(TimePoint now, Outbox& outbox) {
   if (!Due(coordinator_, now)) return;
-  if (granted_) {
+  if (granted_ || leaving_) {
     coordinator_.Mark(now);
   } else {
     coordinator_.MarkFirst(now);  // A repeated Join is also the sign of life of one who waits.
@@ -252,12 +255,12 @@ void PsClient::TickCoordinator(TimePoint now, Outbox& outbox) {
     Hello hello;
     hello.role = Role::kWorker;
     SendToCoordinator(hello, outbox);
-  } else if (!granted_) {
-    SendToCoordinator(Join{options_.rank}, outbox);
   } else if (leaving_) {
     SendToCoordinator(Goodbye{sender(), leaving_done_, step_ - 1, leaving_failure_}, outbox);
-  } else if (view_.shards.empty()) {
-    SendToCoordinator(GetView{}, outbox);
+  } else if (!granted_) {
+    SendToCoordinator(Join{options_.rank}, outbox);
+  } else if (!Ready()) {
+    SendToCoordinator(GetView{}, outbox);  // A shard that does not answer may be another by now.
   }
   for (const auto& [name, spec] : wanted_tables_) {
     SendToCoordinator(shardmill::MakeTable{sender(), spec}, outbox);

@@ -72,6 +72,15 @@ class PsClient final {
   bool Ready() const;
   // The rank is granted: from here on its lease wants to be renewed.
   bool granted() const { return granted_; }
+  // The job has gone back to a snapshot, and this client with it: the step under way is void, and
+  // so are its tickets. What is bound or lent stays. Once Ready again, step() is the one to go on
+  // with.
+  bool rolled_back() const { return rolled_back_; }
+  void TakeRollback() {
+    rolled_back_ = false;
+    read_before_.clear();
+  }
+  Generation generation() const { return generation_; }  // Under which the rank is granted.
   const std::optional<Error>& failure() const { return failure_; }
   bool fenced() const { return failure_ && failure_->code == ErrorCode::kFenced; }
 
@@ -200,6 +209,9 @@ class PsClient final {
   void On(const Farewell& farewell, TimePoint now, const Envelope& from, Outbox& outbox);
 
   bool PassStamp(const Envelope& from) const;
+  bool IsOfBefore(const Envelope& from, const Refused& refused) const;
+  void ForgetReplaced(const View& next);
+  void GoBack(TimePoint now, Outbox& outbox);
   Shard* FindShard(const Envelope& from, ShardId* id);
   Result<> CheckRange(const TablePlace& table, uint64_t begin, uint64_t count) const;
   Result<std::shared_ptr<BoundKeys>> Find(KeySet keys, uint64_t floats) const;
@@ -238,8 +250,12 @@ class PsClient final {
   BootId coordinator_boot_;
   Incarnation incarnation_;
   bool granted_ = false;
+  Generation generation_;  // Of the grant.
+  bool rolled_back_ = false;
+  std::vector<Frame> read_before_;  // What somebody may still look at who has not been told of it.
   bool leaving_ = false;
   bool leaving_done_ = false;
+  std::string leaving_words_;  // What the coordinator last said of that.
   std::string leaving_failure_;
   bool left_ = false;
   Asked coordinator_;

@@ -31,7 +31,16 @@ bool PsClient::PassStamp(const Envelope& from) const {
   if (from.peer == options_.coordinator) {
     return coordinator_boot_.value == 0 || stamp.from == coordinator_boot_ || refused;
   }
-  return stamp.job == job_ || refused;
+  const bool greets = std::holds_alternative<Welcome>(from.message);
+  const bool now = stamp.generation == view_.generation;
+  return (stamp.job == job_ && (now || greets)) || refused;
+}
+
+// Whether a shard refuses what was asked before the job went back. A process that is new has no
+// generation yet, and says that it is another.
+bool PsClient::IsOfBefore(const Envelope& from, const Refused& refused) const {
+  return from.peer != options_.coordinator && from.stamp.generation < view_.generation &&
+         refused.code != Refusal::kWrongBoot && refused.code != Refusal::kNotReady;
 }
 
 PsClient::Shard* PsClient::FindShard(const Envelope& from, ShardId* id) {
@@ -64,6 +73,15 @@ void PsClient::On(const Refused& refused, TimePoint now, const Envelope& from, O
   const bool by_coordinator = from.peer == options_.coordinator;
   if (by_coordinator && coordinator_boot_.value != 0 && from.stamp.from != coordinator_boot_) {
     Fail(ErrorCode::kFailed, "the coordinator was started again and has forgotten this job");
+    return;
+  }
+  if (IsOfBefore(from, refused)) return;
+  if (by_coordinator && leaving_ &&
+      (refused.code == Refusal::kBusy || refused.code == Refusal::kNotReady)) {
+    // It says whom the end of the job waits for, and whether that one is alive.
+    leaving_words_ = refused.words;
+    if (refused.code == Refusal::kBusy) ++progress_;
+    coordinator_.MarkFirst(now);
     return;
   }
   ShardId id;
@@ -106,6 +124,10 @@ void PsClient::On(const Refused& refused, TimePoint now, const Envelope& from, O
     case Refusal::kBusy:
       // Asked again when the retry is due.
       if (shard != nullptr) shard->waiting = "says: " + refused.words;
+      if (granted_ && from.stamp.generation > view_.generation) {
+        SendToCoordinator(GetView{}, outbox);
+        return;
+      }
       if (Due(coordinator_, now) && granted_) {
         coordinator_.Mark(now);
         SendToCoordinator(GetView{}, outbox);
@@ -114,22 +136,69 @@ void PsClient::On(const Refused& refused, TimePoint now, const Envelope& from, O
   }
 }
 
-void PsClient::On(const Granted& granted, TimePoint now, const Envelope& from, Outbox& /*outbox*/) {
-  if (from.peer != options_.coordinator || granted_ || granted.rank != options_.rank) return;
+void PsClient::On(const Granted& granted, TimePoint now, const Envelope& from, Outbox& outbox) {
+  if (from.peer != options_.coordinator || granted.rank != options_.rank) return;
+  const Generation generation = from.stamp.generation;
+  if (view_.number.value > 0 && generation > view_.generation) {
+    // The shards of that generation may be other processes: it begins with its view.
+    SendToCoordinator(GetView{}, outbox);
+    return;
+  }
+  if (granted_ || generation < view_.generation) return;
   granted_ = true;
+  generation_ = generation;
   coordinator_.MarkFirst(now);
   incarnation_ = granted.incarnation;
+  if (rolled_back_ && Mutated(Mutation::kStayAhead)) return;
   step_ = granted.ended + 1;
+}
+
+// The job has gone back to a snapshot: nothing that was under way is.
+void PsClient::GoBack(TimePoint now, Outbox& outbox) {
+  granted_ = false;
+  rolled_back_ = true;
+  ++progress_;
+  // Who had made all its steps has some of them to make again.
+  leaving_ = leaving_ && !leaving_done_;
+  attempt_ = 0;
+  next_ = 0;
+  ForgetPulls();
+  for (auto& [id, operation] : operations_) {
+    read_before_.insert(read_before_.end(), operation.frames.begin(), operation.frames.end());
+  }
+  operations_.clear();
+  ResetStep();
+  for (auto& [id, shard] : shards_) {
+    Shard anew;
+    anew.peer = shard.peer;
+    anew.welcomed = shard.welcomed;
+    shard = anew;
+  }
+  for (auto& [id, keys] : bound_) {
+    for (BoundKeys::Piece& piece : keys->pieces()) piece.known = false;
+  }
+  coordinator_.MarkFirst(now);
+  if (!leaving_) SendToCoordinator(Join{options_.rank}, outbox);
+}
+
+// A shard that is another process now wants a link and a greeting of its own.
+void PsClient::ForgetReplaced(const View& next) {
+  for (const ShardPlace& place : view_.shards) {
+    if (next.shards.at(place.id.value).boot != place.boot) shards_.erase(place.id);
+  }
 }
 
 void PsClient::On(const ViewIs& news, TimePoint now, const Envelope& from, Outbox& outbox) {
   if (from.peer != options_.coordinator || news.view.number <= view_.number) return;
   // No view of ours ever loses a shard; what says so is not to be followed.
   if (news.view.shards.size() < view_.shards.size()) return;
+  const bool back = granted_ && news.view.generation > generation_;
+  ForgetReplaced(news.view);
   view_ = news.view;
   for (const ShardPlace& place : view_.shards) shards_.try_emplace(place.id);
   std::erase_if(wanted_tables_,
                 [this](const auto& entry) { return FindTable(entry.first) != nullptr; });
+  if (back) GoBack(now, outbox);
   SendEnds(now, outbox);
 }
 

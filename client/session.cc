@@ -1,24 +1,10 @@
 #include "client/session.h"
 
-#include <algorithm>
-#include <cmath>
-#include <map>
-#include <optional>
 #include <utility>
-#include <vector>
 
-#include "client/lease_thread.h"
-#include "client/ps_client.h"
-#include "client/session_timeline.h"
-#include "common/assert.h"
-#include "common/clock.h"
+#include "client/session_impl.h"
 #include "common/config/text.h"
-#include "common/frame_pool.h"
 #include "common/fresh_id.h"
-#include "common/keys/key_ring.h"
-#include "common/net/messenger.h"
-#include "common/net/peer_transport.h"
-#include "common/net/zmq_transport.h"
 #include "common/process/cpu_set.h"
 
 namespace shardmill {
@@ -72,85 +58,14 @@ Result<> CheckOptions(const SessionOptions& options) {
 
 }  // namespace
 
-// All that a session is: the client core, the transport under it, and the loop that moves both.
-class Session::Impl final {
- public:
-  Impl(const SessionOptions& options, std::unique_ptr<KeyRing> keys)
-      : options_(options),
-        keys_(std::move(keys)),
-        context_(options.io_threads, options.io_cpus, keys_.get()),
-        frames_(FramePool::MemoryFor(options.shared_memory)),
-        transport_(context_, frames_, TransportOptions(options)),
-        messenger_(transport_, frames_, Limits(options)),
-        timeline_(options.timeline) {}
-
-  Result<> Open();
-  Result<const TablePlace*> Table(const TableSpec& spec);
-  Result<> Close(bool done, const std::string& failure);
-
-  // Moves IO until `done()`, a failure, or the deadline. While those who are waited for get on, it
-  // is put off by `put_off`.
-  template <class DoneFn>
-  Result<> MoveUntil(TimePoint deadline, DoneFn done, Duration put_off = Duration{0});
-  Result<> CheckOpen() const {
-    if (lease_) return {};
-    return Error{ErrorCode::kBadUsage, "this session is closed; open another"};
-  }
-  // Moves what is there, without waiting.
-  Result<> Move() { return MoveOnce(std::chrono::milliseconds(0)); }
-  void Flush() {
-    timeline_.Sends(outbox_, client_->view());
-    messenger_.Send(outbox_);
-  }
-  // MoveUntil in the step under way, to whose end `wait` belongs.
-  template <class DoneFn>
-  Result<> AwaitInStep(const char* wait, DoneFn done);
-  // Nobody waits for a push before the step's end: a small one leaves with what comes next.
-  void FlushUnlessSmall(uint64_t bytes) {
-    constexpr uint64_t kSmallBytes = 4096;
-    if (bytes > kSmallBytes) Flush();
-  }
-
-  TimelineLane* lane() const { return timeline_.lane(); }
-  PsClient& client() { return *client_; }
-  const PsClient& client() const { return *client_; }
-  Result<const TablePlace*> Place(uint32_t table, bool sparse) const;
-  const SessionOptions& options() const { return options_; }
-  TimePoint Now() const { return clock_.Now(); }
-  std::chrono::milliseconds silent() const {
-    return lease_ ? lease_->silent() : std::chrono::milliseconds(0);
-  }
-  Outbox& outbox() { return outbox_; }
-
-  // Of the step under way.
-  Duration step_limit{};
-  TimePoint deadline{};
-  uint64_t step_serial = 0;
-  bool in_step = false;
-  bool left_unfinished = false;
-  SessionCounters counters;
-
- private:
-  Result<> MoveOnce(std::chrono::milliseconds timeout);
-  Result<> AttachShards();
-  Error Late(Duration waited) const;
-
-  SessionOptions options_;
-  SteadyClock clock_;
-  std::unique_ptr<KeyRing> keys_;
-  ZmqContext context_;
-  FramePool frames_;
-  PeerTransport transport_;
-  Messenger messenger_;
-  SessionTimeline timeline_;
-  std::optional<PsClient> client_;
-  std::unique_ptr<LeaseThread> lease_;
-  PeerId coordinator_;
-  std::map<ShardId, PeerId> shard_peers_;
-  Outbox outbox_;
-  std::vector<Envelope> messages_;
-  std::vector<BadPacket> bad_;
-};
+Session::Impl::Impl(const SessionOptions& options, std::unique_ptr<KeyRing> keys)
+    : options_(options),
+      keys_(std::move(keys)),
+      context_(options.io_threads, options.io_cpus, keys_.get()),
+      frames_(FramePool::MemoryFor(options.shared_memory)),
+      transport_(context_, frames_, TransportOptions(options)),
+      messenger_(transport_, frames_, Limits(options)),
+      timeline_(options.timeline) {}
 
 Result<> Session::Impl::Open() {
   const bool whole = options_.coordinator.starts_with("tcp://");
@@ -170,7 +85,23 @@ Result<> Session::Impl::Open() {
   lease_ =
       SM_TRY(LeaseThread::Start(std::move(transport), endpoint, client_->sender(),
                                 client_->CoordinatorStamp(), options_.lease / 4, Limits(options_)));
-  return MoveUntil(end, [this] { return client_->Ready(); });
+  SM_TRY(MoveUntil(end, [this] { return client_->Ready(); }));
+  client_->TakeRollback();  // Nobody has begun anything yet.
+  return {};
+}
+
+Result<> Session::Impl::TellRollback() {
+  if (!client_->rolled_back()) return {};
+  const TimePoint end = clock_.Now() + std::max<Duration>(step_limit, options_.open_timeout);
+  SM_TRY(MoveUntil(
+      end, [this] { return client_->Ready(); }, step_limit));
+  client_->TakeRollback();
+  in_step = false;
+  left_unfinished = false;
+  ++counters.rollbacks;
+  return Error{ErrorCode::kRolledBack, "a server was lost: the job goes on from step " +
+                                           std::to_string(client_->step()) + ", under generation " +
+                                           std::to_string(client_->generation().value)};
 }
 
 Result<const TablePlace*> Session::Impl::Table(const TableSpec& spec) {
@@ -189,10 +120,18 @@ Result<> Session::Impl::Close(bool done, const std::string& failure) {
   // Who was stopped still says goodbye, but does not wait long for the answer.
   constexpr std::chrono::milliseconds kStoppedWait{1000};
   const auto limit = done ? options_.open_timeout : kStoppedWait;
-  options_.stopped = nullptr;
+  if (done) {
+    SM_TRY(TellRollback());
+  } else {
+    options_.stopped = nullptr;
+  }
   client_->SayGoodbye(clock_.Now(), done, failure, outbox_);
   const TimePoint end = clock_.Now() + limit;
-  const Result<> left = MoveUntil(end, [this] { return client_->left(); });
+  Flush();
+  const auto is_left = [this] { return client_->left(); };
+  // The end of a job that may go back can be far: who waits for it is told that others get on.
+  const Result<> left = done ? Await(end, is_left, limit) : MoveUntil(end, is_left);
+  if (!left.ok() && left.error().code == ErrorCode::kRolledBack) return left;
   lease_.reset();
   return left;
 }
@@ -202,37 +141,6 @@ Result<const TablePlace*> Session::Impl::Place(uint32_t table, bool sparse) cons
     if (place.id.value == table && place.spec.sparse() == sparse) return &place;
   }
   return Error{ErrorCode::kBadUsage, "a table that this session did not give"};
-}
-
-template <class DoneFn>
-Result<> Session::Impl::MoveUntil(TimePoint deadline_at, DoneFn done, Duration put_off) {
-  constexpr std::chrono::milliseconds kPollMax{20};
-  const TimePoint begin = clock_.Now();
-  uint64_t progress = client_->progress();
-  while (!done()) {
-    if (options_.stopped && options_.stopped()) {
-      return Error{ErrorCode::kStopped, "stopped while waiting for " + client_->WaitsFor()};
-    }
-    if (client_->progress() != progress) {
-      progress = client_->progress();
-      deadline_at = std::max(deadline_at, clock_.Now() + put_off);
-    }
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline_at - clock_.Now());
-    const bool late = left.count() <= 0;
-    SM_TRY(MoveOnce(late ? std::chrono::milliseconds(0) : std::min(left, kPollMax)));
-    if (late && !done()) return Late(clock_.Now() - begin);
-  }
-  return {};
-}
-
-template <class DoneFn>
-Result<> Session::Impl::AwaitInStep(const char* wait, DoneFn done) {
-  if (done()) return {};
-  TimelineSpan span(timeline_.lane(), wait, "step", client_->step());
-  timeline_.BeginWait();
-  const Result<> waited = MoveUntil(deadline, done, step_limit);
-  timeline_.TellOfWait(span);
-  return waited;
 }
 
 Result<> Session::Impl::MoveOnce(std::chrono::milliseconds timeout) {
@@ -264,6 +172,8 @@ Result<> Session::Impl::MoveOnce(std::chrono::milliseconds timeout) {
 
 Result<> Session::Impl::AttachShards() {
   for (const ShardPlace& place : client_->Unattached()) {
+    const auto before = shard_peers_.find(place.id);
+    if (before != shard_peers_.end()) transport_.Disconnect(before->second);
     const PeerId peer = SM_TRY(transport_.Connect(place.endpoint));
     shard_peers_[place.id] = peer;
     client_->Attach(place.id, peer);
@@ -339,11 +249,14 @@ Result<TrainingStep> Session::Begin(std::chrono::milliseconds deadline) {
     impl_->left_unfinished = false;
   }
   SM_TRY(impl_->Move());
+  SM_TRY(impl_->TellRollback());
   impl_->step_limit = deadline;
   impl_->deadline = impl_->Now() + deadline;
   impl_->in_step = true;
   return TrainingStep(this, ++impl_->step_serial);
 }
+
+uint64_t Session::generation() const { return impl_->client().generation().value; }
 
 uint64_t Session::next_step() const { return impl_->client().step(); }
 
@@ -367,134 +280,6 @@ std::chrono::milliseconds Session::coordinator_silent() const { return impl_->si
 const SessionCounters& Session::counters() const {
   impl_->counters.staleness_max = impl_->client().staleness_max();
   return impl_->counters;
-}
-
-TrainingStep::TrainingStep(TrainingStep&& other) noexcept
-    : session_(std::exchange(other.session_, nullptr)), serial_(other.serial_) {}
-
-TrainingStep::~TrainingStep() {
-  if (session_ == nullptr) return;
-  Session::Impl& impl = *session_->impl_;
-  if (!impl.in_step || impl.step_serial != serial_) return;
-  impl.in_step = false;
-  impl.left_unfinished = true;
-  // What was lent for pulls goes back to the caller now.
-  impl.client().ForgetPulls();
-}
-
-Result<> TrainingStep::CheckOpen() const {
-  const Session::Impl& impl = *session_->impl_;
-  if (impl.in_step && impl.step_serial == serial_ && !impl.client().ending()) return {};
-  return Error{ErrorCode::kBadUsage, "this step is over, or Finish has been called for it"};
-}
-
-uint64_t TrainingStep::number() const { return session_->impl_->client().step(); }
-
-Result<Ticket> TrainingStep::Pull(DenseTable table, uint64_t begin, std::span<float> into,
-                                  const PullOptions& options) {
-  SM_TRY(CheckOpen());
-  Session::Impl& impl = *session_->impl_;
-  const TablePlace* place = SM_TRY(impl.Place(table.id, false));
-  TimelineSpan span(impl.lane(), "ask for pull", "table", place->spec.name);
-  const Ticket ticket =
-      SM_TRY(impl.client().Pull(impl.Now(), *place, begin, into, options, impl.outbox()));
-  impl.Flush();
-  return ticket;
-}
-
-Result<Ticket> TrainingStep::Read(DenseTable table, uint64_t begin, uint64_t count,
-                                  const PullOptions& options) {
-  SM_TRY(CheckOpen());
-  Session::Impl& impl = *session_->impl_;
-  const TablePlace* place = SM_TRY(impl.Place(table.id, false));
-  TimelineSpan span(impl.lane(), "ask for pull", "table", place->spec.name);
-  const Ticket ticket =
-      SM_TRY(impl.client().Read(impl.Now(), *place, begin, count, options, impl.outbox()));
-  impl.Flush();
-  return ticket;
-}
-
-std::span<const ReadPiece> TrainingStep::Pieces(Ticket ticket) const {
-  return session_->impl_->client().Pieces(ticket);
-}
-
-Result<Ticket> TrainingStep::Push(DenseTable table, uint64_t begin,
-                                  std::span<const float> gradient) {
-  SM_TRY(CheckOpen());
-  Session::Impl& impl = *session_->impl_;
-  const TablePlace* place = SM_TRY(impl.Place(table.id, false));
-  TimelineSpan span(impl.lane(), "push", "table", place->spec.name);
-  span.Say("bytes", gradient.size_bytes());
-  const Ticket ticket =
-      SM_TRY(impl.client().Push(impl.Now(), *place, begin, gradient, impl.outbox()));
-  impl.FlushUnlessSmall(gradient.size_bytes());
-  return ticket;
-}
-
-Result<Ticket> TrainingStep::Pull(KeySet keys, std::span<float> into, const PullOptions& options) {
-  SM_TRY(CheckOpen());
-  Session::Impl& impl = *session_->impl_;
-  TimelineSpan span(impl.lane(), "ask for pull", "rows", keys.count);
-  const Ticket ticket = SM_TRY(impl.client().Pull(impl.Now(), keys, into, options, impl.outbox()));
-  impl.Flush();
-  return ticket;
-}
-
-Result<Ticket> TrainingStep::Push(KeySet keys, std::span<const float> gradient) {
-  SM_TRY(CheckOpen());
-  Session::Impl& impl = *session_->impl_;
-  TimelineSpan span(impl.lane(), "push", "bytes", gradient.size_bytes());
-  const Ticket ticket = SM_TRY(impl.client().Push(impl.Now(), keys, gradient, impl.outbox()));
-  impl.FlushUnlessSmall(gradient.size_bytes());
-  return ticket;
-}
-
-bool TrainingStep::Done(Ticket ticket) {
-  Session::Impl& impl = *session_->impl_;
-  // A failure stays and is told by the Wait that follows.
-  return CheckOpen().ok() && impl.Move().ok() && impl.client().Done(ticket);
-}
-
-Result<Served> TrainingStep::Wait(Ticket ticket) {
-  SM_TRY(CheckOpen());
-  Session::Impl& impl = *session_->impl_;
-  if (impl.client().IsForNextStep(ticket)) {
-    return Error{ErrorCode::kBadUsage, "this was asked for the next step: wait for it there"};
-  }
-  const Result<> waited =
-      impl.AwaitInStep("wait for pull", [&] { return impl.client().Done(ticket); });
-  if (!waited.ok()) {
-    impl.client().ForgetPulls();
-    return waited.error();
-  }
-  return impl.client().Take(ticket);
-}
-
-Result<Finished> TrainingStep::Finish(double samples) {
-  SM_TRY(CheckOpen());
-  if (!std::isfinite(samples) || samples < 0) {
-    return Error{ErrorCode::kBadUsage, "a step of " + config::FormatReal(samples) +
-                                           " samples; Finish takes a number that is not negative"};
-  }
-  Session::Impl& impl = *session_->impl_;
-  {
-    TimelineSpan span(impl.lane(), "end of step", "step", number());
-    impl.client().EndStep(impl.Now(), samples, impl.outbox());
-    impl.Flush();
-  }
-  const Result<> ended =
-      impl.AwaitInStep("wait for end of step", [&] { return impl.client().Ended(); });
-  if (!ended.ok()) {
-    impl.client().ForgetPulls();
-    return ended.error();
-  }
-  const Finished finished = impl.client().finished();
-  impl.client().NextStep();
-  impl.in_step = false;
-  ++impl.counters.steps;
-  if (!finished.counted) ++impl.counters.discarded;
-  if (finished.skipped) ++impl.counters.skipped;
-  return finished;
 }
 
 }  // namespace shardmill

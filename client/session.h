@@ -46,6 +46,7 @@ struct SessionCounters {
   uint64_t discarded = 0;      // Of them, those whose round was closed without them.
   uint64_t skipped = 0;        // Of them, those whose gradient was no number.
   uint64_t staleness_max = 0;  // The largest that any pull was served with.
+  uint64_t rollbacks = 0;      // How often the job has gone back to a snapshot.
 };
 
 class Session;
@@ -131,9 +132,14 @@ class TrainingStep final {
 // those of the step; a thread of the session's own renews the rank's lease and does nothing else,
 // so a long computation between two calls costs nothing.
 //
-// Every error is final: ErrorCode::kFenced means that another process holds the rank and that this
-// one must end (exit code 3) and not be restarted; kUnavailable that somebody did not answer in
-// time.
+// ErrorCode::kRolledBack means that a server was lost and the job went back to its last snapshot.
+// The step under way is void, and so are its tickets; tables, keys and memory stay good, and the
+// session goes on with next_step(), which has gone back too: begin it. What the caller itself has
+// counted or learned since that step is the caller's to forget.
+//
+// Every other error is final: ErrorCode::kFenced means that another process holds the rank and that
+// this one must end (exit code 3) and not be restarted; kUnavailable that somebody did not answer
+// in time.
 class Session final {
  public:
   // Joins the job and blocks until it has begun: all its servers and workers are there.
@@ -167,6 +173,8 @@ class Session final {
 
   // The step that Begin would begin.
   uint64_t next_step() const;
+  // Grows when the job goes back to a snapshot; within one, next_step() never goes back.
+  uint64_t generation() const;
 
   // Tells people how far this worker is; sent and forgotten.
   struct Progress {
@@ -178,7 +186,9 @@ class Session final {
   void Report(const Progress& progress);
 
   // Says goodbye; no step and no table comes after. `done`: all steps are made, and the job may end
-  // without this rank.
+  // without this rank. Where the job keeps snapshots, this blocks until the job is over, for it may
+  // go back yet: after kRolledBack the session is open as before, and there are steps to make
+  // again. It waits for as long as those get on who are awaited, and open_timeout.
   Result<> Close(bool done);
   // Says goodbye, and that the job cannot go on: it fails, with these words and this rank's name.
   Result<> Abort(const std::string& why);

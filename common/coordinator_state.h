@@ -42,6 +42,8 @@ struct CoordinatorState {
   bool timed_out = false;
   Audit audit;
   uint64_t snapshot = 0;  // The last number that was given to one, whatever became of it.
+  uint64_t base = 0;      // The snapshot that this generation began from; 0: none.
+  uint64_t rollbacks = 0;
 };
 
 }  // namespace shardmill

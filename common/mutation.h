@@ -43,6 +43,10 @@ enum class Mutation : uint8_t {
   kChangeImagedRows,     // A row of an image that is being written changes in the image, too.
   kManifestFirst,        // A manifest is written when the first shard has written its file.
   kForgetSlots,          // A shard that is restored has no optimizer state.
+  kKeepHeldUnits,        // A shard keeps held units when the job goes back to a snapshot.
+  kKeepSteps,            // A shard keeps what was ended when the job goes back to a snapshot.
+  kStayAhead,            // A worker does not go back when the job does.
+  kForgetLastSnapshot,   // The job goes back to an older snapshot than the last.
 };
 
 #ifdef SHARDMILL_MUTATIONS

@@ -18,6 +18,7 @@ enum class ErrorCode : uint8_t {
   kUnavailable,  // A peer or a file was not there in time. A restart may help.
   kBadInput,     // Bytes from a network or a file that are not what they should be.
   kStopped,      // The user asked to stop.
+  kRolledBack,   // The job has gone back to its last snapshot; the session goes on from there.
 };
 
 // What went wrong, where, and how to mend it, in words for the person who can.

@@ -32,10 +32,9 @@ Coordinator::Coordinator(const CoordinatorOptions& options, TimePoint now)
   view_.generation = Generation{1};
   if (options.resume) {
     view_.generation = options.resume->view.generation.Next();
-    snapshot_closed_ = ~uint64_t{0};
-    for (const RankState& state : options.resume->cut) {
-      snapshot_closed_ = std::min(snapshot_closed_, state.ended);
-    }
+    snapshot_closed_ = ClosedAt(options.resume->cut);
+    last_ = options.resume;
+    base_ = options.resume->number;
   }
   snapshot_ = options.snapshots.number;
   snapshot_at_ = now;
@@ -52,6 +51,7 @@ Coordinator::Coordinator(const CoordinatorOptions& options, TimePoint now,
   final_cut_ = before.final_cut;
   audit_ = before.audit;
   snapshot_ = std::max(snapshot_, before.snapshot);
+  FindLastSnapshot(before);
   const View& decided = before.decided.view;
   for (uint32_t i = 0; i < ranks_.size(); ++i) {
     const CoordinatorState::Rank& from = before.ranks[i];
@@ -123,6 +123,8 @@ CoordinatorState Coordinator::State() const {
   state.timed_out = timed_out_;
   state.audit = audit_;
   state.snapshot = snapshot_;
+  state.base = base_;
+  state.rollbacks = rollbacks_;
   return state;
 }
 
@@ -150,7 +152,10 @@ void Coordinator::Tick(TimePoint now, Outbox& outbox) {
   CheckLeases(now);
   CheckShards(now);
   if (state_ == JobState::kFailed) return;
-  if (phase_ == Phase::kIdle && ChangeWanted(now)) {
+  if (state_ == JobState::kDone && !farewell_said_) SayFarewell(outbox);
+  if (going_back_) {
+    if (AllShardsAreBack(now)) GoBack(now, outbox);
+  } else if (phase_ == Phase::kIdle && ChangeWanted(now)) {
     BeginCut(now, outbox);
   } else if (phase_ != Phase::kIdle && now - asked_at_ >= options_.retry_after) {
     SendCut(now, outbox);
@@ -169,63 +174,10 @@ void Coordinator::On(const Hello& hello, TimePoint /*now*/, const Envelope& from
        outbox);
 }
 
-void Coordinator::On(const Register& request, TimePoint now, const Envelope& from, Outbox& outbox) {
-  if (request.shard.value >= options_.shards) {
-    Refuse(Refusal::kBadRank, request.shard.value,
-           "there is no shard " + std::to_string(request.shard.value) + "; the job has " +
-               std::to_string(options_.shards),
-           from, outbox);
-    return;
-  }
-  ShardStatus& shard = shards_[request.shard.value];
-  if (shard.registered && shard.boot != from.stamp.from) {
-    if (!Silent(shard, now)) {
-      // A second process must not cost the job the one that works.
-      Refuse(Refusal::kRankHeld, request.shard.value,
-             "another process holds shard " + std::to_string(request.shard.value), from, outbox);
-      return;
-    }
-    if (state_ != JobState::kStarting || phase_ != Phase::kIdle) {
-      const std::string words = "shard " + std::to_string(request.shard.value) +
-                                " was started again; its part of the tables is lost";
-      Fail(words);
-      Refuse(Refusal::kFailed, request.shard.value, words, from, outbox);
-      return;
-    }
-  }
-  shard.registered = true;
-  shard.peer = from.peer;
-  shard.boot = from.stamp.from;
-  shard.endpoint = request.endpoint;
-  HeardOf(shard, now);
-  Send(from.peer, shard.boot, Registered{request.shard}, outbox);
-}
-
-void Coordinator::On(const Beat& beat, TimePoint now, const Envelope& from, Outbox& outbox) {
-  ShardId id;
-  ShardStatus* shard = FindShard(from, now, &id);
-  if (shard == nullptr && beat.shard.value < options_.shards &&
-      !shards_[beat.shard.value].registered) {
-    // It has registered with the process before this one.
-    Refuse(Refusal::kNotReady, beat.shard.value, "who is this? register first", from, outbox);
-  }
-  if (shard == nullptr || beat.shard != id) return;
-  if (beat.view > decided().number) {
-    outdated_ =
-        Error{ErrorCode::kBadUsage,
-              "shard " + std::to_string(id.value) + " has view " + std::to_string(beat.view.value) +
-                  " of this job, which this coordinator has never heard of: its log is not "
-                  "the latest; start it on the folder that the last one wrote"};
-    return;
-  }
-  shard->beat = beat;
-  if (state_ == JobState::kFailed) Refuse(Refusal::kFailed, id.value, words_, from, outbox);
-}
-
 void Coordinator::On(const Frozen& frozen, TimePoint now, const Envelope& from, Outbox& outbox) {
   ShardId id;
   if (FindShard(from, now, &id) == nullptr) return;
-  if (phase_ != Phase::kFreezing || frozen.number != next_.number) return;
+  if (phase_ != Phase::kFreezing || frozen.number != next_.number || going_back_) return;
   const auto known = [this](const RankState& s) { return s.rank.value < options_.workers; };
   if (!std::ranges::all_of(frozen.ranks, known)) return;
   frozen_.emplace(id, frozen.ranks);
@@ -236,7 +188,7 @@ void Coordinator::On(const Installed& installed, TimePoint now, const Envelope& 
                      Outbox& outbox) {
   ShardId id;
   if (FindShard(from, now, &id) == nullptr) return;
-  if (phase_ != Phase::kInstalling || installed.number != next_.number) return;
+  if (phase_ != Phase::kInstalling || installed.number != next_.number || going_back_) return;
   installed_[id] = installed.number;
   if (installed_.size() == shards_.size()) FinishInstall(now, outbox);
 }
@@ -245,6 +197,7 @@ void Coordinator::On(const Refused& refused, TimePoint now, const Envelope& from
                      Outbox& /*outbox*/) {
   ShardId id;
   if (FindShard(from, now, &id) == nullptr || refused.code != Refusal::kFailed) return;
+  if (refused.about < decided().number.value) return;  // Of a view that is given up.
   Fail("shard " + std::to_string(id.value) + ": " + refused.words);
 }
 
@@ -263,7 +216,9 @@ void Coordinator::On(const Join& join, TimePoint now, const Envelope& from, Outb
     return;
   }
   RankStatus& rank = ranks_[join.rank.value];
-  if (rank.state == RankStatus::State::kDone) {
+  const bool same = rank.boot == from.stamp.from;
+  if (rank.state == RankStatus::State::kDone && same) return;  // From before its goodbye.
+  if (rank.state == RankStatus::State::kDone && !options_.snapshots.enabled) {
     Refuse(Refusal::kFailed, join.rank.value, "this rank has made all its steps", from, outbox);
     return;
   }
@@ -273,9 +228,9 @@ void Coordinator::On(const Join& join, TimePoint now, const Envelope& from, Outb
            "another process holds rank " + std::to_string(join.rank.value), from, outbox);
     return;
   }
-  const bool same = rank.boot == from.stamp.from;
-  const bool held =
-      rank.state == RankStatus::State::kWaiting || rank.state == RankStatus::State::kTraining;
+  const bool held = rank.state == RankStatus::State::kWaiting ||
+                    rank.state == RankStatus::State::kTraining ||
+                    (rank.state == RankStatus::State::kDone && now < rank.lease_until);
   if (!same && held) {
     Refuse(Refusal::kRankHeld, join.rank.value,
            "another process holds rank " + std::to_string(join.rank.value) +
@@ -290,7 +245,8 @@ void Coordinator::On(const Join& join, TimePoint now, const Envelope& from, Outb
     rank.peer = from.peer;  // Its link may be another since.
     rank.lease_until = now + options_.lease;
     const Member* member = view_.FindMember(join.rank);
-    const bool installed = member != nullptr && member->incarnation == rank.incarnation;
+    const bool installed = member != nullptr && member->incarnation == rank.incarnation &&
+                           view_.generation == decided().generation;
     if (installed) Grant(rank, join.rank, outbox);
     return;
   }
@@ -322,6 +278,8 @@ void Coordinator::On(const Goodbye& goodbye, TimePoint /*now*/, const Envelope& 
                      Outbox& outbox) {
   RankStatus* rank = PassSender(goodbye.sender, from, outbox);
   if (rank == nullptr) return;
+  rank->peer = from.peer;
+  if (goodbye.done && IsOfBefore(*rank, goodbye.sender.rank, from, outbox)) return;
   if (rank->state != RankStatus::State::kDone) {
     rank->state = goodbye.done ? RankStatus::State::kDone : RankStatus::State::kAbsent;
     rank->acked = goodbye.acked;
@@ -329,6 +287,10 @@ void Coordinator::On(const Goodbye& goodbye, TimePoint /*now*/, const Envelope& 
   }
   if (!goodbye.failure.empty() && !Mutated(Mutation::kForgetFailure)) {
     Fail("worker " + std::to_string(goodbye.sender.rank.value) + ": " + goodbye.failure);
+  }
+  if (goodbye.done && options_.snapshots.enabled && state_ != JobState::kDone) {
+    TellOfEnd(from, outbox);
+    return;
   }
   Send(from.peer, from.stamp.from, Farewell{goodbye.sender.rank}, outbox);
 }
@@ -338,6 +300,7 @@ void Coordinator::On(const Report& report, TimePoint /*now*/, const Envelope& fr
   RankStatus* rank = PassSender(report.sender, from, outbox);
   if (rank == nullptr) return;
   rank->peer = from.peer;
+  if (from.stamp.generation < decided().generation) return;
   if (report.step >= rank->report.step) rank->report = report;
 }
 
@@ -444,27 +407,15 @@ RankStatus* Coordinator::PassSender(const Sender& sender, const Envelope& from, 
   return &rank;
 }
 
-// A shard that has connected anew is still the same.
-ShardStatus* Coordinator::FindShard(const Envelope& from, TimePoint now, ShardId* id) {
-  for (uint32_t i = 0; i < shards_.size(); ++i) {
-    ShardStatus& shard = shards_[i];
-    if (!shard.registered || shard.boot != from.stamp.from) continue;
-    if (!Mutated(Mutation::kForgetNewLink)) shard.peer = from.peer;
-    HeardOf(shard, now);
-    *id = ShardId{i};
-    return &shard;
-  }
-  return nullptr;
-}
-
 void Coordinator::Grant(const RankStatus& rank, WorkerId id, Outbox& outbox) const {
   Granted granted{id, rank.incarnation, 0};
   for (const RankState& state : cut_) {
     if (state.rank == id) granted.ended = state.ended;
     if (Mutated(Mutation::kResumeTooEarly) && granted.ended > 0) --granted.ended;
   }
-  Send(rank.peer, rank.boot, granted, outbox);
+  // The view first: who has seen a later generation takes no word of an earlier one.
   Send(rank.peer, rank.boot, ViewIs{view_}, outbox);
+  Send(rank.peer, rank.boot, granted, outbox);
 }
 
 void Coordinator::Send(PeerId peer, BootId boot, Message message, Outbox& outbox) const {

@@ -40,6 +40,9 @@ struct CoordinatorOptions {
   std::string name = {};  // Of the job; for manifests.
   SnapshotSchedule snapshots = {};
   std::optional<Manifest> resume = {};  // A new job begins from it.
+  // The complete snapshots that there are, the oldest first: to one of them a job goes back whose
+  // coordinator was started again.
+  std::vector<Manifest> kept = {};
 };
 
 // Snapshots, as far as people want to know of them.
@@ -123,6 +126,11 @@ class Coordinator final {
   const SnapshotStatus* snapshots() const {
     return options_.snapshots.enabled ? &snapshots_ : nullptr;
   }
+  // How often the job has gone back to its last snapshot, why it last did, and to which: 0 where
+  // there was none, and it began anew.
+  uint64_t rollbacks() const { return rollbacks_; }
+  const std::string& rollback_words() const { return rollback_words_; }
+  uint64_t base() const { return base_; }
 
   // Set for good where this coordinator has been left behind, and must end without a word.
   const std::optional<Error>& outdated() const { return outdated_; }
@@ -165,6 +173,16 @@ class Coordinator final {
   ShardStatus* FindShard(const Envelope& from, TimePoint now, ShardId* id);
   std::string TableProblem(const TableSpec& spec) const;
   const TableSpec* KnownTable(const std::string& name) const;
+
+  void FindLastSnapshot(const CoordinatorState& before);
+  void LoseShard(const std::string& name, TimePoint now);
+  bool AllShardsAreBack(TimePoint now) const;
+  std::string GoingBackWords() const;
+  void GoBack(TimePoint now, Outbox& outbox);
+  static uint64_t ClosedAt(const std::vector<RankState>& cut);  // Rounds, at least.
+  bool IsOfBefore(const RankStatus& rank, WorkerId id, const Envelope& from, Outbox& outbox) const;
+  void TellOfEnd(const Envelope& from, Outbox& outbox) const;
+  void SayFarewell(Outbox& outbox);
 
   bool ChangeWanted(TimePoint now) const;
   void BeginCut(TimePoint now, Outbox& outbox);
@@ -243,6 +261,13 @@ class Coordinator final {
   bool final_saved_ = false;
   uint32_t final_tries_ = 0;
   SnapshotStatus snapshots_;
+
+  std::optional<TimePoint> going_back_;  // A shard was lost then: all others must be there first.
+  std::optional<Manifest> last_;         // Where the job would go back to; none: to its beginning.
+  uint64_t base_ = 0;                    // The snapshot that this generation began from.
+  uint64_t rollbacks_ = 0;
+  std::string rollback_words_;
+  bool farewell_said_ = false;  // To those who were done before the job was.
 };
 
 }  // namespace shardmill

@@ -146,9 +146,11 @@ View Coordinator::NextView() const {
 void Coordinator::FinishInstall(TimePoint /*now*/, Outbox& outbox) {
   if (state_ == JobState::kFailed) return;
   std::vector<bool> granted(ranks_.size());
+  const bool anew = next_.generation != view_.generation;
   for (const Member& member : next_.members) {
     const Member* before = view_.FindMember(member.rank);
-    granted[member.rank.value] = before == nullptr || before->incarnation != member.incarnation;
+    granted[member.rank.value] =
+        anew || before == nullptr || before->incarnation != member.incarnation;
   }
   view_ = next_;
   phase_ = Phase::kIdle;
@@ -205,12 +207,15 @@ std::string Coordinator::CutWords() const {
 // A shard that is gone takes its part of the tables with it. One that is only silent is named.
 void Coordinator::CheckShards(TimePoint now) {
   if (view_.number.value == 0 || state_ == JobState::kDone) return;
-  words_ = phase_ == Phase::kIdle ? SavingWords() : CutWords();
+  words_ = going_back_ ? GoingBackWords() : phase_ == Phase::kIdle ? SavingWords() : CutWords();
   for (uint32_t i = 0; i < shards_.size(); ++i) {
     if (!Silent(shards_[i], now)) continue;
     const auto silent = std::chrono::round<std::chrono::seconds>(now - shards_[i].heard_at);
-    words_ = "shard " + std::to_string(i) + " at " + shards_[i].endpoint +
-             " has not been heard of for " + config::FormatDuration(silent);
+    words_ =
+        "shard " + std::to_string(i) + " at " + shards_[i].endpoint +
+        " has not been heard of for " + config::FormatDuration(silent) +
+        (options_.snapshots.enabled ? "; start it again, and the job goes back to its last snapshot"
+                                    : "");
     if (now - shards_[i].heard_at > options_.silence_limit) Fail(words_);
     return;
   }

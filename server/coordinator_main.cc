@@ -51,6 +51,10 @@ CoordinatorOptions OptionsOf(const JobOptions& job) {
 struct CoordinatorMetrics {
   explicit CoordinatorMetrics(Registry& registry)
       : view(registry.AddGauge("shardmill_view_number", "The view that the job is in.")),
+        generation(registry.AddGauge("shardmill_generation",
+                                     "Grows when the job goes back to a snapshot.")),
+        rollbacks(registry.AddCounter("shardmill_rollbacks_total",
+                                      "How often the job has gone back to its last snapshot.")),
         members(registry.AddGauge("shardmill_members", "Workers in the view.")),
         silent(registry.AddGauge("shardmill_silent_workers", "Workers whose lease has ended.")),
         snapshots(registry.AddCounter("shardmill_snapshots_total", "Snapshots that are complete.")),
@@ -69,6 +73,8 @@ struct CoordinatorMetrics {
     forbidden.Add(not_allowed - forbidden.value());
     view.Set(static_cast<double>(coordinator.decided().number.value));
     members.Set(static_cast<double>(coordinator.decided().members.size()));
+    generation.Set(static_cast<double>(coordinator.decided().generation.value));
+    rollbacks.Add(coordinator.rollbacks() - rollbacks.value());
     int count = 0;
     for (const RankStatus& rank : coordinator.ranks()) {
       count += rank.state == RankStatus::State::kSilent ? 1 : 0;
@@ -86,6 +92,8 @@ struct CoordinatorMetrics {
   }
 
   Gauge& view;
+  Gauge& generation;
+  Counter& rollbacks;
   Gauge& members;
   Gauge& silent;
   Counter& snapshots;
@@ -106,6 +114,7 @@ class StateLog final {
     const JobState before = state_;
     LookAtRanks(coordinator);
     LookAtWords(coordinator);
+    LookAtRollbacks(coordinator);
     if (coordinator.decided().number != view_) {
       view_ = coordinator.decided().number;
       log_.Info("view", {{"number", view_.value},
@@ -139,6 +148,16 @@ class StateLog final {
     }
   }
 
+  void LookAtRollbacks(const Coordinator& coordinator) {
+    if (rollbacks_ && *rollbacks_ < coordinator.rollbacks()) {
+      log_.Warn("rolled_back", {{"why", coordinator.rollback_words()},
+                                {"generation", coordinator.decided().generation.value},
+                                {"snapshot", coordinator.base()},
+                                {"lost", "all steps made since"}});
+    }
+    rollbacks_ = coordinator.rollbacks();
+  }
+
   void LookAtWords(const Coordinator& coordinator) {
     const bool waits = coordinator.state() == JobState::kTraining && !coordinator.words().empty();
     if (waits && !waits_) log_.Warn("waits", {{"why", coordinator.words()}});
@@ -148,6 +167,7 @@ class StateLog final {
   const Log& log_;
   JobState state_ = JobState::kStarting;
   ViewNumber view_;
+  std::optional<uint64_t> rollbacks_;  // None: not looked yet.
   bool waits_ = false;
   std::vector<bool> silent_;
 };

@@ -38,7 +38,7 @@ DiskDesk::DiskDesk(BlobStore& store, std::string job) : store_(store), job_(std:
 void DiskDesk::Do(const DiskRequest& request, const TakeAnswer& take) {
   if (const auto* load = std::get_if<LoadTables>(&request)) {
     Result<uint64_t> version = Load(*load, take);
-    static_cast<void>(take(TablesLoaded{std::move(version)}));
+    static_cast<void>(take(TablesLoaded{load->load, std::move(version)}));
     return;
   }
   const Result<> written = Write(request, take);
@@ -76,10 +76,11 @@ Result<> DiskDesk::Write(const DiskRequest& request, const TakeAnswer& take) {
 Result<uint64_t> DiskDesk::Load(const LoadTables& load, const TakeAnswer& take) {
   Snapshot snapshot = SM_TRY(Snapshot::Open(store_, FolderOf(job_, load.snapshot)));
   for (const TablePlace& place : load.tables) {
+    if (snapshot.manifest().view.FindTable(place.spec.name) == nullptr) continue;  // Made later.
     const uint64_t begin = place.cuts.at(load.shard.value);
     const uint64_t end = place.cuts.at(load.shard.value + 1);
     SM_TRY(snapshot.ReadTable(place.id, begin, end, [&](TablePiece piece) {
-      return take(PieceLoaded{place.id, std::move(piece)});
+      return take(PieceLoaded{load.load, place.id, std::move(piece)});
     }));
   }
   return snapshot.Version();

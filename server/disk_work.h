@@ -18,8 +18,9 @@ namespace shardmill {
 struct FileEnd {
   uint64_t snapshot = 0;
 };
-// Everything that a snapshot has of the shard's parts of these tables.
+// Everything that a snapshot has of the shard's parts of these tables. It may not have all of them.
 struct LoadTables {
+  uint64_t load = 0;  // Counts them; stands on what comes of it.
   uint64_t snapshot = 0;
   ShardId shard;
   std::vector<TablePlace> tables;
@@ -32,10 +33,12 @@ struct FileWritten {
   Result<SnapshotFile> file;
 };
 struct PieceLoaded {
+  uint64_t load = 0;
   TableId table;
   TablePiece piece;
 };
 struct TablesLoaded {
+  uint64_t load = 0;
   Result<uint64_t> version;  // Entries that the furthest shard had applied.
 };
 using DiskAnswer = std::variant<FileWritten, PieceLoaded, TablesLoaded>;

@@ -106,6 +106,8 @@ JobStatus StatusOf(const Coordinator& coordinator, TimePoint now) {
     status.staleness = policy.bounded ? policy.staleness : 0;
   }
   status.view = coordinator.decided().number.value;
+  status.generation = coordinator.decided().generation.value;
+  status.rollbacks = coordinator.rollbacks();
   for (uint32_t i = 0; i < coordinator.ranks().size(); ++i) {
     status.workers.push_back(WorkerOf(i, coordinator.ranks()[i], now));
   }

@@ -29,6 +29,7 @@ class KeyCache final {
 
   // Another process has the rank, and names of its own.
   void Forget(WorkerId rank) { ranks_.erase(rank); }
+  void ForgetAll() { ranks_.clear(); }
 
  private:
   struct Rank {

@@ -139,13 +139,14 @@ void Shard::On(const Refused& refused, const Envelope& from, Outbox& /*outbox*/)
   }
   const bool final = refused.code == Refusal::kVersion || refused.code == Refusal::kWrongJob ||
                      refused.code == Refusal::kBadRank || refused.code == Refusal::kFailed ||
-                     refused.code == Refusal::kForbidden;
+                     refused.code == Refusal::kForbidden || refused.code == Refusal::kFenced;
   if (from.peer != options_.coordinator || from.stamp.to != options_.boot || !final) return;
   const ErrorCode code = refused.code == Refusal::kVersion || refused.code == Refusal::kBadRank ||
                                  refused.code == Refusal::kForbidden
                              ? ErrorCode::kBadUsage
                              : ErrorCode::kFailed;
-  failure_ = Error{code, "the coordinator: " + refused.words};
+  failure_ = Error{refused.code == Refusal::kFenced ? ErrorCode::kFenced : code,
+                   "the coordinator: " + refused.words};
 }
 
 void Shard::On(const Unit& unit, const Envelope& from, Outbox& outbox) {
@@ -317,7 +318,8 @@ void Shard::On(const Freeze& freeze, const Envelope& /*from*/, Outbox& outbox) {
 }
 
 void Shard::On(const Install& install, const Envelope& from, Outbox& outbox) {
-  if (restoring_) {
+  const bool anew = install.view.generation > view_.generation;
+  if (restoring_ && !anew) {
     RefuseRestored(outbox);
     return;
   }
@@ -325,7 +327,8 @@ void Shard::On(const Install& install, const Envelope& from, Outbox& outbox) {
     Send(Coordinator(), Installed{view_.number}, outbox);
     return;
   }
-  if (freezing_ != install.view.number) return;
+  if (!anew && freezing_ != install.view.number) return;
+  if (anew) DropGeneration();
   const std::string problem = install.view.shards.size() > options_.id.value
                                   ? CompleteCut(install.cut, outbox)
                                   : "a view without this shard";
@@ -341,8 +344,8 @@ void Shard::On(const Install& install, const Envelope& from, Outbox& outbox) {
   }
   freezing_.reset();
   if (install.restore != 0) {
-    tracker_.Restore(install.cut);
-    restoring_ = Restoring{install.restore, false, false, {}};
+    if (!Mutated(Mutation::kKeepSteps)) tracker_.Restore(install.cut);
+    restoring_ = Restoring{++loads_, install.restore, false, false, {}};
     return;
   }
   if (install.snapshot != 0) {
@@ -372,7 +375,11 @@ bool Shard::PassIdentity(const Envelope& from, Outbox& outbox) {
 
 bool Shard::PassStamp(const Envelope& from, Outbox& outbox) {
   const Stamp& stamp = from.stamp;
-  if (job_.value == 0 || stamp.job != job_) {
+  if (job_.value == 0) {
+    Refuse(Refusal::kNotReady, 0, "this shard has no job yet", from, outbox);
+    return false;
+  }
+  if (stamp.job != job_) {
     Refuse(Refusal::kWrongJob, 0, "this shard serves another job", from, outbox);
     return false;
   }

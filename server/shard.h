@@ -192,6 +192,7 @@ class Shard final {
   std::string TakeView(const View& view);
   std::string AddTable(const TablePlace& place);
 
+  void DropGeneration();
   void BeginSave(const Install& install);
   void TakeImage();
   void EndSave();
@@ -263,6 +264,7 @@ class Shard final {
     size_t next = 0;  // Of the head's tables.
   };
   struct Restoring {
+    uint64_t load = 0;
     uint64_t snapshot = 0;
     bool asked = false;
     bool over = false;
@@ -271,6 +273,7 @@ class Shard final {
   std::optional<Saving> saving_;
   Saved saved_;                         // Of the last snapshot that this shard was asked for.
   std::optional<Restoring> restoring_;  // The view is taken and its tables are not all there yet.
+  uint64_t loads_ = 0;
   ShardCounters counters_;
 };
 

@@ -33,6 +33,31 @@ void Shard::TakeImage() {
   saving_->taken = true;
 }
 
+// The job goes back, and this shard is as one that has just begun: what was held, applied or asked
+// for before it counts no more.
+void Shard::DropGeneration() {
+  view_ = View{};
+  freezing_.reset();
+  late_ends_.clear();
+  if (!Mutated(Mutation::kKeepSteps)) tracker_ = StepTracker();
+  if (!Mutated(Mutation::kKeepHeldUnits)) {
+    held_ = HeldUnits(options_.held_bytes_max, options_.units_max);
+  }
+  keys_.ForgetAll();
+  pending_.clear();
+  last_close_.clear();
+  parked_.clear();
+  unsettled_.clear();
+  settled_ = 0;
+  answers_.clear();
+  releases_ = false;
+  saving_.reset();
+  saved_ = {};
+  restoring_.reset();
+  tables_.clear();
+  version_ = 0;
+}
+
 void Shard::BeginSave(const Install& install) {
   EndSave();
   saving_.emplace();
@@ -55,7 +80,7 @@ void Shard::EndSave() {
 std::optional<DiskRequest> Shard::NextDiskRequest(uint64_t rows_max) {
   if (restoring_ && !restoring_->asked) {
     restoring_->asked = true;
-    return LoadTables{restoring_->snapshot, options_.id, view_.tables};
+    return LoadTables{restoring_->load, restoring_->snapshot, options_.id, view_.tables};
   }
   if (!saving_) return {};
   if (!saving_->taken) TakeImage();
@@ -115,7 +140,7 @@ void Shard::On(const GetSaved& save, const Envelope& /*from*/, Outbox& outbox) {
 }
 
 void Shard::On(PieceLoaded& loaded, Outbox& /*outbox*/) {
-  if (!restoring_ || !restoring_->problem.empty()) return;
+  if (!restoring_ || restoring_->load != loaded.load || !restoring_->problem.empty()) return;
   const auto found = tables_.find(loaded.table);
   if (found == tables_.end()) return;
   Table& table = found->second;
@@ -147,7 +172,7 @@ void Shard::RefuseRestored(Outbox& outbox) const {
 }
 
 void Shard::On(TablesLoaded& loaded, Outbox& outbox) {
-  if (!restoring_) return;
+  if (!restoring_ || restoring_->load != loaded.load) return;
   restoring_->over = true;
   if (restoring_->problem.empty() && !loaded.version.ok()) {
     restoring_->problem = loaded.version.error().message;

@@ -19,6 +19,10 @@ Result<> SnapshotKeeper::Prepare(CoordinatorOptions& options) {
   options.snapshots.rounds = options_.every_rounds;
   options.snapshots.epochs = options_.every_epochs;
   options.snapshots.number = SM_TRY(HighestNumber(store_, job_));
+  std::vector<FoundSnapshot> found = SM_TRY(ListSnapshots(store_, job_));
+  for (FoundSnapshot& one : found) {
+    if (one.manifest) options.kept.push_back(std::move(*one.manifest));
+  }
   return LeaveToken(store_, job_, options.job);
 }
 

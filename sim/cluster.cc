@@ -22,82 +22,7 @@ constexpr Duration kLease = milliseconds(100);
 constexpr uint64_t kTwinsMax = 8;  // In one history.
 constexpr uint64_t kHeldBytesMax = uint64_t{1} << 14;
 
-std::unique_ptr<Shard> MakeShard(uint32_t index, BootId boot, FramePool& frames,
-                                 ShardObserver* observer) {
-  ShardOptions options;
-  options.id = ShardId{index};
-  options.boot = boot;
-  options.endpoint = std::to_string(kFirstShard + index);
-  options.coordinator = kCoordinator;
-  options.held_bytes_max = kHeldBytesMax;
-  options.key_lists_max = 8;
-  options.retry_after = milliseconds(20);
-  options.beat_every = milliseconds(50);
-  auto shard = Shard::Make(options, frames, observer);
-  SM_ASSERT(shard.ok());
-  return std::move(shard).value();
-}
-
 }  // namespace
-
-namespace {
-
-Policy SomePolicy(Rng& rng, uint32_t workers) {
-  Policy policy;
-  switch (rng.Below(3)) {
-    case 0:
-      if (workers > 1 && rng.Chance(0.4)) {
-        policy.backups = static_cast<uint32_t>(1 + rng.Below(workers - 1));
-      }
-      break;
-    case 1:
-      policy.apply = ApplyRule::kOnArrival;
-      policy.staleness = rng.Below(4);
-      break;
-    default:
-      policy.apply = ApplyRule::kOnArrival;
-      policy.bounded = false;
-      break;
-  }
-  policy.aggregate = static_cast<Aggregate>(rng.Below(3));
-  const double nonfinite = rng.Uniform();
-  if (nonfinite < 0.3) {
-    policy.nonfinite = OnNonfinite::kSkip;
-  } else if (nonfinite < 0.45) {
-    policy.nonfinite = OnNonfinite::kAccept;
-  }
-  return policy;
-}
-
-}  // namespace
-
-Scenario Scenario::FromSeed(uint64_t seed) {
-  Rng rng(Mix(seed));
-  Scenario scenario;
-  scenario.seed = seed;
-  scenario.workers = 1 + static_cast<uint32_t>(rng.Below(4));
-  scenario.shards = 1 + static_cast<uint32_t>(rng.Below(3));
-  scenario.steps = 4 + rng.Below(16);
-  scenario.policy = SomePolicy(rng, scenario.workers);
-  if (rng.Chance(0.8)) {
-    scenario.faults.loss = rng.Uniform() * 0.3;
-    scenario.faults.duplicate = rng.Uniform() * 0.5;
-    scenario.faults.delay_max = microseconds(100 + rng.Below(20000));
-    if (rng.Chance(0.3)) scenario.faults.clog = rng.Uniform() * 0.01;
-  }
-  if (rng.Chance(0.7)) scenario.crash = rng.Uniform() * 0.02;
-  if (rng.Chance(0.4)) scenario.pause = rng.Uniform() * 0.01;
-  if (rng.Chance(0.3)) scenario.twin = rng.Uniform() * 0.01;
-  if (rng.Chance(0.3)) scenario.relink = rng.Uniform() * 0.02;
-  if (rng.Chance(0.4)) scenario.restart = rng.Uniform() * 0.02;
-  scenario.keys = rng.Chance(0.3);
-  if (rng.Chance(0.5)) {
-    scenario.snapshot_every = milliseconds(5 + rng.Below(60));
-    if (rng.Chance(0.5)) scenario.disk_crash = rng.Uniform() * 0.02;
-    if (rng.Chance(0.6)) scenario.ruin = rng.Uniform() * 0.01;
-  }
-  return scenario;
-}
 
 Cluster::Cluster(const Scenario& scenario)
     : scenario_(scenario),
@@ -124,12 +49,29 @@ Cluster::Cluster(const Scenario& scenario)
   for (uint32_t i = 0; i < scenario.workers; ++i) StartWorker(WorkerId{i});
 }
 
+std::unique_ptr<Shard> Cluster::MakeShard(uint32_t index) {
+  ShardOptions options;
+  options.id = ShardId{index};
+  options.boot = shard_boots_[index];
+  options.endpoint = std::to_string(kFirstShard + index);
+  options.coordinator = kCoordinator;
+  options.held_bytes_max = kHeldBytesMax;
+  options.key_lists_max = 8;
+  options.retry_after = milliseconds(20);
+  options.beat_every = milliseconds(50);
+  auto shard = Shard::Make(options, frames_, ledger_.ObserverOf(ShardId{index}));
+  SM_ASSERT(shard.ok());
+  return std::move(shard).value();
+}
+
 void Cluster::MakeShards() {
   shards_.clear();
+  shard_boots_.clear();
   shard_callers_.clear();
+  shard_back_.assign(scenario_.shards, TimePoint{});
   for (uint32_t i = 0; i < scenario_.shards; ++i) {
-    ShardObserver* observer = ledger_.ObserverOf(ShardId{i});
-    shards_.push_back(MakeShard(i, ShardBoot(i), frames_, observer));
+    shard_boots_.push_back(BootId{500 + 100 * outcome_.ruins + i});
+    shards_.push_back(MakeShard(i));
     shard_callers_.push_back(PeerId{next_peer_++});
   }
 }
@@ -150,7 +92,7 @@ void Cluster::StartWorker(WorkerId rank, std::optional<PeerId> peer) {
   processes_.push_back(std::move(process));
 }
 
-CoordinatorOptions Cluster::CoordinatorSettings() const {
+CoordinatorOptions Cluster::CoordinatorSettings() {
   CoordinatorOptions options;
   options.job = Job();
   options.boot = CoordinatorBoot();
@@ -159,6 +101,7 @@ CoordinatorOptions Cluster::CoordinatorSettings() const {
   options.snapshots.every = scenario_.snapshot_every;
   options.snapshots.number = snapshot_floor_;
   options.resume = resume_;
+  options.kept = vault_.Complete();
   options.policy = scenario_.policy;
   options.workers = scenario_.workers;
   options.shards = scenario_.shards;
@@ -263,11 +206,11 @@ void Cluster::SendForgeries() {
   const Identity thief{Role::kWorker, std::nullopt, &bound_, "thief"};
   Outbox answers;
   Envelope envelope{PeerId{UINT64_MAX}, {}, lie, &thief};
-  envelope.stamp = {Job(), view.generation, Term{}, ShardBoot(0), CoordinatorBoot()};
+  envelope.stamp = {Job(), view.generation, Term{}, shard_boots_[0], CoordinatorBoot()};
   coordinator_->Handle(now_, envelope, answers);
   envelope.peer = kCoordinator;
   envelope.stamp.from = CoordinatorBoot();
-  envelope.stamp.to = ShardBoot(shard);
+  envelope.stamp.to = shard_boots_[shard];
   if (shard < view.shards.size()) envelope.stamp.term = view.shards[shard].term;
   shards_[shard]->Take(now_, envelope, answers);
   for (const Outgoing& answer : answers) {
@@ -331,7 +274,7 @@ void Cluster::Send(PeerId from, Outbox& outbox) {
 // The one float of a step that only the shard can see to be no number.
 void Cluster::Spoil(Unit& unit) const {
   const std::optional<uint64_t> at = model_.SpoiltAt(unit.sender.rank, unit.step);
-  const TablePlace* weights = shards_[0]->view().FindTable("weights");
+  const TablePlace* weights = coordinator_->decided().FindTable("weights");
   if (!at || weights == nullptr || unit.table != weights->id || unit.begin != *at) return;
   Buffer spoilt = Buffer::OfFloats(unit.gradient.floats().size());
   std::ranges::copy(unit.gradient.floats(), spoilt.floats().begin());
@@ -340,7 +283,10 @@ void Cluster::Spoil(Unit& unit) const {
 }
 
 void Cluster::DeliverToShard(uint32_t index, const Envelope& envelope, Outbox& outbox) {
+  if (IsAway(index)) return;
   Shard& shard = *shards_[index];
+  const auto* install = std::get_if<Install>(&envelope.message);
+  if (install != nullptr) SawInstall(*install);
   const ViewNumber before = shard.view().number;
   // What it sets off is done at once, or some time after other messages have come.
   if (rng_.Chance(0.5)) {
@@ -349,7 +295,6 @@ void Cluster::DeliverToShard(uint32_t index, const Envelope& envelope, Outbox& o
     shard.Take(now_, envelope, outbox);
     if (rng_.Chance(0.5)) shard.Settle(outbox);
   }
-  const auto* install = std::get_if<Install>(&envelope.message);
   if (install == nullptr || shard.view().number == before) return;
   ledger_.SawCut(ShardId{index}, install->cut, shard.States());
 }
@@ -369,6 +314,7 @@ void Cluster::TickAll() {
   };
   TickCoordinator();
   for (uint32_t i = 0; i < shards_.size(); ++i) {
+    if (IsAway(i)) continue;
     SettleShard(i);
     tick(PeerId{kFirstShard + i}, *shards_[i]);
     Outbox said;
@@ -384,7 +330,10 @@ void Cluster::TickAll() {
 
 void Cluster::TickCoordinator() {
   if (now_ < coordinator_back_) return;
-  if (coordinator_back_ != TimePoint{}) StartCoordinator();
+  if (coordinator_back_ != TimePoint{}) {
+    if (vault_.crashed()) return;  // It would not find the snapshots, and not begin.
+    StartCoordinator();
+  }
   coordinator_back_ = TimePoint{};
   Outbox outbox;
   coordinator_->Tick(now_, outbox);
@@ -456,6 +405,8 @@ bool Cluster::Finished() const {
 void Cluster::CheckAtRest() {
   for (uint32_t i = 0; i < shards_.size(); ++i) SettleShard(i);
   for (uint32_t i = 0; i < shards_.size(); ++i) {
+    // A job that has failed while it went back has shards in two generations.
+    if (outcome_.failed && outcome_.lost_shards > 0) continue;
     ledger_.SawEnd(ShardId{i}, *shards_[i], !outcome_.failed);
   }
   CheckSnapshots();

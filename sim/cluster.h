@@ -38,7 +38,8 @@ struct Scenario {
   bool keys = false;   // All nodes have keys, every other rank one of its own; a thief has one too.
   Duration snapshot_every{};  // 0: no snapshots.
   double disk_crash = 0;      // Chance that the disk dies.
-  double ruin = 0;  // Chance that everything is killed, and begins from the last snapshot.
+  double ruin = 0;        // Chance that everything is killed, and begins from the last snapshot.
+  double lose_shard = 0;  // Chance that a shard's process is gone, and another takes its place.
   Duration faults_last = std::chrono::milliseconds(400);
   Duration heal_limit = std::chrono::seconds(10);  // All must be done this long after.
 
@@ -63,8 +64,10 @@ struct Outcome {
   uint64_t given_up = 0;      // Snapshots that did not come about.
   uint64_t resumed = 0;       // Beginnings from a snapshot,
   uint64_t ruins = 0;         // and of ends of everything.
-  bool failed = false;        // As it should, for a NaN that is rejected.
-  bool compared = false;      // With the same training in one process.
+  uint64_t lost_shards = 0;
+  uint64_t rollbacks = 0;  // Of the job, for lost shards.
+  bool failed = false;     // As it should, for a NaN that is rejected.
+  bool compared = false;   // With the same training in one process.
 };
 
 // A whole cluster in one thread: the real coordinator, shards and client cores under simulated
@@ -92,7 +95,7 @@ class Cluster final {
   const Identity* IdentityOf(PeerId node) const;
   void SendForgeries();
   void Send(PeerId from, Outbox& outbox);
-  CoordinatorOptions CoordinatorSettings() const;
+  CoordinatorOptions CoordinatorSettings();
   // Has the coordinator's state on disk before it sends; it may end before, or in between.
   void WriteAndSend(Outbox& outbox);
   void EndCoordinator();
@@ -102,10 +105,13 @@ class Cluster final {
   void InjectDiskFaults();
   void Ruin();
   void CheckSnapshots();
-  BootId ShardBoot(uint32_t index) const { return BootId{500 + 100 * outcome_.ruins + index}; }
+  void LoseShard(uint32_t index);
+  void SawInstall(const Install& install);
+  bool IsAway(uint32_t index) const { return now_ < shard_back_[index]; }
   BootId CoordinatorBoot() const { return BootId{400 + outcome_.ruins}; }
   JobId Job() const { return JobId{77 + outcome_.ruins}; }
   void MakeShards();
+  std::unique_ptr<Shard> MakeShard(uint32_t index);
   void DeliverToShard(uint32_t index, const Envelope& envelope, Outbox& outbox);
   void Spoil(Unit& unit) const;
   void SettleShard(uint32_t index);
@@ -129,6 +135,8 @@ class Cluster final {
   std::string disk_;  // The coordinator's log.
   FramePool frames_{FramePool::Memory::kPrivate};
   std::vector<std::unique_ptr<Shard>> shards_;
+  std::vector<BootId> shard_boots_;
+  std::vector<TimePoint> shard_back_;  // Until then nobody is in its place.
   std::vector<PeerId> shard_callers_;  // What the coordinator knows each shard by.
   std::vector<Process> processes_;
   std::set<WorkerId> bound_;  // Ranks with keys of their own.
@@ -139,7 +147,9 @@ class Cluster final {
   Vault vault_;
   Rng fate_;  // Of disks, and of everything.
   std::optional<Manifest> resume_;
-  uint64_t snapshot_floor_ = 0;  // Numbers up to it may be taken.
+  uint64_t snapshot_floor_ = 0;             // Numbers up to it may be taken.
+  std::map<uint64_t, Manifest> manifests_;  // All that were to be written, the last of each number.
+  uint64_t last_kept_ = 0;
   Rng thief_;
   uint64_t next_peer_;
   uint64_t next_boot_ = 1000;

@@ -10,7 +10,9 @@ namespace shardmill::sim {
 void Cluster::KeepManifest() {
   const std::optional<Manifest> manifest = coordinator_->TakeManifest();
   if (!manifest) return;
+  manifests_[manifest->number] = *manifest;
   const Result<> kept = vault_.Keep(*manifest);
+  if (kept.ok()) last_kept_ = manifest->number;
   coordinator_->Wrote(now_, manifest->number, kept);
   (kept.ok() ? outcome_.snapshots : outcome_.given_up) += 1;
   const std::string problem = vault_.Problem();
@@ -27,6 +29,34 @@ void Cluster::InjectDiskFaults() {
   if (!vault_.crashed() && fate_.Chance(scenario_.disk_crash)) vault_.CrashSoon();
   constexpr uint64_t kRuinsMax = 3;
   if (!outcome_.failed && outcome_.ruins < kRuinsMax && fate_.Chance(scenario_.ruin)) Ruin();
+  constexpr uint64_t kLossesMax = 5;
+  const bool may = !outcome_.failed && outcome_.lost_shards < kLossesMax;
+  if (may && fate_.Chance(scenario_.lose_shard)) {
+    LoseShard(static_cast<uint32_t>(fate_.Below(shards_.size())));
+  }
+}
+
+// Another process takes its place some time later, at the same address.
+void Cluster::LoseShard(uint32_t index) {
+  ++outcome_.lost_shards;
+  shard_boots_[index] = BootId{next_boot_++};
+  shard_back_[index] = now_ + std::chrono::microseconds(fate_.Below(150'000));
+  shard_callers_[index] = PeerId{next_peer_++};
+  vault_.ForgetShard(index);
+  shards_[index] = MakeShard(index);
+}
+
+// Where it takes the job back, that is to the last snapshot that there is.
+void Cluster::SawInstall(const Install& install) {
+  if (ledger_.Knows(install.view.generation)) return;
+  ++outcome_.rollbacks;
+  const auto from = manifests_.find(install.restore);
+  const bool known = install.restore == 0 || from != manifests_.end();
+  if (!known || install.restore < last_kept_) {
+    ledger_.Violation("the job goes back to snapshot " + std::to_string(install.restore) +
+                      ", and the last is " + std::to_string(last_kept_));
+  }
+  ledger_.RollBack(install.view.generation, from == manifests_.end() ? nullptr : &from->second);
 }
 
 // Everything is killed at once, and begins again as an operator has it: with the last snapshot
@@ -38,8 +68,8 @@ void Cluster::Ruin() {
   resume_ = vault_.Newest();
   snapshot_floor_ = vault_.HighestNumber();
   outcome_.resumed += resume_ ? 1 : 0;
-  const Manifest from = resume_.value_or(Manifest{});
-  ledger_.RollBack(from.job, from.view.number, from.cut);
+  last_kept_ = resume_ ? resume_->number : 0;
+  ledger_.BeginAnew(resume_ ? &*resume_ : nullptr);
   network_ = Network(fate_.Next());
   network_.SetFaults(scenario_.faults);
   processes_.clear();

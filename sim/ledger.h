@@ -16,6 +16,7 @@
 #include "server/shard.h"
 #include "sim/probe_model.h"
 #include "sim/shadow.h"
+#include "snapshot/manifest.h"
 
 namespace shardmill::sim {
 
@@ -28,16 +29,19 @@ class Ledger final {
 
   ShardObserver* ObserverOf(ShardId shard);
 
-  // Of workers.
-  void Attempt(WorkerId rank, Step step);
+  // Of workers, each under the generation that it is in.
+  void Attempt(Generation generation, WorkerId rank, Step step);
   // Acked steps and beginnings by incarnation: what an earlier one was told, a later one goes on
   // from.
-  void Ack(const Sender& sender, Step step, bool counted);
-  void Begin(const Sender& sender, Step step);
+  void Ack(Generation generation, const Sender& sender, Step step, bool counted);
+  void Begin(Generation generation, const Sender& sender, Step step);
+  // A process is about to make a step: it goes back with a generation alone.
+  void SawStep(BootId process, Generation generation, Step step);
   // A push of the step was refused to its worker, which leaves and says why.
   void Rejected(WorkerId rank, Step step);
   // What a pull of the probe for `step` showed.
-  void SawPull(WorkerId rank, Step step, std::span<const float> probe, uint64_t staleness);
+  void SawPull(Generation generation, WorkerId rank, Step step, std::span<const float> probe,
+               uint64_t staleness);
 
   // An answer comes to a worker: its bytes are those with which it left.
   void SawAnswer(ShardId shard, BootId reader, const Pulled& pulled);
@@ -51,14 +55,18 @@ class Ledger final {
   void Violation(std::string words) { violations_.push_back(std::move(words)); }
 
   const std::vector<std::string>& violations() const { return violations_; }
-  uint64_t discarded() const { return discarded_; }
+  uint64_t discarded() const { return Last().discarded; }
 
   // Whether the worker's step counts: false also of one that was discarded.
-  bool Counts(uint32_t worker, Step step) const;
+  bool Counts(uint32_t worker, Step step) const { return Counts(Last(), worker, step); }
 
-  // Everything has ended, and begins again from that cut: what came after it has not happened.
+  // Everything has ended, and begins again from that snapshot: what came after it has not happened.
   // Without one, nothing has.
-  void RollBack(JobId job, ViewNumber view, const std::vector<RankState>& cut);
+  void BeginAnew(const Manifest* from);
+  // The job goes on from that snapshot, or from nothing, under a later generation; what there is of
+  // the one before it may still be on its way.
+  void RollBack(Generation generation, const Manifest* from);
+  bool Knows(Generation generation) const { return lives_.contains(generation); }
 
  private:
   class Observer;
@@ -66,23 +74,34 @@ class Ledger final {
   // What became of a step: all shards must agree.
   enum class Fate : uint8_t { kOpen, kApplied, kDiscarded };
 
-  Fate& FateOf(uint32_t worker, Step step) { return fates_[worker * model_.steps() + step - 1]; }
+  // What has happened under one generation.
+  struct Life {
+    std::vector<Step> attempted;
+    std::map<std::pair<WorkerId, Incarnation>, Step> acked;  // The last step.
+    std::map<std::pair<WorkerId, Incarnation>, Step> begun;  // The first step.
+    std::vector<Fate> fates;                                 // By rank, then step.
+    uint64_t discarded = 0;
+    std::map<std::pair<uint32_t, uint32_t>, Step> applied;  // By shard and worker, the last step.
+    std::vector<std::unique_ptr<Shadow>> shadows;           // By shard.
+  };
+
+  Life& LifeOf(Generation generation) { return lives_.at(generation); }
+  const Life& Last() const { return lives_.rbegin()->second; }
+  Fate& FateOf(Life& life, uint32_t worker, Step step) const {
+    return life.fates[worker * model_.steps() + step - 1];
+  }
+  bool Counts(const Life& life, uint32_t worker, Step step) const;
   // How many of the worker's first steps count, and touch the shard.
-  uint64_t CountUpTo(uint32_t worker, Step step, uint32_t shard) const;
-  void SawApplied(ShardId shard, const LogEntry& entry);
-  bool SawMade(ShardId shard, const Contribution& made);
+  uint64_t CountUpTo(const Life& life, uint32_t worker, Step step, uint32_t shard) const;
+  void SawApplied(Life& life, ShardId shard, const LogEntry& entry);
+  bool SawMade(Life& life, ShardId shard, const Contribution& made);
 
   const ProbeModel& model_;
   Policy policy_;
-  std::vector<Step> attempted_;
-  std::map<std::pair<WorkerId, Incarnation>, Step> acked_;  // The last step.
-  std::map<std::pair<WorkerId, Incarnation>, Step> begun_;  // The first step.
-  std::vector<Fate> fates_;                                 // By rank, then step.
+  std::map<Generation, Life> lives_;
   std::set<std::pair<WorkerId, Step>> rejected_;
-  uint64_t discarded_ = 0;
-  std::map<std::pair<uint32_t, uint32_t>, Step> applied_;  // By shard and worker, the last step.
+  std::map<BootId, std::pair<Generation, Step>> steps_;  // The last of each process.
   std::vector<std::unique_ptr<Observer>> observers_;
-  std::vector<std::unique_ptr<Shadow>> shadows_;  // By shard.
   // The shadows as they were when a shard took a view, in any life of the job.
   std::map<std::tuple<JobId, ViewNumber, ShardId>, Shadow> cuts_;
   // What was served: shard, reader's process, pull, and a checksum. A pull may be asked again.

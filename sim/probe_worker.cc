@@ -53,6 +53,10 @@ void ProbeWorker::Advance(TimePoint now, Outbox& outbox) {
   for (const ShardPlace& place : client_.Unattached()) {
     client_.Attach(place.id, PeerId{std::stoull(place.endpoint)});
   }
+  if (client_.rolled_back()) {
+    if (!client_.Ready()) return;
+    GoBack();
+  }
   switch (phase_) {
     case Phase::kJoining:
       if (client_.granted() && !lease_) {
@@ -60,7 +64,7 @@ void ProbeWorker::Advance(TimePoint now, Outbox& outbox) {
                        options_.lease / 8);
       }
       if (!client_.Ready()) return;
-      ledger_.Begin(client_.sender(), client_.step());
+      ledger_.Begin(client_.generation(), client_.sender(), client_.step());
       phase_ = Phase::kTable;
       for (const TableSpec& spec : model_.tables()) {
         if (client_.FindTable(spec.name) == nullptr) client_.MakeTable(now, spec, outbox);
@@ -79,7 +83,8 @@ void ProbeWorker::Advance(TimePoint now, Outbox& outbox) {
       return;
     case Phase::kEnd:
       if (!client_.Ended()) return;
-      ledger_.Ack(client_.sender(), client_.step(), client_.finished().counted);
+      ledger_.Ack(client_.generation(), client_.sender(), client_.step(),
+                  client_.finished().counted);
       if (rows_) client_.Unbind(*rows_);
       client_.NextStep();
       BeginPull(now, outbox);
@@ -87,6 +92,16 @@ void ProbeWorker::Advance(TimePoint now, Outbox& outbox) {
     case Phase::kLeaving:
       return;
   }
+}
+
+void ProbeWorker::GoBack() {
+  client_.TakeRollback();
+  if (phase_ == Phase::kJoining) return;
+  ledger_.Begin(client_.generation(), client_.sender(), client_.step());
+  pulls_.clear();
+  if (rows_) client_.Unbind(*rows_);
+  rows_.reset();
+  phase_ = Phase::kTable;
 }
 
 bool ProbeWorker::HasTables() const {
@@ -107,6 +122,7 @@ KeySet ProbeWorker::BindKeys(ProbeTable table, std::span<const uint64_t> keys) {
 
 void ProbeWorker::BeginPull(TimePoint now, Outbox& outbox) {
   const Step step = client_.step();
+  ledger_.SawStep(options_.boot, client_.generation(), step);
   if (step > options_.steps) {
     phase_ = Phase::kLeaving;
     client_.SayGoodbye(now, true, "", outbox);
@@ -137,7 +153,8 @@ bool ProbeWorker::Pulled() {
   for (const Ticket pull : pulls_) {
     if (!client_.Done(pull)) return false;
   }
-  ledger_.SawPull(options_.rank, client_.step(), probe_, client_.Take(pulls_[0]).staleness);
+  ledger_.SawPull(client_.generation(), options_.rank, client_.step(), probe_,
+                  client_.Take(pulls_[0]).staleness);
   pulls_.clear();
   return true;
 }
@@ -157,7 +174,7 @@ void ProbeWorker::PushAndAbandon(TimePoint now, Outbox& outbox) {
 void ProbeWorker::PushAndEnd(TimePoint now, Outbox& outbox) {
   const WorkerId rank = options_.rank;
   const Step step = client_.step();
-  ledger_.Attempt(rank, step);
+  ledger_.Attempt(client_.generation(), rank, step);
   while (rng_.Chance(0.2)) PushAndAbandon(now, outbox);
   const double samples = model_.Samples(rank, step);
   for (size_t i = 0; i < kProbeTables && samples > 0; ++i) {

@@ -46,6 +46,7 @@ class ProbeWorker final {
   enum class Phase : uint8_t { kJoining, kTable, kCompute, kPull, kEnd, kLeaving };
 
   void Advance(TimePoint now, Outbox& outbox);
+  void GoBack();
   bool HasTables() const;
   void BeginPull(TimePoint now, Outbox& outbox);
   void PullDense(TimePoint now, const PullOptions& options, Outbox& outbox);

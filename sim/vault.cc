@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "common/rng.h"
-#include "server/coordinator.h"
+#include "sim/elsewhere.h"
 #include "snapshot/folder.h"
 #include "snapshot/verify.h"
 
@@ -13,106 +13,14 @@ namespace {
 
 constexpr const char* kJob = "job";
 
-// Cores of another cluster that begins from a snapshot and makes one of its own at once: no faults,
-// no network, and nobody trains.
-class Elsewhere final {
- public:
-  Elsewhere(BlobStore& from, BlobStore& to, const Manifest& manifest, uint32_t shards,
-            const Policy& policy) {
-    CoordinatorOptions options;
-    options.job = JobId{5};
-    options.boot = kBoot;
-    options.policy = policy;
-    options.workers = static_cast<uint32_t>(manifest.cut.size());
-    options.shards = shards;
-    options.name = kJob;
-    options.resume = manifest;
-    options.snapshots = {true, std::chrono::milliseconds(1), 0, manifest.number};
-    coordinator_ = std::make_unique<Coordinator>(options, now_);
-    for (uint32_t i = 0; i < shards; ++i) {
-      ShardOptions shard;
-      shard.id = ShardId{i};
-      shard.boot = BootId{100 + i};
-      shard.coordinator = kPeer;
-      shards_.push_back(std::move(Shard::Make(shard, frames_)).value());
-      loads_.push_back(std::make_unique<DiskDesk>(from, kJob));
-      saves_.push_back(std::make_unique<DiskDesk>(to, kJob));
-    }
-  }
-
-  std::optional<Manifest> Run() {
-    for (int turn = 0; turn < 100; ++turn) {
-      now_ += std::chrono::milliseconds(600);
-      Turn();
-      if (auto manifest = coordinator_->TakeManifest()) return manifest;
-    }
-    return {};
-  }
-  const std::string& words() const { return coordinator_->words(); }
-
- private:
-  static constexpr BootId kBoot{7};
-  static constexpr PeerId kPeer{1};
-  static constexpr uint64_t kFirstShard = 10;
-  static constexpr uint64_t kFirstWorker = 1000;
-
-  void Turn() {
-    for (uint32_t i = 0; i < coordinator_->ranks().size(); ++i) {
-      if (coordinator_->state() != JobState::kStarting) break;
-      const Stamp stamp{JobId{5}, {}, {}, BootId{kFirstWorker + i}, kBoot};
-      Outbox outbox;
-      coordinator_->Handle(now_, {PeerId{kFirstWorker + i}, stamp, Join{WorkerId{i}}}, outbox);
-      FromCoordinator(outbox);
-    }
-    Outbox outbox;
-    coordinator_->Tick(now_, outbox);
-    FromCoordinator(outbox);
-    for (uint32_t i = 0; i < shards_.size(); ++i) {
-      Outbox said;
-      shards_[i]->Tick(now_, said);
-      while (shards_[i]->DiskWaits()) {
-        const auto request = shards_[i]->NextDiskRequest(2);
-        if (!request) continue;
-        DiskDesk& desk = std::holds_alternative<LoadTables>(*request) ? *loads_[i] : *saves_[i];
-        desk.Do(*request, [&](DiskAnswer answer) -> Result<> {
-          shards_[i]->Handle(std::move(answer), said);
-          return {};
-        });
-      }
-      FromShard(i, said);
-    }
-  }
-
-  void FromCoordinator(const Outbox& outbox) {
-    for (const Outgoing& out : outbox) {
-      const uint64_t shard = out.peer.value - kFirstShard;
-      if (shard >= shards_.size()) continue;
-      Outbox said;
-      shards_[shard]->Handle(now_, {kPeer, out.stamp, out.message}, said);
-      FromShard(static_cast<uint32_t>(shard), said);
-    }
-  }
-
-  void FromShard(uint32_t shard, const Outbox& outbox) {
-    for (const Outgoing& out : outbox) {
-      Outbox said;
-      coordinator_->Handle(now_, {PeerId{kFirstShard + shard}, out.stamp, out.message}, said);
-      FromCoordinator(said);
-    }
-  }
-
-  TimePoint now_{};
-  FramePool frames_{FramePool::Memory::kPrivate};
-  std::unique_ptr<Coordinator> coordinator_;
-  std::vector<std::unique_ptr<Shard>> shards_;
-  std::vector<std::unique_ptr<DiskDesk>> loads_;
-  std::vector<std::unique_ptr<DiskDesk>> saves_;
-};
-
 }  // namespace
 
 Vault::Vault(uint64_t seed, uint32_t shards)
-    : rng_(Mix(seed)), files_(Mix(seed ^ 0xd15c)), store_(files_, "disk"), answers_(shards) {
+    : rng_(Mix(seed)),
+      files_(Mix(seed ^ 0xd15c)),
+      store_(files_, "disk"),
+      loads_(shards),
+      answers_(shards) {
   for (uint32_t i = 0; i < shards; ++i) {
     desks_.push_back(std::make_unique<DiskDesk>(store_, kJob));
   }
@@ -120,9 +28,13 @@ Vault::Vault(uint64_t seed, uint32_t shards)
 
 void Vault::Work(uint32_t index, Shard& shard, Outbox& outbox) {
   std::deque<DiskAnswer>& answers = answers_[index];
-  if (shard.DiskWaits() && answers.empty() && rng_.Chance(0.5)) {
-    const auto request = shard.NextDiskRequest(1 + rng_.Below(3));
-    if (request) {
+  std::optional<DiskRequest>& load = loads_[index];
+  if ((shard.DiskWaits() || load) && answers.empty() && rng_.Chance(0.5)) {
+    std::optional<DiskRequest> request = std::exchange(load, {});
+    if (!request) request = shard.NextDiskRequest(1 + rng_.Below(3));
+    if (request && std::holds_alternative<LoadTables>(*request) && files_.crashed()) {
+      load = std::move(request);
+    } else if (request) {
       desks_[index]->Do(*request, [&](DiskAnswer answer) -> Result<> {
         answers.push_back(std::move(answer));
         return {};
@@ -153,11 +65,14 @@ void Vault::Restart() {
   files_.Restart();
 }
 
+void Vault::ForgetShard(uint32_t index) {
+  answers_[index].clear();
+  loads_[index].reset();
+  desks_[index] = std::make_unique<DiskDesk>(store_, kJob);
+}
+
 void Vault::Forget(bool power) {
-  for (size_t i = 0; i < desks_.size(); ++i) {
-    answers_[i].clear();
-    desks_[i] = std::make_unique<DiskDesk>(store_, kJob);
-  }
+  for (uint32_t i = 0; i < desks_.size(); ++i) ForgetShard(i);
   if (power || files_.crashed()) files_.Restart();
 }
 
@@ -165,6 +80,16 @@ std::optional<Manifest> Vault::Newest() {
   auto found = ListSnapshots(store_, kJob);
   if (!found.ok() || found->empty()) return {};
   return found->back().manifest;
+}
+
+std::vector<Manifest> Vault::Complete() {
+  std::vector<Manifest> complete;
+  auto found = ListSnapshots(store_, kJob);
+  if (!found.ok()) return complete;
+  for (FoundSnapshot& one : found.value()) {
+    if (one.manifest) complete.push_back(std::move(*one.manifest));
+  }
+  return complete;
 }
 
 uint64_t Vault::HighestNumber() {
@@ -190,7 +115,7 @@ std::string Vault::Problem() {
 std::string Vault::RestoreProblem(const Manifest& manifest, uint32_t shards, const Policy& policy) {
   MemoryFiles files(1);
   FolderStore scratch(files, "disk");
-  Elsewhere elsewhere(store_, scratch, manifest, shards, policy);
+  Elsewhere elsewhere(store_, scratch, kJob, manifest, shards, policy);
   const std::optional<Manifest> again = elsewhere.Run();
   const std::string words =
       "snapshot " + std::to_string(manifest.number) + " on " + std::to_string(shards) + " shards ";

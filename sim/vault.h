@@ -35,8 +35,11 @@ class Vault final {
   void Restart();
   // All processes are gone, and with them what they wrote; with `power`, the machine was off, too.
   void Forget(bool power);
+  // The process of a shard is gone, and with it what it wrote.
+  void ForgetShard(uint32_t index);
 
   std::optional<Manifest> Newest();
+  std::vector<Manifest> Complete();  // The oldest first.
   // The highest number that any folder has, whole or not.
   uint64_t HighestNumber();
   // Words where a snapshot that is there is not whole, or the last that was kept is gone.
@@ -49,8 +52,9 @@ class Vault final {
   MemoryFiles files_;
   FolderStore store_;
   std::vector<std::unique_ptr<DiskDesk>> desks_;
-  std::vector<std::deque<DiskAnswer>> answers_;  // On their way to each shard.
-  uint64_t kept_ = 0;                            // The last that was kept.
+  std::vector<std::optional<DiskRequest>> loads_;  // That wait until the disk is back.
+  std::vector<std::deque<DiskAnswer>> answers_;    // On their way to each shard.
+  uint64_t kept_ = 0;                              // The last that was kept.
 };
 
 }  // namespace shardmill::sim

@@ -32,7 +32,17 @@ uint64_t Trainer::StepsPerEpoch() const {
 }
 
 Result<> Trainer::Run(const std::function<void(const TrainerProgress&)>& watch) {
-  SM_TRY(MakeTables());
+  if (tensors_.empty()) SM_TRY(MakeTables());
+  while (true) {
+    pulls_.clear();
+    Result<> trained = TrainToEnd(watch);
+    if (trained.ok() || trained.error().code != ErrorCode::kRolledBack) return trained;
+    ++progress_.rollbacks;
+    log_.Warn("rolled_back", {{"why", trained.error().message}});
+  }
+}
+
+Result<> Trainer::TrainToEnd(const std::function<void(const TrainerProgress&)>& watch) {
   const uint64_t steps = options_.epochs * StepsPerEpoch();
   log_.Info("training", {{"from_step", session_.next_step()}, {"to_step", steps}});
   while (session_.next_step() <= steps) {

@@ -40,6 +40,7 @@ struct TrainerProgress {
   uint64_t samples = 0;
   uint64_t discarded = 0;  // Steps whose round was closed without them.
   uint64_t skipped = 0;    // Steps whose gradient was no number.
+  uint64_t rollbacks = 0;  // How often the job has gone back to a snapshot.
   uint64_t nonfinite = 0;  // Batches between two averages whose gradient was no number.
   double loss = 0;         // Of the last batch.
   double wait_seconds = 0;
@@ -57,7 +58,8 @@ class Trainer final {
   Trainer(const TrainerOptions& options, Session& session, Model& model, Batches& batches,
           LocalSteps* local, const DataSet& test, const Clock& clock, const Log& log);
 
-  // Until the last step is made and measured. `watch` is called after each step.
+  // Until the last step is made and measured. `watch` is called after each step. Goes on where the
+  // job has gone back; so does another call, after the session's Close has said that it did.
   Result<> Run(const std::function<void(const TrainerProgress&)>& watch);
 
   // What the last measure found, by name; rank 0 alone measures.
@@ -72,6 +74,7 @@ class Trainer final {
 
   // Steps of the session in an epoch.
   uint64_t StepsPerEpoch() const;
+  Result<> TrainToEnd(const std::function<void(const TrainerProgress&)>& watch);
   Result<> MakeTables();
   Result<> MakeStep(uint64_t step);
   // Trains on the batches of the step. The rows of those that count.

@@ -45,6 +45,8 @@ struct WorkerMetrics {
                                       "Steps whose round was closed without them.")),
         skipped(registry.AddCounter("shardmill_worker_skipped_steps_total",
                                     "Steps left out for a gradient that is no number.")),
+        rollbacks(registry.AddCounter("shardmill_worker_rollbacks_total",
+                                      "How often the job has gone back to a snapshot.")),
         nonfinite(registry.AddCounter("shardmill_worker_nonfinite_batches_total",
                                       "Batches between two averages of parameters whose gradient "
                                       "is no number.")),
@@ -59,6 +61,7 @@ struct WorkerMetrics {
     samples.Add(progress.samples - samples.value());
     discarded.Add(progress.discarded - discarded.value());
     skipped.Add(progress.skipped - skipped.value());
+    rollbacks.Add(progress.rollbacks - rollbacks.value());
     nonfinite.Add(progress.nonfinite - nonfinite.value());
     wait.Set(progress.wait_seconds);
     compute.Set(progress.compute_seconds);
@@ -69,6 +72,7 @@ struct WorkerMetrics {
   Counter& samples;
   Counter& discarded;
   Counter& skipped;
+  Counter& rollbacks;
   Counter& nonfinite;
   Gauge& wait;
   Gauge& compute;
@@ -116,8 +120,11 @@ Result<> Train(const WorkerFlags& flags, const DaemonContext& daemon, WorkerMetr
   options.stopped = session_options.stopped;
   options.timeline = lane;
   Trainer trainer(options, *session, *model, batches, local.get(), test, clock, daemon.log);
-  const Result<> trained =
-      trainer.Run([&](const TrainerProgress& progress) { metrics.Publish(progress); });
+  Result<> trained;
+  do {
+    trained = trainer.Run([&](const TrainerProgress& progress) { metrics.Publish(progress); });
+    if (trained.ok()) trained = session->Close(true);
+  } while (!trained.ok() && trained.error().code == ErrorCode::kRolledBack);
   if (!trained.ok()) {
     // Frees the rank at once, where somebody is there to hear it; the first error is the one to
     // tell.
@@ -130,7 +137,6 @@ Result<> Train(const WorkerFlags& flags, const DaemonContext& daemon, WorkerMetr
   for (const auto& [name, value] : trainer.metrics()) {
     daemon.log.Info("result", {{"metric", name}, {"value", value}});
   }
-  SM_TRY(session->Close(true));
   daemon.log.Info("done", {{"staleness_max", session->counters().staleness_max}});
   return {};
 }

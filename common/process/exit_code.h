@@ -20,6 +20,7 @@ constexpr ExitCode ExitCodeOf(ErrorCode code) {
       return ExitCode::kBadUsage;
     case ErrorCode::kFailed:
     case ErrorCode::kBadInput:
+    case ErrorCode::kRolledBack:  // Of who does not go on.
       return ExitCode::kFailed;
     case ErrorCode::kFenced:
       return ExitCode::kFenced;

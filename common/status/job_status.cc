@@ -193,6 +193,8 @@ std::string ToJson(const JobStatus& status) {
   json.Key("policy").BeginObject().Key("mode").Text(status.policy);
   json.Key("staleness").Whole(status.staleness).EndObject();
   json.Key("view").Whole(status.view);
+  json.Key("generation").Whole(status.generation);
+  json.Key("rollbacks").Whole(status.rollbacks);
   json.Key("workers").BeginList();
   for (const Worker& worker : status.workers) Write(worker, &json);
   json.EndList().Key("shards").BeginList();
@@ -218,6 +220,8 @@ Result<JobStatus> ParseJobStatus(std::string_view text) {
   members.Read("words", &status.words);
   members.Read("exit_code", &status.exit_code);
   members.Read("view", &status.view);
+  members.Read("generation", &status.generation);
+  members.Read("rollbacks", &status.rollbacks);
   if (const JsonValue* policy = members.Find("policy", JsonValue::Kind::kObject)) {
     Members(*policy, &wrong).Read("mode", &status.policy);
     Members(*policy, &wrong).Read("staleness", &status.staleness);

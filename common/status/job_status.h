@@ -65,6 +65,8 @@ struct JobStatus {
   std::string policy = "sync";  // The mode's name.
   uint64_t staleness = 0;       // Where the mode is "stale".
   uint64_t view = 0;
+  uint64_t generation = 0;
+  uint64_t rollbacks = 0;  // How often the job has gone back to a snapshot.
   std::vector<Worker> workers;
   std::vector<Shard> shards;
   std::optional<Snapshots> snapshots;  // None: the job keeps none.

@@ -64,6 +64,8 @@ std::string EncodeState(const CoordinatorState& state) {
   out.set_lost(state.audit.lost);
   out.set_duplicated(state.audit.duplicated);
   out.set_snapshot(state.snapshot);
+  out.set_base(state.base);
+  out.set_rollbacks(state.rollbacks);
   return out.SerializeAsString();
 }
 
@@ -89,6 +91,8 @@ Result<CoordinatorState> DecodeState(std::string_view bytes) {
   state.timed_out = from.timed_out();
   state.audit = {from.lost(), from.duplicated()};
   state.snapshot = from.snapshot();
+  state.base = from.base();
+  state.rollbacks = from.rollbacks();
   return state;
 }
 

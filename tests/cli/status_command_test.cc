@@ -16,6 +16,8 @@ JobStatus Example() {
   status.policy = "stale";
   status.staleness = 3;
   status.view = 2;
+  status.generation = 3;
+  status.rollbacks = 2;
   JobStatus::Worker worker;
   worker.state = JobStatus::Worker::State::kTraining;
   worker.step = 1200;
@@ -54,7 +56,7 @@ TEST(StatusCommandTest, SaysInAScreenWhatAJobIsDoing) {
   EXPECT_EQ(
       DescribeStatus(Example()),
       "training\n"
-      "policy stale (3), view 2\n"
+      "policy stale (3), view 2, generation 3, rolled back 2 times\n"
       "\n"
       "rank  state                       epoch  step   samples/s  staleness  metrics\n"
       "0     training                    2      1,200  50,000     1          accuracy 0.75, "

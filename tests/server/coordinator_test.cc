@@ -40,7 +40,7 @@ class CoordinatorTest : public testing::Test {
   // What the coordinator says to `message` from the process `who`.
   Outbox Say(uint64_t who, Message message) {
     Outbox outbox;
-    const Stamp stamp{kJob, {}, {}, BootId{who}, kBoot};
+    const Stamp stamp{kJob, coordinator_.view().generation, {}, BootId{who}, kBoot};
     coordinator_.Handle(now_, {PeerId{who}, stamp, std::move(message)}, outbox);
     return outbox;
   }
@@ -48,7 +48,7 @@ class CoordinatorTest : public testing::Test {
   // The same from a process with a key.
   Outbox SayAs(const Identity& key, uint64_t who, Message message) {
     Outbox outbox;
-    const Stamp stamp{kJob, {}, {}, BootId{who}, kBoot};
+    const Stamp stamp{kJob, coordinator_.view().generation, {}, BootId{who}, kBoot};
     coordinator_.Handle(now_, {PeerId{who}, stamp, std::move(message), &key}, outbox);
     return outbox;
   }
@@ -333,7 +333,7 @@ TEST_F(RestartedCoordinatorTest, EndsWhereItsLogIsNotTheLatest) {
 
 TEST_F(RestartedCoordinatorTest, RemembersWhyTheJobHasFailed) {
   Begin();
-  Say(kShard, Refused{Refusal::kFailed, 0, "no memory"});
+  Say(kShard, Refused{Refusal::kFailed, 1, "no memory"});
   Restart();
   EXPECT_EQ(coordinator_.state(), JobState::kFailed);
   EXPECT_EQ(coordinator_.words(), "shard 0: no memory");

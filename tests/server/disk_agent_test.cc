@@ -38,7 +38,7 @@ TEST(DiskAgentTest, AnswersEachShardWhatItAsked) {
   DiskAgent::Line second = agent.LineOf(1);
   first.Ask(HeadOf(3));
   first.Ask(FileEnd{3});
-  second.Ask(LoadTables{8, ShardId{1}, {}});
+  second.Ask(LoadTables{1, 8, ShardId{1}, {}});
   const DiskAnswer written = AnswerOf(first);
   ASSERT_TRUE(std::holds_alternative<FileWritten>(written));
   EXPECT_EQ(std::get<FileWritten>(written).snapshot, 3U);

@@ -52,6 +52,7 @@ int main(int argc, char** argv) {
   uint64_t restarts = 0;
   uint64_t snapshots = 0;
   uint64_t resumed = 0;
+  uint64_t rollbacks = 0;
   uint64_t first_seed = 0;
   for (uint64_t seed = arguments.seed; seed < arguments.seed + arguments.count; ++seed) {
     shardmill::sim::Cluster cluster(shardmill::sim::Scenario::FromSeed(seed));
@@ -62,6 +63,7 @@ int main(int argc, char** argv) {
     restarts += outcome.restarts;
     snapshots += outcome.snapshots;
     resumed += outcome.resumed;
+    rollbacks += outcome.rollbacks;
     if (outcome.violations.empty()) continue;
     if (violations++ == 0) first_seed = seed;
     std::fprintf(stderr, "seed %llu: %s\n", static_cast<unsigned long long>(seed),
@@ -76,10 +78,10 @@ int main(int argc, char** argv) {
     std::printf(
         "%s histories, %s events, %s crashes, %s replaced workers, "
         "%s restarts of the coordinator, %s snapshots, %s new beginnings from one, "
-        "%s violations\n",
+        "%s rollbacks, %s violations\n",
         print(arguments.count).c_str(), print(events).c_str(), print(crashes).c_str(),
         print(replaced).c_str(), print(restarts).c_str(), print(snapshots).c_str(),
-        print(resumed).c_str(), print(violations).c_str());
+        print(resumed).c_str(), print(rollbacks).c_str(), print(violations).c_str());
     if (violations > 0) {
       std::printf("replay the first: --count 1 --seed %s\n", print(first_seed).c_str());
     }

@@ -37,6 +37,7 @@ TEST(HistoriesTest, TenThousandSeededHistoriesKeepEveryPromise) {
     all.given_up += outcome.given_up;
     all.resumed += outcome.resumed;
     all.ruins += outcome.ruins;
+    all.rollbacks += outcome.rollbacks;
     compared += outcome.compared ? 1 : 0;
     compared_short += outcome.compared && outcome.discarded > 0 ? 1 : 0;
     failed += outcome.failed ? 1 : 0;
@@ -54,6 +55,7 @@ TEST(HistoriesTest, TenThousandSeededHistoriesKeepEveryPromise) {
   EXPECT_GT(all.given_up, kHistories / 100);
   EXPECT_GT(all.resumed, kHistories / 20);
   EXPECT_GT(all.ruins, all.resumed);
+  EXPECT_GT(all.rollbacks, kHistories / 10);
   EXPECT_GT(compared, kHistories / 4);
   EXPECT_GT(compared_short, kHistories / 40);
   EXPECT_GT(failed, kHistories / 40);

@@ -43,6 +43,10 @@ constexpr std::array kBugs{
     KnownBug{"ChangeImagedRows", Mutation::kChangeImagedRows},
     KnownBug{"ManifestFirst", Mutation::kManifestFirst},
     KnownBug{"ForgetSlots", Mutation::kForgetSlots},
+    KnownBug{"KeepHeldUnits", Mutation::kKeepHeldUnits},
+    KnownBug{"KeepSteps", Mutation::kKeepSteps},
+    KnownBug{"StayAhead", Mutation::kStayAhead},
+    KnownBug{"ForgetLastSnapshot", Mutation::kForgetLastSnapshot},
     KnownBug{"TakeAnyKey", Mutation::kTakeAnyKey},
 };
 

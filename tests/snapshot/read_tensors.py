@@ -56,7 +56,7 @@ def main():
         assert all(value == value_at(slot, i) for i, value in enumerate(values)), name
     keys = tensors["emb.keys"][1]
     assert sorted(keys) == sorted(mix(i ^ 0x77) for i in range(300))
-    for name, width, first in (("emb.rows", 3, 0), ("emb.state", 4, 3)):
+    for name, width, first in (("emb.rows", 3, 0), ("emb.state", 7, 3)):
         shape, values = tensors[name]
         assert shape == [300, width]
         assert all(values[i * width + k] == value_at(first + k, key)

@@ -17,7 +17,7 @@ namespace shardmill {
 constexpr uint64_t kFloats = 1001;
 constexpr uint64_t kRows = 300;
 constexpr uint32_t kDim = 3;
-constexpr uint32_t kState = 4;
+constexpr uint32_t kState = 7;  // As Adam has it for a row of three floats.
 
 inline float ValueAt(uint32_t slot, uint64_t i) {
   return static_cast<float>(Mix(i * 8 + slot) % 1000) / 7;

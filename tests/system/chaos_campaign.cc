@@ -34,16 +34,15 @@ double Rounded(double seconds) { return std::round(seconds * 1e6) / 1e6; }
 
 }  // namespace
 
-Trial RunTrial(const Scenario& scenario, uint64_t seed, const TrialPlaces& places, Plant plant) {
+namespace {
+
+void RunCluster(const Scenario& scenario, uint64_t seed, const TrialPlaces& places, Plant plant,
+                Trial& trial) {
   Rng rng(Mix(seed) ^ 0x5ce0a210);
   ClusterPlan plan = DrawCluster(seed);
   plan.plant = plant;
   scenario.shape(rng, plan);
-  Trial trial;
   trial.cluster = plan.Words();
-  trial.folder = places.logs + "/" + std::string(scenario.name) + "-" + std::to_string(seed);
-  trial.totals.count = 1;
-  fs::remove_all(trial.folder);
   Result<std::unique_ptr<Cluster>> cluster = Cluster::Start(plan, places.programs, trial.folder);
   if (cluster.ok()) {
     scenario.run(rng, *cluster.value());
@@ -58,8 +57,21 @@ Trial RunTrial(const Scenario& scenario, uint64_t seed, const TrialPlaces& place
   } else {
     trial.violations.push_back(cluster.error().message);
   }
+}
+
+}  // namespace
+
+Trial RunTrial(const Scenario& scenario, uint64_t seed, const TrialPlaces& places, Plant plant) {
+  Trial trial;
+  trial.folder = places.logs + "/" + std::string(scenario.name) + "-" + std::to_string(seed);
+  trial.totals.count = 1;
+  fs::remove_all(trial.folder);
+  if (scenario.alone != nullptr) {
+    scenario.alone(seed, places, trial);
+  } else {
+    RunCluster(scenario, seed, places, plant, trial);
+  }
   if (trial.violations.empty() && trial.totals.lost + trial.totals.duplicated == 0) {
-    cluster = Error{};  // Its processes end before their folder goes.
     fs::remove_all(trial.folder);
     return trial;
   }

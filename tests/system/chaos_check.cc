@@ -4,6 +4,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -25,7 +26,7 @@ class Checker final {
         probe_(probe),
         values_(values),
         applied_(probe.workers() * (probe.steps() + 1)) {
-    for (const auto& life : cluster.lives()) ReadJournal(*life);
+    ReadJournals();
     for (uint32_t rank = 0; rank < probe.workers(); ++rank) {
       holders_.push_back(cluster.HoldersOf(rank));
     }
@@ -41,10 +42,21 @@ class Checker final {
   }
 
  private:
-  void ReadJournal(const Life& life) {
-    for (const Record& record : life.records) {
+  // In the order in which it was written: what was known of steps before the job went back is void.
+  void ReadJournals() {
+    std::vector<std::tuple<uint64_t, uint32_t, const Record*>> all;
+    for (const auto& life : cluster_.lives()) {
+      for (const Record& record : life->records)
+        all.emplace_back(record.at_ns, life->rank, &record);
+    }
+    std::ranges::sort(all);
+    for (const auto& [at_ns, rank, entry] : all) {
+      const Record& record = *entry;
+      if (record.event == Event::kWentBack) {
+        known_.erase(known_.lower_bound({rank, record.step}), known_.lower_bound({rank + 1, 0}));
+      }
       if (record.step == 0 || record.step > probe_.steps()) continue;
-      Known& known = known_[{life.rank, record.step}];
+      Known& known = known_[{rank, record.step}];
       known.attempted |= record.event == Event::kAttempt;
       known.counted |= record.event == Event::kCounted;
       known.discarded |= record.event == Event::kDiscarded;

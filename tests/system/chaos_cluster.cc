@@ -94,12 +94,10 @@ Result<std::unique_ptr<Cluster>> Cluster::Start(const ClusterPlan& plan, std::st
   cluster->address_ = coordinator.address;
   cluster->http_ = coordinator.http;
   for (uint32_t i = 0; i < plan.servers; ++i) {
-    const std::string index = std::to_string(i);
-    std::unique_ptr<Child>& server = cluster->servers_.emplace_back();
-    SM_TRY(cluster->Spawn("server-" + index, "server/shardmill-ps",
-                          {"--index", index, "--set", "cluster.coordinator=" + coordinator.address},
-                          &server));
-    cluster->server_http_.push_back(SM_TRY(WhereIs(*server)).http);
+    cluster->servers_.emplace_back();
+    cluster->server_http_.emplace_back();
+    cluster->server_away_.push_back(false);
+    SM_TRY(cluster->StartServer(i));
   }
   return cluster;
 }
@@ -115,6 +113,10 @@ Result<> Cluster::WriteJob() {
       << "\nshards_per_server = " << plan_.shards_per_server << "\nworkers = " << plan_.workers
       << "\nlease = " << quoted(plan_.lease) << "\n";
   if (plan_.keeps_state) job << "state = \"" << folder_ << "/state\"\n";
+  if (plan_.snapshot_every.count() > 0) {
+    job << "[snapshot]\nto = \"" << folder_ << "/kept\"\nevery = " << quoted(plan_.snapshot_every)
+        << "\n";
+  }
   if (plan_.keyed)
     job << "[security]\nkeys = \"" << Keys() << "\"\nhandshake_timeout = \"300ms\"\n";
   job << "[policy]\nmode = \"" << plan_.mode << "\"\n";
@@ -209,7 +211,9 @@ void Cluster::Look() {
   for (const auto& life : lives_) LookAt(*life);
   std::vector<Child*> daemons;
   if (!coordinator_away_) daemons.push_back(coordinator_.get());
-  for (const auto& server : servers_) daemons.push_back(server.get());
+  for (size_t i = 0; i < servers_.size(); ++i) {
+    if (!server_away_[i]) daemons.push_back(servers_[i].get());
+  }
   for (Child* daemon : daemons) {
     if (const auto status = daemon->Poll()) Fail(daemon->name() + ": " + ExitWords(*status));
   }

@@ -32,9 +32,10 @@ struct ClusterPlan {
   milliseconds lease{300};
   milliseconds retry{50};
   uint64_t think_us = 4000;
-  uint64_t table_step = 0;   // As in WorkerPlan.
-  bool keeps_state = false;  // The coordinator has a folder to go on from.
-  bool keyed = false;        // The job has keys, and each rank one of its own.
+  uint64_t table_step = 0;         // As in WorkerPlan.
+  milliseconds snapshot_every{0};  // 0: it keeps none.
+  bool keeps_state = false;        // The coordinator has a folder to go on from.
+  bool keyed = false;              // The job has keys, and each rank one of its own.
   Plant plant = Plant::kNone;
 
   uint32_t shards() const { return servers * shards_per_server; }
@@ -102,6 +103,10 @@ class Cluster final {
   void KillCoordinator();
   void RestartCoordinator();
   bool AwaitCoordinator();
+  // A server's end, and another process in its place, which may be at another address. Returns the
+  // one before it.
+  void KillServer(size_t index);
+  std::unique_ptr<Child> ReplaceServer(size_t index);
   // As the coordinator tells it; nothing where it does not.
   std::optional<JobStatus> Status() const;
   // SIGSTOP, and waits until the process stands still.
@@ -141,6 +146,7 @@ class Cluster final {
   Result<> WriteJob();
   Result<> MakeKeys();
   Result<> StartCoordinator(const std::string& listen);
+  Result<> StartServer(size_t index);
   void Look();
   void LookAt(Life& life);
   void CheckLivesOf(uint32_t rank);
@@ -157,7 +163,9 @@ class Cluster final {
   uint32_t coordinators_ = 0;             // Processes so far.
   bool coordinator_away_ = false;
   std::unique_ptr<Child> coordinator_;
+  uint32_t server_starts_ = 0;
   std::vector<std::unique_ptr<Child>> servers_;
+  std::vector<bool> server_away_;  // By index: it was killed, or another is in its place.
   std::vector<std::unique_ptr<Life>> lives_;
   std::vector<Heal> heals_;
   std::vector<double> recovery_seconds_;

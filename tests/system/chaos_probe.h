@@ -121,6 +121,7 @@ enum class Event : uint8_t {
   kError,      // The session ended with an error: `words`; `step`: the exit code.
   kTables,     // It has its rank, and makes its tables.
   kLateTable,  // It makes the table that comes later.
+  kWentBack,   // The job went back to a snapshot; `step`: the one that it goes on with.
 };
 
 struct Record {

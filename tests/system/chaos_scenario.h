@@ -9,6 +9,9 @@
 
 namespace shardmill::chaos {
 
+struct Trial;
+struct TrialPlaces;
+
 // One kind of trouble, and all that is its own: what the cluster is, what is done to it, and what
 // must hold meanwhile. What must hold of every trial (all steps made, none lost, none twice, every
 // process ended as it should) is checked when `run` has come back.
@@ -18,6 +21,8 @@ struct Scenario {
   void (*shape)(Rng& rng, ClusterPlan& plan) = nullptr;
   // Starts the workers, makes the trouble, and mends it. It ends at the cluster's first violation.
   void (*run)(Rng& rng, Cluster& cluster) = nullptr;
+  // Where there is no cluster: all of a trial.
+  void (*alone)(uint64_t seed, const TrialPlaces& places, Trial& trial) = nullptr;
 };
 
 extern const Scenario kWorkerKill;       // chaos_worker_kill.cc
@@ -25,6 +30,8 @@ extern const Scenario kStop;             // chaos_stop.cc
 extern const Scenario kTwin;             // chaos_twin.cc
 extern const Scenario kCoordinatorKill;  // chaos_coordinator_kill.cc
 extern const Scenario kStrangers;        // chaos_strangers.cc
+extern const Scenario kServerKill;       // chaos_server_kill.cc
+extern const Scenario kSnapshotKill;     // chaos_snapshot_kill.cc
 
 std::span<const Scenario* const> Scenarios();
 const Scenario* FindScenario(std::string_view name);  // Or null.

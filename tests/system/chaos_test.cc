@@ -52,6 +52,19 @@ TEST(ChaosTest, StrangersAtAllDoorsChangeNothing) {
   EXPECT_EQ(ExpectPromisesKept(kStrangers, 2), 0U);
 }
 
+TEST(ChaosTest, ALostServerTakesTheJobBackToItsLastSnapshotAndNoFurther) {
+  EXPECT_EQ(ExpectPromisesKept(kServerKill, kSanitized ? 3 : 10), 0U);
+}
+
+TEST(ChaosTest, ASnapshotThatIsBeingMadeIsThereWholeOrNotAtAll) {
+  // Each tenth of the points; all of them take minutes.
+  for (uint64_t seed = 1; seed <= (kSanitized ? 50U : 213U); seed += 10) {
+    const Trial trial = RunTrial(kSnapshotKill, seed, Places());
+    EXPECT_TRUE(trial.violations.empty())
+        << trial.cluster << ": " << testing::PrintToString(trial.violations);
+  }
+}
+
 // Of a cluster of several shards without backup workers, where every lie shows.
 Trial TrialWith(Plant plant) {
   uint64_t seed = 1;

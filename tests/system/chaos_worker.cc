@@ -45,6 +45,8 @@ class Worker final {
 
  private:
   Result<> Open();
+  Result<> TrainToEnd();
+  void GoBack();
   Result<bool> Train();  // One step; false where none is left.
   Result<> MakeLateTable();
   Result<> Look(TrainingStep& step);
@@ -67,6 +69,7 @@ class Worker final {
   uint64_t step_ = 0;
   uint64_t hits_ = 0;
   bool harmed_ = false;
+  uint64_t generation_ = 0;
 
   std::unique_ptr<Session> session_;
   DenseTable counters_;
@@ -125,13 +128,34 @@ Result<> Worker::Run() {
     journal_.Write(Event::kDone, 0);
     return {};
   }
+  while (true) {
+    const Result<> trained = TrainToEnd();
+    if (trained.ok()) break;
+    if (trained.error().code != ErrorCode::kRolledBack) return trained;
+    GoBack();
+  }
+  journal_.Write(Event::kDone, plan_.steps);
+  return {};
+}
+
+Result<> Worker::TrainToEnd() {
   while (SM_TRY(Train())) {
   }
   SM_TRY(ReadEnd());
   journal_.Write(Event::kFinal, plan_.steps);
-  SM_TRY(session_->Close(true));
-  journal_.Write(Event::kDone, plan_.steps);
-  return {};
+  return session_->Close(true);
+}
+
+// What it has seen under the generation before holds no more.
+void Worker::GoBack() {
+  if (session_->generation() <= generation_) Violation("the generation has not grown");
+  generation_ = session_->generation();
+  step_ = session_->next_step();
+  journal_.Write(Event::kWentBack, step_, std::to_string(generation_));
+  looked_ = false;
+  std::ranges::fill(own_, 0);
+  std::ranges::fill(seen_, 0.0F);
+  std::ranges::fill(closed_, 0);
 }
 
 Result<> Worker::MakeLateTable() {
@@ -142,7 +166,10 @@ Result<> Worker::MakeLateTable() {
 }
 
 Result<bool> Worker::Train() {
-  step_ = session_->next_step();
+  const uint64_t next = session_->next_step();
+  if (session_->generation() == generation_ && next < step_) Violation("a step goes back");
+  step_ = next;
+  generation_ = session_->generation();
   SM_TRY(MakeLateTable());
   if (step_ > plan_.steps) return false;
   Enter(Phase::kIdle);
@@ -246,8 +273,9 @@ Result<> Worker::Push(TrainingStep& step) {
     if (lies && plan_.plant == Plant::kTwice) SM_TRY(PushToShard(step, shard));
     if (lies && plan_.plant == Plant::kOnOneOnly) break;
   }
-  const std::vector<float> late(late_ ? Probe::kBulk : 0, 1);
-  if (late_) SM_TRY(step.Push(*late_, 0, late));
+  const bool is_late = late_ && step_ >= plan_.table_step;
+  const std::vector<float> late(is_late ? Probe::kBulk : 0, 1);
+  if (is_late) SM_TRY(step.Push(*late_, 0, late));
   const std::vector<uint64_t> names = probe_.Keys(plan_.rank, step_);
   const KeySet keys = SM_TRY(session_->Bind(rows_, names));
   const std::vector<float> ones(names.size(), 1);

@@ -85,6 +85,24 @@ TEST(SnapshotResumeTest, AllProcessesAreKilledAndTheJobComesToTheSameWeightsOnOt
   EXPECT_GT(Found().front().number, last);
 }
 
+TEST(SnapshotResumeTest, AServerIsKilledAndTheJobGoesBackAndComesToTheSameWeights) {
+  const std::string job = WriteJob(kEpochs);
+  const auto whole = LaunchTrain(job, {"--json", "--quiet"});
+  ASSERT_EQ(whole->Wait(kPatience), ExitStatus{}) << OutputOf("train");
+  const double undisturbed = Checksum(*whole);
+
+  const auto train = LaunchTrain(job, With({"snapshot.every=50ms"}));
+  ASSERT_TRUE(Await([&] { return train->Poll() || Found().size() >= 2; })) << OutputOf("train");
+  for (const int pid : ChildrenOf(train->pid())) {
+    if (CommandOf(pid).find("--index 1 ") != std::string::npos) kill(pid, SIGKILL);
+  }
+  ASSERT_EQ(train->Wait(kPatience), ExitStatus{}) << OutputOf("train");
+  EXPECT_NE(OutputOf("train").find("server-1 ended with"), std::string::npos) << OutputOf("train");
+  EXPECT_NE(LastLineOf("train").find(R"("generation":2,"rollbacks":1,)"), std::string::npos);
+  EXPECT_EQ(Checksum(*train), undisturbed);
+  ExpectSound();
+}
+
 TEST(SnapshotResumeTest, ThereIsOneAtTheEndAndOneByTimeAndOldOnesGo) {
   const std::string job = WriteJob(kEpochs);
   const auto train =

@@ -11,6 +11,8 @@ JobStatus Example() {
   status.policy = "stale";
   status.staleness = 3;
   status.view = 4;
+  status.generation = 2;
+  status.rollbacks = 1;
   status.workers.push_back({.rank = 1,
                             .state = JobStatus::Worker::State::kSilent,
                             .incarnation = 2,
@@ -50,7 +52,7 @@ TEST(JobStatusTest, WritesTheKeysThatOperatorsRead) {
   EXPECT_EQ(
       ToJson(Example()),
       R"({"state":"done","words":"","exit_code":0,"policy":{"mode":"stale","staleness":3},)"
-      R"("view":4,"workers":[{"rank":1,"state":"silent","incarnation":2,"step":30,)"
+      R"("view":4,"generation":2,"rollbacks":1,"workers":[{"rank":1,"state":"silent","incarnation":2,"step":30,)"
       R"("acked":29,"epoch":1,"samples":1920,"seconds":0.5,"silent_seconds":1.25,)"
       R"("staleness_max":3,"metrics":{"accuracy":0.83,"loss":0.5}}],"shards":[{"id":1,)"
       R"("endpoint":"tcp://127.0.0.1:1","closed":28,"version":57,"units":60,)"

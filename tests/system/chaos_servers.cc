@@ -1,0 +1,32 @@
+// The part of a Cluster that is about its servers.
+#include <utility>
+
+#include "tests/system/chaos_cluster.h"
+
+namespace shardmill::chaos {
+
+Result<> Cluster::StartServer(size_t index) {
+  const std::string number = std::to_string(index);
+  const std::string again =
+      ++server_starts_ > plan_.servers ? "-" + std::to_string(server_starts_) : "";
+  SM_TRY(Spawn("server-" + number + again, "server/shardmill-ps",
+               {"--index", number, "--set", "cluster.coordinator=" + address_}, &servers_[index]));
+  server_http_[index] = SM_TRY(WhereIs(*servers_[index])).http;
+  return {};
+}
+
+void Cluster::KillServer(size_t index) {
+  server_away_[index] = true;
+  servers_[index]->Kill();
+  servers_[index]->Wait(kTroubleLimit);
+}
+
+std::unique_ptr<Child> Cluster::ReplaceServer(size_t index) {
+  std::unique_ptr<Child> before = std::move(servers_[index]);
+  const Result<> started = StartServer(index);
+  if (!started.ok()) Fail(started.error().message);
+  server_away_[index] = !started.ok();
+  return before;
+}
+
+}  // namespace shardmill::chaos
