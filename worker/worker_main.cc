@@ -94,6 +94,33 @@ void Track(const TrackPoint& point, std::unique_ptr<Tracker>& tracker, const Log
   tracker.reset();
 }
 
+// Which rows this worker has, where that does not depend on when it asks.
+Result<BatchPlan> PlanOf(const JobOptions& job, const WorkerFlags& flags) {
+  const bool leased = job.data.scheme == DataScheme::kLeased;
+  if (flags.any_rank && !leased) {
+    return Error{
+        ErrorCode::kBadUsage,
+        "--rank any wants data.scheme = \"leased\"; else a rank says whose samples it has"};
+  }
+  const uint32_t rank = leased ? 0 : flags.rank;
+  const uint32_t workers = leased ? 1 : job.cluster.workers;
+  return BatchPlan{job.job.seed, rank, workers, job.data.batch_size, job.data.scheme};
+}
+
+// Frees the rank at once, where somebody is there to hear it; the first error is the one to tell.
+Result<> LeaveEarly(const Error& error, bool elastic, Session& session, const Log& log) {
+  if (error.code == ErrorCode::kStopped) {
+    const Result<> left = session.Close(false);
+    if (elastic) {
+      log.Info("left", {{"before_step", session.next_step()}, {"heard", left.ok()}});
+      return {};
+    }
+  }
+  // What is wrong with the data or the model would be so again: the job ends with the reason.
+  if (error.code == ErrorCode::kBadInput) static_cast<void>(session.Abort(error.message).ok());
+  return error;
+}
+
 Result<> Train(const WorkerFlags& flags, const DaemonContext& daemon, WorkerMetrics& metrics,
                std::atomic<bool>& joined, TimelineLane* lane) {
   const JobOptions& job = daemon.job;
@@ -101,8 +128,8 @@ Result<> Train(const WorkerFlags& flags, const DaemonContext& daemon, WorkerMetr
   const DataSet train = SM_TRY(ReadIdxFolder(job.data.folder, DataPart::kTrain));
   const DataSet test = SM_TRY(ReadIdxFolder(job.data.folder, DataPart::kTest));
   const std::unique_ptr<NetworkModel> model = SM_TRY(MakeJobModel(job, train, test));
-  Batches batches(
-      train, {job.job.seed, flags.rank, job.cluster.workers, job.data.batch_size, job.data.scheme});
+  const BatchPlan plan = SM_TRY(PlanOf(job, flags));
+  Batches batches(train, plan);
   WarnOfFewSamples(job, batches.rows_per_epoch(), daemon.log);
   std::unique_ptr<LocalSteps> local;
   if (job.policy.exchange == Exchange::kParameters) {
@@ -153,21 +180,7 @@ Result<> Train(const WorkerFlags& flags, const DaemonContext& daemon, WorkerMetr
     trained = trainer.Run([&](const TrainerProgress& progress) { metrics.Publish(progress); });
     if (trained.ok()) trained = session->Close(true);
   } while (!trained.ok() && trained.error().code == ErrorCode::kRolledBack);
-  if (!trained.ok()) {
-    // Frees the rank at once, where somebody is there to hear it; the first error is the one to
-    // tell.
-    const Error& error = trained.error();
-    if (error.code == ErrorCode::kStopped) {
-      const Result<> left = session->Close(false);
-      if (elastic) {
-        daemon.log.Info("left", {{"step", session->next_step()}, {"heard", left.ok()}});
-        return {};
-      }
-    }
-    // What is wrong with the data or the model would be so again: the job ends with the reason.
-    if (error.code == ErrorCode::kBadInput) static_cast<void>(session->Abort(error.message).ok());
-    return error;
-  }
+  if (!trained.ok()) return LeaveEarly(trained.error(), elastic, *session, daemon.log);
   for (const auto& [name, value] : trainer.metrics()) {
     daemon.log.Info("result", {{"metric", name}, {"value", value}});
   }
