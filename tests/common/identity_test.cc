@@ -58,6 +58,8 @@ TEST(IdentityTest, GivesEachRoleItsOwnWords) {
       {Beat{}, {kServer}},
       {GetSaved{}, {kCoordinator}},
       {Saved{}, {kServer}},
+      {GetLease{}, {kWorker}},
+      {Leased{}, {kCoordinator}},
   };
   EXPECT_EQ(all.size(), std::variant_size_v<Message>);
   for (size_t i = 0; i < all.size(); ++i) {
