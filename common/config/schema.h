@@ -136,6 +136,13 @@ class Section final {
   // A list of any texts that are not empty.
   void Names(std::string_view key, std::vector<std::string>* field, std::string_view help);
 
+  // One text or a list of them.
+  void Texts(std::string_view key, std::vector<std::string>* field, TextRule rule,
+             std::string_view help);
+  // A list of numbers, each within the rule's bounds.
+  void Numbers(std::string_view key, std::vector<double>* field, RealRule rule,
+               std::string_view help);
+
   template <class E, size_t kCount>
   void Choice(std::string_view key, E* field, const std::array<Named<E>, kCount>& names,
               std::string_view help) {
