@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "worker/data/idx_reader.h"
+#include "worker/data/read_data.h"
 #include "worker/job_model.h"
 #include "worker/local_steps.h"
 
@@ -23,8 +23,9 @@ void AnswerFilter::Ended(const Contribution& made) {
 
 Result<std::unique_ptr<ReplayGradients>> ReplayGradients::Make(const JobOptions& job) {
   std::unique_ptr<ReplayGradients> workers(new ReplayGradients(job));
-  workers->data_ = SM_TRY(ReadIdxFolder(job.data.folder, DataPart::kTrain));
-  const DataSet test = SM_TRY(ReadIdxFolder(job.data.folder, DataPart::kTest));
+  const DataParts data = SM_TRY(ReadData(job.data, job.job.seed, nullptr));
+  workers->data_ = SM_TRY(LabelledRows(data.train));
+  const DataSet test = SM_TRY(LabelledRows(data.measured()));
   workers->model_ = SM_TRY(MakeJobModel(job, workers->data_, test));
   workers->places_.resize(workers->tensors().size());
   for (uint32_t rank = 0; rank < job.cluster.workers; ++rank) {

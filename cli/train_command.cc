@@ -14,7 +14,7 @@
 #include "common/http/http_client.h"
 #include "common/job/job.h"
 #include "common/process/exit_code.h"
-#include "worker/data/idx_reader.h"
+#include "worker/data/read_data.h"
 
 namespace shardmill {
 namespace {
@@ -161,7 +161,7 @@ class Training final {
 Result<> RunTrain(const TrainFlags& flags, const Console& console, const StopSource& stop) {
   Job job = SM_TRY(LoadJob(flags.job.file, {flags.job.sets, console.environment}));
   SM_TRY(CheckTrainable(job.options));
-  SM_TRY(CheckIdxFolder(job.options.data.folder));
+  SM_TRY(CheckDataFiles(job.options.data));
   const std::string overridden = OverriddenWords(job.listing);
   if (!overridden.empty()) console.err << "shardmill: " << overridden << "\n" << std::flush;
   if (!flags.trace.empty()) SM_TRY(CheckTimelineFile(flags.trace));

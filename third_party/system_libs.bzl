@@ -27,6 +27,9 @@ _LIBS = {
     "httplib": struct(hdr = "httplib.h", pkg = "", libs = ["-lcpp-httplib"], deps = [], defines = ["CPPHTTPLIB_OPENSSL_SUPPORT", "CPPHTTPLIB_ZLIB_SUPPORT", "CPPHTTPLIB_BROTLI_SUPPORT"], deb = "libcpp-httplib-dev"),
     "gloo": struct(hdr = "gloo/allreduce.h", pkg = "", libs = ["-lgloo"], deps = [], defines = [], deb = "libgloo-dev"),
     "openmpi": struct(hdr = "mpi.h", pkg = "ompi-c", libs = ["-lmpi"], deps = [], defines = ["OMPI_SKIP_MPICXX"], deb = "libopenmpi-dev"),
+    "bz2": struct(hdr = "bzlib.h", pkg = "", libs = ["-lbz2"], deps = [], defines = [], deb = "libbz2-dev"),
+    "lzma": struct(hdr = "lzma.h", pkg = "", libs = ["-llzma"], deps = [], defines = [], deb = "liblzma-dev"),
+    "zstd": struct(hdr = "zstd.h", pkg = "", libs = ["-lzstd"], deps = [], defines = [], deb = "libzstd-dev"),
     "zlib": struct(hdr = "zlib.h", pkg = "", libs = ["-lz"], deps = [], defines = [], deb = "zlib1g-dev"),
 }
 

@@ -53,7 +53,7 @@ Result<std::unique_ptr<NetworkModel>> MakeJobModel(const JobOptions& job, const 
   // One damaged label makes classes that nobody has heard of.
   return Error{model.error().code, model.error().message + "; the greatest label is " +
                                        std::to_string(data.classes - 1) + " (" + data.greatest_at +
-                                       ", counted from 0)"};
+                                       ")"};
 }
 
 }  // namespace shardmill

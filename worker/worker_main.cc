@@ -17,7 +17,8 @@
 #include "common/process/announce.h"
 #include "common/timeline/timeline.h"
 #include "worker/data/batches.h"
-#include "worker/data/idx_reader.h"
+#include "worker/data/data_set.h"
+#include "worker/data/read_data.h"
 #include "worker/job_model.h"
 #include "worker/local_steps.h"
 #include "worker/session_options.h"
@@ -36,6 +37,14 @@ void WarnOfFewSamples(const JobOptions& job, uint64_t rows, const Log& log) {
     log.Warn("batch_is_never_full",
              {{"data.batch_size", job.data.batch_size}, {"samples_of_this_rank", rows}});
   }
+}
+
+// What was read, and what of it was not.
+void TellOfData(const DataParts& data, const Log& log) {
+  for (const std::string& note : data.notes) log.Warn("data", {{"note", note}});
+  log.Info("data_is_there", {{"rows", data.train->rows()},
+                             {"measured_rows", data.measured()->rows()},
+                             {"bad_rows", data.bad_rows}});
 }
 
 // What an operator sees of this worker.
@@ -125,8 +134,11 @@ Result<> Train(const WorkerFlags& flags, const DaemonContext& daemon, WorkerMetr
                std::atomic<bool>& joined, TimelineLane* lane) {
   const JobOptions& job = daemon.job;
   SM_TRY(CheckTrainable(job));
-  const DataSet train = SM_TRY(ReadIdxFolder(job.data.folder, DataPart::kTrain));
-  const DataSet test = SM_TRY(ReadIdxFolder(job.data.folder, DataPart::kTest));
+  const DataParts data =
+      SM_TRY(ReadData(job.data, job.job.seed, [&daemon] { return daemon.stop.requested(); }));
+  TellOfData(data, daemon.log);
+  const DataSet train = SM_TRY(LabelledRows(data.train));
+  const DataSet test = SM_TRY(LabelledRows(data.measured()));
   const std::unique_ptr<NetworkModel> model = SM_TRY(MakeJobModel(job, train, test));
   const BatchPlan plan = SM_TRY(PlanOf(job, flags));
   Batches batches(train, plan);

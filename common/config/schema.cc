@@ -275,28 +275,6 @@ void Section::Choices(std::string_view key, std::vector<std::string>* field,
   option.default_text = option.show();
 }
 
-void Section::Names(std::string_view key, std::vector<std::string>* field, std::string_view help) {
-  Option& option = Add(key, help);
-  option.takes = "a list of text";
-  option.range = option.takes;
-  option.show = [field] { return ShowList(*field); };
-  option.read = [field, option](const Node& node, const Reading& reading) {
-    if (!Expect(option, node, Kind::kList, reading)) return;
-    field->clear();
-    for (size_t i = 0; i < node.items.size(); ++i) {
-      Reading at = reading;
-      at.key += "[" + std::to_string(i) + "]";
-      at.origin.at = node.items[i].at;
-      if (node.items[i].kind == Kind::kText && !node.items[i].text.empty()) {
-        field->push_back(node.items[i].text);
-      } else {
-        at.Fail(Quoted(at.key) + " must be text that is not empty");
-      }
-    }
-  };
-  option.default_text = option.show();
-}
-
 void Section::AddTables(std::string_view key, const Section& inner, std::string_view help,
                         VisitItem visit_item, std::function<size_t()> count,
                         std::function<void()> clear) {

@@ -133,8 +133,6 @@ class Section final {
               std::string_view help);
   void Choices(std::string_view key, std::vector<std::string>* field,
                std::vector<std::string> words, std::string_view help);
-  // A list of any texts that are not empty.
-  void Names(std::string_view key, std::vector<std::string>* field, std::string_view help);
 
   // One text or a list of them.
   void Texts(std::string_view key, std::vector<std::string>* field, TextRule rule,

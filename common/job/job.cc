@@ -206,8 +206,13 @@ Result<Job> ParseJob(const std::string& name, std::string_view text,
 }
 
 Result<> CheckTrainable(const JobOptions& job) {
-  if (job.data.folder.empty()) {
-    return Error{ErrorCode::kBadUsage, "\"data.folder\" is missing: it says where the samples lie"};
+  const DataOptions& data = job.data;
+  const bool idx = data.format == DataFormat::kIdx;
+  // MovieLens has a place of its own.
+  const bool placed = data.format == DataFormat::kMovieLens;
+  if (idx ? data.folder.empty() : data.train.empty() && !placed) {
+    return Error{ErrorCode::kBadUsage, std::string("\"data.") + (idx ? "folder" : "train") +
+                                           "\" is missing: it says where the samples lie"};
   }
   if (job.model.layers.empty()) {
     return Error{ErrorCode::kBadUsage, "\"model.layers\" is missing: it says what is trained"};

@@ -112,17 +112,37 @@ struct OptimizerOptions {
   void DeclareRate(config::Section& section);
 };
 
-enum class DataFormat : uint8_t { kIdx };
+enum class DataFormat : uint8_t { kIdx, kCsv, kLibsvm, kCriteoTsv, kMovieLens, kRData };
+std::string_view NameOf(DataFormat format);
+
+enum class TargetKind : uint8_t { kClass, kValue };
 
 // [data]: what is read, from where, by which worker, and in batches of which size.
 struct DataOptions {
   DataFormat format = DataFormat::kIdx;
-  std::string folder;
+  std::string folder;                              // Read with kIdx alone.
+  std::vector<std::string> train, validate, test;  // Paths or patterns; not read with kIdx.
+  std::vector<double> split;                       // Of train: its own part, validate, test.
+  bool header = true;                              // Read with kCsv alone, and so is:
+  std::string separator = ",";
+  std::string label = "label";
+  TargetKind target = TargetKind::kClass;
+  std::vector<std::string> features;  // Empty: all other columns.
+  std::vector<std::string> categories;
+  std::string object;    // Read with kRData alone.
+  uint64_t buckets = 0;  // Read with kCriteoTsv alone.
+  uint64_t memory = uint64_t{1} << 30;
+  std::string cache;  // A folder; empty: none.
+  uint64_t bad_rows_max = 0;
   uint32_t batch_size = 64;
   DataScheme scheme = DataScheme::kRandom;
   uint64_t chunk = 0;  // Samples; 0: see docs/config.md. Read with kLeased alone.
 
   void Declare(config::Section& section);
+
+ private:
+  void DeclareColumns(config::Section& section);
+  void DeclareMemory(config::Section& section);
 };
 
 // One of the layers that [model] lists. A number of 0 and an empty text are not said: the type's

@@ -47,6 +47,8 @@ bool IsLayerName(std::string_view name) {
          });
 }
 
+bool IsNotEmpty(std::string_view text) { return !text.empty(); }
+
 // "28x28x1", or nothing.
 bool IsShape(std::string_view text) {
   bool digit = false;
@@ -71,7 +73,7 @@ void LayerOptions::Declare(Section& section) {
   };
   section.Text("name", &name, {.form = "up to 64 letters, digits, - and _", .accepts = IsLayerName},
                "What others call it; by itself its type and its place, such as \"affine_2\".");
-  section.Names("inputs", &inputs,
+  section.Texts("inputs", &inputs, {.form = "names", .accepts = IsNotEmpty},
                 "Layers above that it reads, or \"input\"; by itself the one before it.");
   section.Number("units", &units, {.at_least = 1, .at_most = uint64_t{1} << 24},
                  "How many outputs; the inputs are inferred.");

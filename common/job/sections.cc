@@ -56,14 +56,6 @@ constexpr std::array<Named<RateShape>, 4> kSchedules = {{
     {RateShape::kPolynomial, "polynomial"},
     {RateShape::kCosine, "cosine"},
 }};
-constexpr std::array<Named<DataFormat>, 1> kFormats = {{{DataFormat::kIdx, "idx"}}};
-constexpr std::array<Named<DataScheme>, 5> kSchemes = {{
-    {DataScheme::kContiguous, "contiguous"},
-    {DataScheme::kRoundRobin, "round_robin"},
-    {DataScheme::kRandom, "random"},
-    {DataScheme::kOverlap, "overlap"},
-    {DataScheme::kLeased, "leased"},
-}};
 
 template <class E, size_t kCount>
 std::string_view Lookup(const std::array<Named<E>, kCount>& names, E value) {
@@ -294,26 +286,6 @@ void OptimizerOptions::DeclareRate(Section& section) {
     if (!falls() || decay_rounds > 0) return "";
     return "\"optimizer.decay_rounds\" is missing: it says over how many rounds the rate falls";
   });
-}
-
-void DataOptions::Declare(Section& section) {
-  section.Choice("format", &format, kFormats,
-                 "How the files are written: \"idx\" is that of MNIST, gzip or not.");
-  section.Text("folder", &folder, {.form = kPathForm, .accepts = IsPathOrNone},
-               "The folder that holds the data set's files; shardmill-worker needs it.");
-  section.Number("batch_size", &batch_size,
-                 {.at_least = 1, .at_most = uint64_t{1} << 20, .unit = "samples"},
-                 "Samples of one worker in one step.");
-  section.Choice(
-      "scheme", &scheme, kSchemes,
-      "Which samples a worker goes through in an epoch: a piece of the file, every "
-      "n-th of n workers, a part dealt anew each epoch, all, or whatever is next when it asks "
-      "the coordinator. Shuffled in each.");
-  section.Number("chunk", &chunk, {.at_most = uint64_t{1} << 40, .unit = "samples"},
-                 "How much the coordinator leases at once; 0: 64 batches, or fewer, so that each "
-                 "worker has some chunks in an epoch.");
-  section.OnlyWith("chunk", "scheme", "\"leased\"",
-                   [this] { return scheme == DataScheme::kLeased; });
 }
 
 void TrainOptions::Declare(Section& section) {

@@ -50,20 +50,17 @@ constexpr Rule kRules[] = {
 
 // Class c lights row c of the picture, over noise.
 DataSet MakeData(uint32_t rows) {
-  DataSet data;
-  data.rows = rows;
-  data.row_size = kSide * kSide;
-  data.row_shape = {kSide, kSide};
-  data.classes = kClasses;
+  std::vector<float> inputs;
+  std::vector<uint32_t> labels;
   Rng rng(3);
   for (uint32_t row = 0; row < rows; ++row) {
-    data.labels.push_back(static_cast<uint32_t>(rng.Below(kClasses)));
-    for (uint32_t pixel = 0; pixel < data.row_size; ++pixel) {
-      const double light = pixel / kSide == data.labels.back() ? 0.5 : 0;
-      data.inputs.push_back(static_cast<float>(light + rng.Uniform() / 2));
+    labels.push_back(static_cast<uint32_t>(rng.Below(kClasses)));
+    for (uint32_t pixel = 0; pixel < kSide * kSide; ++pixel) {
+      const double light = pixel / kSide == labels.back() ? 0.5 : 0;
+      inputs.push_back(static_cast<float>(light + rng.Uniform() / 2));
     }
   }
-  return data;
+  return MakeDataSet(inputs, labels, {kSide, kSide}, kClasses);
 }
 
 BatchPlan PlanOf(uint32_t rank) { return {kSeed, rank, kWorkers, kBatchRows, DataScheme::kRandom}; }

@@ -44,15 +44,8 @@ class PickyModel final : public Model {
   std::vector<ParameterSpec> specs_{{"good", 1, {}}, {"picky", 1, {}}};
 };
 
-DataSet RowsOf(std::vector<float> inputs) {
-  DataSet data;
-  data.rows = static_cast<uint32_t>(inputs.size());
-  data.inputs = std::move(inputs);
-  data.labels.resize(data.rows);
-  data.row_size = 1;
-  data.row_shape = {1};
-  data.classes = 1;
-  return data;
+DataSet RowsOf(const std::vector<float>& inputs) {
+  return MakeDataSet(inputs, std::vector<uint32_t>(inputs.size()), {1}, 1);
 }
 
 // One worker that averages once an epoch, for two epochs of one row a batch.

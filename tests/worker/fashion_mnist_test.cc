@@ -6,6 +6,7 @@
 
 #include "worker/data/batches.h"
 #include "worker/data/idx_reader.h"
+#include "worker/data/read_data.h"
 #include "worker/network_model.h"
 
 namespace shardmill {
@@ -49,8 +50,11 @@ TEST(FashionMnistTest, IsLearntBySoftmaxRegressionInAFewEpochs) {
   if (!std::filesystem::exists(kFashionMnistFolder)) {
     GTEST_SKIP() << "the data set is not there: apt-get install dataset-fashion-mnist";
   }
-  const DataSet train = ReadIdxFolder(kFashionMnistFolder, DataPart::kTrain).value();
-  const DataSet test = ReadIdxFolder(kFashionMnistFolder, DataPart::kTest).value();
+  DataOptions options;
+  options.folder = kFashionMnistFolder;
+  const DataParts data = ReadData(options, 1, nullptr).value();
+  const DataSet train = LabelledRows(data.train).value();
+  const DataSet test = LabelledRows(data.test).value();
   ASSERT_EQ(train.rows, 60000U);
   ASSERT_EQ(test.rows, 10000U);
   ASSERT_EQ(train.row_shape, (std::vector<uint64_t>{28, 28}));

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "worker/data/gzip.h"
+#include "worker/data/byte_source.h"
 
 namespace shardmill {
 namespace {
@@ -35,7 +35,7 @@ Error Bad(const std::string& path, const std::string& what) {
 
 Result<IdxFile> ReadIdxFile(const std::string& path) {
   IdxFile file;
-  file.bytes = SM_TRY(ReadMaybeGzip(path, kFileBytesMax));
+  file.bytes = SM_TRY(ReadWhole(path, kFileBytesMax));
   const std::span<const uint8_t> bytes(file.bytes);
   if (bytes.empty()) return Bad(path, "the file is empty: it has no samples");
   if (bytes.size() < 4) return Bad(path, "too short for an IDX file");
@@ -85,12 +85,9 @@ std::string WithoutSlash(std::string folder) {
 
 }  // namespace
 
-Result<DataSet> ReadIdxFolder(const std::string& folder, DataPart part) {
+IdxPaths IdxFilesOf(const std::string& folder, DataPart part) {
   const std::string prefix = WithoutSlash(folder) + (part == DataPart::kTrain ? "/train" : "/t10k");
-  Result<DataSet> data =
-      ReadIdxFiles(GzipOrPlain(prefix + kImagesName), GzipOrPlain(prefix + kLabelsName));
-  if (data.ok() || data.error().code != ErrorCode::kUnavailable) return data;
-  return Error{data.error().code, data.error().message + "; " + MissingDataHint(folder)};
+  return {GzipOrPlain(prefix + kImagesName), GzipOrPlain(prefix + kLabelsName)};
 }
 
 Result<> CheckIdxFolder(const std::string& folder) {
@@ -116,7 +113,8 @@ std::string MissingDataHint(const std::string& folder) {
                    std::string(kFashionMnistFolder);
 }
 
-Result<DataSet> ReadIdxFiles(const std::string& images_path, const std::string& labels_path) {
+Result<> ReadIdx(const IdxPaths& paths, RowSink& sink) {
+  const auto& [images_path, labels_path] = paths;
   const IdxFile images = SM_TRY(ReadIdxFile(images_path));
   const IdxFile labels = SM_TRY(ReadIdxFile(labels_path));
   if (images.dims.size() < 2) return Bad(images_path, "its rows are single numbers, not images");
@@ -128,18 +126,18 @@ Result<DataSet> ReadIdxFiles(const std::string& images_path, const std::string& 
   const std::span<const uint8_t> pixels = images.values();
   const uint64_t row_size = pixels.size() / images.dims[0];
   if (row_size > UINT32_MAX) return Bad(images_path, "its images are too large");
-  DataSet data;
-  data.rows = static_cast<uint32_t>(images.dims[0]);
-  data.row_size = static_cast<uint32_t>(row_size);
-  data.row_shape.assign(images.dims.begin() + 1, images.dims.end());
-  data.inputs.resize(pixels.size());
-  std::transform(pixels.begin(), pixels.end(), data.inputs.begin(),
-                 [](uint8_t pixel) { return static_cast<float>(pixel) / 255.0F; });
-  data.labels.assign(labels.values().begin(), labels.values().end());
-  const auto greatest = std::max_element(data.labels.begin(), data.labels.end());
-  data.classes = *greatest + 1;
-  data.greatest_at = labels_path + ", label " + std::to_string(greatest - data.labels.begin());
-  return data;
+  const Columns columns = {
+      {.name = kOnlyInput, .row_shape = {images.dims.begin() + 1, images.dims.end()}},
+      {.name = "label", .kind = ColumnKind::kIds}};
+  SM_TRY(sink.Begin(columns));
+  Row row = MakeRow(columns);
+  for (uint64_t i = 0; i < images.dims[0]; ++i) {
+    std::ranges::transform(pixels.subspan(i * row_size, row_size), row[0].floats.begin(),
+                           [](uint8_t pixel) { return static_cast<float>(pixel) / 255.0F; });
+    row[1].ids[0] = labels.values()[i];
+    SM_TRY(sink.Take(row, {labels_path, i + 1, "label"}));
+  }
+  return {};
 }
 
 }  // namespace shardmill

@@ -335,7 +335,9 @@ TEST(JobTest, RefusesNamesAndAddressesThatCannotBe) {
             "--set: \"http.bind\" is \"a b\"; it must be a host name or number, without a port");
   EXPECT_EQ(ErrorOf({"job.runs="}), "--set: \"job.runs\" is \"\"; it must be a path");
   EXPECT_NE(ErrorOf({"optimizer.name=adma"}).find("did you mean \"adam\"?"), std::string::npos);
-  EXPECT_EQ(ErrorOf({"data.format=png"}), "--set: \"data.format\" is \"png\"; it must be \"idx\"");
+  EXPECT_EQ(ErrorOf({"data.format=png"}),
+            "--set: \"data.format\" is \"png\"; it must be one of \"idx\", \"csv\", "
+            "\"libsvm\", \"criteo_tsv\", \"movielens\", \"r_data\"");
   EXPECT_EQ(ErrorOf({"model.loss=hinge"}),
             "--set: \"model.loss\" is \"hinge\"; it must be one of \"softmax_cross_entropy\", "
             "\"log_loss\", \"l1\", \"l2\"");

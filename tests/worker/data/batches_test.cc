@@ -13,17 +13,14 @@ namespace {
 
 // Row r holds the numbers r and r + 0.5, and the label r.
 DataSet CountedRows(uint32_t rows) {
-  DataSet data;
-  data.rows = rows;
-  data.row_size = 2;
-  data.row_shape = {2};
-  data.classes = rows;
+  std::vector<float> inputs;
+  std::vector<uint32_t> labels;
   for (uint32_t row = 0; row < rows; ++row) {
-    data.inputs.push_back(static_cast<float>(row));
-    data.inputs.push_back(static_cast<float>(row) + 0.5F);
-    data.labels.push_back(row);
+    inputs.push_back(static_cast<float>(row));
+    inputs.push_back(static_cast<float>(row) + 0.5F);
+    labels.push_back(row);
   }
-  return data;
+  return MakeDataSet(inputs, labels, {2}, rows);
 }
 
 using Rows = std::vector<uint32_t>;
@@ -117,7 +114,7 @@ TEST(BatchesTest, GiveEachRankAllRowsInAnOrderOfItsOwnWhereTheyOverlap) {
   std::set<Rows> orders;
   for (uint32_t rank = 0; rank < 3; ++rank) {
     const BatchPlan plan{7, rank, 3, 8, DataScheme::kOverlap};
-    ExpectOwned(50, plan, data.labels);
+    ExpectOwned(50, plan, Rows(data.labels.begin(), data.labels.end()));
     Batches batches(data, plan);
     EXPECT_EQ(batches.steps_per_epoch(), 7U);
     for (uint64_t epoch = 0; epoch < 3; ++epoch) orders.insert(Epoch(batches, epoch));
@@ -156,7 +153,7 @@ TEST(BatchesTest, ComeInAnotherOrderInAnotherEpochAndUnderAnotherSeed) {
     Batches other_seed(data, {8, 0, 1, 8, scheme});
     EXPECT_NE(Epoch(batches, 0), Epoch(batches, 1));
     EXPECT_NE(Epoch(batches, 0), Epoch(other_seed, 0));
-    EXPECT_NE(Epoch(batches, 0), data.labels);
+    EXPECT_NE(Epoch(batches, 0), Rows(data.labels.begin(), data.labels.end()));
   }
 }
 

@@ -6,12 +6,7 @@ namespace shardmill {
 namespace {
 
 TEST(DataSetTest, GivesPartsInTheOrderOfTheFileWithoutACopy) {
-  const DataSet data{.inputs = {1, 2, 3, 4, 5, 6},
-                     .labels = {0, 1, 0},
-                     .rows = 3,
-                     .row_size = 2,
-                     .row_shape = {2},
-                     .classes = 2};
+  const DataSet data = MakeDataSet({1, 2, 3, 4, 5, 6}, {0, 1, 0}, {2}, 2);
   const Batch batch = data.Slice(1, 5);
   EXPECT_EQ(batch.rows, 2U);
   EXPECT_EQ(batch.row_size, 2U);

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace shardmill {
@@ -18,8 +19,9 @@ class TestFolder final {
 
   const std::string& path() const { return path_; }
 
-  // Both give the file's path.
+  // All give the file's path.
   std::string Write(const std::string& name, std::span<const uint8_t> bytes) const;
+  std::string WriteText(const std::string& name, std::string_view text) const;
   std::string WriteGzip(const std::string& name, std::span<const uint8_t> bytes) const;
 
  private:
@@ -27,6 +29,11 @@ class TestFolder final {
 };
 
 std::vector<uint8_t> Gzipped(std::span<const uint8_t> bytes);
+std::vector<uint8_t> Zstandarded(std::span<const uint8_t> bytes);
+std::vector<uint8_t> Bzipped(std::span<const uint8_t> bytes);
+std::vector<uint8_t> Xzipped(std::span<const uint8_t> bytes);
+
+std::vector<uint8_t> BytesOf(std::string_view text);
 
 // An IDX file of unsigned bytes.
 std::vector<uint8_t> Idx(const std::vector<uint32_t>& dims, std::span<const uint8_t> values);

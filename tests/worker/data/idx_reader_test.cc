@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "tests/worker/data/files.h"
+#include "tests/worker/data/kept_rows.h"
 
 namespace shardmill {
 namespace {
@@ -18,18 +19,6 @@ const Bytes kPixels{0, 51, 102, 153, 204, 255, 255, 0, 0, 255, 51, 51};
 Bytes GoodImages() { return Idx({3, 2, 2}, kPixels); }
 Bytes GoodLabels() { return Idx({3}, Bytes{4, 0, 1}); }
 
-void ExpectGoodData(const DataSet& data) {
-  EXPECT_EQ(data.rows, 3U);
-  EXPECT_EQ(data.row_size, 4U);
-  EXPECT_EQ(data.row_shape, (std::vector<uint64_t>{2, 2}));
-  EXPECT_EQ(data.labels, (std::vector<uint32_t>{4, 0, 1}));
-  EXPECT_EQ(data.classes, 5U);
-  ASSERT_EQ(data.inputs.size(), 12U);
-  EXPECT_EQ(data.inputs[0], 0.0F);
-  EXPECT_FLOAT_EQ(data.inputs[1], 0.2F);
-  EXPECT_EQ(data.inputs[5], 1.0F);
-}
-
 TEST(IdxReaderTest, ReadsPackedAndPlainFiles) {
   const TestFolder folder;
   folder.WriteGzip("train-images-idx3-ubyte.gz", GoodImages());
@@ -37,23 +26,16 @@ TEST(IdxReaderTest, ReadsPackedAndPlainFiles) {
   folder.Write("t10k-images-idx3-ubyte", GoodImages());
   folder.Write("t10k-labels-idx1-ubyte", GoodLabels());
   for (const DataPart part : {DataPart::kTrain, DataPart::kTest}) {
-    const Result<DataSet> data = ReadIdxFolder(folder.path() + "/", part);
-    ASSERT_TRUE(data.ok()) << data.error().message;
-    ExpectGoodData(data.value());
+    KeptRows kept;
+    const Result<> read = ReadIdx(IdxFilesOf(folder.path() + "/", part), kept);
+    ASSERT_TRUE(read.ok()) << read.error().message;
+    EXPECT_EQ(kept.columns()[0].row_shape, (std::vector<uint64_t>{2, 2}));
+    ASSERT_EQ(kept.rows.size(), 3U);
+    EXPECT_EQ(kept.rows[0][0].floats, (std::vector<float>{0, 0.2F, 0.4F, 0.6F}));
+    EXPECT_EQ(kept.rows[1][0].floats[1], 1.0F);
+    EXPECT_EQ(kept.rows[0][1].ids, std::vector<uint32_t>{4});
+    EXPECT_EQ(kept.rows[2][1].ids, std::vector<uint32_t>{1});
   }
-}
-
-TEST(IdxReaderTest, SaysHowToMendADataSetThatIsNotThere) {
-  const TestFolder folder;
-  const Result<DataSet> data = ReadIdxFolder(folder.path(), DataPart::kTrain);
-  ASSERT_FALSE(data.ok());
-  EXPECT_EQ(data.error().code, ErrorCode::kUnavailable);
-  EXPECT_EQ(data.error().message,
-            folder.path() +
-                "/train-images-idx3-ubyte.gz: there is no such file; the folder of the data set "
-                "(data.folder) must hold it, with the ending .gz or without; Fashion-MNIST comes "
-                "with a package, apt-get install dataset-fashion-mnist, and lies in "
-                "/usr/share/datasets/fashion-mnist");
 }
 
 TEST(IdxReaderTest, ChecksThatAllFourFilesAreThere) {
@@ -70,14 +52,6 @@ TEST(IdxReaderTest, ChecksThatAllFourFilesAreThere) {
   EXPECT_NE(missing.error().message.find("dataset-fashion-mnist"), std::string::npos);
   folder.Write("t10k-labels-idx1-ubyte", GoodLabels());
   EXPECT_TRUE(CheckIdxFolder(folder.path() + "/").ok());
-}
-
-TEST(IdxReaderTest, KnowsWhereTheGreatestLabelIs) {
-  const TestFolder folder;
-  const std::string labels = folder.Write("labels", Idx({3}, Bytes{4, 200, 200}));
-  const Result<DataSet> data = ReadIdxFiles(folder.Write("images", GoodImages()), labels);
-  ASSERT_TRUE(data.ok()) << data.error().message;
-  EXPECT_EQ(data.value().greatest_at, labels + ", label 1");
 }
 
 TEST(IdxReaderTest, NamesThePackageOfFashionMnist) {
@@ -120,7 +94,8 @@ TEST(IdxReaderTest, SaysWhatIsWrongWithAFileOfImages) {
     Bytes bytes = GoodImages();
     test.spoil(bytes);
     const std::string images = folder.Write("images", bytes);
-    const Result<DataSet> data = ReadIdxFiles(images, labels);
+    KeptRows kept;
+    const Result<> data = ReadIdx({images, labels}, kept);
     ASSERT_FALSE(data.ok()) << test.words;
     EXPECT_EQ(data.error().code, ErrorCode::kBadInput);
     EXPECT_NE(data.error().message.find(test.words), std::string::npos) << data.error().message;
@@ -132,7 +107,8 @@ TEST(IdxReaderTest, SaysWhatIsWrongWithAFileOfLabels) {
   const TestFolder folder;
   const std::string images = folder.Write("images", GoodImages());
   const std::string labels = folder.Write("labels", Idx({3, 1}, Bytes{1, 2, 3}));
-  const Result<DataSet> data = ReadIdxFiles(images, labels);
+  KeptRows kept;
+  const Result<> data = ReadIdx({images, labels}, kept);
   ASSERT_FALSE(data.ok());
   EXPECT_EQ(data.error().message, labels + ": a file of labels has one dimension");
 }
@@ -141,7 +117,8 @@ TEST(IdxReaderTest, RefusesAHeaderOfAnySizeWithoutTakingTheMemory) {
   const TestFolder folder;
   // It tells of 16 GiB and brings one byte.
   const std::string images = folder.WriteGzip("images", Idx({1U << 30, 4, 4}, Bytes{1}));
-  const Result<DataSet> data = ReadIdxFiles(images, folder.Write("labels", GoodLabels()));
+  KeptRows kept;
+  const Result<> data = ReadIdx({images, folder.Write("labels", GoodLabels())}, kept);
   ASSERT_FALSE(data.ok());
   EXPECT_NE(data.error().message.find("cut off"), std::string::npos);
 }

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/job/job.h"
+#include "common/result.h"
+#include "worker/data/sample_store.h"
+
+namespace shardmill {
+
+// The parts of a job's data. A value. All have the same columns, bounds of ids and words. Their
+// readers share them, as batches are made on other threads than evaluations.
+struct DataParts {
+  std::shared_ptr<const SampleStore> train;
+  std::shared_ptr<const SampleStore> validate;  // None where the job names none.
+  std::shared_ptr<const SampleStore> test;      // The same.
+
+  // What is measured with at the end: the test's rows, where there are some.
+  const std::shared_ptr<const SampleStore>& measured() const {
+    return test ? test : validate ? validate : train;
+  }
+
+  uint64_t bad_rows = 0;           // Left out when they were read just now.
+  std::vector<std::string> notes;  // For the log: of the first bad rows, and of the cache.
+};
+
+// Reads the data of a job: its text, or the files of packed rows that were made of it before. Where
+// the rows do not fit the job's memory, this process makes such files, or waits for another that
+// does. A function of the options, the seed and the files. Errors name the file and the line;
+// kStopped where `stopped` says so, which is asked now and then.
+Result<DataParts> ReadData(const DataOptions& options, uint64_t seed,
+                           const std::function<bool()>& stopped);
+
+// Whether the files of a job are there; what is in them is not looked at.
+Result<> CheckDataFiles(const DataOptions& options);
+
+}  // namespace shardmill
