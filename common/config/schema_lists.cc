@@ -30,7 +30,7 @@ void Section::Texts(std::string_view key, std::vector<std::string>* field, TextR
                     std::string_view help) {
   Option& option = Add(key, help);
   option.takes = "text or a list of text";
-  option.range = rule.form;
+  option.range = "one or a list: " + std::string(rule.form);
   option.takes_words = true;
   option.show = [field] { return Listed(*field, QuoteText); };
   option.read = [field, rule, option](const Node& node, const Reading& reading) {
@@ -53,7 +53,7 @@ void Section::Texts(std::string_view key, std::vector<std::string>* field, TextR
         at.Fail(Quoted(at.key) + " must be text, not " + std::string(KindWords(items[i].kind)));
       } else if (rule.accepts != nullptr && !rule.accepts(items[i].text)) {
         at.Fail(Quoted(at.key) + " is " + QuoteForMessage(items[i].text) + "; it must be " +
-                option.range);
+                std::string(rule.form));
       } else {
         field->push_back(items[i].text);
       }
@@ -66,7 +66,8 @@ void Section::Numbers(std::string_view key, std::vector<double>* field, RealRule
                       std::string_view help) {
   Option& option = Add(key, help);
   option.takes = "a list of numbers";
-  option.range = "each from " + FormatReal(rule.at_least) + " to " + FormatReal(rule.at_most);
+  option.range = "a list of numbers, each from " + FormatReal(rule.at_least) + " to " +
+                 FormatReal(rule.at_most);
   option.show = [field] { return Listed(*field, FormatReal); };
   option.read = [field, rule, option](const Node& node, const Reading& reading) {
     if (node.kind != Kind::kList) {

@@ -67,7 +67,7 @@ void DataOptions::Declare(Section& section) {
                "The folder that holds the data set's files; shardmill-worker needs it.");
   section.OnlyWith("folder", "format", "\"idx\"", idx);
   const auto files = [&](const char* key, std::vector<std::string>* field, const char* help) {
-    section.Texts(key, field, {.form = "paths, which may have * and ? in them", .accepts = IsPath},
+    section.Texts(key, field, {.form = "a path, which may have * and ? in it", .accepts = IsPath},
                   help);
     section.OnlyWith(key, "format", "any other than \"idx\"",
                      [this] { return format != DataFormat::kIdx; });
@@ -129,11 +129,11 @@ void DataOptions::DeclareColumns(Section& section) {
                  "What the label is: a class, counted from 0, or a number.");
   section.OnlyWith("target", "format", "\"csv\", \"libsvm\" or \"r_data\"",
                    [this, table] { return table() || format == DataFormat::kLibsvm; });
-  section.Texts("features", &features, {.form = "names of columns", .accepts = IsName},
+  section.Texts("features", &features, {.form = "the name of a column", .accepts = IsName},
                 "The columns of numbers to learn from, one input in this order; none: all others, "
                 "of R's those that hold numbers.");
   section.OnlyWith("features", "format", "\"csv\" or \"r_data\"", table);
-  section.Texts("categories", &categories, {.form = "names of columns", .accepts = IsName},
+  section.Texts("categories", &categories, {.form = "the name of a column", .accepts = IsName},
                 "The columns of words to learn from, each an input of that name: words become ids "
                 "from 1 on in the order in which they are first seen in training, and 0 is any "
                 "other word. Where the label is among them, its words become classes from 0 on.");

@@ -73,7 +73,7 @@ void LayerOptions::Declare(Section& section) {
   };
   section.Text("name", &name, {.form = "up to 64 letters, digits, - and _", .accepts = IsLayerName},
                "What others call it; by itself its type and its place, such as \"affine_2\".");
-  section.Texts("inputs", &inputs, {.form = "names", .accepts = IsNotEmpty},
+  section.Texts("inputs", &inputs, {.form = "a name", .accepts = IsNotEmpty},
                 "Layers above that it reads, or \"input\"; by itself the one before it.");
   section.Number("units", &units, {.at_least = 1, .at_most = uint64_t{1} << 24},
                  "How many outputs; the inputs are inferred.");

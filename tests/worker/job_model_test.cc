@@ -16,14 +16,7 @@ folder = "/data"
 
 // Pictures of 6 by 8 of two classes.
 DataSet Pictures() {
-  DataSet data;
-  data.rows = 4;
-  data.row_size = 48;
-  data.row_shape = {6, 8};
-  data.inputs.resize(4 * 48, 0.5F);
-  data.labels = {0, 1, 1, 0};
-  data.classes = 2;
-  return data;
+  return MakeDataSet(std::vector<float>(4 * 48, 0.5F), {0, 1, 1, 0}, {6, 8}, 2);
 }
 
 Result<std::unique_ptr<NetworkModel>> ModelOf(const std::string& model) {

@@ -271,7 +271,7 @@ TEST(JobTest, RefusesLayersThatCannotBe) {
       << type;
   EXPECT_TRUE(type.ends_with("; did you mean \"affine\"?")) << type;
   EXPECT_EQ(ErrorOf({"model.layers=[{type=\"add\", inputs=[\"a\", \"\"]}]"}),
-            "--set: \"model.layers[0].inputs[1]\" must be text that is not empty");
+            "--set: \"model.layers[0].inputs[1]\" is \"\"; it must be a name");
   EXPECT_EQ(ErrorOf({"model.layers=[{type=\"reshape\", shape=\"3x\"}]"}),
             "--set: \"model.layers[0].shape\" is \"3x\"; it must be extents such as "
             "\"28x28x1\"");

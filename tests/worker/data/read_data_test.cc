@@ -263,6 +263,17 @@ TEST_F(ReadDataTest, WordsOfTrainingMeanTheSameInAllPartsAndInTheCache) {
   }
 }
 
+TEST_F(ReadDataTest, TheSampleOfACsvOfOnesOwnIsWhatItSays) {
+  const Result<Job> job = LoadJob("configs/fruit.toml", {});
+  ASSERT_TRUE(job.ok()) << job.error().message;
+  const JobOptions& options = job.value().options;
+  const Result<DataParts> parts = ReadData(options.data, options.job.seed, nullptr);
+  ASSERT_TRUE(parts.ok()) << parts.error().message;
+  EXPECT_EQ(parts.value().train->rows() + parts.value().test->rows(), 600U);
+  EXPECT_EQ(parts.value().train->columns()[0].row_size(), 3U);
+  EXPECT_EQ(parts.value().train->target().words.size(), 3U);
+}
+
 TEST_F(ReadDataTest, StopsWhenToldTo) {
   const std::string path = Csv("big.csv", 0, 20'000);
   int asked = 0;
