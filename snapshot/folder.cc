@@ -128,6 +128,8 @@ Result<uint64_t> RemoveIncomplete(BlobStore& store, const std::string& job, uint
 
 Result<> CleanUp(BlobStore& store, const std::string& job, uint64_t number,
                  const Retention& retention, int64_t now_ms) {
+  // A writer that was killed may have had the same number, and no file that anybody could see.
+  SM_TRY(store.RemoveUnfinished(FolderOf(job, number)));
   SM_TRY(RemoveIncomplete(store, job, number));
   const std::vector<FoundSnapshot> found = SM_TRY(ListSnapshots(store, job));
   for (const FoundSnapshot& expired : Expired(found, retention, now_ms)) {

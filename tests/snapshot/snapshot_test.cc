@@ -148,6 +148,29 @@ TEST(SnapshotTest, IsWholeOldOrWholeNewAfterACrashAtAnyChange) {
   EXPECT_GT(complete, 0U);
 }
 
+uint64_t FilesIn(MemoryFiles& files, const std::string& folder) {
+  return files.ListFolder("disk/" + folder).value().size();
+}
+
+// It had no file yet that anybody could see, and so its number was free.
+TEST(SnapshotTest, RemovesWhatAKilledWriterOfTheSameNumberLeft) {
+  uint64_t left = 0;
+  for (uint64_t seed = 0; seed < 20; ++seed) {
+    MemoryFiles files(seed);
+    FolderStore store(files, "disk");
+    ASSERT_TRUE(Save(store, 1, 2).ok());
+    files.CrashAfter(8);
+    ASSERT_FALSE(Save(store, 2, 2).ok());
+    files.Restart();
+    ASSERT_EQ(HighestNumber(store, "job").value(), 1U);
+    left += FilesIn(files, FolderOf("job", 2));
+    ASSERT_TRUE(Save(store, 2, 2).ok());
+    ASSERT_TRUE(CleanUp(store, "job", 2, {}, 0).ok());
+    EXPECT_EQ(FilesIn(files, FolderOf("job", 2)), 3U) << seed;
+  }
+  EXPECT_GT(left, 0U);
+}
+
 TEST(SnapshotTest, IsNotThereWhenAFileDidNotReachTheDisk) {
   for (uint64_t sync = 1; sync <= 3; ++sync) {
     Disk disk;
