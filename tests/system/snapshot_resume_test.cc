@@ -155,11 +155,13 @@ TEST(SnapshotResumeTest, AServerThatSeesAnotherFolderEndsAndSaysSo) {
 }
 
 TEST(SnapshotResumeTest, ThereIsOneAtTheEndOfSoManyEpochs) {
-  const std::string job = WriteJob(10);
-  const auto train =
-      LaunchTrain(job, With({"snapshot.every=0s", "snapshot.every_epochs=4", "snapshot.keep=0"}));
+  const std::string job = WriteJob(kEpochs);
+  const std::string third = "snapshot.every_epochs=" + std::to_string(kEpochs / 3);
+  const auto train = LaunchTrain(job, With({"snapshot.every=0s", third, "snapshot.keep=0"}));
   ASSERT_EQ(train->Wait(kPatience), ExitStatus{}) << OutputOf("train");
-  EXPECT_EQ(Found().size(), 3U) << "after four epochs and eight, and at the end";
+  // And at the end; before it, where one worker has still to say that it is done.
+  EXPECT_GE(Found().size(), 3U);
+  EXPECT_LE(Found().size(), 4U);
 }
 
 TEST(SnapshotResumeTest, ASnapshotThatIsNotThereIsNamed) {
