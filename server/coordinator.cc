@@ -13,6 +13,9 @@ namespace shardmill {
 
 namespace {
 
+// Who has lost its connection for long waits so long, at most, before it tries again.
+constexpr Duration kReconnectMax = std::chrono::seconds(1);
+
 // What the one has and the other asks for, where that is not the same.
 std::string Differs(const TableSpec& is, const TableSpec& asked) {
   const auto words = [](const char* what, uint64_t has, uint64_t wants) {
@@ -68,8 +71,9 @@ Coordinator::Coordinator(const CoordinatorOptions& options, TimePoint now,
     rank.fenced = from.fenced;
     rank.acked = from.acked;
     rank.report = from.report;
-    // Nobody was declared dead meanwhile, and nobody is before a lease has passed from now on.
-    rank.lease_until = now + options_.lease;
+    // Nobody was declared dead meanwhile, and nobody is before a lease has passed from now on; nor,
+    // where the silent lose their rank, before it can have connected.
+    rank.lease_until = now + options_.lease + (options_.elastic() ? kReconnectMax : Duration{});
     if (from.granted) rank.state = RankStatus::State::kTraining;
     if (from.done) rank.state = RankStatus::State::kDone;
   }

@@ -21,7 +21,9 @@ void Coordinator::On(const shardmill::Join& join, TimePoint now, const Envelope&
     return;
   }
   const std::optional<WorkerId> rank = FreeRank(from);
-  if (rank) return Join(*rank, now, from, outbox);
+  // No rank comes free in a job that has ended: which it hears as well as any other.
+  const bool ended = state_ == JobState::kFailed || state_ == JobState::kDone;
+  if (rank || ended) return Join(rank.value_or(WorkerId{0}), now, from, outbox);
   Refuse(Refusal::kRankHeld, 0,
          "all " + std::to_string(ranks_.size()) + " ranks are held (" +
              (options_.elastic() ? "cluster.workers_max" : "cluster.workers") + ")",

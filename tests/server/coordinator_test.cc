@@ -263,6 +263,15 @@ TEST_F(CoordinatorTest, CountsWhatIsLostAndWhatIsDoubleWhenAllAreDone) {
   EXPECT_EQ(coordinator_.audit().duplicated, 2U);
 }
 
+TEST_F(CoordinatorTest, TellsWhoWouldHaveAnyRankThatTheJobIsOver) {
+  Begin();
+  EXPECT_EQ(Find<Refused>(Say(3, Join{WorkerId{0}, true}), 3)->code, Refusal::kRankHeld);
+  Say(1, Goodbye{{WorkerId{0}, Incarnation{1}}, true, 10});
+  Say(2, Goodbye{{WorkerId{1}, Incarnation{1}}, true, 10});
+  Cut({{WorkerId{0}, 10, 1, 10}, {WorkerId{1}, 10, 1, 10}});
+  EXPECT_EQ(Find<Refused>(Say(3, Join{WorkerId{0}, true}), 3)->code, Refusal::kFailed);
+}
+
 // The process is gone, and the next one has only what was on disk.
 class RestartedCoordinatorTest : public CoordinatorTest {
  protected:
@@ -283,6 +292,32 @@ TEST_F(RestartedCoordinatorTest, IsTheSameForEverybodyAndCountsItsStarts) {
   EXPECT_EQ(state->boot, kBoot);
   EXPECT_EQ(state->epoch, Term{2});
   EXPECT_FALSE(coordinator_.TakeState().has_value());
+}
+
+// Seed 134 of the chaos scenario "elastic": leases ended before workers had connected anew.
+class ElasticCoordinatorTest : public CoordinatorTest {
+ protected:
+  static CoordinatorOptions Elastic() {
+    CoordinatorOptions options = Options();
+    options.workers_max = 2;
+    options.data.leased = true;
+    return options;
+  }
+  ElasticCoordinatorTest() : CoordinatorTest(Elastic()) {}
+};
+
+TEST_F(ElasticCoordinatorTest, TakesNobodysRankBeforeItCanHaveComeBackToTheNextProcess) {
+  Begin();
+  const std::optional<CoordinatorState> disk = coordinator_.TakeState();
+  ASSERT_TRUE(disk.has_value());
+  coordinator_ = Coordinator(Elastic(), now_, *disk);
+  Say(kShard, Installed{coordinator_.decided().number});
+  After(milliseconds(900));
+  EXPECT_EQ(coordinator_.ranks()[0].state, RankStatus::State::kTraining);
+  Say(1, Renew{{WorkerId{0}, Incarnation{1}}});
+  After(milliseconds(300));
+  EXPECT_EQ(coordinator_.ranks()[0].state, RankStatus::State::kSilent);
+  EXPECT_EQ(coordinator_.ranks()[1].state, RankStatus::State::kSilent);
 }
 
 TEST_F(RestartedCoordinatorTest, InstallsAgainWhatWasDecidedAndThenCutsOnceMore) {

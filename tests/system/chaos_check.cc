@@ -168,22 +168,45 @@ class Checker final {
   Tally tally_;
 };
 
+// Each row is used once in each epoch.
+Tally CheckUses(const std::vector<float>& uses, uint64_t epochs) {
+  Tally tally;
+  for (const float value : uses) {
+    const auto times = static_cast<uint64_t>(value);
+    tally.lost += epochs - std::min(times, epochs);
+    tally.duplicated += times - std::min(times, epochs);
+  }
+  return tally;
+}
+
+FinalValues SizesOf(const Probe& probe) {
+  FinalValues sizes;
+  sizes.probe.resize(probe.shards() * probe.Line());
+  sizes.bulk.resize(probe.shards() * Probe::kBulk);
+  sizes.rows.resize(probe.AllKeys().size());
+  return sizes;
+}
+
 }  // namespace
 
 Tally CheckValues(Cluster& cluster) {
   const ClusterPlan& plan = cluster.plan();
+  const bool elastic = plan.rows > 0;
   const Probe probe(plan.seed, plan.workers, plan.shards(), plan.steps);
+  FinalValues sizes = elastic ? FinalValues{} : SizesOf(probe);
+  sizes.uses.resize(plan.rows);
   Tally worst;
   uint64_t readers = 0;
   for (const auto& life : cluster.lives()) {
     if (life->Find(Event::kFinal) == nullptr) continue;
-    const std::optional<FinalValues> values = ReadFinal(FinalPath(life->journal), probe);
+    const std::optional<FinalValues> values = ReadFinal(FinalPath(life->journal), sizes);
     if (!values) {
       cluster.Violation("what was read in the end cannot be read: " + life->journal);
       continue;
     }
     ++readers;
-    const Tally tally = Checker(cluster, probe, *values).Run();
+    const Tally tally =
+        elastic ? CheckUses(values->uses, plan.epochs) : Checker(cluster, probe, *values).Run();
     worst.lost = std::max(worst.lost, tally.lost);
     worst.duplicated = std::max(worst.duplicated, tally.duplicated);
   }

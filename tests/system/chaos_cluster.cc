@@ -36,7 +36,10 @@ std::string ClusterPlan::Words() const {
   return mode + (mode == "stale" ? " " + std::to_string(staleness) : "") +
          (backups > 0 ? " with a backup" : "") + ", " + std::to_string(servers) + "x" +
          std::to_string(shards_per_server) + " shards, " + std::to_string(workers) + " workers, " +
-         std::to_string(steps) + " steps, lease " + std::to_string(lease.count()) + " ms, " +
+         (rows == 0 ? std::to_string(steps) + " steps"
+                    : "at most " + std::to_string(workers_max) + ", " + std::to_string(epochs) +
+                          " epochs of " + std::to_string(rows) + " rows") +
+         ", lease " + std::to_string(lease.count()) + " ms, " +
          (shared_memory ? "shared memory" : "TCP");
 }
 
@@ -113,6 +116,11 @@ Result<> Cluster::WriteJob() {
       << "\nshards_per_server = " << plan_.shards_per_server << "\nworkers = " << plan_.workers
       << "\nlease = " << quoted(plan_.lease) << "\n";
   if (plan_.keeps_state) job << "state = \"" << folder_ << "/state\"\n";
+  if (plan_.rows > 0) {
+    job << "elastic = true\nworkers_max = " << plan_.workers_max
+        << "\n[data]\nscheme = \"leased\"\nchunk = " << plan_.chunk
+        << "\n[train]\nepochs = " << plan_.epochs << "\n";
+  }
   if (plan_.snapshot_every.count() > 0) {
     job << "[snapshot]\nto = \"" << folder_ << "/kept\"\nevery = " << quoted(plan_.snapshot_every)
         << "\n";
@@ -141,21 +149,28 @@ Result<> Cluster::Spawn(const std::string& name, const std::string& program,
   return {};
 }
 
+Life& Cluster::StartAnyWorker(const Aim& aim) { return StartWorker(kAnyRank, aim); }
+
 Life& Cluster::StartWorker(uint32_t rank, const Aim& aim) {
   Life& life = *lives_.emplace_back(std::make_unique<Life>());
   life.rank = rank;
   life.number = static_cast<uint32_t>(lives_.size());
-  const std::string name = "worker-" + std::to_string(rank) + "-" + std::to_string(life.number);
+  const bool any = rank == kAnyRank;
+  const std::string name =
+      "worker-" + (any ? "any" : std::to_string(rank)) + "-" + std::to_string(life.number);
   life.journal = folder_ + "/" + name + ".journal";
   life.reader = JournalReader(life.journal);
   WorkerPlan plan;
   plan.coordinator = address_;
   plan.journal = life.journal;
   plan.seed = plan_.seed;
-  plan.rank = rank;
+  plan.rank = any ? 0 : rank;
+  plan.any_rank = any;
+  plan.rows = plan_.rows;
   plan.life = life.number;
   plan.workers = plan_.workers;
   plan.shards = plan_.shards();
+  plan.epochs = plan_.epochs;
   plan.steps = plan_.steps;
   plan.bounded = plan_.mode != "async";
   plan.staleness = plan_.staleness;
@@ -192,6 +207,9 @@ void Cluster::LookAt(Life& life) {
   for (Record& record : life.reader.Read()) {
     if (record.event == Event::kViolation) {
       Violation(Name(life) + ", step " + std::to_string(record.step) + ": " + record.words);
+    }
+    if (record.event == Event::kGranted && plan_.rows > 0) {
+      life.rank = static_cast<uint32_t>(std::stoul(record.words));
     }
     life.records.push_back(std::move(record));
   }
@@ -266,7 +284,8 @@ bool Cluster::AwaitStep(uint32_t rank, uint64_t step) {
 void Cluster::Stop(Child& child) {
   if (child.Poll()) return;
   kill(child.pid(), SIGSTOP);
-  Await(child.name() + " stands still", kTroubleLimit, [&] { return IsStopped(child.pid()); });
+  Await(child.name() + " stands still", kTroubleLimit,
+        [&] { return child.Poll() || IsStopped(child.pid()); });
 }
 
 void Cluster::AwaitStop(const Life& life) {
@@ -284,7 +303,7 @@ void Cluster::MeasureRecovery() {
   for (const Heal& heal : heals_) {
     uint64_t first = UINT64_MAX;
     for (const auto& life : lives_) {
-      if (life->rank != heal.rank) continue;
+      if (life->rank != heal.rank && heal.rank != kAnyRank) continue;
       for (const Record& record : life->records) {
         const bool gets_on = record.event == Event::kCounted || record.event == Event::kDiscarded ||
                              record.event == Event::kFinal || record.event == Event::kDone;
@@ -345,6 +364,7 @@ void Cluster::CheckLivesOf(uint32_t rank) {
 }
 
 bool Cluster::AwaitEnd() {
+  if (plan_.rows > 0) return AwaitElasticEnd();
   const auto finished = [this] {
     for (uint32_t rank = 0; rank < plan_.workers; ++rank) {
       if (!Finished(rank)) return false;
@@ -357,6 +377,28 @@ bool Cluster::AwaitEnd() {
   };
   if (!Await("all workers end", kEndLimit, ended)) return false;
   for (uint32_t rank = 0; rank < plan_.workers; ++rank) CheckLivesOf(rank);
+  MeasureRecovery();
+  CheckStatus();
+  return true;
+}
+
+// The job is done when nobody is left, and only who was killed or lost its rank has ended badly.
+bool Cluster::AwaitElasticEnd() {
+  const auto ended = [this] {
+    return std::ranges::all_of(lives_, [](const auto& life) { return life->ended.has_value(); });
+  };
+  if (!Await("all workers end", kEndLimit, ended)) return false;
+  const auto done = [this] {
+    const std::optional<JobStatus> is = Status();
+    return is && is->state == JobStatus::State::kDone;
+  };
+  if (!Await("the job is done", kAdvanceLimit, done)) return false;
+  for (const auto& life : lives_) {
+    if (life->killed || life->ended == ExitStatus{.signal = SIGKILL}) continue;
+    if (life->ended == ExitStatus{.code = life->lost ? 3 : 0}) continue;
+    Violation(Name(*life) + " ended with " + ExitWords(*life->ended) +
+              (life->lost ? " and had lost the rank" : " and nobody had taken its rank"));
+  }
   MeasureRecovery();
   CheckStatus();
   return true;

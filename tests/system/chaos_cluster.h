@@ -24,7 +24,11 @@ struct ClusterPlan {
   uint32_t servers = 1;
   uint32_t shards_per_server = 1;
   uint32_t workers = 2;
-  uint64_t steps = 80;  // Of each worker.
+  uint32_t workers_max = 2;  // Where they come and go.
+  uint64_t rows = 0;    // Of a data set that workers lease, who may come and go. 0: they may not.
+  uint64_t epochs = 1;  // That each row is used in.
+  uint64_t chunk = 16;  // Rows that are leased at once.
+  uint64_t steps = 80;  // Of each worker, where its data is not leased.
   std::string mode = "sync";
   uint64_t staleness = 0;
   uint32_t backups = 0;
@@ -49,11 +53,15 @@ struct Life {
   uint32_t number = 0;  // Of all processes of the trial, counted from 1.
   std::string journal = {};
   std::unique_ptr<Child> child = {};
-  bool killed = false;  // By the scenario.
+  bool killed = false;   // By the scenario.
+  bool leaving = false;  // It was asked to leave.
+  bool lost = false;     // Another may have its rank, while it stood still.
   std::optional<ExitStatus> ended = {};
   JournalReader reader{""};
   std::vector<Record> records = {};
 
+  // It is not asked to leave, and its rank is its own.
+  bool Stays() const { return !ended && !leaving && !lost; }
   // The first record of the kind, or null.
   const Record* Find(Event event) const;
   uint64_t LastStep(Event event) const;
@@ -83,6 +91,8 @@ class Cluster final {
 
   // Starts a process for a rank.
   Life& StartWorker(uint32_t rank, const Aim& aim = {});
+  // For any rank that is free; Life::rank is known when it is granted.
+  Life& StartAnyWorker(const Aim& aim = {});
 
   // Looks at what there is until it is true; false, and a violation that says what was awaited,
   // where it does not become so in time, or where a process has ended that should not.
@@ -118,6 +128,9 @@ class Cluster final {
 
   // From now on it is awaited that this rank gets on: the time until it does is a recovery.
   void Healed(uint32_t rank);
+  // The same, for any rank at all.
+  void HealedForAny() { Healed(kAnyRank); }
+  static constexpr uint32_t kAnyRank = UINT32_MAX;
 
   void Recovered(double seconds);  // From a mending that the scenario itself has timed.
 
@@ -149,6 +162,7 @@ class Cluster final {
   Result<> StartServer(size_t index);
   void Look();
   void LookAt(Life& life);
+  bool AwaitElasticEnd();
   void CheckLivesOf(uint32_t rank);
   void CheckStatus();
   void MeasureRecovery();

@@ -87,7 +87,8 @@ std::vector<std::string> Cluster::Pages() const {
 void Cluster::CheckStatus() {
   const std::optional<JobStatus> is = Status();
   if (!is) return Violation("the coordinator does not say how the job is");
-  if (is->lost + is->duplicated == 0 && is->state != JobStatus::State::kFailed) return;
+  const uint64_t wrong = is->lost + is->duplicated + is->samples_lost + is->samples_repeated;
+  if (wrong == 0 && is->state != JobStatus::State::kFailed) return;
   Violation("the coordinator says " + ToJson(*is));
 }
 

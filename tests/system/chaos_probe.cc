@@ -5,11 +5,13 @@
 
 #include <charconv>
 #include <chrono>
+#include <csignal>
 #include <fstream>
 #include <map>
 #include <set>
 #include <span>
 #include <sstream>
+#include <utility>
 
 #include "common/rng.h"
 
@@ -28,6 +30,9 @@ void VisitFields(Plan& plan, Visit visit) {
   visit("workers", plan.workers);
   visit("shards", plan.shards);
   visit("steps", plan.steps);
+  visit("rows", plan.rows);
+  visit("epochs", plan.epochs);
+  visit("any_rank", plan.any_rank);
   visit("bounded", plan.bounded);
   visit("staleness", plan.staleness);
   visit("per_step", plan.per_step);
@@ -122,6 +127,14 @@ void JournalWriter::Write(Event event, uint64_t step, std::string_view words) {
   SM_ASSERT(written == static_cast<ssize_t>(line.size()));
 }
 
+void SelfHarm::Touch() {
+  const bool due = phase_ == aim_.phase && (phase_ == Phase::kJoining || step_ >= aim_.step);
+  if (aim_.signal == 0 || harmed_ || !due || ++hits_ < aim_.hit) return;
+  harmed_ = true;
+  journal_.Write(Event::kHarm, step_);
+  std::raise(aim_.signal);
+}
+
 std::vector<Record> JournalReader::Read() {
   std::ifstream file(path_, std::ios::binary);
   file.seekg(static_cast<std::streamoff>(offset_));
@@ -144,7 +157,7 @@ std::string FinalPath(const std::string& journal) { return journal + ".final"; }
 
 bool WriteFinal(const std::string& path, const FinalValues& values) {
   std::ofstream file(path, std::ios::binary);
-  for (const auto* part : {&values.probe, &values.bulk, &values.rows}) {
+  for (const auto* part : {&values.probe, &values.bulk, &values.rows, &values.uses}) {
     const auto bytes = std::as_bytes(std::span(*part));
     file.write(reinterpret_cast<const char*>(bytes.data()),
                static_cast<std::streamsize>(bytes.size()));
@@ -153,13 +166,10 @@ bool WriteFinal(const std::string& path, const FinalValues& values) {
   return file.good();
 }
 
-std::optional<FinalValues> ReadFinal(const std::string& path, const Probe& probe) {
-  FinalValues values;
-  values.probe.resize(probe.shards() * probe.Line());
-  values.bulk.resize(probe.shards() * Probe::kBulk);
-  values.rows.resize(probe.AllKeys().size());
+std::optional<FinalValues> ReadFinal(const std::string& path, FinalValues sized) {
+  FinalValues values = std::move(sized);
   std::ifstream file(path, std::ios::binary);
-  for (auto* part : {&values.probe, &values.bulk, &values.rows}) {
+  for (auto* part : {&values.probe, &values.bulk, &values.rows, &values.uses}) {
     const auto bytes = std::as_writable_bytes(std::span(*part));
     file.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
   }

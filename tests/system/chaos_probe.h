@@ -28,8 +28,8 @@ struct Aim {
 // A lie of the worker, to show that the checks see it.
 enum class Plant : uint8_t {
   kNone,
-  kUnpushed,   // It counts a step of which it has pushed nothing.
-  kTwice,      // It pushes a step twice.
+  kUnpushed,   // It counts a step of which it has pushed nothing, or not all of its rows.
+  kTwice,      // It pushes a step twice, or some of its rows.
   kOnOneOnly,  // It pushes a step to one of the shards that the step touches.
   kUnwritten,  // It does not write down that it makes a step.
   kOldName,    // One that was started later pushes under the name of the first of its rank.
@@ -47,6 +47,9 @@ struct WorkerPlan {
   uint32_t workers = 1;
   uint32_t shards = 1;
   uint64_t steps = 1;
+  uint64_t rows = 0;  // Of the data set that it leases; 0: its steps are dealt.
+  uint64_t epochs = 1;
+  bool any_rank = false;
   bool bounded = true;  // Not asynchronous.
   uint64_t staleness = 0;
   bool per_step = true;  // Changes come with rounds, not with arrivals.
@@ -110,7 +113,7 @@ class Probe final {
 // What a worker writes down.
 enum class Event : uint8_t {
   kJoining,    // It asks for its rank.
-  kGranted,    // It has it; `step`: the one that it goes on with.
+  kGranted,    // It has it; `step`: the one that it goes on with; `words`: a lessee's rank.
   kAttempt,    // Begins to push a step.
   kCounted,    // The step was acknowledged.
   kDiscarded,  // Its round was closed without it.
@@ -122,6 +125,7 @@ enum class Event : uint8_t {
   kTables,     // It has its rank, and makes its tables.
   kLateTable,  // It makes the table that comes later.
   kWentBack,   // The job went back to a snapshot; `step`: the one that it goes on with.
+  kLeft,       // It has left as it was asked to, before the end.
 };
 
 struct Record {
@@ -144,6 +148,30 @@ class JournalWriter final {
   int fd_;  // For as long as the process lives.
 };
 
+// Where a worker is in its steps, and the harm that it does to itself there. Owned by its worker;
+// one thread.
+class SelfHarm final {
+ public:
+  SelfHarm(const Aim& aim, JournalWriter journal) : aim_(aim), journal_(journal) {}
+
+  void Enter(Phase phase, uint64_t step) {
+    phase_ = phase;
+    step_ = step;
+    Touch();
+  }
+  // Without a touch: what follows is touched by itself.
+  void Set(Phase phase) { phase_ = phase; }
+  void Touch();
+
+ private:
+  Aim aim_;
+  JournalWriter journal_;
+  Phase phase_ = Phase::kJoining;
+  uint64_t step_ = 0;
+  uint64_t hits_ = 0;
+  bool harmed_ = false;
+};
+
 // Reads what has been written since it was last asked. A last line that is not whole yet waits.
 class JournalReader final {
  public:
@@ -160,10 +188,12 @@ struct FinalValues {
   std::vector<float> probe = {};
   std::vector<float> bulk = {};
   std::vector<float> rows = {};  // In the order of AllKeys.
+  std::vector<float> uses = {};  // Where data is leased, and nothing else: of each row.
 };
 std::string FinalPath(const std::string& journal);
 bool WriteFinal(const std::string& path, const FinalValues& values);
-std::optional<FinalValues> ReadFinal(const std::string& path, const Probe& probe);
+// As many of each as `sized` has.
+std::optional<FinalValues> ReadFinal(const std::string& path, FinalValues sized);
 
 uint64_t MonotonicNs();
 

@@ -5,8 +5,8 @@
 namespace shardmill::chaos {
 namespace {
 
-const Scenario* const kScenarios[] = {&kWorkerKill, &kStop,       &kTwin,        &kCoordinatorKill,
-                                      &kStrangers,  &kServerKill, &kSnapshotKill};
+const Scenario* const kScenarios[] = {&kWorkerKill, &kStop,       &kTwin,         &kCoordinatorKill,
+                                      &kStrangers,  &kServerKill, &kSnapshotKill, &kElastic};
 
 uint64_t AckedByAll(const Cluster& cluster) {
   uint64_t acked = 0;

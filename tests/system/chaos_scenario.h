@@ -32,6 +32,7 @@ extern const Scenario kCoordinatorKill;  // chaos_coordinator_kill.cc
 extern const Scenario kStrangers;        // chaos_strangers.cc
 extern const Scenario kServerKill;       // chaos_server_kill.cc
 extern const Scenario kSnapshotKill;     // chaos_snapshot_kill.cc
+extern const Scenario kElastic;          // chaos_elastic.cc
 
 std::span<const Scenario* const> Scenarios();
 const Scenario* FindScenario(std::string_view name);  // Or null.

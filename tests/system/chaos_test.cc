@@ -65,6 +65,10 @@ TEST(ChaosTest, ASnapshotThatIsBeingMadeIsThereWholeOrNotAtAll) {
   }
 }
 
+TEST(ChaosTest, WorkersComeAndGoAndEachRowIsUsedOnceInEachEpoch) {
+  ExpectPromisesKept(kElastic, kSanitized ? 3 : 10);
+}
+
 // Of a cluster of several shards without backup workers, where every lie shows.
 Trial TrialWith(Plant plant) {
   uint64_t seed = 1;
@@ -106,6 +110,20 @@ TEST(ChaosTest, SeesAStepThatNobodyMade) {
 
 TEST(ChaosTest, SeesAnEffectOfAProcessThatHadLostItsRank) {
   EXPECT_TRUE(Says(TrialWith(Plant::kOldName), "which did not have the rank then"));
+}
+
+TEST(ChaosTest, SeesARowThatWasUsedTwice) {
+  const Trial trial = RunTrial(kElastic, 1, Places(), Plant::kTwice);
+  EXPECT_GT(trial.totals.duplicated, 0U);
+  EXPECT_EQ(trial.totals.lost, 0U);
+  EXPECT_EQ(trial.totals.violations, 1U);
+}
+
+TEST(ChaosTest, SeesARowThatWasTakenAndNotUsed) {
+  const Trial trial = RunTrial(kElastic, 1, Places(), Plant::kUnpushed);
+  EXPECT_GT(trial.totals.lost, 0U);
+  EXPECT_EQ(trial.totals.duplicated, 0U);
+  EXPECT_EQ(trial.totals.violations, 1U);
 }
 
 TEST(ChaosTest, SeesACoordinatorThatForgets) {

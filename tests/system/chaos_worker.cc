@@ -3,7 +3,6 @@
 // it was promised. Its arguments are a WorkerPlan's.
 
 #include <algorithm>
-#include <csignal>
 #include <cstdio>
 #include <optional>
 #include <string>
@@ -14,6 +13,7 @@
 #include "client/session.h"
 #include "common/process/exit_code.h"
 #include "common/rng.h"
+#include "tests/system/chaos_elastic_worker.h"
 #include "tests/system/chaos_probe.h"
 
 namespace shardmill::chaos {
@@ -36,12 +36,12 @@ class Worker final {
         probe_(plan.seed, plan.workers, plan.shards, plan.steps),
         journal_(journal),
         rng_(Mix(plan.seed ^ plan.life)),
+        harm_(plan.aim, journal),
         own_(plan.shards),
         seen_(plan.shards * plan.workers),
         closed_(plan.shards) {}
 
   Result<> Run();
-  JournalWriter& journal() { return journal_; }
 
  private:
   Result<> Open();
@@ -54,21 +54,16 @@ class Worker final {
   Result<> PushToShard(TrainingStep& step, uint32_t shard);
   Result<> ReadEnd();
   void CheckCounters(uint64_t step, const std::vector<float>& read);
-  void Enter(Phase phase) {
-    phase_ = phase;
-    Touch();
-  }
-  void Touch();  // Where the worker may have to harm itself.
+  void Enter(Phase phase) { harm_.Enter(phase, step_); }
+  void Touch() { harm_.Touch(); }
   void Violation(const std::string& words) { journal_.Write(Event::kViolation, step_, words); }
 
   WorkerPlan plan_;
   Probe probe_;
   JournalWriter journal_;
   Rng rng_;
-  Phase phase_ = Phase::kJoining;
+  SelfHarm harm_;
   uint64_t step_ = 0;
-  uint64_t hits_ = 0;
-  bool harmed_ = false;
   uint64_t generation_ = 0;
 
   std::unique_ptr<Session> session_;
@@ -81,15 +76,6 @@ class Worker final {
   std::vector<float> seen_;       // All counters, as they were last.
   std::vector<uint64_t> closed_;  // By shard, as last served.
 };
-
-void Worker::Touch() {
-  const Aim& aim = plan_.aim;
-  const bool due = phase_ == aim.phase && (phase_ == Phase::kJoining || step_ >= aim.step);
-  if (aim.signal == 0 || harmed_ || !due || ++hits_ < aim.hit) return;
-  harmed_ = true;
-  journal_.Write(Event::kHarm, step_);
-  std::raise(aim.signal);
-}
 
 Result<> Worker::Open() {
   journal_.Write(Event::kJoining, 0);
@@ -120,11 +106,7 @@ Result<> Worker::Open() {
 Result<> Worker::Run() {
   const Result<> opened = Open();
   if (!opened.ok()) {
-    // The process before this one came to its end, but not to say so.
-    const std::string& why = opened.error().message;
-    const bool over = why.find("has made all its steps") != std::string::npos ||
-                      why.find("the job is done") != std::string::npos;
-    if (!over) return opened.error();
+    if (!CameTooLate(opened.error())) return opened;
     journal_.Write(Event::kDone, 0);
     return {};
   }
@@ -178,13 +160,13 @@ Result<bool> Worker::Train() {
   }
   TrainingStep step = SM_TRY(session_->Begin(kStepLimit));
   if (step.number() != step_) Violation("the step is " + std::to_string(step.number()));
-  phase_ = Phase::kReading;
+  harm_.Set(Phase::kReading);
   SM_TRY(Look(step));
   const bool written = plan_.plant != Plant::kUnwritten || step_ != plan_.steps / 2;
   if (written) journal_.Write(Event::kAttempt, step_);
-  phase_ = Phase::kPushing;
+  harm_.Set(Phase::kPushing);
   SM_TRY(Push(step));
-  phase_ = Phase::kEnding;
+  harm_.Set(Phase::kEnding);
   const Finished finished = SM_TRY(step.Finish(1));
   if (written) journal_.Write(finished.counted ? Event::kCounted : Event::kDiscarded, step_);
   for (uint32_t shard = 0; finished.counted && shard < plan_.shards; ++shard) {
@@ -327,11 +309,11 @@ int Main(const std::vector<std::string>& arguments) {
     std::fprintf(stderr, "%s\n", journal.error().message.c_str());
     return static_cast<int>(ExitCode::kFailed);
   }
-  Worker worker(plan.value(), journal.value());
-  const Result<> ran = worker.Run();
+  const Result<> ran = plan.value().rows > 0 ? RunElastic(plan.value(), journal.value())
+                                             : Worker(plan.value(), journal.value()).Run();
   if (ran.ok()) return static_cast<int>(ExitCode::kDone);
   const int code = static_cast<int>(ExitCodeOf(ran.error().code));
-  worker.journal().Write(Event::kError, static_cast<uint64_t>(code), ran.error().message);
+  journal.value().Write(Event::kError, static_cast<uint64_t>(code), ran.error().message);
   std::fprintf(stderr, "%s\n", ran.error().message.c_str());
   return code;
 }
