@@ -57,8 +57,9 @@ struct TrainerProgress {
 // The training loop: batch, pull, gradient, push, finish; or, with steps of its own, pull, some
 // batches and steps, push of the parameters, finish. It goes on from the step that the session
 // names, so that a process that takes over a rank makes the very steps that are missing. The worker
-// of rank 0 also measures the model on the test set, after each epoch and at the end, when every
-// worker's pushes are in. Owned by main, on one thread; all that it is given must outlive it.
+// of rank 0, or of the lowest rank there is where data is leased, also measures the model on the
+// test set, after each epoch and at the end, when every worker's pushes are in. Owned by main, on
+// one thread; all that it is given must outlive it.
 class Trainer final {
  public:
   // `local`: steps of this worker's own, where the job exchanges parameters; else null.
@@ -69,7 +70,7 @@ class Trainer final {
   // job has gone back; so does another call, after the session's Close has said that it did.
   Result<> Run(const std::function<void(const TrainerProgress&)>& watch);
 
-  // What the last measure found, by name; rank 0 alone measures.
+  // What the last measure found, by name, of the worker that measures.
   const std::vector<std::pair<std::string, double>>& metrics() const { return metrics_; }
 
  private:
