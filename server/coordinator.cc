@@ -74,6 +74,7 @@ Coordinator::Coordinator(const CoordinatorOptions& options, TimePoint now,
     // Nobody was declared dead meanwhile, and nobody is before a lease has passed from now on; nor,
     // where the silent lose their rank, before it can have connected.
     rank.lease_until = now + options_.lease + (options_.elastic() ? kReconnectMax : Duration{});
+    rank.heard_at = now;
     if (from.granted) rank.state = RankStatus::State::kTraining;
     if (from.done) rank.state = RankStatus::State::kDone;
   }

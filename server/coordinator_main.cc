@@ -27,6 +27,7 @@
 #include "server/job_view.h"
 #include "server/pump.h"
 #include "server/snapshot_keeper.h"
+#include "server/state_log.h"
 
 namespace shardmill {
 namespace {
@@ -107,74 +108,6 @@ struct CoordinatorMetrics {
   Gauge& snapshot_seconds;
   Counter& bad_packets;
   Counter& forbidden;
-};
-
-// Logs each change of the job's state once.
-class StateLog final {
- public:
-  explicit StateLog(const Log& log) : log_(log) {}
-
-  // Whether there was anything.
-  bool Look(const Coordinator& coordinator) {
-    const JobState before = state_;
-    LookAtRanks(coordinator);
-    LookAtWords(coordinator);
-    LookAtRollbacks(coordinator);
-    if (coordinator.decided().number != view_) {
-      view_ = coordinator.decided().number;
-      log_.Info("view", {{"number", view_.value},
-                         {"members", coordinator.decided().members.size()},
-                         {"tables", coordinator.decided().tables.size()}});
-    }
-    state_ = coordinator.state();
-    if (state_ == before) return false;
-    if (state_ == JobState::kTraining) log_.Info("job_training");
-    if (state_ == JobState::kFailed) log_.Error("job_failed", {{"why", coordinator.words()}});
-    if (state_ == JobState::kDone) {
-      const Audit& audit = coordinator.audit();
-      log_.Info(
-          "job_done",
-          {{"lost", audit.lost}, {"duplicated", audit.duplicated}, {"next", "idle until stopped"}});
-    }
-    return true;
-  }
-
- private:
-  void LookAtRanks(const Coordinator& coordinator) {
-    silent_.resize(coordinator.ranks().size());
-    for (size_t i = 0; i < silent_.size(); ++i) {
-      const RankStatus& rank = coordinator.ranks()[i];
-      const bool silent = rank.state == RankStatus::State::kSilent;
-      if (silent && !silent_[i]) log_.Warn("worker_silent", {{"rank", i}, {"lease", "over"}});
-      if (!silent && silent_[i]) {
-        log_.Info("worker_heard", {{"rank", i}, {"incarnation", rank.incarnation.value}});
-      }
-      silent_[i] = silent;
-    }
-  }
-
-  void LookAtRollbacks(const Coordinator& coordinator) {
-    if (rollbacks_ && *rollbacks_ < coordinator.rollbacks()) {
-      log_.Warn("rolled_back", {{"why", coordinator.rollback_words()},
-                                {"generation", coordinator.decided().generation.value},
-                                {"snapshot", coordinator.base()},
-                                {"lost", "all steps made since"}});
-    }
-    rollbacks_ = coordinator.rollbacks();
-  }
-
-  void LookAtWords(const Coordinator& coordinator) {
-    const bool waits = coordinator.state() == JobState::kTraining && !coordinator.words().empty();
-    if (waits && !waits_) log_.Warn("waits", {{"why", coordinator.words()}});
-    waits_ = waits;
-  }
-
-  const Log& log_;
-  JobState state_ = JobState::kStarting;
-  ViewNumber view_;
-  std::optional<uint64_t> rollbacks_;  // None: not looked yet.
-  bool waits_ = false;
-  std::vector<bool> silent_;
 };
 
 // Where the flag says, or else where the job file says that everybody finds the coordinator.
@@ -267,7 +200,7 @@ Result<> Serve(const CoordinatorFlags& flags, const DaemonContext& daemon) {
     SM_TRY(pump.Turn(kPoll));
     snapshots.Keep(coordinator, clock, UnixMs());
     SM_TRY(keep());
-    const bool changed = state_log.Look(coordinator);
+    const bool changed = state_log.Look(coordinator, clock.Now());
     if (changed && coordinator.state() == JobState::kFailed) failed_at = clock.Now();
     if (failed_at && clock.Now() - *failed_at > kFailedLinger) break;
     if (!changed && clock.Now() - status_at < kStatusEvery) continue;

@@ -42,7 +42,8 @@ void Coordinator::On(const Register& request, TimePoint now, const Envelope& fro
   if (shard.registered && shard.boot != from.stamp.from) {
     if (!Silent(shard, now)) {
       // A second process must not cost the job the one that works.
-      refuse(Refusal::kRankHeld, "another process holds " + name);
+      refuse(Refusal::kRankHeld,
+             "another process holds " + name + "; it is free when that one's lease ends");
       return;
     }
     LoseShard(name, now);
@@ -114,8 +115,9 @@ void Coordinator::LoseShard(const std::string& name, TimePoint now) {
          ", to which the job would go back, is not there any more");
     return;
   }
-  if (!going_back_) going_back_ = now;
-  rollback_words_ = name + " was lost";
+  const bool first = !going_back_;
+  if (first) going_back_ = now;
+  rollback_words_ = first ? name + " was lost" : name + " was lost, " + rollback_words_;
   if (!saving_) return;
   ++snapshots_.given_up;
   snapshots_.under_way = 0;

@@ -63,7 +63,9 @@ void Shard::Tick(TimePoint now, Outbox& outbox) {
   if (!freezing_ && !late_ends_.empty()) TakeLateEnds(outbox);
   if (!began_at_) began_at_ = now;
   if (!registered_ && !failure_ && now - *began_at_ >= options_.start_timeout) {
-    failure_ = Error{ErrorCode::kUnavailable, "the coordinator did not answer in time"};
+    failure_ = Error{ErrorCode::kUnavailable, held_words_.empty()
+                                                  ? "the coordinator did not answer in time"
+                                                  : "the coordinator: " + held_words_};
   }
   if (!registered_ && (!asked_at_ || now - *asked_at_ >= options_.retry_after)) {
     asked_at_ = now;
@@ -135,6 +137,11 @@ void Shard::On(const Refused& refused, const Envelope& from, Outbox& /*outbox*/)
       from.stamp.from == coordinator_boot_) {
     registered_ = false;  // It was started again, and does not know us.
     began_at_.reset();
+    return;
+  }
+  // Asked again until start_timeout: who holds the place may be gone by then.
+  if (from.peer == options_.coordinator && refused.code == Refusal::kRankHeld) {
+    held_words_ = refused.words;
     return;
   }
   const bool final = refused.code == Refusal::kVersion || refused.code == Refusal::kWrongJob ||

@@ -221,6 +221,7 @@ class Shard final {
   bool registered_ = false;
   std::optional<Error> failure_;
   std::optional<TimePoint> began_at_;
+  std::string held_words_;  // Who had its place when it last asked for it.
   std::optional<TimePoint> asked_at_;
   std::optional<TimePoint> beat_at_;
 
