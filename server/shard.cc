@@ -21,6 +21,7 @@ Shard::Shard(const ShardOptions& options, FramePool& frames, ShardObserver* obse
     : options_(options),
       frames_(frames),
       observer_(observer),
+      copy_(options.id, options.update, frames, observer),
       held_(options.held_bytes_max, options.units_max),
       keys_(options.key_lists_max, options.keys_max, frames) {}
 
@@ -86,8 +87,8 @@ void Shard::Tick(TimePoint now, Outbox& outbox) {
 Beat Shard::Status() const {
   Beat beat;
   beat.shard = options_.id;
-  beat.closed = tracker_.Closed();
-  beat.version = version_;
+  beat.closed = copy_.tracker().Closed();
+  beat.version = copy_.version();
   beat.units = counters_.units;
   beat.held_bytes = held_.bytes();
   for (const auto& [rank, pulls] : parked_) beat.parked_pulls += pulls.size();
@@ -96,15 +97,15 @@ Beat Shard::Status() const {
   beat.discarded = counters_.discarded;
   beat.skipped = counters_.skipped;
   beat.nonfinite = counters_.nonfinite;
-  beat.view = view_.number;
+  beat.view = view().number;
   return beat;
 }
 
 std::vector<float> Shard::Snapshot(TableId table) const {
-  SM_ASSERT(settled_ == unsettled_.size());
+  SM_ASSERT(copy_.settled());
   std::vector<float> floats;
-  const auto found = tables_.find(table);
-  if (found == tables_.end()) return floats;
+  const auto found = copy_.tables().find(table);
+  if (found == copy_.tables().end()) return floats;
   const auto& values = std::get<DenseSlice>(found->second.values);
   for (const Frame& frame : values.Read(values.begin(), values.end() - values.begin())) {
     floats.insert(floats.end(), frame.floats().begin(), frame.floats().end());
@@ -114,8 +115,8 @@ std::vector<float> Shard::Snapshot(TableId table) const {
 
 std::map<uint64_t, std::vector<float>> Shard::Rows(TableId table) const {
   std::map<uint64_t, std::vector<float>> rows;
-  const auto found = tables_.find(table);
-  if (found == tables_.end()) return rows;
+  const auto found = copy_.tables().find(table);
+  if (found == copy_.tables().end()) return rows;
   std::get<SparseSlice>(found->second.values)
       .ForEach([&rows](uint64_t key, std::span<const float> values) {
         rows[key].assign(values.begin(), values.end());
@@ -160,7 +161,7 @@ void Shard::On(const Unit& unit, const Envelope& from, Outbox& outbox) {
   const WorkerId rank = unit.sender.rank;
   if (!PassSender(unit.sender, unit.step, from, outbox)) return;
   Held answer{rank, unit.step, unit.attempt, unit.index};
-  const Step ended = tracker_.Ended(rank);
+  const Step ended = copy_.tracker().Ended(rank);
   if (unit.step <= ended) {
     Send({from.peer, from.stamp.from}, answer, outbox);
     return;
@@ -177,7 +178,7 @@ void Shard::On(const Unit& unit, const Envelope& from, Outbox& outbox) {
     Refuse(Refusal::kTooLarge, unit.step, problem, from, outbox);
     return;
   }
-  const UpdateRule rule = tables_.at(unit.table).update.rule;
+  const UpdateRule rule = copy_.At(unit.table).update.rule;
   held.nonfinite =
       !AllNumbers(unit.gradient.floats(), IsMerge(rule)) && !Mutated(Mutation::kApplyNonfinite);
   answer.nonfinite = held.nonfinite;
@@ -203,7 +204,7 @@ void Shard::On(const End& end, const Envelope& from, Outbox& outbox) {
   const WorkerId rank = end.sender.rank;
   const Client client{from.peer, from.stamp.from};
   const bool frozen = freezing_ && !Mutated(Mutation::kEndWhileFrozen);
-  if (frozen && end.step > tracker_.Ended(rank)) {
+  if (frozen && end.step > copy_.tracker().Ended(rank)) {
     late_ends_.insert_or_assign(rank, Envelope{from.peer, from.stamp, end, nullptr});
     return;
   }
@@ -216,7 +217,7 @@ void Shard::On(const End& end, const Envelope& from, Outbox& outbox) {
     if (frozen) return;  // The client takes an answer for word that the round is closed here too.
     CloseAsTold(end.close, outbox);
   }
-  const Step ended = tracker_.Ended(rank);
+  const Step ended = copy_.tracker().Ended(rank);
   if (end.step <= ended && !Mutated(Mutation::kApplyRepeatedEnd)) {
     SettleAll(outbox);
     AnswerEnded(rank, end.step, client, outbox);
@@ -239,7 +240,7 @@ void Shard::On(const End& end, const Envelope& from, Outbox& outbox) {
 // round behind, which will come: the client asks again.
 bool Shard::PassStep(Step step, WorkerId rank, uint64_t about, const Envelope& from,
                      Outbox& outbox) {
-  const Step next = tracker_.Ended(rank) + 1;
+  const Step next = copy_.tracker().Ended(rank) + 1;
   if (step <= next) return true;
   const bool behind = first_closes() && options_.id.value != 0 && step == next + 1;
   Refuse(behind ? Refusal::kNotReady : Refusal::kBadRequest, about,
@@ -252,14 +253,14 @@ bool Shard::PassStep(Step step, WorkerId rank, uint64_t about, const Envelope& f
 // again.
 bool Shard::PassEnd(const End& end, const Envelope& from, Outbox& outbox) {
   const WorkerId rank = end.sender.rank;
-  const Step ended = tracker_.Ended(rank);
+  const Step ended = copy_.tracker().Ended(rank);
   if (!PassStep(end.step, rank, end.step, from, outbox)) return false;
   // Here a round closes when somebody brings word of it from the first shard.
   const bool follows = first_closes() && options_.id.value != 0;
   if (follows && !Mutated(Mutation::kCloseAlone)) return false;
   held_.DropBefore(rank, end.step, end.attempt);
   if (end.step > ended && !held_.Whole(rank, end.step, end.attempt, end.units)) return false;
-  if (held_.Nonfinite(rank, end.step) && view_.policy.nonfinite != OnNonfinite::kAccept) {
+  if (held_.Nonfinite(rank, end.step) && view().policy.nonfinite != OnNonfinite::kAccept) {
     held_.Drop(rank);
     Refuse(Refusal::kNonfinite, end.step,
            "the gradient of step " + std::to_string(end.step) + " has a NaN or an infinity in it",
@@ -277,15 +278,15 @@ void Shard::On(const Pull& pull, const Envelope& from, Outbox& outbox) {
                  asked.keys)) {
     return;
   }
-  if (tracker_.MayRead(rank, pull.step, pull.closed_min)) {
+  if (copy_.tracker().MayRead(rank, pull.step, pull.closed_min)) {
     Serve(asked, outbox);
     return;
   }
   // One step ahead is a pull that has overtaken its End.
-  if (pull.step > tracker_.Ended(rank) + 2) {
+  if (pull.step > copy_.tracker().Ended(rank) + 2) {
     Refuse(Refusal::kBadRequest, pull.pull,
            "a pull for step " + std::to_string(pull.step) + ", but step " +
-               std::to_string(tracker_.Ended(rank) + 1) + " is next",
+               std::to_string(copy_.tracker().Ended(rank) + 1) + " is next",
            from, outbox);
     return;
   }
@@ -314,24 +315,24 @@ void Shard::On(const Registered& /*registered*/, const Envelope& /*from*/, Outbo
 
 void Shard::On(const Freeze& freeze, const Envelope& /*from*/, Outbox& outbox) {
   if (restoring_) return;
-  if (freeze.number <= view_.number) {
-    Send(Coordinator(), Installed{view_.number}, outbox);
+  if (freeze.number <= view().number) {
+    Send(Coordinator(), Installed{view().number}, outbox);
     return;
   }
   SettleAll(outbox);
   freezing_ = freeze.number;
   Send(Coordinator(), Status(), outbox);  // So that what people see at a job's end is the end.
-  Send(Coordinator(), Frozen{freeze.number, tracker_.States()}, outbox);
+  Send(Coordinator(), Frozen{freeze.number, copy_.tracker().States()}, outbox);
 }
 
 void Shard::On(const Install& install, const Envelope& from, Outbox& outbox) {
-  const bool anew = install.view.generation > view_.generation;
+  const bool anew = install.view.generation > view().generation;
   if (restoring_ && !anew) {
     RefuseRestored(outbox);
     return;
   }
-  if (install.view.number <= view_.number) {
-    Send(Coordinator(), Installed{view_.number}, outbox);
+  if (install.view.number <= view().number) {
+    Send(Coordinator(), Installed{view().number}, outbox);
     return;
   }
   if (!anew && freezing_ != install.view.number) return;
@@ -351,7 +352,7 @@ void Shard::On(const Install& install, const Envelope& from, Outbox& outbox) {
   }
   freezing_.reset();
   if (install.restore != 0) {
-    if (!Mutated(Mutation::kKeepSteps)) tracker_.Restore(install.cut);
+    if (!Mutated(Mutation::kKeepSteps)) copy_.RestoreSteps(install.cut);
     restoring_ = Restoring{++loads_, install.restore, false, false, {}};
     return;
   }
@@ -359,7 +360,7 @@ void Shard::On(const Install& install, const Envelope& from, Outbox& outbox) {
     SettleAll(outbox);
     BeginSave(install);
   }
-  Send(Coordinator(), Installed{view_.number}, outbox);
+  Send(Coordinator(), Installed{view().number}, outbox);
   if (closes_rounds()) CloseRoundIfWhole(outbox);
   releases_ = true;
 }
@@ -400,7 +401,7 @@ bool Shard::PassStamp(const Envelope& from, Outbox& outbox) {
     coordinator_term_ = stamp.term;
     return true;
   }
-  if (stamp.generation < view_.generation || stamp.term < term_) {
+  if (stamp.generation < view().generation || stamp.term < term_) {
     Refuse(Refusal::kOldView, 0, "the view has moved on", from, outbox);
     return false;
   }
@@ -408,7 +409,7 @@ bool Shard::PassStamp(const Envelope& from, Outbox& outbox) {
 }
 
 bool Shard::PassSender(const Sender& sender, uint64_t about, const Envelope& from, Outbox& outbox) {
-  const Member* member = view_.FindMember(sender.rank);
+  const Member* member = view().FindMember(sender.rank);
   if (member == nullptr || sender.incarnation > member->incarnation) {
     Refuse(Refusal::kNotReady, about, "this shard has no view with this worker yet", from, outbox);
     return false;
@@ -424,8 +425,8 @@ bool Shard::PassSender(const Sender& sender, uint64_t about, const Envelope& fro
 bool Shard::PassPlace(TableId table, uint64_t begin, uint64_t count, const KeyList& keys,
                       WorkerId rank, uint64_t about, const Envelope& from, Outbox& outbox,
                       std::shared_ptr<KeyRows>& rows) {
-  const auto found = tables_.find(table);
-  if (found == tables_.end()) {
+  const auto found = copy_.tables().find(table);
+  if (found == copy_.tables().end()) {
     Refuse(Refusal::kBadRequest, about, "there is no table " + std::to_string(table.value), from,
            outbox);
     return false;
@@ -458,7 +459,7 @@ bool Shard::PassPlace(TableId table, uint64_t begin, uint64_t count, const KeyLi
   return false;
 }
 
-std::string Shard::PlaceProblem(const Table& table, uint64_t begin, uint64_t count,
+std::string Shard::PlaceProblem(const ShardCopy::Table& table, uint64_t begin, uint64_t count,
                                 const KeyList& keys) const {
   const auto where = [&] {
     return "\"" + table.place.spec.name + "\" are not on shard " +

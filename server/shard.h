@@ -14,14 +14,11 @@
 #include "common/frame_pool.h"
 #include "common/messages.h"
 #include "common/result.h"
-#include "optim/optimizer.h"
-#include "server/dense_slice.h"
 #include "server/disk_work.h"
 #include "server/held_units.h"
 #include "server/key_cache.h"
 #include "server/log_entry.h"
-#include "server/sparse_slice.h"
-#include "server/step_tracker.h"
+#include "server/shard_copy.h"
 
 namespace shardmill {
 
@@ -57,21 +54,6 @@ struct ShardCounters {
   uint64_t nonfinite = 0;  // Units taken with a NaN or an infinity in them.
 };
 
-// Sees what a shard does, in the order in which it does it: for records and for tests. Called on
-// the shard's thread, and must not call back.
-class ShardObserver {
- public:
-  virtual ~ShardObserver() = default;
-  virtual void TookView(JobId job, const View& view) = 0;
-  virtual void Applied(const LogEntry& entry) = 0;
-  // `reader`: the process that asked.
-  virtual void Served(const Pull& pull, BootId reader, const Pulled& answer) = 0;
-  // The sums of one table of the last entry applied, before they are done and after. For those who
-  // want to know when: what is changed, Applied has said.
-  virtual void ChangeBegins(const TableChange& /*change*/) {}
-  virtual void ChangeEnds() {}
-};
-
 // Owns a slice of every table: holds units, applies whole steps as log entries, parks and serves
 // pulls by the read rule, and takes part in cuts. A pure state machine: messages and `now` in,
 // messages out; no clock, socket, file or chance. Owned by one agent, on its thread. Input that
@@ -99,8 +81,8 @@ class Shard final {
 
   // Once the coordinator has said which it is.
   std::optional<JobId> job() const { return registered_ ? std::optional(job_) : std::nullopt; }
-  bool ready() const { return view_.number.value > 0; }
-  const View& view() const { return view_; }
+  bool ready() const { return view().number.value > 0; }
+  const View& view() const { return copy_.view(); }
   // Set for good when the coordinator says that this shard has no place in the job, or nothing.
   const std::optional<Error>& failure() const { return failure_; }
   const ShardCounters& counters() const { return counters_; }
@@ -110,7 +92,7 @@ class Shard final {
   // what.
   std::vector<float> Snapshot(TableId table) const;
   std::map<uint64_t, std::vector<float>> Rows(TableId table) const;
-  std::vector<RankState> States() const { return tracker_.States(); }
+  std::vector<RankState> States() const { return copy_.tracker().States(); }
 
  private:
   // Where an answer goes.
@@ -129,15 +111,6 @@ class Shard final {
     std::shared_ptr<KeyRows> keys;  // See ChangePart.
     Client client;
   };
-  struct Table {
-    TablePlace place;
-    UpdateSettings update;
-    std::unique_ptr<Optimizer> optimizer;
-    std::variant<std::monostate, DenseSlice, SparseSlice> values;
-    // Of a sparse table: no more rows than these are there or will be made by held units.
-    uint64_t rows_bound = 0;
-  };
-
   Shard(const ShardOptions& options, FramePool& frames, ShardObserver* observer);
 
   void On(const Hello& hello, const Envelope& from, Outbox& outbox);
@@ -163,7 +136,7 @@ class Shard final {
   bool PassPlace(TableId table, uint64_t begin, uint64_t count, const KeyList& keys, WorkerId rank,
                  uint64_t about, const Envelope& from, Outbox& outbox,
                  std::shared_ptr<KeyRows>& rows);
-  std::string PlaceProblem(const Table& table, uint64_t begin, uint64_t count,
+  std::string PlaceProblem(const ShardCopy::Table& table, uint64_t begin, uint64_t count,
                            const KeyList& keys) const;
   bool PassStep(Step step, WorkerId rank, uint64_t about, const Envelope& from, Outbox& outbox);
   std::string RowsProblem(const HeldUnit& asked);
@@ -174,8 +147,8 @@ class Shard final {
   using ParkedPulls = std::pmr::map<uint64_t, ParkedPull>;  // By the reader's number.
   bool MayPark(const ParkedPulls& parked, const ParkedPull& pull) const;
 
-  bool closes_rounds() const { return view_.policy.apply == ApplyRule::kPerStep; }
-  bool first_closes() const { return view_.policy.backups > 0; }
+  bool closes_rounds() const { return view().policy.apply == ApplyRule::kPerStep; }
+  bool first_closes() const { return view().policy.backups > 0; }
   void CloseRoundIfWhole(Outbox& outbox);
   // What the first shard's word on a round means here.
   enum class Told : uint8_t { kCannotBe, kClosed, kNext, kTooEarly };
@@ -186,11 +159,9 @@ class Shard final {
   double WeightOf(const PendingEnd& step, double samples, double members) const;
   void ApplySteps(std::span<const PendingEnd> steps, Outbox& outbox);
   void AddChanges(const PendingEnd& step, float weight, LogEntry& entry);
-  void Apply(LogEntry& entry);
   std::string CompleteCut(const std::vector<RankState>& cut, Outbox& outbox);
   void DropReplaced(const View& next);
   std::string TakeView(const View& view);
-  std::string AddTable(const TablePlace& place);
 
   void DropGeneration();
   void BeginSave(const Install& install);
@@ -198,9 +169,7 @@ class Shard final {
   void EndSave();
   void RefuseRestored(Outbox& outbox) const;
 
-  void Defer(LogEntry& entry);
   void SettleAll(Outbox& outbox);
-  void Settle(TableChange& change);
   void AnswerEnded(WorkerId rank, Step step, const Client& client, Outbox& outbox) const;
   void Serve(const ParkedPull& parked, Outbox& outbox);
   // Serves the parked pulls that may be served: of one table, or of all.
@@ -225,11 +194,10 @@ class Shard final {
   std::optional<TimePoint> asked_at_;
   std::optional<TimePoint> beat_at_;
 
-  View view_;
+  ShardCopy copy_;
   Term term_;
   std::optional<ViewNumber> freezing_;      // The cut under way,
   std::map<WorkerId, Envelope> late_ends_;  // and the last End of each rank that came in it.
-  StepTracker tracker_;
   HeldUnits held_;
   KeyCache keys_;
   // Gives the maps below the same memory again and again.
@@ -237,23 +205,16 @@ class Shard final {
   std::pmr::map<WorkerId, PendingEnd> pending_{
       &memory_};  // Ends of the open round, where rounds are closed.
   uint64_t arrivals_ = 0;
-  std::vector<RankState> last_close_;  // Where the first shard closes: who counted last.
   std::pmr::map<WorkerId, ParkedPulls> parked_{&memory_};
-  std::map<TableId, Table> tables_;
-  uint64_t version_ = 0;
-  uint64_t filled_ = 0;  // See Ended.
   // Of the change under way; kept so that nothing is allocated for the next.
   std::vector<PendingEnd> round_;
   LogEntry entry_;
-  std::vector<std::vector<ChangePart>> spare_parts_;
-  // What the last entry changes in dense tables and has not yet; its answers, for later.
+  // Of the last entry, for when its sums are done.
   struct Answer {
     WorkerId rank;
     Step step = 0;
     Client client;
   };
-  std::vector<TableChange> unsettled_;
-  size_t settled_ = 0;  // Of unsettled_, from the front.
   std::vector<Answer> answers_;
   bool releases_ = false;  // Parked pulls may have become such as can be served.
   // The image of a cut that is on its way to the disk.

@@ -16,12 +16,12 @@ std::string Shard::CompleteCut(const std::vector<RankState>& cut, Outbox& outbox
   std::vector<PendingEnd> missing;
   for (const RankState& state : cut) {
     const WorkerId rank = state.rank;
-    if (view_.FindMember(rank) == nullptr || state.ended <= tracker_.Ended(rank)) continue;
+    if (view().FindMember(rank) == nullptr || state.ended <= copy_.tracker().Ended(rank)) continue;
     held_.DropBefore(rank, state.ended, state.attempt);
     const uint32_t units = held_.Count(rank, state.ended, state.attempt);
     PendingEnd step;
     step.discarded = state.counted < state.ended;
-    if (state.ended != tracker_.Ended(rank) + 1 ||
+    if (state.ended != copy_.tracker().Ended(rank) + 1 ||
         (!step.discarded && !held_.Whole(rank, state.ended, state.attempt, units))) {
       return "step " + std::to_string(state.ended) + " of worker " + std::to_string(rank.value) +
              " is applied on another shard and not whole here";
@@ -45,7 +45,7 @@ std::string Shard::CompleteCut(const std::vector<RankState>& cut, Outbox& outbox
 
 // Whatever a process that lost its rank has left above the cut goes.
 void Shard::DropReplaced(const View& next) {
-  for (const Member& member : view_.members) {
+  for (const Member& member : view().members) {
     const Member* then = next.FindMember(member.rank);
     const bool same = then != nullptr && then->incarnation == member.incarnation;
     if (same && !Mutated(Mutation::kDropEndsAtCut)) continue;
@@ -59,50 +59,21 @@ void Shard::DropReplaced(const View& next) {
 
 // Words where the view cannot be taken.
 std::string Shard::TakeView(const View& view) {
-  view_ = view;
   term_ = view.shards.at(options_.id.value).term;
-  tracker_.Install(view);
   held_.SetShare(options_.held_bytes_max / std::max<uint64_t>(view.members.size(), 1));
-  for (const TablePlace& place : view.tables) {
-    if (tables_.contains(place.id)) continue;
-    std::string problem = AddTable(place);
-    if (!problem.empty()) return problem;
-  }
-  if (observer_ != nullptr) observer_->TookView(job_, view_);
-  return "";
-}
-
-std::string Shard::AddTable(const TablePlace& place) {
-  const TableSpec& spec = place.spec;
-  const UpdateSettings update = spec.update.value_or(options_.update);
-  auto optimizer = MakeOptimizer(update);
-  if (!optimizer.ok()) return "table \"" + spec.name + "\": " + optimizer.error().message;
-  const Initial initial = SaltedBy(spec.initial, spec.name);
-  const uint64_t begin = place.cuts.at(options_.id.value);
-  const uint64_t end = place.cuts.at(options_.id.value + 1);
-  Table& table = tables_[place.id];
-  table.place = place;
-  table.update = update;
-  table.optimizer = std::move(optimizer).value();
-  if (spec.sparse()) {
-    table.values.emplace<SparseSlice>(begin, end, spec.dim, initial, *table.optimizer);
-  } else {
-    table.values.emplace<DenseSlice>(frames_, begin, end, initial, table.optimizer->slots());
-  }
-  return "";
+  return copy_.TakeView(job_, view);
 }
 
 void Shard::Serve(const ParkedPull& parked, Outbox& outbox) {
   const Pull& pull = parked.pull;
   Pulled pulled;
   pulled.pull = pull.pull;
-  pulled.closed = tracker_.Closed();
-  pulled.version = version_;
-  const uint64_t round = tracker_.ReadRound(pull.sender.rank, pull.step);
+  pulled.closed = copy_.tracker().Closed();
+  pulled.version = copy_.version();
+  const uint64_t round = copy_.tracker().ReadRound(pull.sender.rank, pull.step);
   pulled.staleness = round > pulled.closed ? round - pulled.closed : 0;
-  const auto change = std::ranges::find(unsettled_, pull.table, &TableChange::table);
-  if (change != unsettled_.end()) Settle(*change);
-  const Table& table = tables_.at(pull.table);
+  copy_.Settle(pull.table);
+  const ShardCopy::Table& table = copy_.At(pull.table);
   if (parked.keys != nullptr) {
     pulled.values = {std::get<SparseSlice>(table.values).Read(*parked.keys, frames_)};
   } else {
@@ -119,7 +90,7 @@ void Shard::ReleaseParked(std::optional<TableId> table, Outbox& outbox) {
     std::erase_if(pulls, [&](const auto& entry) {
       const ParkedPull& parked = entry.second;
       if (table && parked.pull.table != *table) return false;
-      if (!tracker_.MayRead(rank, parked.pull.step, parked.pull.closed_min)) return false;
+      if (!copy_.tracker().MayRead(rank, parked.pull.step, parked.pull.closed_min)) return false;
       Serve(parked, outbox);
       return true;
     });
@@ -127,18 +98,18 @@ void Shard::ReleaseParked(std::optional<TableId> table, Outbox& outbox) {
 }
 
 void Shard::Send(Client client, Message message, Outbox& outbox) const {
-  const Stamp stamp{job_, view_.generation, term_, options_.boot, client.boot};
+  const Stamp stamp{job_, view().generation, term_, options_.boot, client.boot};
   outbox.push_back({client.peer, stamp, std::move(message)});
 }
 
 // An open round waits for the first member whose End is not here; else the slowest is awaited.
 WorkerId Shard::Awaited() const {
   if (!pending_.empty()) {
-    for (const Member& member : view_.members) {
+    for (const Member& member : view().members) {
       if (!pending_.contains(member.rank)) return member.rank;
     }
   }
-  return tracker_.Slowest().value_or(WorkerId{});
+  return copy_.tracker().Slowest().value_or(WorkerId{});
 }
 
 void Shard::SendWaiting(uint64_t about, bool is_pull, Client client, Outbox& outbox) const {
@@ -146,7 +117,7 @@ void Shard::SendWaiting(uint64_t about, bool is_pull, Client client, Outbox& out
   waiting.about = about;
   waiting.is_pull = is_pull;
   waiting.rank = Awaited();
-  waiting.round = tracker_.Closed() + 1;
+  waiting.round = copy_.tracker().Closed() + 1;
   Send(client, waiting, outbox);
 }
 

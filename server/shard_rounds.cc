@@ -15,7 +15,7 @@ namespace shardmill {
 void Shard::CloseRoundIfWhole(Outbox& outbox) {
   if (first_closes() && options_.id.value != 0 && !Mutated(Mutation::kCloseAlone)) return;
   round_.clear();
-  for (const Member& member : view_.members) {
+  for (const Member& member : view().members) {
     const auto found = pending_.find(member.rank);
     if (found != pending_.end()) round_.push_back(found->second);
   }
@@ -23,8 +23,8 @@ void Shard::CloseRoundIfWhole(Outbox& outbox) {
 }
 
 uint64_t Shard::RoundMin() const {
-  const uint64_t members = view_.members.size();
-  return members > view_.policy.backups ? members - view_.policy.backups : 1;
+  const uint64_t members = view().members.size();
+  return members > view().policy.backups ? members - view().policy.backups : 1;
 }
 
 // Word from the first shard: who counts in a round. All of them are as far from it.
@@ -36,8 +36,8 @@ Shard::Told Shard::RoundAsTold(const std::vector<RankState>& close) const {
   for (size_t i = 0; i < close.size(); ++i) {
     const RankState& state = close[i];
     const bool ordered = i == 0 || close[i - 1].rank < state.rank;
-    if (!ordered || view_.FindMember(state.rank) == nullptr) return Told::kCannotBe;
-    const Step next = tracker_.Ended(state.rank) + 1;
+    if (!ordered || view().FindMember(state.rank) == nullptr) return Told::kCannotBe;
+    const Step next = copy_.tracker().Ended(state.rank) + 1;
     Told here = Told::kTooEarly;
     if (state.ended < next) here = Told::kClosed;
     if (state.ended == next) {
@@ -67,23 +67,12 @@ void Shard::CloseAsTold(const std::vector<RankState>& close, Outbox& outbox) {
 // Closes round_. Steps of the members that are not in it are over too, and count for nothing.
 void Shard::CloseRound(Outbox& outbox) {
   if (first_closes()) {
-    last_close_.clear();
-    for (const PendingEnd& step : round_) {
-      last_close_.push_back({step.end.sender.rank,
-                             step.end.step,
-                             step.end.samples,
-                             0,
-                             step.end.step,
-                             0,
-                             step.end.attempt,
-                             {}});
-    }
-    for (const Member& member : view_.members) {
+    for (const Member& member : view().members) {
       const auto counts = [&](const PendingEnd& s) { return s.end.sender.rank == member.rank; };
       if (std::ranges::any_of(round_, counts)) continue;
       PendingEnd late;
       late.end.sender.rank = member.rank;
-      late.end.step = tracker_.Ended(member.rank) + 1;
+      late.end.step = copy_.tracker().Ended(member.rank) + 1;
       late.discarded = true;
       round_.push_back(late);
     }
@@ -100,7 +89,7 @@ void Shard::CloseRound(Outbox& outbox) {
 
 double Shard::WeightOf(const PendingEnd& step, double samples, double members) const {
   if (step.discarded || step.end.samples <= 0) return 0;
-  switch (view_.policy.aggregate) {
+  switch (view().policy.aggregate) {
     case Aggregate::kWeighted:
       return step.end.samples / samples;
     case Aggregate::kMean:
@@ -121,26 +110,26 @@ void Shard::ApplySteps(std::span<const PendingEnd> steps, Outbox& outbox) {
   }
   LogEntry& entry = entry_;
   entry.made.clear();
-  entry.version = version_ + 1;
+  entry.version = copy_.version() + 1;
   uint64_t round = 0;
   for (const PendingEnd& step : steps) {
     const End& end = step.end;
-    round = std::max(round, tracker_.RoundOf(end.sender.rank, end.step));
+    round = std::max(round, copy_.tracker().RoundOf(end.sender.rank, end.step));
     entry.made.push_back(
         {end.sender.rank, end.step, end.samples, step.discarded, end.attempt, end.used});
-    if (!step.discarded && end.samples > 0) ++filled_;
     AddChanges(step, static_cast<float>(WeightOf(step, samples, members)), entry);
     if (step.discarded) ++counters_.discarded;
     if (end.skipped) ++counters_.skipped;
   }
   for (TableChange& change : entry.changes) {
-    const UpdateSettings& update = tables_.at(change.table).update;
+    const UpdateSettings& update = copy_.At(change.table).update;
     if (IsMerge(update.rule)) continue;  // It has no rate, and nobody has checked one.
-    const auto count = static_cast<uint32_t>(view_.members.size());
+    const auto count = static_cast<uint32_t>(view().members.size());
     change.rate = static_cast<float>(RateAt(update.rate, round, count));
   }
   SettleAll(outbox);
-  Apply(entry);
+  copy_.Take(entry);
+  ++counters_.entries;
   for (const PendingEnd& step : steps) {
     const WorkerId rank = step.end.sender.rank;
     const auto pending = pending_.find(rank);
@@ -162,54 +151,21 @@ void Shard::AddChanges(const PendingEnd& step, float weight, LogEntry& entry) {
     auto change = std::ranges::find(entry.changes, table, &TableChange::table);
     if (change == entry.changes.end()) {
       change = entry.changes.insert(change, TableChange{table, 0, {}});
-      if (!spare_parts_.empty()) {
-        change->parts = std::move(spare_parts_.back());
-        spare_parts_.pop_back();
-      }
+      change->parts = copy_.SpareParts();
     }
     change->parts.push_back(
         {held.unit.begin, weight, std::move(held.unit.gradient), std::move(held.keys)});
   });
 }
 
-void Shard::Apply(LogEntry& entry) {
-  SM_ASSERT(entry.version == version_ + 1);
-  for (const Contribution& made : entry.made) tracker_.Finish(made);
-  version_ = entry.version;
-  ++counters_.entries;
-  if (observer_ != nullptr) observer_->Applied(entry);
-  Defer(entry);
-}
-
-// Rows are made at once: whether there is room for more of them depends on how many there are.
-void Shard::Defer(LogEntry& entry) {
-  for (TableChange& change : entry.changes) {
-    Table& table = tables_.at(change.table);
-    if (auto* sparse = std::get_if<SparseSlice>(&table.values)) {
-      if (observer_ != nullptr) observer_->ChangeBegins(change);
-      sparse->Apply(change.parts, change.rate, *table.optimizer);
-      if (observer_ != nullptr) observer_->ChangeEnds();
-      change.parts.clear();  // What was pushed goes now.
-      spare_parts_.push_back(std::move(change.parts));
-    } else {
-      unsettled_.push_back(std::move(change));
-    }
-  }
-  entry.changes.clear();
-}
-
 bool Shard::Settle(Outbox& outbox) {
   constexpr uint64_t kEnoughBytes = uint64_t{256} << 10;
-  for (uint64_t bytes = 0; settled_ < unsettled_.size() && bytes < kEnoughBytes;) {
-    TableChange& change = unsettled_[settled_++];
-    for (const ChangePart& part : change.parts) bytes += part.gradient.size();
-    Settle(change);
-    if (releases_) ReleaseParked(change.table, outbox);
+  for (uint64_t bytes = 0; !copy_.settled() && bytes < kEnoughBytes;) {
+    const ShardCopy::SettledTable done = copy_.SettleNext();
+    bytes += done.bytes;
+    if (releases_) ReleaseParked(done.table, outbox);
   }
-  if (settled_ < unsettled_.size()) return true;
-  for (TableChange& change : unsettled_) spare_parts_.push_back(std::move(change.parts));
-  unsettled_.clear();
-  settled_ = 0;
+  if (!copy_.settled()) return true;
   if (releases_) ReleaseParked(std::nullopt, outbox);
   releases_ = false;
   // Only now: the gradients may lie in memory that their worker writes again when it hears this.
@@ -225,20 +181,10 @@ void Shard::SettleAll(Outbox& outbox) {
   }
 }
 
-// Once: a table that was read meanwhile has nothing left to do.
-void Shard::Settle(TableChange& change) {
-  if (change.parts.empty()) return;
-  Table& table = tables_.at(change.table);
-  if (observer_ != nullptr) observer_->ChangeBegins(change);
-  std::get<DenseSlice>(table.values).Apply(change.parts, change.rate, *table.optimizer);
-  if (observer_ != nullptr) observer_->ChangeEnds();
-  change.parts.clear();  // What was pushed goes now.
-}
-
 void Shard::AnswerEnded(WorkerId rank, Step step, const Client& client, Outbox& outbox) const {
-  Ended ended{rank, step, false, tracker_.Ended(rank) + 1, filled_, {}};
-  ended.discarded = !tracker_.Counted(rank, step) && !Mutated(Mutation::kAckDiscarded);
-  if (first_closes() && options_.id.value == 0) ended.close = last_close_;
+  Ended ended{rank, step, false, copy_.tracker().Ended(rank) + 1, copy_.filled(), {}};
+  ended.discarded = !copy_.tracker().Counted(rank, step) && !Mutated(Mutation::kAckDiscarded);
+  if (first_closes() && options_.id.value == 0) ended.close = copy_.last_close();
   Send(client, std::move(ended), outbox);
 }
 

@@ -11,7 +11,7 @@ namespace shardmill {
 // held units will make; empty where they have, and then they are counted. Said before the unit is
 // held, since what is held must be applied.
 std::string Shard::RowsProblem(const HeldUnit& asked) {
-  Table& table = tables_.at(asked.unit.table);
+  ShardCopy::Table& table = copy_.At(asked.unit.table);
   const auto* sparse = std::get_if<SparseSlice>(&table.values);
   if (sparse == nullptr || held_.Has(asked.unit)) return "";
   uint64_t missing = 0;
@@ -30,7 +30,7 @@ std::string Shard::RowsProblem(const HeldUnit& asked) {
 
 bool Shard::RowsFit() const {
   uint64_t left = options_.rows_bytes_max;
-  for (const auto& [id, table] : tables_) {
+  for (const auto& [id, table] : copy_.tables()) {
     const auto* sparse = std::get_if<SparseSlice>(&table.values);
     if (sparse == nullptr) continue;
     if (table.rows_bound > options_.table_rows_max) return false;
@@ -46,7 +46,7 @@ void Shard::CountRows(const HeldUnit& asked) {
   std::map<TableId, std::unordered_set<uint64_t>> missing;
   const auto add = [&](const HeldUnit& held) {
     if (held.keys == nullptr) return;
-    const Table& table = tables_.at(held.unit.table);
+    const ShardCopy::Table& table = copy_.At(held.unit.table);
     std::get<SparseSlice>(table.values).ForEachMissing(*held.keys, [&](uint64_t key) {
       missing[held.unit.table].insert(key);
     });
@@ -58,7 +58,7 @@ void Shard::CountRows(const HeldUnit& asked) {
     if (!replaced) add(held);
   });
   add(asked);
-  for (auto& [id, table] : tables_) {
+  for (auto& [id, table] : copy_.tables()) {
     const auto* sparse = std::get_if<SparseSlice>(&table.values);
     if (sparse != nullptr) table.rows_bound = sparse->rows() + missing[id].size();
   }

@@ -12,13 +12,13 @@ namespace shardmill {
 // images of rows.
 void Shard::TakeImage() {
   ShardHead& head = saving_->head;
-  head.generation = view_.generation;
-  head.version = version_;
-  for (const RankState& state : tracker_.States()) {
+  head.generation = view().generation;
+  head.version = copy_.version();
+  for (const RankState& state : copy_.tracker().States()) {
     const auto same = [&](const RankState& other) { return other.rank == state.rank; };
     if (std::ranges::any_of(saving_->cut, same)) head.ranks.push_back(state);
   }
-  for (auto& [id, table] : tables_) {
+  for (auto& [id, table] : copy_.tables()) {
     TableHead part{id, table.place.spec.name, {}};
     if (auto* sparse = std::get_if<SparseSlice>(&table.values)) {
       sparse->BeginImage();
@@ -36,26 +36,20 @@ void Shard::TakeImage() {
 // The job goes back, and this shard is as one that has just begun: what was held, applied or asked
 // for before it counts no more.
 void Shard::DropGeneration() {
-  view_ = View{};
   freezing_.reset();
   late_ends_.clear();
-  if (!Mutated(Mutation::kKeepSteps)) tracker_ = StepTracker();
   if (!Mutated(Mutation::kKeepHeldUnits)) {
     held_ = HeldUnits(options_.held_bytes_max, options_.units_max);
   }
   keys_.ForgetAll();
   pending_.clear();
-  last_close_.clear();
   parked_.clear();
-  unsettled_.clear();
-  settled_ = 0;
   answers_.clear();
   releases_ = false;
   saving_.reset();
   saved_ = {};
   restoring_.reset();
-  tables_.clear();
-  version_ = 0;
+  copy_.Clear();
 }
 
 void Shard::BeginSave(const Install& install) {
@@ -72,7 +66,7 @@ void Shard::BeginSave(const Install& install) {
 void Shard::EndSave() {
   if (!saving_) return;
   saving_.reset();
-  for (auto& [id, table] : tables_) {
+  for (auto& [id, table] : copy_.tables()) {
     if (auto* sparse = std::get_if<SparseSlice>(&table.values)) sparse->EndImage();
   }
 }
@@ -80,7 +74,7 @@ void Shard::EndSave() {
 std::optional<DiskRequest> Shard::NextDiskRequest(uint64_t rows_max) {
   if (restoring_ && !restoring_->asked) {
     restoring_->asked = true;
-    return LoadTables{restoring_->load, restoring_->snapshot, options_.id, view_.tables};
+    return LoadTables{restoring_->load, restoring_->snapshot, options_.id, view().tables};
   }
   if (!saving_) return {};
   if (!saving_->taken) TakeImage();
@@ -90,7 +84,7 @@ std::optional<DiskRequest> Shard::NextDiskRequest(uint64_t rows_max) {
   }
   for (size_t& next = saving_->next; next < saving_->head.tables.size(); ++next) {
     const TableId id = saving_->head.tables[next].table;
-    auto* sparse = std::get_if<SparseSlice>(&tables_.at(id).values);
+    auto* sparse = std::get_if<SparseSlice>(&copy_.At(id).values);
     if (sparse == nullptr) {
       DenseImage image = std::move(saving_->dense.at(id));
       saving_->dense.erase(id);
@@ -141,34 +135,19 @@ void Shard::On(const GetSaved& save, const Envelope& /*from*/, Outbox& outbox) {
 
 void Shard::On(PieceLoaded& loaded, Outbox& /*outbox*/) {
   if (!restoring_ || restoring_->load != loaded.load || !restoring_->problem.empty()) return;
-  const auto found = tables_.find(loaded.table);
-  if (found == tables_.end()) return;
-  Table& table = found->second;
-  Result<> taken;
-  if (auto* sparse = std::get_if<SparseSlice>(&table.values)) {
-    const auto* rows = std::get_if<RowBatch>(&loaded.piece);
-    if (rows == nullptr) return;
-    taken = sparse->Restore(*rows);
-    table.rows_bound = sparse->rows();
-    if (taken.ok() && !RowsFit()) {
-      taken = Error{ErrorCode::kBadUsage,
-                    "a shard's share of cluster.table_bytes is less than the rows of the snapshot "
-                    "take; raise that, or use more shards"};
-    }
-  } else if (const auto* piece = std::get_if<DensePiece>(&loaded.piece)) {
-    taken = std::get<DenseSlice>(table.values).Restore(*piece);
-  } else if (const auto* runs = std::get_if<UpdateRuns>(&loaded.piece)) {
-    taken = std::get<DenseSlice>(table.values).Restore(*runs);
+  Result<> taken = copy_.Restore(loaded.table, loaded.piece);
+  if (taken.ok() && !RowsFit()) {
+    taken = Error{ErrorCode::kBadUsage,
+                  "a shard's share of cluster.table_bytes is less than the rows of the snapshot "
+                  "take; raise that, or use more shards"};
   }
-  if (!taken.ok()) {
-    restoring_->problem = "table \"" + table.place.spec.name + "\": " + taken.error().message;
-  }
+  if (!taken.ok()) restoring_->problem = taken.error().message;
 }
 
 // Silence where it is not over: it is answered when all is there.
 void Shard::RefuseRestored(Outbox& outbox) const {
   if (!restoring_->over) return;
-  Send(Coordinator(), Refused{Refusal::kFailed, view_.number.value, restoring_->problem}, outbox);
+  Send(Coordinator(), Refused{Refusal::kFailed, view().number.value, restoring_->problem}, outbox);
 }
 
 void Shard::On(TablesLoaded& loaded, Outbox& outbox) {
@@ -182,8 +161,8 @@ void Shard::On(TablesLoaded& loaded, Outbox& outbox) {
     return;
   }
   restoring_.reset();
-  version_ = loaded.version.value();
-  Send(Coordinator(), Installed{view_.number}, outbox);
+  copy_.RestoreVersion(loaded.version.value());
+  Send(Coordinator(), Installed{view().number}, outbox);
 }
 
 }  // namespace shardmill

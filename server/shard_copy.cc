@@ -1,0 +1,140 @@
+#include "server/shard_copy.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "common/assert.h"
+#include "common/mutation.h"
+
+namespace shardmill {
+
+ShardCopy::ShardCopy(ShardId id, const UpdateSettings& update, FramePool& frames,
+                     ShardObserver* observer)
+    : id_(id), update_(update), frames_(frames), observer_(observer) {}
+
+void ShardCopy::Clear() {
+  view_ = View{};
+  if (!Mutated(Mutation::kKeepSteps)) tracker_ = StepTracker();
+  tables_.clear();
+  version_ = 0;
+  filled_ = 0;
+  last_close_.clear();
+  unsettled_.clear();
+  settled_ = 0;
+}
+
+std::string ShardCopy::TakeView(JobId job, const View& view) {
+  view_ = view;
+  tracker_.Install(view);
+  for (const TablePlace& place : view.tables) {
+    if (tables_.contains(place.id)) continue;
+    std::string problem = AddTable(place);
+    if (!problem.empty()) return problem;
+  }
+  if (observer_ != nullptr) observer_->TookView(job, view_);
+  return "";
+}
+
+std::string ShardCopy::AddTable(const TablePlace& place) {
+  const TableSpec& spec = place.spec;
+  const UpdateSettings update = spec.update.value_or(update_);
+  auto optimizer = MakeOptimizer(update);
+  if (!optimizer.ok()) return "table \"" + spec.name + "\": " + optimizer.error().message;
+  const Initial initial = SaltedBy(spec.initial, spec.name);
+  const uint64_t begin = place.cuts.at(id_.value);
+  const uint64_t end = place.cuts.at(id_.value + 1);
+  Table& table = tables_[place.id];
+  table.place = place;
+  table.update = update;
+  table.optimizer = std::move(optimizer).value();
+  if (spec.sparse()) {
+    table.values.emplace<SparseSlice>(begin, end, spec.dim, initial, *table.optimizer);
+  } else {
+    table.values.emplace<DenseSlice>(frames_, begin, end, initial, table.optimizer->slots());
+  }
+  return "";
+}
+
+// Rows are made at once: whether there is room for more of them depends on how many there are.
+void ShardCopy::Take(LogEntry& entry) {
+  SM_ASSERT(settled() && entry.version == version_ + 1);
+  const bool first_closes = view_.policy.backups > 0;
+  if (first_closes) last_close_.clear();
+  for (const Contribution& made : entry.made) {
+    tracker_.Finish(made);
+    if (made.discarded) continue;
+    if (made.samples > 0) ++filled_;
+    if (!first_closes) continue;
+    last_close_.push_back({made.rank, made.step, made.samples, 0, made.step, 0, made.attempt, {}});
+  }
+  version_ = entry.version;
+  if (observer_ != nullptr) observer_->Applied(entry);
+  for (TableChange& change : entry.changes) {
+    Table& table = tables_.at(change.table);
+    if (auto* sparse = std::get_if<SparseSlice>(&table.values)) {
+      if (observer_ != nullptr) observer_->ChangeBegins(change);
+      sparse->Apply(change.parts, change.rate, *table.optimizer);
+      if (observer_ != nullptr) observer_->ChangeEnds();
+      change.parts.clear();  // What was pushed goes now.
+      spare_parts_.push_back(std::move(change.parts));
+    } else {
+      unsettled_.push_back(std::move(change));
+    }
+  }
+  entry.changes.clear();
+}
+
+std::vector<ChangePart> ShardCopy::SpareParts() {
+  if (spare_parts_.empty()) return {};
+  std::vector<ChangePart> parts = std::move(spare_parts_.back());
+  spare_parts_.pop_back();
+  return parts;
+}
+
+ShardCopy::SettledTable ShardCopy::SettleNext() {
+  TableChange& change = unsettled_.at(settled_++);
+  SettledTable done{change.table};
+  for (const ChangePart& part : change.parts) done.bytes += part.gradient.size();
+  Settle(change);
+  if (settled()) {
+    for (TableChange& over : unsettled_) spare_parts_.push_back(std::move(over.parts));
+    unsettled_.clear();
+    settled_ = 0;
+  }
+  return done;
+}
+
+void ShardCopy::Settle(TableId table) {
+  const auto change = std::ranges::find(unsettled_, table, &TableChange::table);
+  if (change != unsettled_.end()) Settle(*change);
+}
+
+// Once: a table that was read meanwhile has nothing left to do.
+void ShardCopy::Settle(TableChange& change) {
+  if (change.parts.empty()) return;
+  Table& table = tables_.at(change.table);
+  if (observer_ != nullptr) observer_->ChangeBegins(change);
+  std::get<DenseSlice>(table.values).Apply(change.parts, change.rate, *table.optimizer);
+  if (observer_ != nullptr) observer_->ChangeEnds();
+  change.parts.clear();  // What was pushed goes now.
+}
+
+Result<> ShardCopy::Restore(TableId id, const TablePiece& piece) {
+  const auto found = tables_.find(id);
+  if (found == tables_.end()) return {};
+  Table& table = found->second;
+  Result<> taken;
+  if (auto* sparse = std::get_if<SparseSlice>(&table.values)) {
+    if (const auto* rows = std::get_if<RowBatch>(&piece)) taken = sparse->Restore(*rows);
+    table.rows_bound = sparse->rows();
+  } else if (const auto* floats = std::get_if<DensePiece>(&piece)) {
+    taken = std::get<DenseSlice>(table.values).Restore(*floats);
+  } else if (const auto* runs = std::get_if<UpdateRuns>(&piece)) {
+    taken = std::get<DenseSlice>(table.values).Restore(*runs);
+  }
+  if (taken.ok()) return {};
+  return Error{taken.error().code,
+               "table \"" + table.place.spec.name + "\": " + taken.error().message};
+}
+
+}  // namespace shardmill
