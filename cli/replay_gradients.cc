@@ -24,14 +24,17 @@ void AnswerFilter::Ended(const Contribution& made) {
 Result<std::unique_ptr<ReplayGradients>> ReplayGradients::Make(const JobOptions& job) {
   std::unique_ptr<ReplayGradients> workers(new ReplayGradients(job));
   const DataParts data = SM_TRY(ReadData(job.data, job.job.seed, nullptr));
-  workers->data_ = SM_TRY(LabelledRows(data.train));
-  const DataSet test = SM_TRY(LabelledRows(data.measured()));
-  workers->model_ = SM_TRY(MakeJobModel(job, workers->data_, test));
+  workers->data_ = data.train;
+  workers->model_ = SM_TRY(MakeJobModel(job, *data.train));
+  if (!KeyedInputs(workers->tensors()).empty()) {
+    return Error{ErrorCode::kBadUsage,
+                 "the job's model has sparse tables, whose gradients a replay does not make yet"};
+  }
   workers->places_.resize(workers->tensors().size());
   for (uint32_t rank = 0; rank < job.cluster.workers; ++rank) {
     const BatchPlan plan{job.job.seed, rank, job.cluster.workers, job.data.batch_size,
                          job.data.scheme};
-    workers->batches_.push_back(std::make_unique<Batches>(workers->data_, plan));
+    workers->batches_.push_back(std::make_unique<Batches>(*workers->data_, plan));
   }
   return workers;
 }

@@ -13,7 +13,7 @@
 #include "common/result.h"
 #include "server/trace_format.h"
 #include "worker/data/batches.h"
-#include "worker/data/data_set.h"
+#include "worker/data/sample_store.h"
 #include "worker/network_model.h"
 
 namespace shardmill {
@@ -84,7 +84,7 @@ class ReplayGradients final {
   Result<Gradient> Compute(const Contribution& made, const StepReads& reads);
 
   const JobOptions& job_;
-  DataSet data_;
+  std::shared_ptr<const SampleStore> data_;
   std::unique_ptr<NetworkModel> model_;
   std::vector<std::unique_ptr<Batches>> batches_;  // By rank.
   std::vector<TablePlace> places_;                 // By tensor; without cuts: not known yet.

@@ -68,6 +68,7 @@ Result<> AddLayer(const LayerSpec& spec, Graph& graph) {
     node.trains = node.trains || (parameter.role == Role::kTrained && parameter.rate > 0);
     graph.parameters.push_back(parameter);
     graph.parameters.back().name = node.name + '.' + parameter.name;
+    graph.parameters.back().input = node.inputs[0];
   }
   for (const uint32_t input : node.inputs) {
     ++graph.values[input].readers;

@@ -26,11 +26,12 @@ enum class Role : uint8_t {
 // One tensor of a layer that outlives a step: "weight", "bias".
 struct ParameterInfo {
   std::string name;
-  Shape shape;
+  Shape shape;      // With a first extent of 0: as many rows as are lent.
   Initial initial;  // Without its seed.
   Role role = Role::kTrained;
   float rate = 1;            // Of a trained one: a factor of the job's. 0: it stays as it is.
   bool regularized = false;  // A weight, which the job's l1 and l2 keep small.
+  size_t input = 0;          // Of a network: what the layer reads first; of lent rows an input.
 };
 
 enum class ValueKind : uint8_t { kFloats, kIndices };

@@ -61,6 +61,7 @@ constexpr std::string_view kConvolution =
     " stride padding groups initial bias frozen learning_rate ";
 constexpr std::string_view kPooling = " stride padding ";
 constexpr std::string_view kBatchNorm = " epsilon momentum frozen learning_rate ";
+constexpr std::string_view kEmbedding = " rows initial frozen learning_rate ";
 constexpr std::string_view kRecurrent = " cell_output initial frozen learning_rate ";
 constexpr size_t kManyInputs = 1024;
 
@@ -91,9 +92,8 @@ constexpr std::array kLayerTypes{
     LayerType{"add", MergeLayer::Make, "", "", 2, kManyInputs},
     LayerType{"multiply", MergeLayer::Make, "", "", 2, 2},
     LayerType{"concat", MergeLayer::Make, "", "", 2, kManyInputs},
-    LayerType{"embedding", EmbeddingLayer::Make, " units rows ", " frozen learning_rate ", 1, 1,
-              ValueKind::kIndices},
-    LayerType{"embedding_bag", EmbeddingLayer::Make, " units rows ", " frozen learning_rate ", 1, 1,
+    LayerType{"embedding", EmbeddingLayer::Make, " units ", kEmbedding, 1, 1, ValueKind::kIndices},
+    LayerType{"embedding_bag", EmbeddingLayer::Make, " units ", kEmbedding, 1, 1,
               ValueKind::kIndices},
     LayerType{"fm", FactorizationLayer::Make, "", ""},
 };

@@ -14,7 +14,8 @@ namespace shardmill::nn {
 // Sums over the rows of a batch.
 struct LossSums {
   double loss = 0;
-  uint64_t correct = 0;  // Rows whose class was told, where there are classes.
+  uint64_t correct = 0;                 // Rows whose class was told, where there are classes.
+  std::span<const float> outputs = {};  // Of this batch, in the host's memory until the next call.
 };
 
 // What the output should have been: a class a row, or a number for each number of the output.

@@ -13,6 +13,12 @@ namespace {
 // Keeps the chance of the first weights apart from what else the job's seed is used for.
 constexpr uint64_t kFirstWeights = 0x7765696768747331;
 
+// With as many rows as are lent, where a parameter has those of a sparse table.
+Shape ShapeOf(const ParameterInfo& info, size_t floats) {
+  if (info.shape.dim(0) > 0) return info.shape;
+  return {floats / info.shape.dim(1), info.shape.dim(1)};
+}
+
 bool IsFrozen(const ParameterInfo& info) { return info.role == Role::kTrained && info.rate == 0; }
 
 }  // namespace
@@ -122,7 +128,7 @@ Result<double> Network::Train(const Samples& samples,
   SM_ASSERT(gradients.size() == graph_.parameters.size());
   for (size_t index = 0; index < gradients.size(); ++index) {
     const ParameterInfo& info = graph_.parameters[index];
-    lent_gradients_[index] = Tensor(gradients[index], info.shape);
+    lent_gradients_[index] = Tensor(gradients[index], ShapeOf(info, gradients[index].size()));
     wanted_gradients_[index] = IsFrozen(info) ? Tensor() : lent_gradients_[index];
   }
   SM_TRY(CheckInputs(samples));
@@ -152,6 +158,7 @@ Result<LossSums> Network::Evaluate(const Samples& samples,
   loss_->Compute(backend_, values_.back().floats, targets_,
                  Take(layout_->row_losses, {samples.rows}), Tensor());
   sums.loss = SumOfRowLosses(samples.rows);
+  sums.outputs = output;
   const uint64_t size = output.size() / samples.rows;
   for (uint64_t row = 0; row < samples.rows; ++row) {
     if (loss_->IsCorrect(output.subspan(row * size, size), targets_, row)) ++sums.correct;
@@ -225,7 +232,8 @@ Result<> Network::CheckTargets(const Samples& samples) {
 void Network::Lend(std::span<const std::span<const float>> parameters) {
   SM_ASSERT(parameters.size() == graph_.parameters.size());
   for (size_t index = 0; index < parameters.size(); ++index) {
-    lent_parameters_[index] = ConstTensor(parameters[index], graph_.parameters[index].shape);
+    const Shape shape = ShapeOf(graph_.parameters[index], parameters[index].size());
+    lent_parameters_[index] = ConstTensor(parameters[index], shape);
   }
 }
 

@@ -1,14 +1,91 @@
 #include "worker/job_model.h"
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace shardmill {
 namespace {
 
 std::optional<double> Said(double value) {
   return value == 0 ? std::nullopt : std::optional<double>(value);
+}
+
+std::string InputNames(const SampleStore& data) {
+  std::string names;
+  for (size_t i = 0; i + 1 < data.columns().size(); ++i) {
+    names += (i == 0 ? "\"" : ", \"") + data.columns()[i].name + '"';
+  }
+  return names;
+}
+
+// The columns that the network reads, as its inputs.
+Result<std::vector<size_t>> ColumnsOf(const ModelOptions& model, const SampleStore& data) {
+  const size_t inputs = data.columns().size() - 1;
+  std::vector<size_t> columns;
+  for (size_t i = 0; i < inputs; ++i) {
+    const auto reads = [&](const LayerOptions& layer) {
+      return std::ranges::find(layer.inputs, data.columns()[i].name) != layer.inputs.end();
+    };
+    if (inputs == 1 || std::ranges::any_of(model.layers, reads)) columns.push_back(i);
+  }
+  if (inputs > 1 && !model.layers.empty() && model.layers[0].inputs.empty()) {
+    return Error{ErrorCode::kBadUsage,
+                 "the data have the inputs " + InputNames(data) +
+                     ": say with \"inputs\" which of them the first layer reads"};
+  }
+  return columns;
+}
+
+Result<nn::InputSpec> InputOf(const Column& column) {
+  nn::InputSpec input{column.name, {}};
+  input.type.row = SM_TRY(nn::Shape::Make(column.row_shape));
+  const bool ids = column.kind == ColumnKind::kIds || column.kind == ColumnKind::kKeys;
+  if (ids) input.type.kind = nn::ValueKind::kIndices;
+  return input;
+}
+
+Result<std::optional<TargetColumn>> TargetOf(const ModelOptions& model, const SampleStore& data) {
+  if (model.target.empty()) return std::optional<TargetColumn>();
+  for (size_t i = 0; i + 1 < data.columns().size(); ++i) {
+    const Column& column = data.columns()[i];
+    if (column.name != model.target || column.kind != ColumnKind::kFloats) continue;
+    return std::optional<TargetColumn>({i, column.row_size()});
+  }
+  return Error{ErrorCode::kBadUsage, "\"model.target\" is \"" + model.target +
+                                         "\", which is no input of numbers; the data have the "
+                                         "inputs " +
+                                         InputNames(data)};
+}
+
+Result<NetworkSettings> SettingsOf(const JobOptions& job, const SampleStore& data) {
+  NetworkSettings settings;
+  settings.update = job.optimizer.ToUpdate();
+  // A round's sum has the statistics of every worker.
+  const bool sums = job.policy.mode == PolicyMode::kSync &&
+                    job.policy.aggregate == Aggregate::kSum &&
+                    job.policy.exchange == Exchange::kGradients;
+  settings.statistics = sums ? job.cluster.workers : 1;
+  settings.columns = SM_TRY(ColumnsOf(job.model, data));
+  settings.target = SM_TRY(TargetOf(job.model, data));
+  for (size_t i = 0; i < job.model.layers.size(); ++i) {
+    const LayerOptions& layer = job.model.layers[i];
+    if (layer.optimizer.empty()) continue;
+    const std::string name =
+        layer.name.empty() ? layer.type + '_' + std::to_string(i + 1) : layer.name;
+    settings.updates.emplace_back(name, job.optimizer.Under(layer.optimizer).ToUpdate());
+  }
+  return settings;
+}
+
+// What the loss compares classes with, in words about the data.
+std::string LabelWords(const Column& label) {
+  if (label.kind != ColumnKind::kIds || label.ids_end == 0 || label.greatest_at.empty()) return "";
+  // One damaged label makes classes that nobody has heard of.
+  return "; the greatest label is " + std::to_string(label.ids_end - 1) + " (" + label.greatest_at +
+         ")";
 }
 
 }  // namespace
@@ -33,27 +110,25 @@ nn::LayerSpec LayerSpecOf(const LayerOptions& layer) {
   spec.momentum = Said(layer.momentum);
   spec.frozen = layer.frozen;
   spec.learning_rate = layer.learning_rate;
+  spec.rows = layer.rows;
   return spec;
 }
 
-Result<std::unique_ptr<NetworkModel>> MakeJobModel(const JobOptions& job, const DataSet& train,
-                                                   const DataSet& test) {
+Result<std::unique_ptr<NetworkModel>> MakeJobModel(const JobOptions& job, const SampleStore& data) {
+  const NetworkSettings settings = SM_TRY(SettingsOf(job, data));
   nn::NetworkSpec spec;
-  spec.input = SM_TRY(nn::Shape::Make(train.row_shape));
   spec.loss = job.model.loss;
+  for (const size_t column : settings.columns) {
+    spec.inputs.push_back(SM_TRY(InputOf(data.columns()[column])));
+  }
   for (const LayerOptions& layer : job.model.layers) spec.layers.push_back(LayerSpecOf(layer));
-  // A round's sum has the statistics of every worker.
-  const bool sums = job.policy.mode == PolicyMode::kSync &&
-                    job.policy.aggregate == Aggregate::kSum &&
-                    job.policy.exchange == Exchange::kGradients;
-  const DataSet& data = test.classes > train.classes ? test : train;
+  const Column& label = data.target();
+  const bool classes = label.kind == ColumnKind::kIds;
   Result<std::unique_ptr<NetworkModel>> model = NetworkModel::Make(
-      spec, data.classes, job.job.seed, job.optimizer.ToUpdate(), sums ? job.cluster.workers : 1);
+      spec, classes ? static_cast<uint32_t>(label.ids_end) : 0, job.job.seed, settings);
   if (model.ok() || model.error().code != ErrorCode::kBadUsage) return model;
-  // One damaged label makes classes that nobody has heard of.
-  return Error{model.error().code, model.error().message + "; the greatest label is " +
-                                       std::to_string(data.classes - 1) + " (" + data.greatest_at +
-                                       ")"};
+  return Error{model.error().code, model.error().message + "; the data have the inputs " +
+                                       InputNames(data) + LabelWords(label)};
 }
 
 }  // namespace shardmill

@@ -5,7 +5,7 @@
 #include "common/job/job.h"
 #include "common/result.h"
 #include "nn/network_spec.h"
-#include "worker/data/data_set.h"
+#include "worker/data/sample_store.h"
 #include "worker/network_model.h"
 
 namespace shardmill {
@@ -13,8 +13,8 @@ namespace shardmill {
 // A layer as the library takes it.
 nn::LayerSpec LayerSpecOf(const LayerOptions& layer);
 
-// The network that the job's [model] describes, for rows and labels as the data has them.
-Result<std::unique_ptr<NetworkModel>> MakeJobModel(const JobOptions& job, const DataSet& train,
-                                                   const DataSet& test);
+// The network that the job's [model] describes. It reads those of the data's columns that its
+// layers name; the parts of a data set have the same columns, so any of them will do.
+Result<std::unique_ptr<NetworkModel>> MakeJobModel(const JobOptions& job, const SampleStore& data);
 
 }  // namespace shardmill

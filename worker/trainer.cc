@@ -9,22 +9,22 @@
 namespace shardmill {
 namespace {
 
-constexpr uint32_t kTestRows = 1000;  // Measured at a time.
-
 double Seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
 
 }  // namespace
 
-Trainer::Trainer(const TrainerOptions& options, Session& session, Model& model, Batches& batches,
-                 LocalSteps* local, const DataSet& test, const Clock& clock, const Log& log)
+Trainer::Trainer(const TrainerOptions& options, const TrainerParts& parts, const Clock& clock,
+                 const Log& log)
     : options_(options),
-      session_(session),
-      model_(model),
-      batches_(batches),
-      local_(local),
-      test_(test),
+      session_(parts.session),
+      model_(parts.model),
+      batches_(parts.batches),
+      local_(parts.local),
+      measurer_(parts.measurer),
+      train_(parts.train),
       clock_(clock),
-      log_(log) {}
+      log_(log),
+      tables_(session_, model_.Parameters()) {}
 
 uint64_t Trainer::StepsPerEpoch() const {
   const uint64_t batches = batches_.steps_per_epoch();
@@ -33,9 +33,10 @@ uint64_t Trainer::StepsPerEpoch() const {
 }
 
 Result<> Trainer::Run(const std::function<void(const TrainerProgress&)>& watch) {
-  if (tensors_.empty()) SM_TRY(MakeTables());
+  // Where workers step by themselves, servers average whatever it is.
+  if (!tables_.made()) SM_TRY(tables_.Make(local_ == nullptr));
   while (true) {
-    pulls_.clear();
+    tables_.Forget();
     Result<> trained = TrainToEnd(watch);
     if (trained.ok() || trained.error().code != ErrorCode::kRolledBack) return trained;
     ++progress_.rollbacks;
@@ -101,35 +102,11 @@ Result<> Trainer::TrainLeased(const std::function<void(const TrainerProgress&)>&
 // one that has data, and pushes nothing.
 Result<> Trainer::MakeEmptyStep() {
   TrainingStep step = SM_TRY(session_.Begin(options_.step_timeout));
-  if (pulls_.empty()) {
-    Tensor& first = tensors_.front();
-    pulls_.push_back(SM_TRY(step.Pull(first.table, 0, std::span(first.values).first(1))));
-  }
-  SM_TRY(WaitForAll(step));
+  SM_TRY(tables_.AskLittle(step));
+  SM_TRY(tables_.Wait(step));
   SM_TRY(step.Finish(0));
+  tables_.EndStep();
   ++progress_.steps;
-  return {};
-}
-
-Result<> Trainer::MakeTables() {
-  for (const ParameterSpec& spec : model_.Parameters()) {
-    Tensor tensor;
-    // Where workers step by themselves, servers average whatever it is.
-    const TableOptions options{.initial = spec.initial,
-                               .update = local_ == nullptr ? spec.update : std::nullopt};
-    tensor.table = SM_TRY(session_.Dense(spec.name, spec.size, options));
-    tensor.values.resize(spec.size);
-    tensor.gradient.resize(spec.size);
-    tensors_.push_back(std::move(tensor));
-  }
-  for (Tensor& tensor : tensors_) {
-    values_.emplace_back(tensor.values);
-    gradients_.emplace_back(tensor.gradient);
-    parameters_.emplace_back(tensor.values);
-  }
-  for (size_t i = 0; i < gradients_.size(); ++i) {
-    if (model_.Parameters()[i].trained) bounded_.push_back(gradients_[i]);
-  }
   return {};
 }
 
@@ -137,23 +114,25 @@ Result<> Trainer::MakeStep(uint64_t number) {
   TimelineSpan span(options_.timeline, "step", "step", number);
   const TimePoint begin = clock_.Now();
   TrainingStep step = SM_TRY(session_.Begin(options_.step_timeout));
-  if (pulls_.empty()) SM_TRY(AskForAll(step, {}));
-  SM_TRY(WaitForAll(step));
+  SM_TRY(tables_.AskDense(step, {}));
+  const std::optional<Batch> batch = NextBatch(step, number, 0);
+  if (batch) SM_TRY(tables_.AskRows(step, *batch, {}));
+  SM_TRY(tables_.Wait(step));
   const TimePoint pulled = clock_.Now();
   const uint64_t nonfinite = progress_.nonfinite;
-  const uint64_t rows = SM_TRY(Compute(step, number));
+  const uint64_t rows = SM_TRY(Compute(step, number, batch));
   // Where no batch counts for its gradient, that gradient tells the session to skip the step.
   const bool skips = rows == 0 && progress_.nonfinite > nonfinite;
   if (rows > 0 || skips) {
     const bool stepped = local_ != nullptr && !skips;
-    for (Tensor& tensor : tensors_) {
-      SM_TRY(step.Push(tensor.table, 0, stepped ? tensor.values : tensor.gradient));
-    }
+    const Result<> pushed = stepped ? tables_.PushValues(step) : tables_.PushGradients(step);
+    if (!pushed.ok()) return pushed;
   }
   // An epoch's end is measured first, in a step of its own.
-  if (EpochOf(number + 1) == EpochOf(number)) SM_TRY(AskForAll(step, {.next_step = true}));
+  if (EpochOf(number + 1) == EpochOf(number)) SM_TRY(tables_.AskDense(step, {.next_step = true}));
   const TimePoint computed = clock_.Now();
   const Finished finished = SM_TRY(step.Finish(static_cast<double>(rows)));
+  tables_.EndStep();
   ++progress_.steps;
   if (!finished.counted) ++progress_.discarded;
   if (finished.skipped) ++progress_.skipped;
@@ -163,23 +142,22 @@ Result<> Trainer::MakeStep(uint64_t number) {
   return {};
 }
 
-Result<uint64_t> Trainer::Compute(TrainingStep& step, uint64_t number) {
+Result<uint64_t> Trainer::Compute(TrainingStep& step, uint64_t number, std::optional<Batch> batch) {
   uint64_t rows = 0;
-  for (uint64_t index = 0;; ++index) {
+  for (uint64_t index = 1;; batch = NextBatch(step, number, index++)) {
     if (options_.stopped && options_.stopped() && !batches_.leased()) {
       return Error{ErrorCode::kStopped, "stopped in step " + std::to_string(number)};
     }
-    const std::optional<Batch> batch = NextBatch(step, number, index);
     if (!batch) return rows;
     if (batch->rows == 0) continue;
     TimelineSpan span(options_.timeline, "compute", "step", number);
     span.Say("rows", batch->rows);
-    progress_.loss = SM_TRY(model_.Train(*batch, values_, gradients_));
-    if (options_.clip_norm > 0) BoundLength(bounded_, options_.clip_norm);
+    progress_.loss = SM_TRY(model_.Train(*batch, tables_.values(), tables_.gradients()));
+    if (options_.clip_norm > 0) BoundLength(tables_.trained(), options_.clip_norm);
     if (local_ != nullptr) {
       const bool may = SM_TRY(MayStep(number));
       if (!may) continue;
-      local_->Step(local_steps_, gradients_, parameters_);
+      local_->Step(local_steps_, tables_.gradients(), tables_.parameters());
     }
     rows += batch->rows;
   }
@@ -208,7 +186,7 @@ std::optional<Batch> Trainer::NextBatch(TrainingStep& step, uint64_t number, uin
 // Parameters are checked when they are pushed, but by then a NaN is in the state of the rule too,
 // and would be in every step that follows.
 Result<bool> Trainer::MayStep(uint64_t step) {
-  const std::optional<size_t> which = FirstNonfinite(gradients_);
+  const std::optional<size_t> which = FirstNonfinite(tables_.gradients());
   if (!which) return true;
   ++progress_.nonfinite;
   if (options_.on_nonfinite != OnNonfinite::kReject) {
@@ -220,48 +198,26 @@ Result<bool> Trainer::MayStep(uint64_t step) {
                    " has a NaN or an infinity in it (policy.on_nonfinite = \"reject\")"};
 }
 
-Result<> Trainer::AskForAll(TrainingStep& step, const PullOptions& options) {
-  for (Tensor& tensor : tensors_) {
-    pulls_.push_back(SM_TRY(step.Pull(tensor.table, 0, tensor.values, options)));
-  }
-  return {};
-}
-
-Result<> Trainer::WaitForAll(TrainingStep& step) {
-  for (const Ticket ticket : pulls_) SM_TRY(step.Wait(ticket));
-  pulls_.clear();
-  return {};
-}
-
 Result<> Trainer::Measure(uint64_t closed_min, bool last) {
   if (!Measures()) return {};
   const TimelineSpan span(options_.timeline, "measure");
-  {
-    // A step that is only read, and left unfinished: the next Begin makes it.
-    TrainingStep step = SM_TRY(session_.Begin(options_.step_timeout));
-    pulls_.clear();
-    SM_TRY(AskForAll(step, {.closed_min = closed_min}));
-    SM_TRY(WaitForAll(step));
-  }
-  SM_TRY(Test());
+  ServerReader reader(session_, tables_, model_.Parameters(), closed_min, options_.step_timeout);
+  SM_TRY(reader.Begin());
+  metrics_ = SM_TRY(measurer_.Measure(reader));
+  measured_ = true;
   if (!last) return {};
-  metrics_.emplace_back("weights_crc32", static_cast<double>(WeightsChecksum(values_)));
+  const uint32_t checksum = SM_TRY(Checksum(reader));
+  metrics_.emplace_back("weights_crc32", static_cast<double>(checksum));
   return {};
 }
 
-Result<> Trainer::Test() {
-  Evaluation sum;
-  for (uint32_t begin = 0; begin < test_.rows; begin += kTestRows) {
-    sum.Add(SM_TRY(model_.Evaluate(test_.Slice(begin, kTestRows), values_)));
+Result<uint32_t> Trainer::Checksum(ServerReader& reader) {
+  const std::span<const ParameterSpec> parameters = model_.Parameters();
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    if (!parameters[i].sparse()) continue;
+    SM_TRY(reader.Rows(i, AllKeys(train_, parameters[i].input)));
   }
-  const double rows = std::max<double>(1, static_cast<double>(sum.rows));
-  metrics_.clear();
-  measured_ = true;
-  for (const std::string& name : options_.metrics) {
-    const double value = name == "accuracy" ? static_cast<double>(sum.correct) : sum.loss;
-    metrics_.emplace_back(name, value / rows);
-  }
-  return {};
+  return WeightsChecksum(tables_.values());
 }
 
 void Trainer::WatchCoordinator() {
@@ -299,7 +255,7 @@ void Trainer::Track() {
   }
   point.values.emplace_back("learning_rate",
                             RateAt(options_.rate, std::max<uint64_t>(step, 1), options_.workers));
-  point.values.emplace_back("gradient_length", LengthOf(gradients_));
+  point.values.emplace_back("gradient_length", LengthOf(tables_.gradients()));
   options_.track(point);
 }
 

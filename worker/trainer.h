@@ -15,8 +15,10 @@
 #include "common/update.h"
 #include "common/view.h"
 #include "worker/data/batches.h"
-#include "worker/data/data_set.h"
 #include "worker/local_steps.h"
+#include "worker/measurer.h"
+#include "worker/server_reader.h"
+#include "worker/server_tables.h"
 #include "worker/track/tracker.h"
 
 namespace shardmill {
@@ -26,7 +28,6 @@ struct TrainerOptions {
   uint32_t epochs = 1;
   uint32_t report_every = 20;  // Steps.
   std::chrono::milliseconds step_timeout{300'000};
-  std::vector<std::string> metrics;  // What the job file wants to see of the test set.
   std::chrono::milliseconds lease{5'000};
   double clip_norm = 0;        // Longest gradient that is pushed; 0: any.
   uint32_t average_every = 0;  // Batches of a step that exchanges parameters; 0: an epoch's.
@@ -54,6 +55,16 @@ struct TrainerProgress {
   double compute_seconds = 0;
 };
 
+// What a trainer is made of. All must outlive it.
+struct TrainerParts {
+  Session& session;
+  Model& model;
+  const SampleStore& train;  // What the batches are made of.
+  Batches& batches;
+  LocalSteps* local = nullptr;  // Of workers that exchange parameters: steps of their own.
+  Measurer& measurer;           // Of the worker that measures.
+};
+
 // The training loop: batch, pull, gradient, push, finish; or, with steps of its own, pull, some
 // batches and steps, push of the parameters, finish. It goes on from the step that the session
 // names, so that a process that takes over a rank makes the very steps that are missing. The worker
@@ -62,9 +73,8 @@ struct TrainerProgress {
 // one thread; all that it is given must outlive it.
 class Trainer final {
  public:
-  // `local`: steps of this worker's own, where the job exchanges parameters; else null.
-  Trainer(const TrainerOptions& options, Session& session, Model& model, Batches& batches,
-          LocalSteps* local, const DataSet& test, const Clock& clock, const Log& log);
+  Trainer(const TrainerOptions& options, const TrainerParts& parts, const Clock& clock,
+          const Log& log);
 
   // Until the last step is made and measured. `watch` is called after each step. Goes on where the
   // job has gone back; so does another call, after the session's Close has said that it did.
@@ -74,19 +84,12 @@ class Trainer final {
   const std::vector<std::pair<std::string, double>>& metrics() const { return metrics_; }
 
  private:
-  struct Tensor {
-    DenseTable table;
-    std::vector<float> values;
-    std::vector<float> gradient;
-  };
-
   // Steps of the session in an epoch.
   uint64_t StepsPerEpoch() const;
   Result<> TrainToEnd(const std::function<void(const TrainerProgress&)>& watch);
-  Result<> MakeTables();
   Result<> MakeStep(uint64_t step);
-  // Trains on the batches of the step. The rows of those that count.
-  Result<uint64_t> Compute(TrainingStep& step, uint64_t number);
+  // Trains on the batches of the step, of which this is the first. The rows of those that count.
+  Result<uint64_t> Compute(TrainingStep& step, uint64_t number, std::optional<Batch> batch);
   // The batch of that index in the step; none where it has no more.
   std::optional<Batch> NextBatch(TrainingStep& step, uint64_t number, uint64_t index);
   Result<> TrainLeased(const std::function<void(const TrainerProgress&)>& watch);
@@ -94,12 +97,10 @@ class Trainer final {
   bool Measures() const { return batches_.leased() ? session_.is_first() : options_.rank == 0; }
   // Whether this worker may step by itself with the gradients that it has.
   Result<bool> MayStep(uint64_t step);
-  // Asks for every tensor.
-  Result<> AskForAll(TrainingStep& step, const PullOptions& options);
-  Result<> WaitForAll(TrainingStep& step);
   // Measures the model as the servers have it once `closed_min` rounds are closed.
   Result<> Measure(uint64_t closed_min, bool last);
-  Result<> Test();
+  // Of all parameters, those of sparse ones in the order of the keys that the training data has.
+  Result<uint32_t> Checksum(ServerReader& reader);
   void Report();
   void Track();
   // Says once that the coordinator is away, and once that it is back.
@@ -113,15 +114,11 @@ class Trainer final {
   Model& model_;
   Batches& batches_;
   LocalSteps* local_;
-  const DataSet& test_;
+  Measurer& measurer_;
+  const SampleStore& train_;
   const Clock& clock_;
   const Log& log_;
-  std::vector<Tensor> tensors_;
-  std::vector<Ticket> pulls_;                   // Under way.
-  std::vector<std::span<const float>> values_;  // Of the tensors, as a model borrows them.
-  std::vector<std::span<float>> gradients_;     // The same.
-  std::vector<std::span<float>> bounded_;       // Those whose length is bounded.
-  std::vector<std::span<float>> parameters_;    // The values, for steps of this worker's own.
+  ServerTables tables_;
   TrainerProgress progress_;
   uint64_t epoch_ = 0;  // Of the last batch, where data is leased.
   bool coordinator_away_ = false;

@@ -17,7 +17,6 @@
 #include "common/process/announce.h"
 #include "common/timeline/timeline.h"
 #include "worker/data/batches.h"
-#include "worker/data/data_set.h"
 #include "worker/data/read_data.h"
 #include "worker/job_model.h"
 #include "worker/local_steps.h"
@@ -137,11 +136,11 @@ Result<> Train(const WorkerFlags& flags, const DaemonContext& daemon, WorkerMetr
   const DataParts data =
       SM_TRY(ReadData(job.data, job.job.seed, [&daemon] { return daemon.stop.requested(); }));
   TellOfData(data, daemon.log);
-  const DataSet train = SM_TRY(LabelledRows(data.train));
-  const DataSet test = SM_TRY(LabelledRows(data.measured()));
-  const std::unique_ptr<NetworkModel> model = SM_TRY(MakeJobModel(job, train, test));
+  const std::unique_ptr<NetworkModel> model = SM_TRY(MakeJobModel(job, *data.train));
+  const std::unique_ptr<Measurer> measurer =
+      SM_TRY(Measurer::Make(job.model.metrics, *data.measured(), *model, model->target_column()));
   const BatchPlan plan = SM_TRY(PlanOf(job, flags));
-  Batches batches(train, plan);
+  Batches batches(*data.train, plan, KeyedInputs(model->Parameters()), job.data.read_ahead);
   WarnOfFewSamples(job, batches.rows_per_epoch(), daemon.log);
   std::unique_ptr<LocalSteps> local;
   if (job.policy.exchange == Exchange::kParameters) {
@@ -171,7 +170,6 @@ Result<> Train(const WorkerFlags& flags, const DaemonContext& daemon, WorkerMetr
   options.epochs = job.train.epochs;
   options.report_every = job.train.report_every;
   options.step_timeout = job.network.step_timeout;
-  options.metrics = job.model.metrics;
   options.lease = job.cluster.lease;
   options.clip_norm = job.optimizer.clip_norm;
   options.average_every = job.policy.average_every;
@@ -186,7 +184,8 @@ Result<> Train(const WorkerFlags& flags, const DaemonContext& daemon, WorkerMetr
     tracker = SM_TRY(Tracker::Make(job.train.track, name, UnixSeconds()));
     options.track = [&](const TrackPoint& point) { Track(point, tracker, daemon.log); };
   }
-  Trainer trainer(options, *session, *model, batches, local.get(), test, clock, daemon.log);
+  const TrainerParts parts{*session, *model, *data.train, batches, local.get(), *measurer};
+  Trainer trainer(options, parts, clock, daemon.log);
   Result<> trained;
   do {
     trained = trainer.Run([&](const TrainerProgress& progress) { metrics.Publish(progress); });

@@ -98,6 +98,9 @@ void DataOptions::Declare(Section& section) {
   section.Number("batch_size", &batch_size,
                  {.at_least = 1, .at_most = uint64_t{1} << 20, .unit = "samples"},
                  "Samples of one worker in one step.");
+  section.Number("read_ahead", &read_ahead, {.at_most = 64, .unit = "batches"},
+                 "Batches that a worker's second thread makes before they are asked for; 0: there "
+                 "is no such thread. Leased samples are not known so early.");
   section.Choice(
       "scheme", &scheme, kSchemes,
       "Which samples a worker goes through in an epoch: a piece of the file, every "

@@ -92,6 +92,16 @@ Result<> CheckAcrossSections(const Job& job, const std::string& file) {
                      " and \"cluster.workers\" " + std::to_string(options.cluster.workers) +
                      "; the backups are some of the workers, and not all"};
   }
+  const auto sparse = std::ranges::find_if(options.model.layers, [](const LayerOptions& layer) {
+    return layer.type.starts_with("embedding") && layer.rows == 0;
+  });
+  if (options.policy.exchange == Exchange::kParameters && sparse != options.model.layers.end()) {
+    return Error{ErrorCode::kBadUsage,
+                 PlaceOf(job, file, {"policy.exchange"}) +
+                     ": \"policy.exchange\" is \"parameters\" and a layer \"" + sparse->type +
+                     "\" has a sparse table, of which no worker has all rows; give the layer "
+                     "\"rows\" or exchange \"gradients\""};
+  }
   // FTRL makes its parameters anew of two sums in each step, and the average would be forgotten.
   if (options.policy.exchange == Exchange::kParameters &&
       options.optimizer.name == OptimizerName::kFtrl) {
@@ -122,6 +132,17 @@ Policy PolicyOptions::ToPolicy() const {
   policy.nonfinite = on_nonfinite;
   policy.backups = backups;
   return policy;
+}
+
+OptimizerOptions OptimizerOptions::Under(std::string_view rule) const {
+  OptimizerOptions other = *this;
+  for (const OptimizerName one :
+       {OptimizerName::kSgd, OptimizerName::kMomentum, OptimizerName::kNesterov,
+        OptimizerName::kAdagrad, OptimizerName::kRmsprop, OptimizerName::kAdam,
+        OptimizerName::kFtrl}) {
+    if (NameOf(one) == rule) other.name = one;
+  }
+  return other;
 }
 
 UpdateSettings OptimizerOptions::ToUpdate() const {

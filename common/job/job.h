@@ -105,6 +105,8 @@ struct OptimizerOptions {
   bool scale_by_workers = false;
 
   UpdateSettings ToUpdate() const;
+  // The same under the rule of that name.
+  OptimizerOptions Under(std::string_view rule) const;
   void Declare(config::Section& section);
 
  private:
@@ -135,6 +137,7 @@ struct DataOptions {
   std::string cache;  // A folder; empty: none.
   uint64_t bad_rows_max = 0;
   uint32_t batch_size = 64;
+  uint32_t read_ahead = 2;
   DataScheme scheme = DataScheme::kRandom;
   uint64_t chunk = 0;  // Samples; 0: see docs/config.md. Read with kLeased alone.
 
@@ -166,17 +169,21 @@ struct LayerOptions {
   double momentum = 0;
   bool frozen = false;
   double learning_rate = 1;
+  uint64_t rows = 0;
+  std::string optimizer;
 
   void Declare(config::Section& section);
 
  private:
+  void DeclareRows(config::Section& section);
   void DeclareRate(config::Section& section);
 };
 
 // [model]: the network that is trained.
 struct ModelOptions {
   std::string loss = "softmax_cross_entropy";
-  std::vector<std::string> metrics = {"accuracy"};  // "accuracy", "loss".
+  std::vector<std::string> metrics = {"accuracy"};  // "loss", and those of nn::MakeMetric.
+  std::string target;                               // An input; empty: the label.
   std::vector<LayerOptions> layers;
 
   void Declare(config::Section& section);

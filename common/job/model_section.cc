@@ -36,7 +36,10 @@ std::vector<std::string> LayerTypes() {
           "lstm",
           "add",
           "multiply",
-          "concat"};
+          "concat",
+          "embedding",
+          "embedding_bag",
+          "fm"};
 }
 
 // A name that others can be told from by a point, as "conv1.weight".
@@ -78,7 +81,7 @@ void LayerOptions::Declare(Section& section) {
   section.Number("units", &units, {.at_least = 1, .at_most = uint64_t{1} << 24},
                  "How many outputs; the inputs are inferred.");
   section.Demand("units");
-  only("units", "affine", {"affine", "conv2d", "rnn", "lstm"});
+  only("units", "affine", {"affine", "conv2d", "rnn", "lstm", "embedding", "embedding_bag"});
   section.Number("kernel", &kernel, {.at_least = 1, .at_most = 1 << 16}, "The window's edge.");
   section.Demand("kernel");
   only("kernel", "conv2d", {"conv2d", "max_pool", "average_pool"});
@@ -108,19 +111,30 @@ void LayerOptions::Declare(Section& section) {
   only("epsilon", "layer_norm", {"layer_norm", "batch_norm1d", "batch_norm2d"});
   section.Choice("initial", &initial, {"", "glorot", "he", "zero"},
                  "Where weights start; by itself \"glorot\", and of conv2d \"he\".");
-  only("initial", "affine", {"affine", "conv2d", "rnn", "lstm"});
+  only("initial", "affine", {"affine", "conv2d", "rnn", "lstm", "embedding", "embedding_bag"});
   section.Flag("bias", &bias, "Whether it adds a bias.");
   only("bias", "affine", {"affine", "conv2d"});
   section.Number("momentum", &momentum, {.at_least = 0, .at_most = 0.9999},
                  "What a running average keeps of itself in a step; by itself 0.9.");
   only("momentum", "batch_norm2d", {"batch_norm1d", "batch_norm2d"});
+  DeclareRows(section);
   DeclareRate(section);
+}
+
+void LayerOptions::DeclareRows(Section& section) {
+  section.Number("rows", &rows, {.at_least = 1, .at_most = UINT32_MAX},
+                 "Ids must be below it, and all rows go to all workers in each step; by itself the "
+                 "table is sparse: a row a key, made when it is first trained, and a worker reads "
+                 "and changes those that its batch names.");
+  section.OnlyWith("rows", "type", "\"embedding\"",
+                   [this] { return type == "embedding" || type == "embedding_bag"; });
 }
 
 void LayerOptions::DeclareRate(Section& section) {
   const auto trained = [this] {
-    const std::vector<std::string_view> types{"affine",     "conv2d",       "rnn",         "lstm",
-                                              "layer_norm", "batch_norm1d", "batch_norm2d"};
+    const std::vector<std::string_view> types{"affine",       "conv2d",     "rnn",
+                                              "lstm",         "layer_norm", "batch_norm1d",
+                                              "batch_norm2d", "embedding",  "embedding_bag"};
     return std::ranges::find(types, type) != types.end();
   };
   section.Flag("frozen", &frozen, "Whether it stays as it is.");
@@ -128,14 +142,25 @@ void LayerOptions::DeclareRate(Section& section) {
   section.Number("learning_rate", &learning_rate, {.above = 0, .at_most = 1e6},
                  "Factor of the job's.");
   section.OnlyWith("learning_rate", "type", "\"affine\"", trained);
+  section.Choice("optimizer", &optimizer,
+                 {"", "sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "ftrl"},
+                 "How its weights change, with the job's settings of that rule; by itself as "
+                 "optimizer.name says.");
+  section.OnlyWith("optimizer", "type", "\"affine\"", trained);
 }
 
 void ModelOptions::Declare(Section& section) {
   section.Choice("loss", &loss, {"softmax_cross_entropy", "log_loss", "l1", "l2"},
                  "What training makes small. All but the first compare one output with the label "
                  "as a number.");
-  section.Choices("metrics", &metrics, {"accuracy", "loss"},
-                  "What is measured on the test set at the end.");
+  section.Choices("metrics", &metrics, {"accuracy", "loss", "top1", "top5", "rmse", "mae", "auc"},
+                  "What is measured: the share of right classes, the mean loss, the share of rows "
+                  "whose class is the greatest output or among the five greatest, and of outputs "
+                  "that are numbers the root of the mean squared error, the mean error, and the "
+                  "area under the curve.");
+  section.Text("target", &target, {.form = "the name of an input"},
+               "An input that the loss compares the output with, as an autoencoder's; by itself "
+               "the label.");
   section.Tables("layers", &layers,
                  "The network, from the input to the loss; shardmill-worker needs it.");
 }

@@ -1,5 +1,6 @@
 #include "nn/layers/embedding.h"
 
+#include <algorithm>
 #include <array>
 
 #include "nn/layers/settings.h"
@@ -16,11 +17,15 @@ LayerResult EmbeddingLayer::Make(const LayerSpec& spec, std::span<const ValueTyp
   if (ids.dims() != 1)
     return BadLayer("it reads a list of ids, but its input is " + ids.ToString());
   if (spec.rows > UINT32_MAX) return BadLayer("it has at most 4294967295 rows");
-  const std::array<uint64_t, 2> dims{spec.rows, spec.units};
-  const Shape shape = SM_TRY(Shape::Make(dims));
+  const std::array<uint64_t, 2> dims{std::max<uint64_t>(spec.rows, 1), spec.units};
+  const Shape whole = SM_TRY(Shape::Make(dims));
+  const Shape shape = spec.rows == 0 ? Shape{0, spec.units} : whole;
   const bool bag = spec.type == "embedding_bag";
   const Shape output = bag ? Shape{spec.units} : Shape{ids.size(), spec.units};
-  const Initial initial = Initial::Uniform(kInitialScale, 0);
+  Initial initial = Initial::Uniform(kInitialScale, 0);
+  if (!spec.initial.empty()) {
+    initial = SM_TRY(WeightsInitial(spec, spec.initial, spec.units, spec.units));
+  }
   return std::unique_ptr<Layer>(
       new EmbeddingLayer(bag, output, Weight(spec, "weight", shape, initial)));
 }

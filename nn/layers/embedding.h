@@ -10,7 +10,7 @@ namespace shardmill::nn {
 // "embedding": for each id of a row a vector of `units` numbers, a row of its weights; and
 // "embedding_bag": the sum of those vectors. Ids count rows of what is lent as weights: a whole
 // table, or the rows of a sparse one that a batch names, once each. The gradient is as long, with
-// zeros where no id points. Owned by a Network; cannot fail.
+// zeros where no id points. Without `rows` the table is sparse. Owned by a Network; cannot fail.
 class EmbeddingLayer final : public Layer {
  public:
   static LayerResult Make(const LayerSpec& spec, std::span<const ValueType> inputs);
@@ -19,15 +19,16 @@ class EmbeddingLayer final : public Layer {
   const Shape& output() const override { return output_; }
   std::span<const ParameterInfo> parameters() const override { return parameters_; }
   LayerTraits traits() const override { return {}; }
-  uint64_t IndexLimit() const override { return parameters_[0].shape.dim(0); }
+  uint64_t IndexLimit() const override { return rows_ == 0 ? UINT64_MAX : rows_; }
   void Forward(Backend& backend, const ForwardPass& pass) const override;
   void Backward(Backend& backend, const BackwardPass& pass) const override;
 
  private:
   EmbeddingLayer(bool bag, const Shape& output, const ParameterInfo& weight)
-      : bag_(bag), output_(output), parameters_{weight} {}
+      : bag_(bag), rows_(weight.shape.dim(0)), output_(output), parameters_{weight} {}
 
   const bool bag_;
+  const uint64_t rows_;  // 0: of a sparse table, those that are lent.
   const Shape output_;
   const std::array<ParameterInfo, 1> parameters_;
 };

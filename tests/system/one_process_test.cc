@@ -18,6 +18,7 @@
 #include "optim/rate.h"
 #include "tests/system/launch.h"
 #include "worker/data/batches.h"
+#include "worker/data/data_set.h"
 #include "worker/network_model.h"
 
 namespace shardmill {
@@ -49,7 +50,7 @@ constexpr Rule kRules[] = {
     {OptimizerName::kSgd, 0.1}, {OptimizerName::kMomentum, 0.02}, {OptimizerName::kAdam, 0.01}};
 
 // Class c lights row c of the picture, over noise.
-DataSet MakeData(uint32_t rows) {
+std::shared_ptr<const SampleStore> MakeData(uint32_t rows) {
   std::vector<float> inputs;
   std::vector<uint32_t> labels;
   Rng rng(3);
@@ -65,7 +66,7 @@ DataSet MakeData(uint32_t rows) {
 
 BatchPlan PlanOf(uint32_t rank) { return {kSeed, rank, kWorkers, kBatchRows, DataScheme::kRandom}; }
 
-uint64_t StepsOf(const DataSet& data) {
+uint64_t StepsOf(const SampleStore& data) {
   return kEpochs * Batches(data, PlanOf(0)).steps_per_epoch();
 }
 
@@ -107,7 +108,7 @@ class OneProcess final {
     }
   }
 
-  Weights Train(const DataSet& data) {
+  Weights Train(const SampleStore& data) {
     std::vector<Batches> ranks;
     for (uint32_t rank = 0; rank < kWorkers; ++rank) ranks.emplace_back(data, PlanOf(rank));
     const uint64_t steps_per_epoch = ranks[0].steps_per_epoch();
@@ -116,10 +117,12 @@ class OneProcess final {
       std::vector<uint32_t> labels;
       for (Batches& rank : ranks) {
         const Batch batch = rank.At(step / steps_per_epoch, step % steps_per_epoch);
-        inputs.insert(inputs.end(), batch.inputs.begin(), batch.inputs.end());
+        inputs.insert(inputs.end(), batch.inputs[0].floats.begin(), batch.inputs[0].floats.end());
         labels.insert(labels.end(), batch.labels.begin(), batch.labels.end());
       }
-      MakeStep({inputs, labels, static_cast<uint32_t>(labels.size()), data.row_size}, step + 1);
+      const ColumnView input{.floats = inputs};
+      const auto rows = static_cast<uint32_t>(labels.size());
+      MakeStep({.inputs = {&input, 1}, .labels = labels, .rows = rows}, step + 1);
     }
     return weights_;
   }
@@ -164,7 +167,7 @@ class Cluster final {
                     {"--index", "0", "--set", "cluster.coordinator=" + address_});
   }
 
-  Weights Train(const DataSet& data) const {
+  Weights Train(const SampleStore& data) const {
     Weights weights;
     std::thread other([&] { Play(1, data, nullptr); });
     Play(0, data, &weights);
@@ -174,7 +177,7 @@ class Cluster final {
 
  private:
   // All steps of one rank. `last`: where to read what has become of the weights, or null.
-  void Play(uint32_t rank, const DataSet& data, Weights* last) const {
+  void Play(uint32_t rank, const SampleStore& data, Weights* last) const {
     SessionOptions options;
     options.coordinator = address_;
     options.rank = rank;
@@ -261,15 +264,15 @@ double Distance(const Weights& one, const Weights& other) {
 
 // Ends each epoch with batches of so many rows of each rank, and compares for every rule.
 void ExpectThatItComesToTheSame(uint32_t rows, uint32_t last_of_first, uint32_t last_of_second) {
-  const DataSet data = MakeData(rows);
-  const uint64_t last = Batches(data, PlanOf(0)).steps_per_epoch() - 1;
-  ASSERT_EQ(Batches(data, PlanOf(0)).At(0, last).rows, last_of_first);
-  ASSERT_EQ(Batches(data, PlanOf(1)).At(0, last).rows, last_of_second);
+  const std::shared_ptr<const SampleStore> data = MakeData(rows);
+  const uint64_t last = Batches(*data, PlanOf(0)).steps_per_epoch() - 1;
+  ASSERT_EQ(Batches(*data, PlanOf(0)).At(0, last).rows, last_of_first);
+  ASSERT_EQ(Batches(*data, PlanOf(1)).At(0, last).rows, last_of_second);
   for (const Rule& rule : kRules) {
     const std::string name(NameOf(rule.name));
-    const Weights apart = Cluster(rule, "weighted").Train(data);
+    const Weights apart = Cluster(rule, "weighted").Train(*data);
     ASSERT_FALSE(testing::Test::HasFatalFailure()) << name;
-    const double distance = Distance(apart, OneProcess(rule).Train(data));
+    const double distance = Distance(apart, OneProcess(rule).Train(*data));
     testing::Test::RecordProperty("distance_" + name, std::to_string(distance * 1e9) + "e-9");
     EXPECT_LT(distance, kTolerance) << name;
   }
@@ -285,9 +288,9 @@ TEST(OneProcessTest, JoinedBatchesComeToTheSameWhereALastBatchIsEmpty) {
 
 // What the tolerance can tell apart.
 TEST(OneProcessTest, MeanThatDoesNotWeighTheRanksComesToSomethingElse) {
-  const DataSet data = MakeData(103);
-  const Weights mean = Cluster(kRules[0], "mean").Train(data);
-  const double distance = Distance(mean, OneProcess(kRules[0]).Train(data));
+  const std::shared_ptr<const SampleStore> data = MakeData(103);
+  const Weights mean = Cluster(kRules[0], "mean").Train(*data);
+  const double distance = Distance(mean, OneProcess(kRules[0]).Train(*data));
   RecordProperty("distance", std::to_string(distance));
   EXPECT_GT(distance, 100 * kTolerance);
 }

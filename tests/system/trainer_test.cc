@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "tests/system/servers.h"
+#include "worker/data/data_set.h"
 
 namespace shardmill {
 namespace {
@@ -27,7 +28,7 @@ class PickyModel final : public Model {
                        std::span<const std::span<float>> gradients) override {
     ++trained;
     gradients[0][0] = 1;
-    gradients[1][0] = batch.inputs[0] == kBad ? NAN : 1;
+    gradients[1][0] = batch.inputs[0].floats[0] == kBad ? NAN : 1;
     return 0.5;
   }
 
@@ -44,7 +45,7 @@ class PickyModel final : public Model {
   std::vector<ParameterSpec> specs_{{"good", 1, {}}, {"picky", 1, {}}};
 };
 
-DataSet RowsOf(const std::vector<float>& inputs) {
+std::shared_ptr<const SampleStore> RowsOf(const std::vector<float>& inputs) {
   return MakeDataSet(inputs, std::vector<uint32_t>(inputs.size()), {1}, 1);
 }
 
@@ -58,8 +59,8 @@ class LocalTraining {
         rule_(rule) {}
 
   Result<> Train(const std::vector<float>& inputs, std::function<bool()> stopped = nullptr) {
-    const DataSet data = RowsOf(inputs);
-    Batches batches(data, {});
+    const std::shared_ptr<const SampleStore> data = RowsOf(inputs);
+    Batches batches(*data, {});
     UpdateSettings update;
     update.rule = UpdateRule::kMomentum;
     update.momentum = 0.5;
@@ -74,7 +75,9 @@ class LocalTraining {
     const SteadyClock clock;
     std::ostringstream lines;
     const Log log("trainer_test", LogLevel::kError, &lines);
-    Trainer trainer(options, *session, model, batches, local.get(), data, clock, log);
+    const std::unique_ptr<Measurer> measurer = SM_TRY(Measurer::Make({}, *data, model));
+    const TrainerParts parts{*session, model, *data, batches, local.get(), *measurer};
+    Trainer trainer(options, parts, clock, log);
     SM_TRY(trainer.Run([this](const TrainerProgress& now) { progress = now; }));
     return session->Close(true);
   }

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <iostream>
+#include <numeric>
 #include <vector>
 
 #include "worker/data/batches.h"
@@ -38,10 +39,15 @@ struct Weights {
   std::vector<std::span<float>> lent_gradients;
 };
 
-double Accuracy(const DataSet& data, Model& model, const Weights& weights) {
+double Accuracy(const SampleStore& data, Model& model, const Weights& weights) {
+  BatchMaker maker(data, {});
+  GatheredRows rows;
   Evaluation sums;
-  for (uint32_t begin = 0; begin < data.rows; begin += 1000) {
-    sums.Add(model.Evaluate(data.Slice(begin, 1000), weights.lent_values).value());
+  for (uint32_t begin = 0; begin < data.rows(); begin += 1000) {
+    std::vector<uint32_t> numbers(1000);
+    std::iota(numbers.begin(), numbers.end(), begin);
+    maker.Fill(numbers, rows);
+    sums.Add(model.Evaluate(maker.View(rows, 0), weights.lent_values).value());
   }
   return static_cast<double>(sums.correct) / static_cast<double>(sums.rows);
 }
@@ -53,15 +59,16 @@ TEST(FashionMnistTest, IsLearntBySoftmaxRegressionInAFewEpochs) {
   DataOptions options;
   options.folder = kFashionMnistFolder;
   const DataParts data = ReadData(options, 1, nullptr).value();
-  const DataSet train = LabelledRows(data.train).value();
-  const DataSet test = LabelledRows(data.test).value();
-  ASSERT_EQ(train.rows, 60000U);
-  ASSERT_EQ(test.rows, 10000U);
-  ASSERT_EQ(train.row_shape, (std::vector<uint64_t>{28, 28}));
-  const nn::NetworkSpec spec{.input = nn::Shape::Make(train.row_shape).value(),
+  const SampleStore& train = *data.train;
+  const SampleStore& test = *data.test;
+  ASSERT_EQ(train.rows(), 60000U);
+  ASSERT_EQ(test.rows(), 10000U);
+  const std::vector<uint64_t>& picture = train.columns()[0].row_shape;
+  ASSERT_EQ(picture, (std::vector<uint64_t>{28, 28}));
+  const nn::NetworkSpec spec{.input = nn::Shape::Make(picture).value(),
                              .layers = {{"flatten"}, {"affine", 10}},
                              .loss = "softmax_cross_entropy"};
-  const std::unique_ptr<NetworkModel> model = NetworkModel::Make(spec, train.classes, 7).value();
+  const std::unique_ptr<NetworkModel> model = NetworkModel::Make(spec, 10, 7).value();
   Weights weights(*model);
   Batches batches(train, {.seed = 7, .rank = 0, .workers = 1, .batch_rows = 128});
   for (uint64_t epoch = 0; epoch < 3; ++epoch) {

@@ -6,6 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "worker/data/data_set.h"
+#include "worker/data/row_builder.h"
+
 namespace shardmill {
 namespace {
 
@@ -15,14 +18,14 @@ folder = "/data"
 )";
 
 // Pictures of 6 by 8 of two classes.
-DataSet Pictures() {
+std::shared_ptr<const SampleStore> Pictures() {
   return MakeDataSet(std::vector<float>(4 * 48, 0.5F), {0, 1, 1, 0}, {6, 8}, 2);
 }
 
 Result<std::unique_ptr<NetworkModel>> ModelOf(const std::string& model) {
   const Result<Job> job = ParseJob("job.toml", kHead + model, {});
   if (!job.ok()) return job.error();
-  return MakeJobModel(job.value().options, Pictures(), Pictures());
+  return MakeJobModel(job.value().options, *Pictures());
 }
 
 nn::LayerSpec LayerOf(const std::string& layer) {
@@ -89,6 +92,75 @@ TEST(JobModelTest, StepsByRulesOfTheirOwnWhatTheJobsRuleDoesNot) {
   EXPECT_TRUE(tables["norm.scale"].trained);
   EXPECT_EQ(tables["still.weight"].update->rule, UpdateRule::kSgd);
   EXPECT_EQ(tables["still.weight"].update->weight_decay, 0);
+}
+
+// Users and movies with ratings, and a column that nobody reads.
+std::unique_ptr<SampleStore> Ratings() {
+  const Columns columns = {{.name = "numbers", .row_shape = {3}},
+                           {.name = "user", .kind = ColumnKind::kIds, .ids_end = 9},
+                           {.name = "movie", .kind = ColumnKind::kKeys},
+                           {.name = "rating"}};
+  RowBudget budget;
+  RowBuilder builder(columns, budget);
+  return builder.Finish("").value();
+}
+
+Result<std::unique_ptr<NetworkModel>> RatingsModel(const std::string& model) {
+  const Result<Job> job = ParseJob("job.toml", kHead + model, {});
+  if (!job.ok()) return job.error();
+  return MakeJobModel(job.value().options, *Ratings());
+}
+
+TEST(JobModelTest, ReadsTheColumnsThatLayersNameAndGivesTablesTheirOwnRules) {
+  const auto model = RatingsModel(R"(loss = "l2"
+layers = [
+    { name = "movie_bias", type = "embedding_bag", units = 1, inputs = ["movie"], initial = "zero" },
+    { type = "embedding_bag", units = 1, inputs = ["user"], rows = 9, optimizer = "ftrl", learning_rate = 0.5 },
+    { type = "add", inputs = ["movie_bias", "embedding_bag_2"] },
+])");
+  ASSERT_TRUE(model.ok()) << model.error().message;
+  const std::span<const ParameterSpec> tables = model.value()->Parameters();
+  ASSERT_EQ(tables.size(), 2U);
+  EXPECT_EQ(tables[0].dim, 1U);
+  EXPECT_EQ(tables[0].input, 2U);
+  EXPECT_EQ(tables[0].initial, Initial::Constant(0));
+  EXPECT_FALSE(tables[0].update.has_value());
+  EXPECT_EQ(tables[1].size, 9U);
+  EXPECT_EQ(tables[1].update->rule, UpdateRule::kFtrl);
+  EXPECT_DOUBLE_EQ(tables[1].update->rate.base, 0.05);
+}
+
+TEST(JobModelTest, SaysWhichInputsThereAre) {
+  const auto unnamed = RatingsModel(R"(loss = "l2"
+layers = [{ type = "affine", units = 1 }])");
+  ASSERT_FALSE(unnamed.ok());
+  EXPECT_EQ(
+      unnamed.error().message,
+      "the data have the inputs \"numbers\", \"user\", \"movie\": say with \"inputs\" which of "
+      "them the first layer reads");
+  const auto wrong = RatingsModel(R"(loss = "l2"
+layers = [{ type = "affine", units = 1, inputs = ["number"] }])");
+  ASSERT_FALSE(wrong.ok());
+  EXPECT_TRUE(
+      wrong.error().message.ends_with("the data have the inputs \"numbers\", \"user\", \"movie\""))
+      << wrong.error().message;
+  const auto target = RatingsModel(R"(loss = "l2"
+target = "movie"
+layers = [{ type = "affine", units = 1, inputs = ["numbers"] }])");
+  ASSERT_FALSE(target.ok());
+  EXPECT_TRUE(
+      target.error().message.starts_with("\"model.target\" is \"movie\", which is no input"))
+      << target.error().message;
+}
+
+TEST(JobModelTest, ComparesTheOutputWithAnInputWhereTheJobSaysSo) {
+  const std::string layers = R"(loss = "l2"
+target = "numbers"
+layers = [{ type = "affine", inputs = ["numbers"], units = )";
+  const auto three = RatingsModel(layers + "3 }]");
+  ASSERT_TRUE(three.ok()) << three.error().message;
+  EXPECT_EQ(three.value()->target_column(), 0U);
+  EXPECT_FALSE(RatingsModel(layers + "2 }]").ok());
 }
 
 TEST(JobModelTest, LeavesToATypeWhatALayerDoesNotSay) {

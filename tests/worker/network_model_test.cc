@@ -29,7 +29,8 @@ TEST(NetworkModelTest, TrainsAndEvaluatesABatch) {
   const std::vector<std::span<float>> gradients{weight_gradient, bias_gradient};
   const std::vector<float> inputs{1, 0, 0, 0, 0, 1, 0, 0};
   const std::vector<uint32_t> labels{2, 0};
-  const Batch batch{inputs, labels, 2, 4};
+  const ColumnView input{.floats = inputs};
+  const Batch batch{.inputs = {&input, 1}, .labels = labels, .rows = 2};
   const double before = model->Train(batch, parameters, gradients).value();
   for (size_t i = 0; i < 12; ++i) weight[i] -= weight_gradient[i];
   for (size_t i = 0; i < 3; ++i) bias[i] -= bias_gradient[i];
@@ -52,7 +53,9 @@ TEST(NetworkModelTest, DropsByTheChanceOfABatch) {
   const std::vector<float> inputs(4 * 8, 1.0F);
   const std::vector<uint32_t> labels(8);
   const auto loss = [&](uint64_t chance) {
-    return model->Train({inputs, labels, 8, 4, chance}, parameters, gradients).value();
+    const ColumnView input{.floats = inputs};
+    const Batch batch{.inputs = {&input, 1}, .labels = labels, .rows = 8, .chance = chance};
+    return model->Train(batch, parameters, gradients).value();
   };
   EXPECT_EQ(loss(1), loss(1));
   EXPECT_NE(loss(1), loss(2));
@@ -64,11 +67,54 @@ TEST(NetworkModelTest, RefusesABatchThatIsNotWhatItSays) {
   const std::vector<std::span<const float>> parameters{weight, bias};
   const std::vector<float> inputs(8);
   const std::vector<uint32_t> labels(2);
-  for (const Batch& batch : {Batch{inputs, labels, 3, 4}, Batch{inputs, labels, 2, 5}}) {
+  const std::vector<ColumnView> one{{.floats = inputs}};
+  for (const Batch& batch : {Batch{.inputs = one, .labels = labels, .rows = 3},
+                             Batch{.inputs = one, .labels = {}, .rows = 2},
+                             Batch{.inputs = {}, .labels = labels, .rows = 2}}) {
     const Result<Evaluation> result = model->Evaluate(batch, parameters);
     ASSERT_FALSE(result.ok());
     EXPECT_EQ(result.error().code, ErrorCode::kBadInput);
   }
+}
+
+// Of words 10 and 20 and what follows them: the sum of their rows is the output.
+TEST(NetworkModelTest, TrainsTheRowsThatTheKeysOfABatchName) {
+  nn::NetworkSpec spec{.input = {}, .layers = {}, .loss = "l2"};
+  spec.inputs = {{"words", {nn::ValueKind::kIndices, {2}}}};
+  spec.layers = {{.type = "embedding_bag", .units = 1}};
+  // The words are the second column of the data.
+  const auto model = NetworkModel::Make(spec, 0, 7, {.columns = {1}}).value();
+  ASSERT_EQ(model->Parameters().size(), 1U);
+  EXPECT_EQ(model->Parameters()[0].dim, 1U);
+  EXPECT_EQ(model->Parameters()[0].input, 1U);
+  const std::vector<uint64_t> keys{10, 20, 30};
+  const std::vector<uint32_t> ids{0, 1, 1, 2};
+  const std::vector<float> targets{4, 5}, rows{1, 2, 3};
+  std::vector<float> gradient(3);
+  const std::vector<ColumnView> inputs{{}, {.ids = ids, .keys = keys}};
+  const Batch batch{.inputs = inputs, .values = targets, .rows = 2};
+  const std::vector<std::span<const float>> parameters{rows};
+  const std::vector<std::span<float>> gradients{gradient};
+  ASSERT_TRUE(model->Train(batch, parameters, gradients).ok());
+  EXPECT_LT(gradient[0], 0);
+  EXPECT_EQ(gradient[1], gradient[0]);
+  EXPECT_EQ(gradient[2], 0);
+  const auto outputs = model->Predict(batch, parameters).value();
+  EXPECT_EQ(std::vector<float>(outputs.begin(), outputs.end()), (std::vector<float>{3, 5}));
+}
+
+TEST(NetworkModelTest, RefusesTwoTablesOfOneInputThatCountItsIdsDifferently) {
+  nn::NetworkSpec spec{.input = {}, .layers = {}, .loss = "l2"};
+  spec.inputs = {{"words", {nn::ValueKind::kIndices, {2}}}};
+  spec.layers = {
+      {.type = "embedding_bag", .units = 1, .name = "wide"},
+      {.type = "embedding_bag", .units = 1, .name = "deep", .inputs = {"words"}, .rows = 9},
+      {.type = "add", .inputs = {"wide", "deep"}}};
+  const auto model = NetworkModel::Make(spec, 0, 7);
+  ASSERT_FALSE(model.ok());
+  EXPECT_TRUE(model.error().message.starts_with(
+      "\"wide.weight\" and \"deep.weight\" read one input, the first by key"))
+      << model.error().message;
 }
 
 TEST(NetworkModelTest, RefusesANetworkWithFewerUnitsThanTheDataHasClasses) {

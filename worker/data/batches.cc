@@ -1,114 +1,121 @@
 #include "worker/data/batches.h"
 
 #include <algorithm>
-#include <span>
 #include <utility>
 
 #include "common/assert.h"
-#include "common/rng.h"
 
 namespace shardmill {
 namespace {
 
-// Keep the chance of shuffling and that of models apart from what else the job's seed is used for.
-constexpr uint64_t kShuffling = 0x73687566666c6531;
-constexpr uint64_t kModelChance = 0x6d6f64656c636831;
-
-uint64_t RoundedUp(uint64_t numerator, uint64_t denominator) {
-  SM_ASSERT(denominator > 0);
-  return numerator / denominator + (numerator % denominator != 0 ? 1 : 0);
-}
-
-uint64_t PartBegin(uint64_t rows, uint64_t rank, uint64_t workers) {
-  SM_ASSERT(rank <= workers && workers > 0);
-  return rows * rank / workers;
+// All of these but what rows from `begin` on have of them; `each` of every row.
+template <class T>
+std::span<const T> Rows(std::span<const T> values, uint64_t rows, uint64_t begin, uint64_t count) {
+  const uint64_t each = rows == 0 ? 0 : values.size() / rows;
+  return values.subspan(begin * each, count * each);
 }
 
 }  // namespace
 
-Batches::Batches(const DataSet& data, const BatchPlan& plan)
-    : data_(data),
-      plan_(plan),
-      deal_(DealOf(data.rows, plan)),
-      steps_per_epoch_(StepsPerEpoch(data.rows, plan)),
-      order_(deal_.rows) {
-  const uint64_t rows_max = std::min<uint64_t>(plan.batch_rows, deal_.end - deal_.begin);
-  inputs_.resize(rows_max * data.row_size);
-  labels_.resize(rows_max);
-}
-
-Batches::Deal Batches::DealOf(uint64_t rows, const BatchPlan& plan) {
-  const uint64_t begin = PartBegin(rows, plan.rank, plan.workers);
-  const uint64_t end = PartBegin(rows, uint64_t{plan.rank} + 1, plan.workers);
-  switch (plan.scheme) {
-    case DataScheme::kContiguous:
-      return {.first = begin, .rows = end - begin, .end = end - begin};
-    case DataScheme::kRoundRobin: {
-      const uint64_t own = rows > plan.rank ? RoundedUp(rows - plan.rank, plan.workers) : 0;
-      return {.first = plan.rank, .stride = plan.workers, .rows = own, .end = own};
+std::vector<size_t> KeyedInputs(std::span<const ParameterSpec> parameters) {
+  std::vector<size_t> inputs;
+  for (const ParameterSpec& parameter : parameters) {
+    if (parameter.sparse() && std::ranges::find(inputs, parameter.input) == inputs.end()) {
+      inputs.push_back(parameter.input);
     }
-    case DataScheme::kRandom:
-      return {.rows = rows, .begin = begin, .end = end, .in_common = true};
-    case DataScheme::kOverlap:
-      return {.rows = rows, .end = rows};
-    case DataScheme::kLeased:
-      return {.rows = rows, .end = rows, .in_common = true};
   }
-  SM_ASSERT(false);
+  return inputs;
 }
 
-// By the rank with most rows, so that all ranks make the same steps.
-uint64_t Batches::StepsPerEpoch(uint64_t rows, const BatchPlan& plan) {
-  const bool all = plan.scheme == DataScheme::kOverlap || plan.scheme == DataScheme::kLeased;
-  return RoundedUp(all ? rows : RoundedUp(rows, plan.workers), plan.batch_rows);
+void BatchMaker::Fill(std::span<const uint32_t> numbers, GatheredRows& rows) {
+  store_.Gather(numbers, rows);
+  for (const size_t input : keyed_inputs_) {
+    distinct_.Apply(store_.columns()[input].kind, rows.columns[input]);
+  }
+}
+
+Batch BatchMaker::View(const GatheredRows& rows, uint64_t chance) {
+  inputs_.clear();
+  for (size_t i = 0; i + 1 < rows.columns.size(); ++i) inputs_.push_back(rows.columns[i].view());
+  const ColumnView target = rows.columns.back().view();
+  return {.inputs = inputs_,
+          .labels = target.ids,
+          .values = target.floats,
+          .rows = static_cast<uint32_t>(rows.rows),
+          .chance = chance};
+}
+
+Batch BatchPart::Of(const Batch& batch, uint32_t begin, uint32_t rows_max) {
+  SM_ASSERT(begin <= batch.rows);
+  const uint32_t count = std::min(rows_max, batch.rows - begin);
+  inputs_.assign(batch.inputs.begin(), batch.inputs.end());
+  ends_.resize(inputs_.size());
+  for (size_t i = 0; i < inputs_.size(); ++i) {
+    ColumnView& input = inputs_[i];
+    if (input.ends.empty()) {
+      input.floats = Rows(input.floats, batch.rows, begin, count);
+      input.ids = Rows(input.ids, batch.rows, begin, count);
+      continue;
+    }
+    const uint64_t first = begin == 0 ? 0 : input.ends[begin - 1];
+    const uint64_t last = count == 0 ? first : input.ends[begin + count - 1];
+    ends_[i].clear();
+    for (const uint64_t end : input.ends.subspan(begin, count)) ends_[i].push_back(end - first);
+    input.ends = ends_[i];
+    input.ids = input.ids.subspan(first, last - first);
+    input.floats = input.floats.subspan(first, last - first);
+  }
+  return {.inputs = inputs_,
+          .labels = Rows(batch.labels, batch.rows, begin, count),
+          .values = Rows(batch.values, batch.rows, begin, count),
+          .rows = count,
+          .chance = batch.chance + begin};
+}
+
+Batches::Batches(const SampleStore& store, const BatchPlan& plan, std::vector<size_t> keyed_inputs,
+                 uint32_t read_ahead)
+    : store_(store),
+      plan_(plan),
+      keyed_inputs_(std::move(keyed_inputs)),
+      read_ahead_(read_ahead),
+      order_(store.rows(), plan),
+      maker_(store, keyed_inputs_) {}
+
+Batches::Place Batches::After(const Place& place) const {
+  if (place.step + 1 < steps_per_epoch()) return {place.epoch, place.step + 1};
+  return {place.epoch + 1, 0};
+}
+
+void Batches::ReadFrom(const Place& place) {
+  ahead_.reset();
+  // The thread has an order and a maker of its own: those of this object serve the caller's.
+  ahead_ = std::make_unique<ReadAhead>(
+      size_t{read_ahead_} + 1,
+      [this, order = BatchOrder(store_.rows(), plan_), maker = BatchMaker(store_, keyed_inputs_),
+       at = place](GatheredRows& rows) mutable -> Result<> {
+        maker.Fill(order.RowsOf(at.epoch, at.step), rows);
+        at = After(at);
+        return {};
+      });
+  next_ = place;
 }
 
 Batch Batches::At(uint64_t epoch, uint64_t step) {
-  SM_ASSERT(step < steps_per_epoch_);
-  Shuffle(epoch);
-  const uint64_t first = std::min(deal_.begin + step * plan_.batch_rows, deal_.end);
-  return Read(first, std::min<uint64_t>(plan_.batch_rows, deal_.end - first),
-              Mix(Mix(ChanceOf(epoch) + plan_.rank) + step));
+  const uint64_t chance = order_.ChanceOf(epoch, step);
+  if (read_ahead_ == 0) {
+    maker_.Fill(order_.RowsOf(epoch, step), rows_);
+    return maker_.View(rows_, chance);
+  }
+  const Place place{epoch, step};
+  if (!ahead_ || next_ != place) ReadFrom(place);
+  next_ = After(place);
+  return maker_.View(*ahead_->Next().value(), chance);
 }
 
 Batch Batches::At(const DataRange& places) {
-  SM_ASSERT(leased() && places.end <= order_.size() && places.size() <= plan_.batch_rows);
-  Shuffle(places.epoch);
-  return Read(places.begin, places.size(), Mix(ChanceOf(places.epoch) + places.begin));
-}
-
-uint64_t Batches::ChanceOf(uint64_t epoch) const {
-  return Mix(Mix(plan_.seed ^ kModelChance) + epoch);
-}
-
-Batch Batches::Read(uint64_t first, uint64_t count, uint64_t chance) {
-  const uint64_t row_size = data_.row_size;
-  for (uint64_t index = 0; index < count; ++index) {
-    const uint64_t row = order_[first + index];
-    std::copy_n(data_.inputs.data() + row * row_size, row_size, inputs_.data() + index * row_size);
-    labels_[index] = data_.labels[row];
-  }
-  return {
-      .inputs = std::span<const float>(inputs_).first(count * row_size),
-      .labels = std::span<const uint32_t>(labels_).first(count),
-      .rows = static_cast<uint32_t>(count),
-      .row_size = data_.row_size,
-      .chance = chance,
-  };
-}
-
-// By Fisher and Yates, from the order of the file, so that no epoch depends on the one before.
-void Batches::Shuffle(uint64_t epoch) {
-  if (shuffled_epoch_ == epoch) return;
-  for (size_t index = 0; index < order_.size(); ++index) {
-    order_[index] = static_cast<uint32_t>(deal_.first + index * deal_.stride);
-  }
-  const uint64_t chance = Mix(Mix(plan_.seed ^ kShuffling) + epoch);
-  Rng rng(deal_.in_common ? chance : Mix(chance + plan_.rank));
-  for (size_t left = order_.size(); left > 1; --left) {
-    std::swap(order_[left - 1], order_[rng.Below(left)]);
-  }
-  shuffled_epoch_ = epoch;
+  SM_ASSERT(leased());
+  maker_.Fill(order_.RowsOf(places), rows_);
+  return maker_.View(rows_, order_.ChanceOf(places));
 }
 
 }  // namespace shardmill

@@ -1,41 +1,64 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
+#include <memory>
+#include <span>
 #include <vector>
 
 #include "client/model.h"
 #include "common/data_lease.h"
-#include "common/data_scheme.h"
-#include "worker/data/data_set.h"
+#include "worker/data/batch_order.h"
+#include "worker/data/distinct_keys.h"
+#include "worker/data/read_ahead.h"
+#include "worker/data/sample_store.h"
 
 namespace shardmill {
 
-// How the rows of a data set are shared out.
-struct BatchPlan {
-  uint64_t seed = 0;
-  uint32_t rank = 0;
-  uint32_t workers = 1;
-  uint32_t batch_rows = 1;
-  DataScheme scheme = DataScheme::kRandom;
+// The inputs of batches that name rows of sparse parameters: each once.
+std::vector<size_t> KeyedInputs(std::span<const ParameterSpec> parameters);
+
+// Makes batches of a store's rows, with the keys of each input that names rows of tables. Owned by
+// whoever reads, on one thread; the store must outlive it. Cannot fail.
+class BatchMaker final {
+ public:
+  BatchMaker(const SampleStore& store, std::vector<size_t> keyed_inputs)
+      : store_(store), keyed_inputs_(std::move(keyed_inputs)) {}
+
+  // The rows of these numbers.
+  void Fill(std::span<const uint32_t> numbers, GatheredRows& rows);
+  // What was filled, as a model reads it; borrowed from `rows` and until the next call.
+  Batch View(const GatheredRows& rows, uint64_t chance);
+
+ private:
+  const SampleStore& store_;
+  const std::vector<size_t> keyed_inputs_;
+  DistinctKeys distinct_;
+  std::vector<ColumnView> inputs_;
 };
 
-// This worker's batches: for each epoch the rows that the plan's scheme deals it are shuffled anew.
-// All ranks together see each row once an epoch, or with kOverlap once a rank. What a batch holds
-// is a function of the plan, the epoch and the step in the epoch, and so a worker that starts again
-// goes on as if it had not stopped. Owned by a trainer and used on its thread; the data set must
-// outlive it. Cannot fail: a plan is checked where it is read (rank < workers, at least one row a
-// batch).
+// Some of a batch's rows as a batch, with the same keys; borrowed from it. Owned by whoever trains
+// on parts of batches, on one thread; cannot fail.
+class BatchPart final {
+ public:
+  Batch Of(const Batch& batch, uint32_t begin, uint32_t rows_max);
+
+ private:
+  std::vector<ColumnView> inputs_;
+  std::vector<std::vector<uint64_t>> ends_;  // Of sparse rows, counted anew.
+};
+
+// This worker's batches, in the order that its plan has. Where it may, it makes those that come
+// next on a thread of its own, and begins anew where another is asked for than the next: what a
+// batch holds does not depend on that. Owned by a trainer and used on its thread; the store must
+// outlive it. Cannot fail.
 class Batches final {
  public:
-  Batches(const DataSet& data, const BatchPlan& plan);
+  // `read_ahead`: batches that are made before they are asked for; 0: none, and there is no thread.
+  Batches(const SampleStore& store, const BatchPlan& plan, std::vector<size_t> keyed_inputs = {},
+          uint32_t read_ahead = 0);
 
-  // The same for all ranks. In the last ones a rank may have fewer rows than others, or none.
-  uint64_t steps_per_epoch() const { return steps_per_epoch_; }
-
-  // Of this rank, in each epoch.
-  uint64_t rows_per_epoch() const { return deal_.end - deal_.begin; }
-
+  uint64_t steps_per_epoch() const { return order_.steps_per_epoch(); }
+  uint64_t rows_per_epoch() const { return order_.rows_per_epoch(); }
   // Of one rank. With kLeased: of the whole data set.
   uint32_t batch_rows() const { return plan_.batch_rows; }
   bool leased() const { return plan_.scheme == DataScheme::kLeased; }
@@ -46,32 +69,24 @@ class Batches final {
   Batch At(const DataRange& places);
 
  private:
-  // What a scheme comes to for one rank: the rows first, first + stride and so on, so many of them,
-  // are shuffled, and the rank goes through the places [begin, end) of what comes out.
-  struct Deal {
-    uint64_t first = 0;
-    uint64_t stride = 1;
-    uint64_t rows = 0;
-    uint64_t begin = 0;
-    uint64_t end = 0;
-    bool in_common = false;  // All ranks shuffle the same rows into the same order.
+  struct Place {
+    uint64_t epoch = 0;
+    uint64_t step = 0;
+    bool operator==(const Place&) const = default;
   };
 
-  static Deal DealOf(uint64_t rows, const BatchPlan& plan);
-  static uint64_t StepsPerEpoch(uint64_t rows, const BatchPlan& plan);
-  void Shuffle(uint64_t epoch);
-  // Of models that want some, in an epoch.
-  uint64_t ChanceOf(uint64_t epoch) const;
-  Batch Read(uint64_t first, uint64_t count, uint64_t chance);
+  Place After(const Place& place) const;
+  void ReadFrom(const Place& place);
 
-  const DataSet& data_;
+  const SampleStore& store_;
   const BatchPlan plan_;
-  const Deal deal_;
-  const uint64_t steps_per_epoch_;
-  std::optional<uint64_t> shuffled_epoch_;
-  std::vector<uint32_t> order_;  // Of deal_.rows rows.
-  std::vector<float> inputs_;
-  std::vector<uint32_t> labels_;
+  const std::vector<size_t> keyed_inputs_;
+  const uint32_t read_ahead_;
+  BatchOrder order_;
+  BatchMaker maker_;
+  GatheredRows rows_;                 // Where nothing is read ahead.
+  std::unique_ptr<ReadAhead> ahead_;  // None before the first batch.
+  Place next_;                        // What it gives next.
 };
 
 }  // namespace shardmill

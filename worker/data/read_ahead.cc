@@ -7,8 +7,8 @@
 
 namespace shardmill {
 
-ReadAhead::ReadAhead(const SampleStore& store, size_t batches, Order order)
-    : store_(store), order_(std::move(order)), free_(batches), ready_(batches + 1) {
+ReadAhead::ReadAhead(size_t batches, Fill fill)
+    : fill_(std::move(fill)), free_(batches), ready_(batches + 1) {
   SM_ASSERT(batches >= 2);
   for (size_t i = 0; i < batches; ++i) free_.Put(std::make_unique<GatheredRows>());
   thread_ = std::thread([this] { Work(); });
@@ -21,17 +21,14 @@ ReadAhead::~ReadAhead() {
 }
 
 void ReadAhead::Work() {
-  std::vector<uint32_t> numbers;
   for (;;) {
     std::optional<std::unique_ptr<GatheredRows>> rows = free_.Take();
     if (!rows.has_value()) return;
-    numbers.clear();
-    const Result<> ordered = order_(numbers);
-    if (!ordered.ok()) {
-      ready_.Put({nullptr, ordered.error()});
+    const Result<> filled = fill_(**rows);
+    if (!filled.ok()) {
+      ready_.Put({nullptr, filled.error()});
       return;
     }
-    store_.Gather(numbers, **rows);
     if (!ready_.Put({*std::move(rows)})) return;
   }
 }

@@ -13,22 +13,22 @@
 
 namespace shardmill {
 
-// Gathers the batches that come next while the one before is trained on. Its thread gathers what
-// `order` names, one batch after the other, so the batches do not depend on when it runs. Owned by
-// whoever trains, who calls Next on one thread; its end waits for one gathering at most.
+// Makes the batches that come next while the one before is trained on. Its thread calls `fill`, for
+// one batch after the other, so the batches do not depend on when it runs. Owned by whoever trains,
+// who calls Next on one thread; its end waits for one batch at most.
 class ReadAhead final {
  public:
-  // The numbers of the next batch's rows, none of them for a batch without rows; or an error, after
-  // which it is not called any more. Called on the thread of the read-ahead alone.
-  using Order = std::function<Result<>(std::vector<uint32_t>& numbers)>;
+  // Makes the next batch; or an error, after which it is not called any more. Called on the thread
+  // of the read-ahead alone.
+  using Fill = std::function<Result<>(GatheredRows& rows)>;
 
-  // Up to `batches` are ready or in use at a time; at least 2. The store must outlive it.
-  ReadAhead(const SampleStore& store, size_t batches, Order order);
+  // Up to `batches` are ready or in use at a time; at least 2.
+  ReadAhead(size_t batches, Fill fill);
   ~ReadAhead();
   ReadAhead(const ReadAhead&) = delete;
   ReadAhead& operator=(const ReadAhead&) = delete;
 
-  // The next batch, borrowed until the next call; or the order's error, now and from now on.
+  // The next batch, borrowed until the next call; or the error of its making, now and from now on.
   Result<const GatheredRows*> Next();
 
  private:
@@ -40,8 +40,7 @@ class ReadAhead final {
 
   void Work();
 
-  const SampleStore& store_;
-  const Order order_;
+  const Fill fill_;
   Mailbox<std::unique_ptr<GatheredRows>> free_;
   Mailbox<Ready> ready_;
   Ready current_;

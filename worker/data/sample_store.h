@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "client/model.h"
 #include "worker/data/row.h"
 
 namespace shardmill {
@@ -16,14 +17,6 @@ class SampleMemory {
  public:
   virtual ~SampleMemory() = default;
   virtual std::span<const std::byte> bytes() const = 0;
-};
-
-// The values of a column, row after row, or of some rows that were gathered. Borrowed.
-struct ColumnView {
-  std::span<const float> floats;   // Of kFloats; of kSparse the number of each id.
-  std::span<const uint32_t> ids;   // Of kIds and kSparse.
-  std::span<const uint64_t> keys;  // Of kKeys.
-  std::span<const uint64_t> ends;  // Of kSparse: where each row's ids end in `ids`.
 };
 
 // Some rows of all columns, copied together. A value that is filled again and again, so that it

@@ -375,5 +375,20 @@ TEST(JobTest, PrintsEveryModeAsAFileThatLoadsToTheSame) {
   }
 }
 
+TEST(JobTest, RefusesSparseTablesWhereWorkersExchangeParameters) {
+  const auto parse = [](const std::string& layer) {
+    return ParseJob("job.toml",
+                    "[policy]\nexchange = \"parameters\"\n[model]\nlayers = [{ units = 2, type = " +
+                        layer + " }]",
+                    {});
+  };
+  const Result<Job> sparse = parse("\"embedding\"");
+  ASSERT_FALSE(sparse.ok());
+  EXPECT_NE(sparse.error().message.find("a layer \"embedding\" has a sparse table"),
+            std::string::npos)
+      << sparse.error().message;
+  EXPECT_TRUE(parse("\"embedding\", rows = 9").ok());
+}
+
 }  // namespace
 }  // namespace shardmill

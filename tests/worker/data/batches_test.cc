@@ -4,15 +4,19 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
+#include <iterator>
 #include <set>
 #include <tuple>
 #include <vector>
+
+#include "worker/data/data_set.h"
 
 namespace shardmill {
 namespace {
 
 // Row r holds the numbers r and r + 0.5, and the label r.
-DataSet CountedRows(uint32_t rows) {
+std::shared_ptr<const SampleStore> CountedRows(uint32_t rows) {
   std::vector<float> inputs;
   std::vector<uint32_t> labels;
   for (uint32_t row = 0; row < rows; ++row) {
@@ -34,6 +38,10 @@ Rows Epoch(Batches& batches, uint64_t epoch) {
   return rows;
 }
 
+Rows LabelsOf(const SampleStore& data) {
+  return {data.column(1).ids.begin(), data.column(1).ids.end()};
+}
+
 Rows Sorted(Rows rows) {
   std::sort(rows.begin(), rows.end());
   return rows;
@@ -41,8 +49,8 @@ Rows Sorted(Rows rows) {
 
 // In each epoch the plan's rank has these rows and no others.
 void ExpectOwned(uint32_t rows, const BatchPlan& plan, const Rows& owned) {
-  const DataSet data = CountedRows(rows);
-  Batches batches(data, plan);
+  const std::shared_ptr<const SampleStore> data = CountedRows(rows);
+  Batches batches(*data, plan);
   EXPECT_EQ(batches.rows_per_epoch(), owned.size());
   for (uint64_t epoch = 0; epoch < 4; ++epoch) {
     EXPECT_EQ(Sorted(Epoch(batches, epoch)), owned) << "rank " << plan.rank << " epoch " << epoch;
@@ -62,21 +70,22 @@ class BatchesSizesTest : public testing::TestWithParam<std::tuple<DataScheme, Si
 
 TEST_P(BatchesSizesTest, GiveAllRanksTogetherEachRowOnceAnEpoch) {
   const auto [scheme, sizes] = GetParam();
-  const DataSet data = CountedRows(sizes.rows);
+  const std::shared_ptr<const SampleStore> data = CountedRows(sizes.rows);
   std::vector<int> seen(sizes.rows);
   for (uint32_t rank = 0; rank < sizes.workers; ++rank) {
-    Batches batches(data, {7, rank, sizes.workers, sizes.batch_rows, scheme});
+    Batches batches(*data, {7, rank, sizes.workers, sizes.batch_rows, scheme});
     const uint32_t part = (sizes.rows + sizes.workers - 1) / sizes.workers;
     EXPECT_EQ(batches.steps_per_epoch(), (part + sizes.batch_rows - 1) / sizes.batch_rows);
     for (uint64_t step = 0; step < batches.steps_per_epoch(); ++step) {
       const Batch batch = batches.At(3, step);
       ASSERT_LE(batch.rows, sizes.batch_rows);
       ASSERT_EQ(batch.labels.size(), batch.rows);
-      ASSERT_EQ(batch.inputs.size(), batch.rows * 2);
+      ASSERT_EQ(batch.inputs[0].floats.size(), batch.rows * 2);
       for (uint32_t row = 0; row < batch.rows; ++row) {
         ++seen[batch.labels[row]];
-        EXPECT_EQ(batch.inputs[2 * row], static_cast<float>(batch.labels[row]));
-        EXPECT_EQ(batch.inputs[2 * row + 1], static_cast<float>(batch.labels[row]) + 0.5F);
+        EXPECT_EQ(batch.inputs[0].floats[2 * row], static_cast<float>(batch.labels[row]));
+        EXPECT_EQ(batch.inputs[0].floats[2 * row + 1],
+                  static_cast<float>(batch.labels[row]) + 0.5F);
       }
     }
   }
@@ -110,12 +119,12 @@ TEST(BatchesTest, GiveARankEveryRowOfItsRoundForGood) {
 }
 
 TEST(BatchesTest, GiveEachRankAllRowsInAnOrderOfItsOwnWhereTheyOverlap) {
-  const DataSet data = CountedRows(50);
+  const std::shared_ptr<const SampleStore> data = CountedRows(50);
   std::set<Rows> orders;
   for (uint32_t rank = 0; rank < 3; ++rank) {
     const BatchPlan plan{7, rank, 3, 8, DataScheme::kOverlap};
-    ExpectOwned(50, plan, Rows(data.labels.begin(), data.labels.end()));
-    Batches batches(data, plan);
+    ExpectOwned(50, plan, LabelsOf(*data));
+    Batches batches(*data, plan);
     EXPECT_EQ(batches.steps_per_epoch(), 7U);
     for (uint64_t epoch = 0; epoch < 3; ++epoch) orders.insert(Epoch(batches, epoch));
   }
@@ -124,44 +133,44 @@ TEST(BatchesTest, GiveEachRankAllRowsInAnOrderOfItsOwnWhereTheyOverlap) {
 
 // Written down before there were other schemes: a job of that time must train as it did.
 TEST(BatchesTest, AreDealtAtRandomAsTheyWereFromTheFirstDay) {
-  const DataSet data = CountedRows(11);
-  Batches first(data, {7, 0, 2, 3});
-  Batches second(data, {7, 1, 2, 3});
+  const std::shared_ptr<const SampleStore> data = CountedRows(11);
+  Batches first(*data, {7, 0, 2, 3});
+  Batches second(*data, {7, 1, 2, 3});
   EXPECT_EQ(Epoch(first, 4), (Rows{4, 5, 2, 0, 9}));
   EXPECT_EQ(Epoch(second, 4), (Rows{7, 10, 3, 6, 8, 1}));
 }
 
 TEST(BatchesTest, AreDealtToOtherRanksAnewEachEpochAtRandom) {
-  const DataSet data = CountedRows(50);
-  Batches batches(data, {7, 1, 3, 8});
+  const std::shared_ptr<const SampleStore> data = CountedRows(50);
+  Batches batches(*data, {7, 1, 3, 8});
   EXPECT_NE(Sorted(Epoch(batches, 0)), Sorted(Epoch(batches, 1)));
 }
 
 TEST(BatchesTest, AreEmptyForARankThatHasNothingLeft) {
-  const DataSet data = CountedRows(5);
-  Batches batches(data, {7, 0, 2, 2});
+  const std::shared_ptr<const SampleStore> data = CountedRows(5);
+  Batches batches(*data, {7, 0, 2, 2});
   ASSERT_EQ(batches.steps_per_epoch(), 2U);
   EXPECT_EQ(batches.At(0, 0).rows, 2U);
   EXPECT_EQ(batches.At(0, 1).rows, 0U);
-  EXPECT_EQ(batches.At(0, 1).row_size, 2U);
+  EXPECT_EQ(batches.At(0, 1).inputs.size(), 1U);
 }
 
 TEST(BatchesTest, ComeInAnotherOrderInAnotherEpochAndUnderAnotherSeed) {
-  const DataSet data = CountedRows(50);
+  const std::shared_ptr<const SampleStore> data = CountedRows(50);
   for (const DataScheme scheme : kSchemes) {
-    Batches batches(data, {7, 0, 1, 8, scheme});
-    Batches other_seed(data, {8, 0, 1, 8, scheme});
+    Batches batches(*data, {7, 0, 1, 8, scheme});
+    Batches other_seed(*data, {8, 0, 1, 8, scheme});
     EXPECT_NE(Epoch(batches, 0), Epoch(batches, 1));
     EXPECT_NE(Epoch(batches, 0), Epoch(other_seed, 0));
-    EXPECT_NE(Epoch(batches, 0), Rows(data.labels.begin(), data.labels.end()));
+    EXPECT_NE(Epoch(batches, 0), LabelsOf(*data));
   }
 }
 
 TEST(BatchesTest, AreTheSameForTheSameArgumentsWhateverCameBefore) {
-  const DataSet data = CountedRows(50);
+  const std::shared_ptr<const SampleStore> data = CountedRows(50);
   for (const DataScheme scheme : kSchemes) {
-    Batches one(data, {7, 1, 3, 8, scheme});
-    Batches two(data, {7, 1, 3, 8, scheme});
+    Batches one(*data, {7, 1, 3, 8, scheme});
+    Batches two(*data, {7, 1, 3, 8, scheme});
     const Rows want = Epoch(one, 4);
     two.At(9, 1);
     two.At(0, 0);
@@ -172,13 +181,13 @@ TEST(BatchesTest, AreTheSameForTheSameArgumentsWhateverCameBefore) {
 }
 
 TEST(BatchesTest, GivesEachBatchAChanceOfItsOwnAndTheSameOneAgain) {
-  const DataSet data = CountedRows(12);
+  const std::shared_ptr<const SampleStore> data = CountedRows(12);
   std::set<uint64_t> chances;
   for (const uint64_t seed : {1, 2}) {
     for (const uint32_t rank : {0U, 1U}) {
       const BatchPlan plan{.seed = seed, .rank = rank, .workers = 2, .batch_rows = 2};
-      Batches batches(data, plan);
-      Batches again(data, plan);
+      Batches batches(*data, plan);
+      Batches again(*data, plan);
       for (const uint64_t epoch : {0, 1}) {
         for (const uint64_t step : {0, 1, 2}) {
           const uint64_t chance = batches.At(epoch, step).chance;
@@ -189,6 +198,70 @@ TEST(BatchesTest, GivesEachBatchAChanceOfItsOwnAndTheSameOneAgain) {
     }
   }
   EXPECT_EQ(chances.size(), 24U);
+}
+
+// The labels of a batch are the rows' numbers.
+TEST(BatchesTest, HoldTheSameWhereTheyAreReadAhead) {
+  const std::shared_ptr<const SampleStore> data = CountedRows(50);
+  const BatchPlan plan{.seed = 3, .rank = 1, .workers = 2, .batch_rows = 7};
+  Batches plain(*data, plan);
+  Batches ahead(*data, plan, {}, 2);
+  const std::vector<std::pair<uint64_t, uint64_t>> places{{0, 0}, {0, 1}, {0, 2}, {0, 3}, {1, 0},
+                                                          {1, 1}, {0, 2}, {0, 3}, {5, 0}, {5, 0}};
+  for (const auto& [epoch, step] : places) {
+    const Batch one = plain.At(epoch, step);
+    const Batch other = ahead.At(epoch, step);
+    EXPECT_EQ(Rows(other.labels.begin(), other.labels.end()),
+              Rows(one.labels.begin(), one.labels.end()));
+    EXPECT_EQ(other.chance, one.chance);
+    EXPECT_EQ(other.inputs[0].floats.size(), one.inputs[0].floats.size());
+  }
+}
+
+size_t Threads() {
+  const std::filesystem::directory_iterator tasks("/proc/self/task");
+  return static_cast<size_t>(std::distance(begin(tasks), end(tasks)));
+}
+
+TEST(BatchesTest, HaveAThreadOnlyWhereTheyReadAhead) {
+  const std::shared_ptr<const SampleStore> data = CountedRows(50);
+  Batches plain(*data, {.batch_rows = 5});
+  Batches ahead(*data, {.batch_rows = 5}, {}, 1);
+  const size_t before = Threads();
+  plain.At(0, 0);
+  EXPECT_EQ(Threads(), before);
+  ahead.At(0, 0);
+  EXPECT_EQ(Threads(), before + 1);
+}
+
+TEST(BatchesTest, HaveTheKeysOfTheInputsThatNameRows) {
+  const std::vector<ParameterSpec> tables{{.name = "wide", .dim = 1, .input = 1},
+                                          {.name = "bias", .size = 1},
+                                          {.name = "deep", .dim = 4, .input = 1}};
+  EXPECT_EQ(KeyedInputs(tables), std::vector<size_t>{1});
+}
+
+TEST(BatchPartTest, CutsEveryInputAndLeavesTheKeys) {
+  const std::vector<float> numbers{0, 1, 2, 3, 4, 5}, values{7, 8, 9}, weights{10, 11, 12, 13};
+  const std::vector<uint32_t> ids{0, 1, 1}, sparse{4, 5, 6, 7};
+  const std::vector<uint64_t> keys{30, 31}, ends{1, 1, 4};
+  const std::vector<ColumnView> inputs{{.floats = numbers},
+                                       {.ids = ids, .keys = keys},
+                                       {.floats = weights, .ids = sparse, .ends = ends}};
+  const Batch whole{.inputs = inputs, .values = values, .rows = 3, .chance = 100};
+  BatchPart part;
+  const Batch last = part.Of(whole, 1, 5);
+  EXPECT_EQ(last.rows, 2U);
+  EXPECT_EQ(last.inputs[0].floats.front(), 2.0F);
+  EXPECT_EQ(last.inputs[0].floats.size(), 4U);
+  EXPECT_EQ(last.inputs[1].ids.size(), 2U);
+  EXPECT_EQ(last.inputs[1].keys.size(), 2U);
+  EXPECT_EQ(last.inputs[2].ends[0], 0U);
+  EXPECT_EQ(last.inputs[2].ends[1], 3U);
+  EXPECT_EQ(last.inputs[2].ids.front(), 5U);
+  EXPECT_EQ(last.inputs[2].floats.front(), 11.0F);
+  EXPECT_EQ(last.values.front(), 8.0F);
+  EXPECT_EQ(part.Of(whole, 0, 3).chance, whole.chance);
 }
 
 }  // namespace

@@ -5,17 +5,13 @@
 namespace shardmill {
 namespace {
 
-TEST(DataSetTest, GivesPartsInTheOrderOfTheFileWithoutACopy) {
-  const DataSet data = MakeDataSet({1, 2, 3, 4, 5, 6}, {0, 1, 0}, {2}, 2);
-  const Batch batch = data.Slice(1, 5);
-  EXPECT_EQ(batch.rows, 2U);
-  EXPECT_EQ(batch.row_size, 2U);
-  EXPECT_EQ(batch.labels.data(), data.labels.data() + 1);
-  EXPECT_EQ(batch.labels.size(), 2U);
-  EXPECT_EQ(batch.inputs.data(), data.inputs.data() + 2);
-  EXPECT_EQ(batch.inputs.size(), 4U);
-  EXPECT_EQ(data.Slice(0, 1).rows, 1U);
-  EXPECT_EQ(data.Slice(3, 5).rows, 0U);
+TEST(DataSetTest, HasTheRowsAndTheirLabels) {
+  const auto data = MakeDataSet({1, 2, 3, 4, 5, 6}, {0, 1, 0}, {2}, 2);
+  ASSERT_EQ(data->rows(), 3U);
+  EXPECT_EQ(data->columns()[0].row_size(), 2U);
+  EXPECT_EQ(data->column(0).floats[3], 4.0F);
+  EXPECT_EQ(data->column(1).ids[1], 1U);
+  EXPECT_EQ(data->target().ids_end, 2U);
 }
 
 }  // namespace

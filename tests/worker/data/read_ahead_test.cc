@@ -7,19 +7,21 @@
 namespace shardmill {
 namespace {
 
-DataSet Counted(uint32_t rows) {
+std::shared_ptr<const SampleStore> Counted(uint32_t rows) {
   std::vector<float> inputs;
   for (uint32_t i = 0; i < rows; ++i) inputs.push_back(static_cast<float>(i));
   return MakeDataSet(inputs, std::vector<uint32_t>(rows), {1}, 1);
 }
 
 TEST(ReadAheadTest, GathersTheBatchesInTheirOrder) {
-  const DataSet data = Counted(1000);
+  const std::shared_ptr<const SampleStore> data = Counted(1000);
   uint32_t next = 0;
-  ReadAhead ahead(*data.store, 3, [&next](std::vector<uint32_t>& numbers) -> Result<> {
+  ReadAhead ahead(3, [&](GatheredRows& rows) -> Result<> {
     // Every fourth batch has no rows.
+    std::vector<uint32_t> numbers;
     for (uint32_t i = 0; i < next % 4; ++i) numbers.push_back((next * 7 + i) % 1000);
     ++next;
+    data->Gather(numbers, rows);
     return {};
   });
   for (uint32_t batch = 0; batch < 500; ++batch) {
@@ -33,10 +35,8 @@ TEST(ReadAheadTest, GathersTheBatchesInTheirOrder) {
 }
 
 TEST(ReadAheadTest, TellsAnErrorWhereItsBatchWouldBe) {
-  const DataSet data = Counted(10);
   int next = 0;
-  ReadAhead ahead(*data.store, 2, [&next](std::vector<uint32_t>& numbers) -> Result<> {
-    numbers.push_back(1);
+  ReadAhead ahead(2, [&next](GatheredRows&) -> Result<> {
     if (++next <= 3) return {};
     return Error{ErrorCode::kFailed, "no more"};
   });
@@ -46,11 +46,10 @@ TEST(ReadAheadTest, TellsAnErrorWhereItsBatchWouldBe) {
 }
 
 TEST(ReadAheadTest, EndsWhereverItsThreadIs) {
-  const DataSet data = Counted(10);
   for (int taken = 0; taken < 4; ++taken) {
     uint64_t batches = 0;
     {
-      ReadAhead ahead(*data.store, 2, [&batches](std::vector<uint32_t>&) -> Result<> {
+      ReadAhead ahead(2, [&batches](GatheredRows&) -> Result<> {
         ++batches;
         return {};
       });

@@ -1,0 +1,91 @@
+#include "worker/measurer.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "worker/data/data_set.h"
+
+namespace shardmill {
+namespace {
+
+// Gives its input back. What a row's class is, its greatest output tells.
+class Echo final : public Model {
+ public:
+  explicit Echo(uint64_t outputs) : outputs_(outputs) {}
+
+  std::span<const ParameterSpec> Parameters() const override { return {}; }
+  Result<double> Train(const Batch&, std::span<const std::span<const float>>,
+                       std::span<const std::span<float>>) override {
+    return 0.0;
+  }
+  Result<Evaluation> Evaluate(const Batch& batch,
+                              std::span<const std::span<const float>>) override {
+    return Evaluation{.rows = batch.rows,
+                      .correct = 1,
+                      .loss = 2.0 * batch.rows,
+                      .outputs = batch.inputs[0].floats.first(batch.rows * outputs_)};
+  }
+
+ private:
+  const uint64_t outputs_;
+};
+
+class NoParameters final : public ParameterReader {
+ public:
+  Result<std::span<const std::span<const float>>> For(const Batch&) override {
+    return std::span<const std::span<const float>>();
+  }
+  Result<std::span<const float>> Rows(size_t, std::span<const uint64_t>) override {
+    return std::span<const float>();
+  }
+};
+
+TEST(MeasurerTest, GivesTheFiguresThatAreWantedOverAllRows) {
+  // 1,500 rows of one number, the label itself or 2 more: measured in two parts.
+  std::vector<float> inputs;
+  std::vector<uint32_t> labels;
+  for (uint32_t i = 0; i < 1500; ++i) {
+    labels.push_back(i % 2);
+    inputs.push_back(static_cast<float>(i % 2 + (i < 750 ? 2 : 0)));
+  }
+  const auto data = MakeDataSet(inputs, labels, {1}, 2);
+  Echo model(1);
+  const auto measurer =
+      Measurer::Make({"rmse", "mae", "auc", "accuracy", "loss"}, *data, model).value();
+  NoParameters parameters;
+  for (int again = 0; again < 2; ++again) {
+    const Figures figures = measurer->Measure(parameters).value();
+    ASSERT_EQ(figures.size(), 5U);
+    EXPECT_EQ(figures[0].first, "rmse");
+    EXPECT_NEAR(figures[0].second, std::sqrt(2.0), 1e-6);
+    EXPECT_NEAR(figures[1].second, 1.0, 1e-6);
+    EXPECT_NEAR(figures[2].second, 0.75, 1e-6);
+    EXPECT_NEAR(figures[3].second, 2.0 / 1500, 1e-9);
+    EXPECT_NEAR(figures[4].second, 2.0, 1e-9);
+  }
+}
+
+TEST(MeasurerTest, RefusesAMetricThatDoesNotFitTheOutputs) {
+  const auto data = MakeDataSet({1, 2, 3, 4}, {0, 1}, {2}, 2);
+  NoParameters parameters;
+  for (const auto& [metric, outputs] : {std::pair("top1", 1), std::pair("auc", 2), {"rmse", 2}}) {
+    Echo model(static_cast<uint64_t>(outputs));
+    const Result<Figures> figures =
+        Measurer::Make({metric}, *data, model).value()->Measure(parameters);
+    ASSERT_FALSE(figures.ok()) << metric;
+    EXPECT_EQ(figures.error().code, ErrorCode::kBadUsage);
+  }
+}
+
+TEST(MeasurerTest, ComparesWithAnInputWhereItIsTold) {
+  const auto data = MakeDataSet({1, 2, 3, 4}, {0, 1}, {2}, 2);
+  Echo model(2);
+  const auto measurer = Measurer::Make({"rmse"}, *data, model, 0).value();
+  NoParameters parameters;
+  EXPECT_EQ(measurer->Measure(parameters).value()[0].second, 0);
+  EXPECT_FALSE(Measurer::Make({"top1"}, *data, model, 0).ok());
+}
+
+}  // namespace
+}  // namespace shardmill

@@ -1,0 +1,79 @@
+#include "worker/measurer.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace shardmill {
+namespace {
+
+constexpr uint64_t kRowsAtATime = 1000;
+
+bool ReadsLabels(const std::string& metric) { return metric == "top1" || metric == "top5"; }
+
+}  // namespace
+
+Result<std::unique_ptr<Measurer>> Measurer::Make(const std::vector<std::string>& metrics,
+                                                 const SampleStore& rows, Model& model,
+                                                 std::optional<size_t> target) {
+  std::unique_ptr<Measurer> measurer(new Measurer(rows, model, target));
+  const bool classes = rows.target().kind == ColumnKind::kIds && !target;
+  for (const std::string& name : metrics) {
+    Figure figure{name, nullptr};
+    if (name != "accuracy" && name != "loss") figure.metric = SM_TRY(nn::MakeMetric(name));
+    if (figure.metric && ReadsLabels(name) && !classes) {
+      return Error{ErrorCode::kBadUsage,
+                   "the metric \"" + name + "\" reads classes, but what is learnt are numbers"};
+    }
+    measurer->figures_.push_back(std::move(figure));
+  }
+  return measurer;
+}
+
+Result<Figures> Measurer::Measure(ParameterReader& parameters) {
+  for (Figure& figure : figures_) {
+    if (figure.metric) figure.metric->Reset();
+  }
+  Evaluation sum;
+  for (uint64_t begin = 0; begin < rows_.rows(); begin += kRowsAtATime) {
+    numbers_.resize(std::min(kRowsAtATime, rows_.rows() - begin));
+    std::iota(numbers_.begin(), numbers_.end(), static_cast<uint32_t>(begin));
+    maker_.Fill(numbers_, gathered_);
+    const Batch batch = maker_.View(gathered_, 0);
+    const std::span<const std::span<const float>> lent = SM_TRY(parameters.For(batch));
+    const Evaluation found = SM_TRY(model_.Evaluate(batch, lent));
+    sum.Add(found);
+    SM_TRY(Add(batch, found));
+  }
+  const double rows = std::max<double>(1, static_cast<double>(sum.rows));
+  Figures figures;
+  for (const Figure& figure : figures_) {
+    const double total = figure.name == "accuracy" ? static_cast<double>(sum.correct) : sum.loss;
+    figures.emplace_back(figure.name, figure.metric ? figure.metric->value() : total / rows);
+  }
+  return figures;
+}
+
+Result<> Measurer::Add(const Batch& batch, const Evaluation& found) {
+  nn::Targets targets{.labels = batch.labels, .values = batch.values};
+  if (target_) targets = {.labels = {}, .values = batch.inputs[*target_].floats};
+  if (targets.values.empty()) {
+    label_values_.assign(batch.labels.begin(), batch.labels.end());
+    targets.values = label_values_;
+  }
+  const uint64_t columns = batch.rows == 0 ? 0 : found.outputs.size() / batch.rows;
+  for (Figure& figure : figures_) {
+    if (!figure.metric) continue;
+    const bool fits = ReadsLabels(figure.name) ? columns >= rows_.target().ids_end
+                      : figure.name == "auc"   ? columns == 1
+                                               : found.outputs.size() == targets.values.size();
+    if (!fits) {
+      return Error{ErrorCode::kBadUsage,
+                   "the metric \"" + figure.name + "\" does not fit a network that gives " +
+                       std::to_string(columns) + " numbers a row for what is learnt here"};
+    }
+    figure.metric->Add(found.outputs, columns, targets);
+  }
+  return {};
+}
+
+}  // namespace shardmill

@@ -1,0 +1,74 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "client/model.h"
+#include "client/session.h"
+#include "common/result.h"
+
+namespace shardmill {
+
+// A worker's copies of a model's parameters, and their way from and to the job's tables: dense ones
+// whole, of sparse ones the rows that a batch names. Owned by a trainer, on the session's thread;
+// fails as the session does, and then the step under way is void and Forget is called.
+class ServerTables final {
+ public:
+  ServerTables(Session& session, std::span<const ParameterSpec> parameters)
+      : session_(session), specs_(parameters) {}
+
+  // `own_updates`: parameters that name an update have it on the servers.
+  Result<> Make(bool own_updates);
+  bool made() const { return !tensors_.empty(); }
+
+  // Asks for all dense parameters, unless that was done in the step before.
+  Result<> AskDense(TrainingStep& step, const PullOptions& options);
+  // Asks for the rows that the batch names.
+  Result<> AskRows(TrainingStep& step, const Batch& batch, const PullOptions& options);
+  // The same for these keys of one sparse parameter.
+  Result<> AskRowsOf(TrainingStep& step, size_t parameter, std::span<const uint64_t> keys,
+                     const PullOptions& options);
+  // Asks for as little as there is: of a step that needs no values, so that it waits as others do.
+  Result<> AskLittle(TrainingStep& step);
+  bool asked() const { return !pulls_.empty(); }
+  Result<> Wait(TrainingStep& step);
+  Result<> PushGradients(TrainingStep& step);
+  // Of workers that step by themselves.
+  Result<> PushValues(TrainingStep& step);
+  // The step is over: the rows that were asked for are nobody's any more.
+  void EndStep();
+  // What was asked for does not come.
+  void Forget();
+
+  // One span a parameter, of the sizes that the last batch has.
+  std::span<const std::span<const float>> values() const { return values_; }
+  std::span<const std::span<float>> parameters() const { return parameters_; }
+  std::span<const std::span<float>> gradients() const { return gradients_; }
+  // Those whose length is bounded.
+  std::span<const std::span<float>> trained() const { return trained_; }
+
+ private:
+  struct Tensor {
+    DenseTable dense;
+    SparseTable sparse;
+    KeySet keys = {};  // Of the rows, while they are bound.
+    bool bound = false;
+    std::vector<float> values;
+    std::vector<float> gradient;
+  };
+
+  void Lend();
+
+  Session& session_;
+  const std::span<const ParameterSpec> specs_;
+  std::vector<Tensor> tensors_;
+  std::vector<Ticket> pulls_;  // Under way.
+  bool dense_asked_ = false;
+  std::vector<std::span<const float>> values_;  // Of the tensors, as a model borrows them.
+  std::vector<std::span<float>> parameters_;
+  std::vector<std::span<float>> gradients_;
+  std::vector<std::span<float>> trained_;
+};
+
+}  // namespace shardmill
