@@ -9,8 +9,10 @@
 #include "cli/bench_command.h"
 #include "cli/config_command.h"
 #include "cli/console.h"
+#include "cli/eval_command.h"
 #include "cli/keys_command.h"
 #include "cli/plot_command.h"
+#include "cli/predict_command.h"
 #include "cli/replay_command.h"
 #include "cli/snapshot_command.h"
 #include "cli/status_command.h"
@@ -46,6 +48,8 @@ struct Runner {
   const Console& console;
 
   Result<> operator()(const TrainFlags& flags) const { return Train(flags, console); }
+  Result<> operator()(const EvalFlags& flags) const { return RunEval(flags, console); }
+  Result<> operator()(const PredictFlags& flags) const { return RunPredict(flags, console); }
   Result<> operator()(const AuditFlags& flags) const { return RunAudit(flags, console); }
   Result<> operator()(const ReplayFlags& flags) const { return RunReplay(flags, console); }
   Result<> operator()(const BenchFlags& flags) const { return RunBench(flags, console); }

@@ -114,7 +114,9 @@ std::string Progress::Describe(const JobStatus& status) {
     line += "  " + FormatTimeLeft(seconds * (1 - fraction) / fraction) + " left";
   }
   for (const auto& [name, value] : ResultOf({}, status).metrics) {
-    if (name == "accuracy" || name == "train_loss") line += "  " + name + " " + FormatMetric(value);
+    if (name != "weights_crc32" && name != "best_step") {
+      line += "  " + name + " " + FormatMetric(value);
+    }
   }
   if (seconds > 0) line += "  " + FormatCount(samples / seconds) + " samples/s";
   line += "  step " + FormatCount(static_cast<double>(slowest->step)) + "  lag " +

@@ -5,6 +5,7 @@
 #include "worker/data/read_data.h"
 #include "worker/job_model.h"
 #include "worker/local_steps.h"
+#include "worker/part_gradients.h"
 
 namespace shardmill {
 
@@ -32,8 +33,7 @@ Result<std::unique_ptr<ReplayGradients>> ReplayGradients::Make(const JobOptions&
   }
   workers->places_.resize(workers->tensors().size());
   for (uint32_t rank = 0; rank < job.cluster.workers; ++rank) {
-    const BatchPlan plan{job.job.seed, rank, job.cluster.workers, job.data.batch_size,
-                         job.data.scheme};
+    const BatchPlan plan{job.job.seed, rank, job.cluster.workers, job.BatchRows(), job.data.scheme};
     workers->batches_.push_back(std::make_unique<Batches>(*workers->data_, plan));
   }
   return workers;
@@ -142,7 +142,8 @@ Result<ReplayGradients::Gradient> ReplayGradients::Compute(const Contribution& m
   std::vector<std::span<const float>> values(reads.values.begin(), reads.values.end());
   for (const ParameterSpec& tensor : tensors()) floats.emplace_back(tensor.size);
   std::vector<std::span<float>> gradients(floats.begin(), floats.end());
-  SM_TRY(model_->Train(batch, values, gradients));
+  PartGradients parts(*model_, job_.train.accumulate > 1 ? job_.data.batch_size : 0);
+  SM_TRY(parts.Train(batch, values, gradients));
   if (job_.optimizer.clip_norm > 0) BoundLength(gradients, job_.optimizer.clip_norm);
   Gradient gradient;
   for (const std::span<const float> tensor : gradients) gradient.push_back(Frame::CopyOf(tensor));

@@ -17,10 +17,11 @@ struct RunRecord {
 };
 
 // What else a run's folder holds.
-inline constexpr const char* kJobFile = "job.toml";         // Every key in effect.
-inline constexpr const char* kResultFile = "result.json";   // Of a run that has ended well.
-inline constexpr const char* kTrackFolder = "track";        // How each worker got on.
-inline constexpr const char* kTraceFolder = "trace";        // Of a recorded run.
+inline constexpr const char* kJobFile = "job.toml";             // Every key in effect.
+inline constexpr const char* kResultFile = "result.json";       // Of a run that has ended well.
+inline constexpr const char* kModelFile = "model.safetensors";  // The best or the last.
+inline constexpr const char* kTrackFolder = "track";            // How each worker got on.
+inline constexpr const char* kTraceFolder = "trace";            // Of a recorded run.
 inline constexpr const char* kTimelineFolder = "timeline";  // Of a traced run: a file a process.
 
 // "20261121T034100Z": now, in UTC.

@@ -8,6 +8,7 @@
 #include "cli/local_cluster.h"
 #include "cli/progress.h"
 #include "cli/run_folder.h"
+#include "cli/single_command.h"
 #include "cli/timeline_merge.h"
 #include "cli/train_result.h"
 #include "common/config/print.h"
@@ -162,6 +163,10 @@ Result<> RunTrain(const TrainFlags& flags, const Console& console, const StopSou
   Job job = SM_TRY(LoadJob(flags.job.file, {flags.job.sets, console.environment}));
   SM_TRY(CheckTrainable(job.options));
   SM_TRY(CheckDataFiles(job.options.data));
+  if (flags.single && (flags.record || !flags.trace.empty())) {
+    return Error{ErrorCode::kBadUsage,
+                 "--single has no shards to record and no processes to trace"};
+  }
   const std::string overridden = OverriddenWords(job.listing);
   if (!overridden.empty()) console.err << "shardmill: " << overridden << "\n" << std::flush;
   if (!flags.trace.empty()) SM_TRY(CheckTimelineFile(flags.trace));
@@ -180,9 +185,11 @@ Result<> RunTrain(const TrainFlags& flags, const Console& console, const StopSou
   if (flags.record) write_to("trace.folder", kTraceFolder);
   if (!flags.trace.empty()) write_to("trace.timeline", kTimelineFolder);
   if (job.options.train.track.empty()) write_to("train.track", kTrackFolder);
+  if (job.options.train.model.empty()) write_to("train.model", kModelFile);
   job = SM_TRY(LoadJob(cluster.job.file, {cluster.job.sets, console.environment}));
   // All that the run was made of, wherever it came from: what a replay goes by.
   SM_TRY(WriteTextFile(folder + "/" + kJobFile, config::PrintToml(job.listing, false)));
+  if (flags.single) return RunSingle(flags, console, stop, job.options, folder);
   Training training(flags, console, stop, std::move(job), std::move(folder), std::move(cluster));
   return training.Run();
 }

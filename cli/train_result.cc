@@ -105,8 +105,9 @@ std::string DescribeResult(const TrainResult& result) {
   for (const auto& [name, value] : result.metrics) {
     line += name + " " + FormatMetric(value) + ", ";
   }
-  line += result.policy + " on " + std::to_string(result.shards) + " shards with " +
-          std::to_string(result.workers) + " workers, ";
+  line += result.shards == 0 ? result.policy + ", in one process, "
+                             : result.policy + " on " + std::to_string(result.shards) +
+                                   " shards with " + std::to_string(result.workers) + " workers, ";
   line += FormatCount(static_cast<double>(result.steps)) + " steps in " + seconds.data() + ", " +
           FormatCount(result.SamplesPerSecond()) + " samples/s, ";
   line += "staleness at most " + std::to_string(result.staleness_max) + ", lost " +

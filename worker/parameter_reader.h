@@ -15,7 +15,10 @@ class ParameterReader {
 
   // One span a parameter, as Model wants them for the batch; until the next call.
   virtual Result<std::span<const std::span<const float>>> For(const Batch& batch) = 0;
-  // The rows of these keys of a sparse parameter, each once, in their order.
+  // All of a dense parameter.
+  virtual Result<std::span<const float>> Dense(size_t parameter) = 0;
+  // The rows of these keys of a sparse parameter, each once, in their order; until the
+  // next call.
   virtual Result<std::span<const float>> Rows(size_t parameter, std::span<const uint64_t> keys) = 0;
 };
 

@@ -28,6 +28,9 @@ class ServerReader final : public ParameterReader {
   // Reads the dense parameters, which stay as they are for what follows.
   Result<> Begin();
   Result<std::span<const std::span<const float>>> For(const Batch& batch) override;
+  Result<std::span<const float>> Dense(size_t parameter) override {
+    return tables_.values()[parameter];
+  }
   Result<std::span<const float>> Rows(size_t parameter, std::span<const uint64_t> keys) override;
 
  private:

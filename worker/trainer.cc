@@ -20,11 +20,12 @@ Trainer::Trainer(const TrainerOptions& options, const TrainerParts& parts, const
       model_(parts.model),
       batches_(parts.batches),
       local_(parts.local),
-      measurer_(parts.measurer),
-      train_(parts.train),
+      examiner_(parts.examiner),
       clock_(clock),
       log_(log),
-      tables_(session_, model_.Parameters()) {}
+      tables_(session_, model_.Parameters()),
+      stop_(session_),
+      part_gradients_(model_, options.part_rows) {}
 
 uint64_t Trainer::StepsPerEpoch() const {
   const uint64_t batches = batches_.steps_per_epoch();
@@ -32,36 +33,50 @@ uint64_t Trainer::StepsPerEpoch() const {
   return options_.average_every == 0 ? 1 : (batches - 1) / options_.average_every + 1;
 }
 
+uint64_t Trainer::LastStep() const {
+  uint64_t last = options_.train.epochs * StepsPerEpoch();
+  for (const uint64_t bound : {options_.train.steps, stop_.last_step()}) {
+    if (bound > 0) last = std::min(last, bound);
+  }
+  return last;
+}
+
 Result<> Trainer::Run(const std::function<void(const TrainerProgress&)>& watch) {
   // Where workers step by themselves, servers average whatever it is.
-  if (!tables_.made()) SM_TRY(tables_.Make(local_ == nullptr));
+  if (!tables_.made()) {
+    SM_TRY(tables_.Make(local_ == nullptr));
+    if (!options_.train.stop.empty()) SM_TRY(stop_.Make());
+  }
   while (true) {
     tables_.Forget();
+    stop_.Forget();
     Result<> trained = TrainToEnd(watch);
     if (trained.ok() || trained.error().code != ErrorCode::kRolledBack) return trained;
     ++progress_.rollbacks;
+    last_step_ = 0;
+    examiner_.Forget();
     log_.Warn("rolled_back", {{"why", trained.error().message}});
   }
 }
 
 Result<> Trainer::TrainToEnd(const std::function<void(const TrainerProgress&)>& watch) {
   if (batches_.leased()) return TrainLeased(watch);
-  const uint64_t steps = options_.epochs * StepsPerEpoch();
-  log_.Info("training", {{"from_step", session_.next_step()}, {"to_step", steps}});
-  while (session_.next_step() <= steps) {
+  log_.Info("training", {{"from_step", session_.next_step()}, {"to_step", LastStep()}});
+  while (session_.next_step() <= LastStep()) {
     const uint64_t step = session_.next_step();
     const TimePoint begin = clock_.Now();
-    SM_TRY(MakeStep(step));
+    const bool made = SM_TRY(MakeStep(step));
     seconds_ += Seconds(clock_.Now() - begin);
+    if (!made) break;
     watch(progress_);
     WatchCoordinator();
     // The next step is not always the one after: see Finished.
     const uint64_t next = session_.next_step();
-    const bool epoch_ends = EpochOf(next) != EpochOf(step);
-    if (epoch_ends && next <= steps) SM_TRY(Measure(0, false));
-    if (epoch_ends || step % options_.report_every == 0) Report();
+    const bool looks = LooksAfter(step) || EpochOf(next) != EpochOf(step);
+    if (looks && next <= LastStep()) SM_TRY(Look(step, 0, false));
+    if (looks || step % options_.train.report_every == 0) Report();
   }
-  SM_TRY(Measure(steps, true));
+  SM_TRY(Look(LastStep(), LastStep(), true));
   Report();
   return {};
 }
@@ -70,7 +85,7 @@ Result<> Trainer::TrainToEnd(const std::function<void(const TrainerProgress&)>& 
 Result<> Trainer::TrainLeased(const std::function<void(const TrainerProgress&)>& watch) {
   constexpr std::chrono::milliseconds kLook{100};
   SM_TRY(session_.WantData(batches_.rows_per_epoch()));
-  log_.Info("training", {{"from_step", session_.next_step()}, {"epochs", options_.epochs}});
+  log_.Info("training", {{"from_step", session_.next_step()}, {"epochs", options_.train.epochs}});
   while (true) {
     if (options_.stopped && options_.stopped()) {
       return Error{ErrorCode::kStopped,
@@ -90,10 +105,10 @@ Result<> Trainer::TrainLeased(const std::function<void(const TrainerProgress&)>&
     }
     seconds_ += Seconds(clock_.Now() - begin);
     watch(progress_);
-    if (epoch_ > epoch) SM_TRY(Measure(0, false));
-    if (epoch_ > epoch || step % options_.report_every == 0) Report();
+    if (epoch_ > epoch) SM_TRY(Look(step, 0, false));
+    if (epoch_ > epoch || step % options_.train.report_every == 0) Report();
   }
-  SM_TRY(Measure(0, true));
+  SM_TRY(Look(session_.next_step() - 1, 0, true));
   Report();
   return {};
 }
@@ -110,14 +125,17 @@ Result<> Trainer::MakeEmptyStep() {
   return {};
 }
 
-Result<> Trainer::MakeStep(uint64_t number) {
+Result<bool> Trainer::MakeStep(uint64_t number) {
   TimelineSpan span(options_.timeline, "step", "step", number);
   const TimePoint begin = clock_.Now();
   TrainingStep step = SM_TRY(session_.Begin(options_.step_timeout));
   SM_TRY(tables_.AskDense(step, {}));
+  SM_TRY(stop_.Ask(step, {}));
   const std::optional<Batch> batch = NextBatch(step, number, 0);
   if (batch) SM_TRY(tables_.AskRows(step, *batch, {}));
   SM_TRY(tables_.Wait(step));
+  SM_TRY(stop_.Wait(step));
+  if (number > LastStep() && !batches_.leased()) return false;
   const TimePoint pulled = clock_.Now();
   const uint64_t nonfinite = progress_.nonfinite;
   const uint64_t rows = SM_TRY(Compute(step, number, batch));
@@ -126,10 +144,13 @@ Result<> Trainer::MakeStep(uint64_t number) {
   if (rows > 0 || skips) {
     const bool stepped = local_ != nullptr && !skips;
     const Result<> pushed = stepped ? tables_.PushValues(step) : tables_.PushGradients(step);
-    if (!pushed.ok()) return pushed;
+    if (!pushed.ok()) return pushed.error();
   }
-  // An epoch's end is measured first, in a step of its own.
-  if (EpochOf(number + 1) == EpochOf(number)) SM_TRY(tables_.AskDense(step, {.next_step = true}));
+  // Again and again until it is read: a step may count for nothing.
+  if (last_step_ > 0 && stop_.last_step() == 0) {
+    SM_TRY(stop_.Push(step, number + options_.stop_after));
+  }
+  SM_TRY(AskAhead(step, number));
   const TimePoint computed = clock_.Now();
   const Finished finished = SM_TRY(step.Finish(static_cast<double>(rows)));
   tables_.EndStep();
@@ -139,7 +160,18 @@ Result<> Trainer::MakeStep(uint64_t number) {
   progress_.samples += finished.counted && !finished.skipped ? rows : 0;
   progress_.compute_seconds += Seconds(computed - pulled);
   progress_.wait_seconds += Seconds((pulled - begin) + (clock_.Now() - computed));
-  return {};
+  return true;
+}
+
+bool Trainer::LooksAfter(uint64_t steps) const {
+  return !batches_.leased() && examiner_.Wants(steps, StepsPerEpoch());
+}
+
+Result<> Trainer::AskAhead(TrainingStep& step, uint64_t number) {
+  // What is measured is read in a step of its own.
+  if (EpochOf(number + 1) != EpochOf(number) || LooksAfter(number)) return {};
+  SM_TRY(tables_.AskDense(step, {.next_step = true}));
+  return stop_.Ask(step, {.next_step = true});
 }
 
 Result<uint64_t> Trainer::Compute(TrainingStep& step, uint64_t number, std::optional<Batch> batch) {
@@ -152,7 +184,7 @@ Result<uint64_t> Trainer::Compute(TrainingStep& step, uint64_t number, std::opti
     if (batch->rows == 0) continue;
     TimelineSpan span(options_.timeline, "compute", "step", number);
     span.Say("rows", batch->rows);
-    progress_.loss = SM_TRY(model_.Train(*batch, tables_.values(), tables_.gradients()));
+    progress_.loss = SM_TRY(part_gradients_.Train(*batch, tables_.values(), tables_.gradients()));
     if (options_.clip_norm > 0) BoundLength(tables_.trained(), options_.clip_norm);
     if (local_ != nullptr) {
       const bool may = SM_TRY(MayStep(number));
@@ -198,26 +230,21 @@ Result<bool> Trainer::MayStep(uint64_t step) {
                    " has a NaN or an infinity in it (policy.on_nonfinite = \"reject\")"};
 }
 
-Result<> Trainer::Measure(uint64_t closed_min, bool last) {
-  if (!Measures()) return {};
+Result<> Trainer::Look(uint64_t steps, uint64_t closed_min, bool last) {
+  const bool wanted = last || batches_.leased() || LooksAfter(steps);
+  if (!Measures() || !wanted) return {};
   const TimelineSpan span(options_.timeline, "measure");
   ServerReader reader(session_, tables_, model_.Parameters(), closed_min, options_.step_timeout);
   SM_TRY(reader.Begin());
-  metrics_ = SM_TRY(measurer_.Measure(reader));
+  stop_.Forget();
   measured_ = true;
-  if (!last) return {};
-  const uint32_t checksum = SM_TRY(Checksum(reader));
-  metrics_.emplace_back("weights_crc32", static_cast<double>(checksum));
+  const uint64_t epochs = batches_.leased() ? epoch_ : steps / StepsPerEpoch();
+  if (last) return examiner_.Finish(epochs, steps, reader);
+  const bool stop = SM_TRY(examiner_.Look(epochs, steps, reader));
+  if (!stop || last_step_ > 0) return {};
+  last_step_ = steps + 1;
+  log_.Info("stops", {{"why", examiner_.reason()}, {"measured_after_step", steps}});
   return {};
-}
-
-Result<uint32_t> Trainer::Checksum(ServerReader& reader) {
-  const std::span<const ParameterSpec> parameters = model_.Parameters();
-  for (size_t i = 0; i < parameters.size(); ++i) {
-    if (!parameters[i].sparse()) continue;
-    SM_TRY(reader.Rows(i, AllKeys(train_, parameters[i].input)));
-  }
-  return WeightsChecksum(tables_.values());
 }
 
 void Trainer::WatchCoordinator() {
@@ -232,7 +259,7 @@ void Trainer::WatchCoordinator() {
 }
 
 void Trainer::Report() {
-  std::vector<std::pair<std::string, double>> metrics = metrics_;
+  std::vector<std::pair<std::string, double>> metrics = examiner_.figures();
   metrics.emplace_back("train_loss", progress_.loss);
   Session::Progress progress;
   progress.epoch = EpochOf(session_.next_step());
@@ -246,7 +273,7 @@ void Trainer::Report() {
 void Trainer::Track() {
   const uint64_t step = session_.next_step() - 1;
   TrackPoint point{step, EpochOf(step + 1), seconds_, static_cast<double>(progress_.samples), {}};
-  if (std::exchange(measured_, false)) point.values = metrics_;
+  if (std::exchange(measured_, false)) point.values = examiner_.figures();
   point.values.emplace_back("train_loss", progress_.loss);
   const double seconds = seconds_ - std::exchange(tracked_seconds_, seconds_);
   const uint64_t samples = progress_.samples - std::exchange(tracked_samples_, progress_.samples);

@@ -15,18 +15,22 @@
 #include "common/update.h"
 #include "common/view.h"
 #include "worker/data/batches.h"
+#include "worker/examiner.h"
 #include "worker/local_steps.h"
-#include "worker/measurer.h"
+#include "worker/part_gradients.h"
 #include "worker/server_reader.h"
 #include "worker/server_tables.h"
+#include "worker/stop_signal.h"
 #include "worker/track/tracker.h"
 
 namespace shardmill {
 
 struct TrainerOptions {
   uint32_t rank = 0;
-  uint32_t epochs = 1;
-  uint32_t report_every = 20;  // Steps.
+  TrainOptions train = {};
+  uint32_t part_rows = 0;  // Of the parts that a batch is trained in; 0: it is one.
+  // How many steps after the one that says so training ends.
+  uint64_t stop_after = 0;
   std::chrono::milliseconds step_timeout{300'000};
   std::chrono::milliseconds lease{5'000};
   double clip_norm = 0;        // Longest gradient that is pushed; 0: any.
@@ -59,10 +63,9 @@ struct TrainerProgress {
 struct TrainerParts {
   Session& session;
   Model& model;
-  const SampleStore& train;  // What the batches are made of.
   Batches& batches;
   LocalSteps* local = nullptr;  // Of workers that exchange parameters: steps of their own.
-  Measurer& measurer;           // Of the worker that measures.
+  Examiner& examiner;           // Of the worker that measures.
 };
 
 // The training loop: batch, pull, gradient, push, finish; or, with steps of its own, pull, some
@@ -81,13 +84,14 @@ class Trainer final {
   Result<> Run(const std::function<void(const TrainerProgress&)>& watch);
 
   // What the last measure found, by name, of the worker that measures.
-  const std::vector<std::pair<std::string, double>>& metrics() const { return metrics_; }
+  const Figures& metrics() const { return examiner_.figures(); }
 
  private:
   // Steps of the session in an epoch.
   uint64_t StepsPerEpoch() const;
   Result<> TrainToEnd(const std::function<void(const TrainerProgress&)>& watch);
-  Result<> MakeStep(uint64_t step);
+  // False where training has ended before this step.
+  Result<bool> MakeStep(uint64_t step);
   // Trains on the batches of the step, of which this is the first. The rows of those that count.
   Result<uint64_t> Compute(TrainingStep& step, uint64_t number, std::optional<Batch> batch);
   // The batch of that index in the step; none where it has no more.
@@ -97,10 +101,14 @@ class Trainer final {
   bool Measures() const { return batches_.leased() ? session_.is_first() : options_.rank == 0; }
   // Whether this worker may step by itself with the gradients that it has.
   Result<bool> MayStep(uint64_t step);
+  // Asks for what the next step reads, unless something is measured before.
+  Result<> AskAhead(TrainingStep& step, uint64_t number);
+  // Whether the model is measured once so many steps are made.
+  bool LooksAfter(uint64_t steps) const;
   // Measures the model as the servers have it once `closed_min` rounds are closed.
-  Result<> Measure(uint64_t closed_min, bool last);
-  // Of all parameters, those of sparse ones in the order of the keys that the training data has.
-  Result<uint32_t> Checksum(ServerReader& reader);
+  Result<> Look(uint64_t steps, uint64_t closed_min, bool last);
+  // The last step that anybody makes, as far as it is known.
+  uint64_t LastStep() const;
   void Report();
   void Track();
   // Says once that the coordinator is away, and once that it is back.
@@ -114,18 +122,19 @@ class Trainer final {
   Model& model_;
   Batches& batches_;
   LocalSteps* local_;
-  Measurer& measurer_;
-  const SampleStore& train_;
+  Examiner& examiner_;
   const Clock& clock_;
   const Log& log_;
   ServerTables tables_;
+  StopSignal stop_;
+  PartGradients part_gradients_;
+  uint64_t last_step_ = 0;  // As this worker has decided; 0: it has not.
   TrainerProgress progress_;
   uint64_t epoch_ = 0;  // Of the last batch, where data is leased.
   bool coordinator_away_ = false;
   double seconds_ = 0;        // Of training alone.
   uint64_t local_steps_ = 0;  // Counts the batches of all, for steps of this worker's own.
-  std::vector<std::pair<std::string, double>> metrics_;
-  bool measured_ = false;  // Since the last point that was tracked,
+  bool measured_ = false;     // Since the last point that was tracked,
   double tracked_seconds_ = 0;
   uint64_t tracked_samples_ = 0;  // with which these were told.
 };

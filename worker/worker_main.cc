@@ -18,6 +18,7 @@
 #include "common/timeline/timeline.h"
 #include "worker/data/batches.h"
 #include "worker/data/read_data.h"
+#include "worker/job_measurers.h"
 #include "worker/job_model.h"
 #include "worker/local_steps.h"
 #include "worker/session_options.h"
@@ -32,7 +33,7 @@ void WarnOfFewSamples(const JobOptions& job, uint64_t rows, const Log& log) {
   if (rows == 0) {
     log.Warn("rank_has_no_samples", {{"cluster.workers", job.cluster.workers},
                                      {"why", "there are more workers than samples"}});
-  } else if (rows < job.data.batch_size) {
+  } else if (rows < job.BatchRows()) {
     log.Warn("batch_is_never_full",
              {{"data.batch_size", job.data.batch_size}, {"samples_of_this_rank", rows}});
   }
@@ -112,7 +113,7 @@ Result<BatchPlan> PlanOf(const JobOptions& job, const WorkerFlags& flags) {
   }
   const uint32_t rank = leased ? 0 : flags.rank;
   const uint32_t workers = leased ? 1 : job.cluster.workers;
-  return BatchPlan{job.job.seed, rank, workers, job.data.batch_size, job.data.scheme};
+  return BatchPlan{job.job.seed, rank, workers, job.BatchRows(), job.data.scheme};
 }
 
 // Frees the rank at once, where somebody is there to hear it; the first error is the one to tell.
@@ -129,6 +130,23 @@ Result<> LeaveEarly(const Error& error, bool elastic, Session& session, const Lo
   return error;
 }
 
+// What the job file says of the training loop.
+TrainerOptions TrainerOptionsOf(const JobOptions& job) {
+  TrainerOptions options;
+  options.train = job.train;
+  if (job.train.accumulate > 1) options.part_rows = job.data.batch_size;
+  // By then each has read it before its step: see Policy.
+  options.stop_after = job.policy.ToPolicy().staleness;
+  options.step_timeout = job.network.step_timeout;
+  options.lease = job.cluster.lease;
+  options.clip_norm = job.optimizer.clip_norm;
+  options.average_every = job.policy.average_every;
+  options.on_nonfinite = job.policy.on_nonfinite;
+  options.rate = job.optimizer.ToUpdate().rate;
+  options.workers = job.cluster.workers;
+  return options;
+}
+
 Result<> Train(const WorkerFlags& flags, const DaemonContext& daemon, WorkerMetrics& metrics,
                std::atomic<bool>& joined, TimelineLane* lane) {
   const JobOptions& job = daemon.job;
@@ -137,8 +155,8 @@ Result<> Train(const WorkerFlags& flags, const DaemonContext& daemon, WorkerMetr
       SM_TRY(ReadData(job.data, job.job.seed, [&daemon] { return daemon.stop.requested(); }));
   TellOfData(data, daemon.log);
   const std::unique_ptr<NetworkModel> model = SM_TRY(MakeJobModel(job, *data.train));
-  const std::unique_ptr<Measurer> measurer =
-      SM_TRY(Measurer::Make(job.model.metrics, *data.measured(), *model, model->target_column()));
+  const JobMeasurers measurers = SM_TRY(MakeMeasurers(job, data, *model));
+  Examiner examiner({*model, *data.train, *measurers.validate, measurers.at_end()}, job.train);
   const BatchPlan plan = SM_TRY(PlanOf(job, flags));
   Batches batches(*data.train, plan, KeyedInputs(model->Parameters()), job.data.read_ahead);
   WarnOfFewSamples(job, batches.rows_per_epoch(), daemon.log);
@@ -165,26 +183,17 @@ Result<> Train(const WorkerFlags& flags, const DaemonContext& daemon, WorkerMetr
   daemon.log.Info("joined", {{"rank", session->rank()}, {"step", session->next_step()}});
 
   const SteadyClock clock;
-  TrainerOptions options;
+  TrainerOptions options = TrainerOptionsOf(job);
   options.rank = session->rank();
-  options.epochs = job.train.epochs;
-  options.report_every = job.train.report_every;
-  options.step_timeout = job.network.step_timeout;
-  options.lease = job.cluster.lease;
-  options.clip_norm = job.optimizer.clip_norm;
-  options.average_every = job.policy.average_every;
-  options.on_nonfinite = job.policy.on_nonfinite;
   options.stopped = [&daemon] { return daemon.stop.requested(); };
   options.timeline = lane;
-  options.rate = job.optimizer.ToUpdate().rate;
-  options.workers = job.cluster.workers;
   std::unique_ptr<Tracker> tracker;
   if (!job.train.track.empty()) {
     const std::string name = "worker-" + std::to_string(session->rank());
     tracker = SM_TRY(Tracker::Make(job.train.track, name, UnixSeconds()));
     options.track = [&](const TrackPoint& point) { Track(point, tracker, daemon.log); };
   }
-  const TrainerParts parts{*session, *model, *data.train, batches, local.get(), *measurer};
+  const TrainerParts parts{*session, *model, batches, local.get(), examiner};
   Trainer trainer(options, parts, clock, daemon.log);
   Result<> trained;
   do {

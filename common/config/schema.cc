@@ -279,8 +279,8 @@ void Section::AddTables(std::string_view key, const Section& inner, std::string_
                         VisitItem visit_item, std::function<size_t()> count,
                         std::function<void()> clear) {
   Option& option = Add(key, help);
-  option.takes = "a list of tables";
-  option.range = "a list of tables";
+  option.takes = "a table or a list of tables";
+  option.range = "a table or a list of tables";
   for (const Option& declared : inner.options()) {
     Option& copy = option.inner.emplace_back(declared);
     copy.read = nullptr;  // Bound to an example that is gone by then.
@@ -298,15 +298,17 @@ void Section::AddTables(std::string_view key, const Section& inner, std::string_
   };
   option.read = [visit_item, clear = std::move(clear), option](const Node& node,
                                                                const Reading& reading) {
-    if (!Expect(option, node, Kind::kList, reading)) return;
+    const bool alone = node.kind == Kind::kTable;
+    if (!alone && !Expect(option, node, Kind::kList, reading)) return;
+    const std::vector<Node> items = alone ? std::vector<Node>{node} : node.items;
     clear();
-    for (size_t i = 0; i < node.items.size(); ++i) {
+    for (size_t i = 0; i < items.size(); ++i) {
       Reading at = reading;
       at.key += "[" + std::to_string(i) + "]";
-      at.origin.at = node.items[i].at;
+      at.origin.at = items[i].at;
       visit_item(i, [&](Section& item) {
-        item.Read(node.items[i], at);
-        if (node.items[i].kind == Kind::kTable) item.Finish(at);
+        item.Read(items[i], at);
+        if (items[i].kind == Kind::kTable) item.Finish(at);
       });
     }
   };

@@ -155,7 +155,7 @@ class Section final {
         });
   }
 
-  // A list of tables. T declares its own keys: void
+  // One table or a list of them. T declares its own keys: void
   // Declare(Section&).
   template <class T>
   void Tables(std::string_view key, std::vector<T>* field, std::string_view help) {

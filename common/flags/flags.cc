@@ -229,6 +229,26 @@ std::string CheckListen(std::string& text) {
   return "";
 }
 
+void AddModelCommands(CLI::App* app, EvalFlags* eval, PredictFlags* predict, CommandFlags* flags) {
+  const auto add = [](CLI::App* command, auto* of) {
+    AddJob(command, &of->job);
+    command->add_option("--model", of->model, "Its file, or a run's folder; else the newest run's")
+        ->type_name("PATH");
+    command->add_option("--part", of->part, "Rows of the data; else what the job is measured with")
+        ->check(CLI::IsMember({"train", "validate", "test"}));
+  };
+  CLI::App* eval_app = app->add_subcommand("eval", "Measure a trained model");
+  add(eval_app, eval);
+  eval_app->add_flag("--json", eval->json, "Print the figures as JSON");
+  eval_app->callback([eval, flags] { *flags = *eval; });
+  CLI::App* predict_app =
+      app->add_subcommand("predict", "Write what a trained model makes of rows");
+  add(predict_app, predict);
+  predict_app->add_option("--out", predict->out, "Write the CSV here, not to stdout")
+      ->type_name("FILE");
+  predict_app->callback([predict, flags] { *flags = *predict; });
+}
+
 }  // namespace
 
 std::optional<std::string> ParseListen(const std::string& text) {
@@ -311,7 +331,11 @@ FlagsOr<CommandFlags> ParseCommandFlags(const std::vector<std::string>& argument
       ->add_option("--trace", train.trace,
                    "Write a timeline of all processes here, for Perfetto and Chrome")
       ->type_name("OUT");
+  train_app->add_flag("--single", train.single, "Train in this process, without servers");
   train_app->callback([&] { flags = train; });
+  EvalFlags eval;
+  PredictFlags predict;
+  AddModelCommands(&app, &eval, &predict, &flags);
 
   CLI::App* status_app = app.add_subcommand("status", "Say what a running job is doing");
   CLI::Option* http =

@@ -38,8 +38,23 @@ struct TrainFlags {
   JobFlags job = {};
   bool json = false;
   bool quiet = false;
+  bool single = false;  // In one process, without servers.
   bool record = false;
   std::string trace = {};  // Where the timeline goes; empty: none is made.
+};
+
+struct EvalFlags {
+  JobFlags job = {};
+  std::string model = {};  // A file or a run's folder; empty: of the newest run.
+  std::string part = {};   // "train", "validate" or "test"; empty: what the job is measured with.
+  bool json = false;
+};
+
+struct PredictFlags {
+  JobFlags job = {};
+  std::string model = {};  // These two as in EvalFlags.
+  std::string part = {};
+  std::string out = {};  // A file; empty: stdout.
 };
 
 struct AuditFlags {
@@ -127,10 +142,10 @@ struct SnapshotExportFlags {
 struct VersionFlags {};
 
 using CommandFlags =
-    std::variant<TrainFlags, StatusFlags, PlotFlags, AuditFlags, ReplayFlags, BenchFlags,
-                 SnapshotLsFlags, SnapshotShowFlags, SnapshotVerifyFlags, SnapshotExportFlags,
-                 ConfigCheckFlags, ConfigPrintFlags, KeysGenFlags, KeysListFlags, KeysRevokeFlags,
-                 VersionFlags>;
+    std::variant<TrainFlags, EvalFlags, PredictFlags, StatusFlags, PlotFlags, AuditFlags,
+                 ReplayFlags, BenchFlags, SnapshotLsFlags, SnapshotShowFlags, SnapshotVerifyFlags,
+                 SnapshotExportFlags, ConfigCheckFlags, ConfigPrintFlags, KeysGenFlags,
+                 KeysListFlags, KeysRevokeFlags, VersionFlags>;
 
 // There is nothing to run: --help, --version (code 0, for stdout) or a mistake (code 2, for
 // stderr).

@@ -80,10 +80,51 @@ Result<> CheckLeases(const Job& job, const std::string& file) {
   return {};
 }
 
+// What training is stopped by is looked at by the worker that measures, and all end in one step.
+Result<> CheckTraining(const Job& job, const std::string& file) {
+  const TrainOptions& train = job.options.train;
+  const auto bad = [&](std::initializer_list<std::string_view> keys, const std::string& words) {
+    return Error{ErrorCode::kBadUsage, PlaceOf(job, file, keys) + ": " + words};
+  };
+  const auto measured = [&](const std::string& metric) {
+    const std::vector<std::string>& metrics = job.options.model.metrics;
+    return metric.empty() || std::ranges::find(metrics, metric) != metrics.end();
+  };
+  const bool leased = job.options.data.scheme == DataScheme::kLeased;
+  if (leased && (!train.stop.empty() || train.steps > 0)) {
+    return bad({"train.stop", "train.steps", "data.scheme"},
+               "\"train.stop\" or \"train.steps\" is given and \"data.scheme\" is \"leased\"; what "
+               "is leased is used up");
+  }
+  if (!train.stop.empty() && job.options.policy.backups > 0) {
+    return bad({"train.stop", "policy.backups"},
+               "\"train.stop\" is given and \"policy.backups\" is not 0; a round that closes "
+               "without a worker may be the last");
+  }
+  if (train.accumulate > 1 && job.options.policy.exchange == Exchange::kParameters) {
+    return bad(
+        {"train.accumulate", "policy.exchange"},
+        "\"train.accumulate\" is " + std::to_string(train.accumulate) +
+            " and \"policy.exchange\" \"parameters\"; those workers step with each batch; say "
+            "with \"policy.average_every\" how many they make");
+  }
+  if (!measured(train.best)) {
+    return bad({"train.best"},
+               "\"train.best\" is \"" + train.best + "\", which is not among \"model.metrics\"");
+  }
+  for (const StopOptions& stop : train.stop) {
+    if (measured(stop.metric)) continue;
+    return bad({"train.stop"}, "\"train.stop\" goes by \"" + stop.metric +
+                                   "\", which is not among \"model.metrics\"");
+  }
+  return {};
+}
+
 // What sections say together and cannot mean.
 Result<> CheckAcrossSections(const Job& job, const std::string& file) {
   SM_TRY(CheckDoors(job, file));
   SM_TRY(CheckLeases(job, file));
+  SM_TRY(CheckTraining(job, file));
   const JobOptions& options = job.options;
   if (options.policy.backups >= options.cluster.workers) {
     return Error{ErrorCode::kBadUsage,

@@ -189,9 +189,32 @@ struct ModelOptions {
   void Declare(config::Section& section);
 };
 
-// [train]: for how long, and how often progress is told.
+// All metrics that a job can measure, and which way they are good.
+const std::vector<std::string>& MetricNames();
+bool GreaterIsBetter(std::string_view metric);
+
+// Conditions under which training ends, all of which must hold. A number of 0 is not said.
+struct StopOptions {
+  std::string metric = {};
+  double at_least = 0;
+  double at_most = 0;
+  uint64_t plateau = 0;  // Measures.
+  uint64_t epochs = 0;
+  uint64_t steps = 0;
+
+  void Declare(config::Section& section);
+};
+
+// [train]: for how long, what is measured on the way and kept, and how often progress is told.
 struct TrainOptions {
   uint32_t epochs = 1;
+  uint64_t steps = 0;       // 0: no bound.
+  uint32_t accumulate = 1;  // Batches a step.
+  uint64_t validate_epochs = 1;
+  uint64_t validate_steps = 0;
+  std::vector<StopOptions> stop;  // Any of them.
+  std::string best;               // A metric; empty: the last model is kept.
+  std::string model;              // A file; empty: none.
   uint32_t report_every = 20;
   std::string track;  // A folder for how each worker got on; empty: nowhere.
 
@@ -281,6 +304,8 @@ struct JobOptions {
   LogOptions log;
   TraceOptions trace;
 
+  // Samples of one worker in one step.
+  uint32_t BatchRows() const { return data.batch_size * train.accumulate; }
   // How the servers change a table that says nothing of its own.
   UpdateSettings ServerUpdate() const;
   // Whether the same file gives the same weights, bit for bit, whatever is lost, killed and started

@@ -153,7 +153,7 @@ void ModelOptions::Declare(Section& section) {
   section.Choice("loss", &loss, {"softmax_cross_entropy", "log_loss", "l1", "l2"},
                  "What training makes small. All but the first compare one output with the label "
                  "as a number.");
-  section.Choices("metrics", &metrics, {"accuracy", "loss", "top1", "top5", "rmse", "mae", "auc"},
+  section.Choices("metrics", &metrics, MetricNames(),
                   "What is measured: the share of right classes, the mean loss, the share of rows "
                   "whose class is the greatest output or among the five greatest, and of outputs "
                   "that are numbers the root of the mean squared error, the mean error, and the "

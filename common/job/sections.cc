@@ -288,18 +288,6 @@ void OptimizerOptions::DeclareRate(Section& section) {
   });
 }
 
-void TrainOptions::Declare(Section& section) {
-  section.Number("epochs", &epochs, {.at_least = 1, .at_most = 1'000'000},
-                 "How often training goes through the data.");
-  section.Number("report_every", &report_every,
-                 {.at_least = 1, .at_most = 1'000'000, .unit = "steps"},
-                 "Steps of a worker between two reports of its progress.");
-  section.Text(
-      "track", &track, {.form = kPathForm, .accepts = IsPathOrNone},
-      "Where each worker writes with every report how it gets on, as lines of JSON and for "
-      "TensorBoard; `shardmill train` fills in its run's folder. Empty: nowhere.");
-}
-
 std::vector<uint32_t> ClusterOptions::ShardCpus() const { return *ParseCpus(shard_cpus); }
 std::vector<uint32_t> NetworkOptions::IoCpus() const { return *ParseCpus(io_cpus); }
 

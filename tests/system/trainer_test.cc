@@ -68,7 +68,7 @@ class LocalTraining {
     const std::unique_ptr<LocalSteps> local = SM_TRY(LocalSteps::Make(update, 1));
     const std::unique_ptr<Session> session = SM_TRY(Session::Open(servers_.OptionsOf(0)));
     TrainerOptions options;
-    options.epochs = 2;
+    options.train.epochs = 2;
     options.average_every = 0;
     options.on_nonfinite = rule_;
     options.stopped = std::move(stopped);
@@ -76,7 +76,8 @@ class LocalTraining {
     std::ostringstream lines;
     const Log log("trainer_test", LogLevel::kError, &lines);
     const std::unique_ptr<Measurer> measurer = SM_TRY(Measurer::Make({}, *data, model));
-    const TrainerParts parts{*session, model, *data, batches, local.get(), *measurer};
+    Examiner examiner({model, *data, *measurer, *measurer}, options.train);
+    const TrainerParts parts{*session, model, batches, local.get(), examiner};
     Trainer trainer(options, parts, clock, log);
     SM_TRY(trainer.Run([this](const TrainerProgress& now) { progress = now; }));
     return session->Close(true);

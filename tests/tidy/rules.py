@@ -51,7 +51,7 @@ WALLS = {
     "client": ("common",),
     "nn": ("common",),
     "optim": ("common",),
-    "worker": ("common", "client", "nn", "optim"),
+    "worker": ("common", "client", "nn", "optim", "snapshot"),
     "cli": ("bench", "common", "server", "client", "nn", "optim", "snapshot", "worker"),
     "sim": ("common", "server", "client", "optim", "snapshot"),
     "tests": ROOMS,

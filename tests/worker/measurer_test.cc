@@ -36,6 +36,7 @@ class NoParameters final : public ParameterReader {
   Result<std::span<const std::span<const float>>> For(const Batch&) override {
     return std::span<const std::span<const float>>();
   }
+  Result<std::span<const float>> Dense(size_t) override { return std::span<const float>(); }
   Result<std::span<const float>> Rows(size_t, std::span<const uint64_t>) override {
     return std::span<const float>();
   }

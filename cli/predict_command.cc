@@ -1,0 +1,115 @@
+#include "cli/predict_command.h"
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "cli/trained_model.h"
+#include "common/config/text.h"
+#include "worker/data/batches.h"
+
+namespace shardmill {
+namespace {
+
+constexpr uint64_t kRowsAtATime = 1000;
+
+std::string Field(const std::string& text) {
+  if (text.find_first_of(",\"\n\r") == std::string::npos) return text;
+  std::string quoted = "\"";
+  for (const char c : text) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
+  return quoted + '"';
+}
+
+// Turns outputs into lines of CSV, by what the job has learnt. Lives for one command.
+class Lines final {
+ public:
+  Lines(const TrainedModel& trained, const Column& target)
+      : target_(target),
+        own_input_(trained.network->target_column().has_value()),
+        chances_(trained.job.model.loss == "log_loss"),
+        classes_(trained.job.model.loss == "softmax_cross_entropy"),
+        outputs_(trained.network->output().size()) {}
+
+  std::string Header() const {
+    if (classes_ || (chances_ && IsClass())) return "row,prediction,chance,label\n";
+    if (!own_input_) return "row,prediction,label\n";
+    std::string line = "row";
+    for (uint64_t i = 0; i < outputs_; ++i) line += ",output_" + std::to_string(i + 1);
+    return line + "\n";
+  }
+
+  std::string Of(uint64_t row, std::span<const float> output, const Batch& batch,
+                 uint64_t place) const {
+    std::string line = std::to_string(row);
+    if (own_input_) {
+      for (const float value : output) line += "," + Number(value);
+      return line + "\n";
+    }
+    const std::string label = IsClass() ? Class(batch.labels[place]) : Number(batch.values[place]);
+    if (classes_) {
+      const size_t best = static_cast<size_t>(std::ranges::max_element(output) - output.begin());
+      return line + "," + Class(best) + "," + Number(Share(output, best)) + "," + label + "\n";
+    }
+    if (!chances_) return line + "," + Number(output[0]) + "," + label + "\n";
+    const float chance = 1.0F / (1.0F + std::exp(-output[0]));
+    if (!IsClass()) return line + "," + Number(chance) + "," + label + "\n";
+    return line + "," + Class(chance > 0.5F ? 1 : 0) + "," + Number(chance) + "," + label + "\n";
+  }
+
+ private:
+  bool IsClass() const { return target_.kind == ColumnKind::kIds; }
+  static std::string Number(float value) { return config::FormatReal(static_cast<double>(value)); }
+  std::string Class(size_t id) const {
+    return id < target_.words.size() ? Field(target_.words[id]) : std::to_string(id);
+  }
+  static float Share(std::span<const float> scores, size_t which) {
+    double sum = 0;
+    for (const float score : scores) sum += std::exp(static_cast<double>(score - scores[which]));
+    return static_cast<float>(1 / sum);
+  }
+
+  const Column& target_;
+  const bool own_input_;
+  const bool chances_;
+  const bool classes_;
+  const uint64_t outputs_;
+};
+
+Result<> WriteLines(TrainedModel& trained, const SampleStore& rows, std::ostream& out) {
+  const Lines lines(trained, rows.target());
+  BatchMaker maker(rows, KeyedInputs(trained.network->Parameters()));
+  GatheredRows gathered;
+  out << lines.Header();
+  for (uint64_t begin = 0; begin < rows.rows(); begin += kRowsAtATime) {
+    std::vector<uint32_t> numbers(std::min(kRowsAtATime, rows.rows() - begin));
+    std::iota(numbers.begin(), numbers.end(), static_cast<uint32_t>(begin));
+    maker.Fill(numbers, gathered);
+    const Batch batch = maker.View(gathered, 0);
+    const std::span<const std::span<const float>> parameters =
+        SM_TRY(trained.parameters->For(batch));
+    const std::span<const float> outputs = SM_TRY(trained.network->Predict(batch, parameters));
+    const uint64_t each = outputs.size() / batch.rows;
+    for (uint64_t i = 0; i < batch.rows; ++i) {
+      out << lines.Of(begin + i + 1, outputs.subspan(i * each, each), batch, i);
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<> RunPredict(const PredictFlags& flags, const Console& console) {
+  TrainedModel trained = SM_TRY(OpenTrainedModel(flags.job, flags.model, console));
+  const SampleStore* rows = SM_TRY(trained.Part(flags.part));
+  if (flags.out.empty()) return WriteLines(trained, *rows, console.out);
+  std::ofstream file(flags.out);
+  SM_TRY(WriteLines(trained, *rows, file));
+  if (!file.flush()) return Error{ErrorCode::kFailed, flags.out + ": it cannot be written"};
+  console.err << rows->rows() << " predictions in " << flags.out << "\n" << std::flush;
+  return {};
+}
+
+}  // namespace shardmill

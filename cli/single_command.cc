@@ -1,0 +1,121 @@
+#include "cli/single_command.h"
+
+#include <chrono>
+#include <memory>
+
+#include "cli/run_folder.h"
+#include "cli/train_result.h"
+#include "common/clock.h"
+#include "optim/rate.h"
+#include "worker/job_measurers.h"
+#include "worker/job_model.h"
+#include "worker/single_trainer.h"
+#include "worker/track/tracker.h"
+
+namespace shardmill {
+namespace {
+
+double UnixSeconds() {
+  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+// Tells people how a training gets on. Lives for one run.
+class Teller final {
+ public:
+  Teller(const JobOptions& job, const Console& console, bool quiet, const Examiner& examiner,
+         Tracker& tracker)
+      : job_(job), console_(console), quiet_(quiet), examiner_(examiner), tracker_(tracker) {}
+
+  void Tell(const SingleProgress& progress) {
+    TrackPoint point{progress.step,
+                     progress.step * job_.train.epochs / progress.last_step,
+                     progress.seconds,
+                     static_cast<double>(progress.samples),
+                     {}};
+    if (progress.measured) point.values = examiner_.figures();
+    point.values.emplace_back("train_loss", progress.loss);
+    point.values.emplace_back("learning_rate",
+                              RateAt(job_.optimizer.ToUpdate().rate, progress.step, 1));
+    if (tracks_ && !tracker_.Write(UnixSeconds(), point).ok()) {
+      tracks_ = false;
+      console_.err << "the curves cannot be written any more\n";
+    }
+    if (quiet_ || !progress.measured) return;
+    console_.err << "step " << progress.step << "/" << progress.last_step;
+    for (const auto& [name, value] : point.values) {
+      if (name != "weights_crc32") console_.err << "  " << name << " " << FormatMetric(value);
+    }
+    console_.err << "\n" << std::flush;
+  }
+
+ private:
+  const JobOptions& job_;
+  const Console& console_;
+  const bool quiet_;
+  const Examiner& examiner_;
+  Tracker& tracker_;
+  bool tracks_ = true;
+};
+
+Result<> TellResult(const TrainFlags& flags, const Console& console, const SingleProgress& progress,
+                    const Figures& figures, const std::string& folder) {
+  TrainResult result;
+  result.policy = "single";
+  result.workers = 1;
+  result.steps = progress.step;
+  result.seconds = progress.seconds;
+  result.samples = static_cast<double>(progress.samples);
+  result.skipped = progress.skipped;
+  result.reproducible = true;
+  result.metrics = figures;
+  result.metrics.emplace_back("train_loss", progress.loss);
+  const std::string json = ToJson(result);
+  SM_TRY(WriteTextFile(folder + "/" + kResultFile, json + "\n"));
+  std::ostream& people = flags.json ? console.err : console.out;
+  if (!flags.json || !flags.quiet) {
+    people << DescribeResult(result) << "\n" << std::flush;
+    console.err << "model and result in " << folder << "\n" << std::flush;
+  }
+  if (flags.json) console.out << json << "\n" << std::flush;
+  return {};
+}
+
+}  // namespace
+
+Result<> RunSingle(const TrainFlags& flags, const Console& console, const StopSource& stop,
+                   const JobOptions& job, const std::string& folder) {
+  if (job.policy.exchange == Exchange::kParameters) {
+    return Error{ErrorCode::kBadUsage,
+                 "--single has nobody to exchange parameters with; set policy.exchange to "
+                 "\"gradients\""};
+  }
+  SM_TRY(WriteRunRecord(folder, {.name = job.job.name, .file = flags.job.file}));
+  const DataParts data =
+      SM_TRY(ReadData(job.data, job.job.seed, [&stop] { return stop.requested(); }));
+  for (const std::string& note : data.notes) console.err << note << "\n";
+  const std::unique_ptr<NetworkModel> model = SM_TRY(MakeJobModel(job, *data.train));
+  const JobMeasurers measurers = SM_TRY(MakeMeasurers(job, data, *model));
+  Examiner examiner({*model, *data.train, *measurers.validate, measurers.at_end()}, job.train);
+  const bool leased = job.data.scheme == DataScheme::kLeased;
+  const BatchPlan plan{.seed = job.job.seed,
+                       .batch_rows = job.BatchRows(),
+                       .scheme = leased ? DataScheme::kRandom : job.data.scheme};
+  Batches batches(*data.train, plan, KeyedInputs(model->Parameters()), job.data.read_ahead);
+  const std::unique_ptr<LocalTables> tables =
+      SM_TRY(LocalTables::Make(model->Parameters(), job.optimizer.ToUpdate()));
+  SingleOptions options;
+  options.train = job.train;
+  if (job.train.accumulate > 1) options.part_rows = job.data.batch_size;
+  options.clip_norm = job.optimizer.clip_norm;
+  options.on_nonfinite = job.policy.on_nonfinite;
+  options.stopped = [&stop] { return stop.requested(); };
+  const SteadyClock clock;
+  SingleTrainer trainer(options, *model, batches, *tables, examiner, clock);
+  const std::unique_ptr<Tracker> tracker =
+      SM_TRY(Tracker::Make(job.train.track, "worker-0", UnixSeconds()));
+  Teller teller(job, console, flags.quiet, examiner, *tracker);
+  SM_TRY(trainer.Run([&teller](const SingleProgress& progress) { teller.Tell(progress); }));
+  return TellResult(flags, console, trainer.progress(), examiner.figures(), folder);
+}
+
+}  // namespace shardmill

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "cli/console.h"
+#include "common/flags/flags.h"
+#include "common/job/job.h"
+#include "common/result.h"
+#include "worker/data/read_data.h"
+#include "worker/model_file.h"
+#include "worker/network_model.h"
+
+namespace shardmill {
+
+// A job with its data and what it was trained to. A value of the command that looks at it; members
+// borrow from those above them.
+struct TrainedModel {
+  JobOptions job;
+  DataParts data;
+  std::unique_ptr<NetworkModel> network;
+  std::unique_ptr<ModelFile> parameters;
+
+  // The rows of a part: "train", "validate" or "test"; empty: what the job is measured with.
+  Result<const SampleStore*> Part(const std::string& name) const;
+};
+
+// Reads the job, its data and a model: the file of that name, or the one in that folder of a run.
+// Empty: of the newest run of the job.
+Result<TrainedModel> OpenTrainedModel(const JobFlags& job, const std::string& model,
+                                      const Console& console);
+
+}  // namespace shardmill

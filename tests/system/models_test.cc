@@ -1,0 +1,228 @@
+// What becomes of a model: kept, measured, asked, ended early; and trained without servers.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cli/run_folder.h"
+#include "common/json/json.h"
+#include "tests/system/launch.h"
+
+namespace shardmill {
+namespace {
+
+constexpr std::chrono::milliseconds kPatience{60000};
+
+double At(const JsonValue& json, const char* key) {
+  const JsonValue* value = json.Find(key);
+  EXPECT_NE(value, nullptr) << key;
+  return value == nullptr ? -1 : value->number;
+}
+
+// The result of training with some keys and flags more.
+JsonValue Train(const std::string& job, const std::vector<std::string>& sets,
+                std::vector<std::string> arguments = {}) {
+  arguments.insert(arguments.end(), {"--json", "--quiet"});
+  for (const std::string& set : sets) arguments.insert(arguments.end(), {"--set", set});
+  const auto train = LaunchTrain(job, std::move(arguments));
+  EXPECT_EQ(train->Wait(kPatience), ExitStatus{}) << OutputOf("train");
+  Result<JsonValue> json = ParseJson(LastLineOf("train"));
+  EXPECT_TRUE(json.ok()) << OutputOf("train");
+  return json.ok() ? std::move(json).value() : JsonValue{};
+}
+
+double Metric(const JsonValue& result, const char* name) {
+  const JsonValue* metrics = result.Find("metrics");
+  return metrics == nullptr ? -1 : At(*metrics, name);
+}
+
+// What a command says of the job's newest run.
+std::string Ask(const std::string& command, const std::string& job,
+                std::vector<std::string> arguments, int code = 0) {
+  const std::string runs = "job.runs=" + TestFolder() + "/runs";
+  arguments.insert(arguments.begin(), {command, job, "--set", runs});
+  const auto asked = Launch(command, "cli/shardmill", std::move(arguments));
+  EXPECT_EQ(asked->Wait(kPatience), (ExitStatus{code, 0})) << OutputOf(command);
+  return OutputOf(command);
+}
+
+std::vector<std::string> LinesOf(const std::string& path) {
+  std::vector<std::string> lines;
+  std::ifstream file(path);
+  for (std::string line; std::getline(file, line);) lines.push_back(line);
+  return lines;
+}
+
+void Write(const std::string& path, const std::string& text) { std::ofstream(path) << text; }
+
+// Colours and sizes say what a thing is: by word, so that the table is sparse.
+std::string WriteTable(const std::string& bad_line = "") {
+  std::string rows = "colour,size,thing\n";
+  for (int i = 0; i < 300; ++i) {
+    const char* colours[] = {"red", "green", "blue"};
+    rows += std::string(colours[i % 3]) + "," + std::to_string(i % 7) + "," +
+            (i % 3 == 2  ? "sky"
+             : i % 7 > 3 ? "tree"
+                         : "apple") +
+            "\n";
+    if (i == 10) rows += bad_line;
+  }
+  const std::string folder = TestFolder();
+  Write(folder + "/things.csv", rows);
+  Write(folder + "/things.toml", R"([job]
+name = "things"
+runs = ")" + folder + R"(/runs"
+[optimizer]
+name = "adam"
+learning_rate = 0.05
+[data]
+format = "csv"
+train = ")" + folder + R"(/things.csv"
+split = [0.8, 0, 0.2]
+label = "thing"
+categories = ["colour", "thing"]
+batch_size = 16
+[model]
+metrics = ["accuracy", "loss"]
+layers = [
+  { name = "words", type = "embedding_bag", units = 8, inputs = ["colour"] },
+  { name = "size", type = "affine", units = 8, inputs = ["numbers"] },
+  { type = "add", inputs = ["words", "size"] },
+  { type = "relu" },
+  { type = "dropout", rate = 0.1 },
+  { type = "affine", units = 3 },
+]
+[train]
+epochs = 8
+)");
+  return folder + "/things.toml";
+}
+
+TEST(ModelsTest, SingleComesToTheBitsOfOneSynchronousWorker) {
+  const std::string pictures = WriteJob(2);
+  const std::string things = WriteTable();
+  const std::vector<std::pair<std::string, std::string>> jobs{
+      {pictures, "optimizer.name=adam"}, {pictures, "optimizer.name=momentum"},
+      {things, "optimizer.name=adam"},   {things, "optimizer.name=ftrl"},
+      {things, "train.accumulate=2"},    {things, "train.validate_steps=7"}};
+  for (const auto& [job, set] : jobs) {
+    const JsonValue alone = Train(job, {set}, {"--single"});
+    const JsonValue served = Train(job, {set, "cluster.workers=1"});
+    EXPECT_EQ(Metric(alone, "weights_crc32"), Metric(served, "weights_crc32")) << job << " " << set;
+    EXPECT_EQ(Metric(alone, "train_loss"), Metric(served, "train_loss")) << job << " " << set;
+    EXPECT_EQ(At(alone, "steps"), At(served, "steps"));
+  }
+}
+
+TEST(ModelsTest, SingleEndsInTheSameStepAsOneWorker) {
+  const std::string job = WriteTable();
+  const std::vector<std::string> sets{"train.stop=[{metric='loss',at_most=0.9}]",
+                                      "train.validate_steps=5", "cluster.workers=1"};
+  const JsonValue alone = Train(job, sets, {"--single"});
+  const JsonValue served = Train(job, sets);
+  EXPECT_LT(At(alone, "steps"), 8 * 15);
+  EXPECT_EQ(At(alone, "steps"), At(served, "steps"));
+  EXPECT_EQ(Metric(alone, "weights_crc32"), Metric(served, "weights_crc32"));
+}
+
+// Measured after step 10, told in step 11; under a bound of 2 all end two steps later.
+TEST(ModelsTest, StopEndsAllWorkersInOneStep) {
+  const std::string job = WriteJob(4);
+  const std::vector<std::string> sets{"train.stop=[{metric='loss',at_most=100}]",
+                                      "model.metrics=['accuracy','loss']",
+                                      "train.validate_steps=10"};
+  EXPECT_EQ(At(Train(job, sets), "steps"), 11);
+  std::vector<std::string> stale = sets;
+  stale.insert(stale.end(), {"policy.mode=stale", "policy.staleness=2"});
+  EXPECT_EQ(At(Train(job, stale), "steps"), 13);
+  std::vector<std::string> async = sets;
+  async.emplace_back("policy.mode=async");
+  const JsonValue ended = Train(job, async);
+  EXPECT_GE(At(ended, "steps"), 11);
+  EXPECT_LT(At(ended, "steps"), 200);
+}
+
+TEST(ModelsTest, ValidateEpochsSaysHowOftenItIsMeasured) {
+  const std::vector<std::string> sets{"train.stop={metric='loss',at_most=100}",
+                                      "model.metrics=['loss']", "train.validate_epochs=2"};
+  EXPECT_EQ(At(Train(WriteJob(4), sets, {"--single"}), "steps"), 2 * 100 + 1);
+}
+
+TEST(ModelsTest, StepsBoundsTheTraining) {
+  EXPECT_EQ(At(Train(WriteJob(4), {"train.steps=17"}), "steps"), 17);
+}
+
+TEST(ModelsTest, AccumulateMakesOneStepOfSeveralBatches) {
+  const std::string job = WriteJob(2);
+  const JsonValue parts = Train(job, {"data.batch_size=32", "train.accumulate=4"});
+  const JsonValue whole = Train(job, {"data.batch_size=128"});
+  EXPECT_EQ(At(parts, "steps"), At(whole, "steps"));
+  EXPECT_NEAR(Metric(parts, "accuracy"), Metric(whole, "accuracy"), 0.01);
+}
+
+TEST(ModelsTest, BestKeepsTheModelThatEvalMeasuresAgain) {
+  const std::string job = WriteTable();
+  const JsonValue result = Train(job, {"train.best=loss", "train.validate_steps=10"});
+  EXPECT_GT(Metric(result, "best_step"), 0);
+  const std::string figures = Ask("eval", job, {"--json"});
+  const size_t begin = figures.find('{');
+  ASSERT_NE(begin, std::string::npos) << figures;
+  const Result<JsonValue> json = ParseJson(figures.substr(begin, figures.find('}') + 1 - begin));
+  ASSERT_TRUE(json.ok()) << figures;
+  EXPECT_EQ(At(json.value(), "loss"), Metric(result, "loss"));
+  EXPECT_EQ(At(json.value(), "accuracy"), Metric(result, "accuracy"));
+}
+
+TEST(ModelsTest, PredictWritesALineForEachRowOfThePart) {
+  const std::string job = WriteTable();
+  const std::string model = TestFolder() + "/kept.safetensors";
+  Train(job, {"train.model=" + model}, {"--single"});
+  const std::string csv = TestFolder() + "/predictions.csv";
+  Ask("predict", job, {"--part", "train", "--out", csv, "--model", model});
+  const std::vector<std::string> lines = LinesOf(csv);
+  ASSERT_GT(lines.size(), 200U);
+  EXPECT_EQ(lines[0], "row,prediction,chance,label");
+  size_t right = 0;
+  for (size_t i = 1; i < lines.size(); ++i) {
+    std::istringstream fields(lines[i]);
+    std::string row, prediction, chance, label;
+    std::getline(std::getline(std::getline(fields, row, ','), prediction, ','), chance, ',');
+    std::getline(fields, label);
+    EXPECT_EQ(row, std::to_string(i));
+    EXPECT_TRUE(label == "sky" || label == "tree" || label == "apple") << label;
+    right += prediction == label ? 1 : 0;
+  }
+  EXPECT_GT(static_cast<double>(right) / static_cast<double>(lines.size() - 1), 0.9);
+}
+
+TEST(ModelsTest, SaysWhatIsWrongWithATableByFileAndLine) {
+  const std::string job = WriteTable("red,large,apple\n");
+  const auto fails = [&](const std::vector<std::string>& sets, const std::string& words) {
+    std::vector<std::string> arguments{"--single", "--quiet"};
+    for (const std::string& set : sets) arguments.insert(arguments.end(), {"--set", set});
+    const auto train = LaunchTrain(job, arguments);
+    EXPECT_NE(train->Wait(kPatience), ExitStatus{});
+    EXPECT_NE(OutputOf("train").find(words), std::string::npos) << OutputOf("train");
+  };
+  const std::string file = TestFolder() + "/things.csv";
+  fails({}, file + ":13: wanted a number in column \"size\", found \"large\"");
+  fails({"data.label=thin"}, "there is no column \"thin\", which data.label names");
+  fails({"data.features=['sise']"}, "did you mean \"size\"?");
+  WriteTable("red,1\n");
+  fails({}, file + ":13: wanted 3 columns, found 2");
+  // So many may be left out.
+  Train(job, {"data.bad_rows_max=1"}, {"--single"});
+}
+
+TEST(ModelsTest, EvalSaysWhereAModelIsMissing) {
+  const std::string words = Ask("eval", WriteTable(), {}, 4);
+  EXPECT_NE(words.find("has a model; train it first"), std::string::npos) << words;
+}
+
+}  // namespace
+}  // namespace shardmill

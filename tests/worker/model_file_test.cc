@@ -1,0 +1,77 @@
+#include "worker/model_file.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "common/initial.h"
+#include "worker/data/row_builder.h"
+#include "worker/local_tables.h"
+
+namespace shardmill {
+namespace {
+
+const std::vector<ParameterSpec> kSpecs{
+    {.name = "bias", .size = 3, .initial = Initial::Uniform(1, 5)},
+    {.name = "words", .initial = Initial::Uniform(1, 6), .dim = 2, .input = 0}};
+
+// Rows with the keys 7, 30 and 7.
+std::unique_ptr<SampleStore> Words() {
+  const Columns columns = {{.name = "words", .kind = ColumnKind::kKeys}, {.name = "value"}};
+  RowBudget budget;
+  RowBuilder builder(columns, budget);
+  Row row = MakeRow(columns);
+  const std::string nowhere;
+  for (const uint64_t key : {7, 30, 7}) {
+    row[0].keys[0] = key;
+    builder.Append(row, {nowhere, 1}).value();
+  }
+  return builder.Finish("").value();
+}
+
+std::string PathOf(const std::string& name) { return testing::TempDir() + name; }
+
+std::vector<float> Copy(std::span<const float> values) { return {values.begin(), values.end()}; }
+
+TEST(ModelFileTest, GivesBackWhatWasWrittenAndFirstValuesForNewKeys) {
+  const auto train = Words();
+  const auto tables = LocalTables::Make(kSpecs, {}).value();
+  const std::vector<uint64_t> keys{30, 7};
+  const ColumnView input{.keys = keys};
+  const Batch batch{.inputs = {&input, 1}, .rows = 2};
+  ASSERT_TRUE(tables->For(batch).ok());
+  for (const std::span<float> gradient : tables->gradients()) gradient[0] = 4;
+  tables->Step(1);
+  const std::string path = PathOf("model.safetensors");
+  const Result<> written = WriteModelFile(path, kSpecs, *train, *tables, {{"step", "1"}});
+  ASSERT_TRUE(written.ok()) << written.error().message;
+  const auto file = ModelFile::Open(path, kSpecs);
+  ASSERT_TRUE(file.ok()) << file.error().message;
+  const std::vector<uint64_t> asked{99, 30, 7};
+  EXPECT_EQ(Copy(file.value()->Rows(1, asked).value()), Copy(tables->Rows(1, asked).value()));
+  EXPECT_EQ(Copy(file.value()->Dense(0).value()), Copy(tables->Dense(0).value()));
+  const ColumnView again{.keys = asked};
+  const Batch other{.inputs = {&again, 1}, .rows = 3};
+  EXPECT_EQ(file.value()->For(other).value()[1].size(), 6U);
+}
+
+TEST(ModelFileTest, RefusesAFileOfAnotherNetwork) {
+  const auto train = Words();
+  const auto tables = LocalTables::Make(kSpecs, {}).value();
+  const std::string path = PathOf("other.safetensors");
+  ASSERT_TRUE(WriteModelFile(path, kSpecs, *train, *tables, {}).ok());
+  std::vector<ParameterSpec> larger = kSpecs;
+  larger[0].size = 4;
+  EXPECT_EQ(ModelFile::Open(path, larger).error().message,
+            path + ": \"bias\" has 3 numbers where the network wants 4");
+  std::vector<ParameterSpec> renamed = kSpecs;
+  renamed[0].name = "offset";
+  EXPECT_EQ(ModelFile::Open(path, renamed).error().message,
+            path + ": there is no \"offset\" in it: it was made of another network");
+  EXPECT_FALSE(ModelFile::Open(PathOf("none.safetensors"), kSpecs).ok());
+  std::ofstream(PathOf("bad.safetensors")) << "not tensors at all";
+  EXPECT_EQ(ModelFile::Open(PathOf("bad.safetensors"), kSpecs).error().code, ErrorCode::kBadInput);
+}
+
+}  // namespace
+}  // namespace shardmill

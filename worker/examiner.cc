@@ -1,0 +1,71 @@
+#include "worker/examiner.h"
+
+#include <utility>
+#include <vector>
+
+#include "worker/checksum.h"
+#include "worker/data/distinct_keys.h"
+#include "worker/model_file.h"
+
+namespace shardmill {
+
+Examiner::Examiner(const ExaminerParts& parts, const TrainOptions& options)
+    : parts_(parts), options_(options), referee_(options.stop, options.best) {}
+
+bool Examiner::Wants(uint64_t steps, uint64_t steps_per_epoch) const {
+  const bool epoch_ends = steps % steps_per_epoch == 0;
+  const uint64_t epochs = steps / steps_per_epoch;
+  if (options_.validate_steps > 0 && steps % options_.validate_steps == 0) return true;
+  return epoch_ends && options_.validate_epochs > 0 && epochs % options_.validate_epochs == 0;
+}
+
+Result<bool> Examiner::Look(uint64_t epochs, uint64_t steps, ParameterReader& reader) {
+  figures_ = SM_TRY(parts_.validate.Measure(reader));
+  looked_at_ = steps;
+  const Referee::Verdict verdict = referee_.Judge(epochs, steps, figures_);
+  if (verdict.best && !options_.best.empty()) SM_TRY(Keep(steps, reader));
+  return verdict.stop;
+}
+
+Result<> Examiner::Keep(uint64_t steps, ParameterReader& reader) {
+  kept_step_ = steps;
+  if (options_.model.empty()) return {};
+  return WriteModelFile(options_.model, parts_.model.Parameters(), parts_.train, reader,
+                        {{"step", std::to_string(steps)}});
+}
+
+Result<> Examiner::Finish(uint64_t epochs, uint64_t steps, ParameterReader& reader) {
+  const bool best = !options_.best.empty() && !options_.model.empty();
+  if (best && looked_at_ != steps) SM_TRY(Look(epochs, steps, reader));
+  if (!best) SM_TRY(Keep(steps, reader));
+  const uint32_t checksum = SM_TRY(Checksum(reader));
+  if (best && kept_step_ > 0) {
+    const std::unique_ptr<ModelFile> kept =
+        SM_TRY(ModelFile::Open(options_.model, parts_.model.Parameters()));
+    figures_ = SM_TRY(parts_.test.Measure(*kept));
+    figures_.emplace_back("best_step", static_cast<double>(kept_step_));
+  } else {
+    figures_ = SM_TRY(parts_.test.Measure(reader));
+  }
+  figures_.emplace_back("weights_crc32", static_cast<double>(checksum));
+  return {};
+}
+
+Result<uint32_t> Examiner::Checksum(ParameterReader& reader) {
+  const std::span<const ParameterSpec> parameters = parts_.model.Parameters();
+  std::vector<std::vector<float>> rows(parameters.size());
+  std::vector<std::span<const float>> values(parameters.size());
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    if (!parameters[i].sparse()) {
+      values[i] = SM_TRY(reader.Dense(i));
+      continue;
+    }
+    const std::vector<uint64_t> keys = AllKeys(parts_.train, parameters[i].input);
+    const std::span<const float> found = SM_TRY(reader.Rows(i, keys));
+    rows[i].assign(found.begin(), found.end());
+    values[i] = rows[i];
+  }
+  return WeightsChecksum(values);
+}
+
+}  // namespace shardmill

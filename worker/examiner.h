@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "client/model.h"
+#include "common/result.h"
+#include "worker/measurer.h"
+#include "worker/parameter_reader.h"
+#include "worker/referee.h"
+
+namespace shardmill {
+
+// What an examiner is made of. All must outlive it.
+struct ExaminerParts {
+  Model& model;
+  const SampleStore& train;  // Whose keys a model's rows have.
+  Measurer& validate;        // While training goes on,
+  Measurer& test;            // and at its end; it may be the same.
+};
+
+// Looks at a model while it is trained, wherever its parameters lie: measures it, keeps the best or
+// the last in a file, and says when training is to end. Owned by a trainer that measures, on its
+// thread. Fails as the reader and the disk do.
+class Examiner final {
+ public:
+  Examiner(const ExaminerParts& parts, const TrainOptions& options);
+
+  // When to look, after so many steps.
+  bool Wants(uint64_t steps, uint64_t steps_per_epoch) const;
+
+  // Whether training is to end.
+  Result<bool> Look(uint64_t epochs, uint64_t steps, ParameterReader& reader);
+  // The last look. With a best model its figures are those that count.
+  Result<> Finish(uint64_t epochs, uint64_t steps, ParameterReader& reader);
+  // The job went back.
+  void Forget() { referee_.Forget(); }
+
+  // As last measured.
+  const Figures& figures() const { return figures_; }
+  // Why training ends before its time.
+  const std::string& reason() const { return referee_.reason(); }
+
+ private:
+  Result<> Keep(uint64_t steps, ParameterReader& reader);
+  // Of all parameters, those of sparse ones in the order of the keys that the training data has.
+  Result<uint32_t> Checksum(ParameterReader& reader);
+
+  ExaminerParts parts_;
+  TrainOptions options_;
+  Referee referee_;
+  Figures figures_;
+  uint64_t looked_at_ = 0;  // The step of the last look; 0: none.
+  uint64_t kept_step_ = 0;
+};
+
+}  // namespace shardmill

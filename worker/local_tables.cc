@@ -1,0 +1,99 @@
+#include "worker/local_tables.h"
+
+#include <algorithm>
+
+#include "common/initial.h"
+#include "optim/rate.h"
+
+namespace shardmill {
+
+Result<std::unique_ptr<LocalTables>> LocalTables::Make(std::span<const ParameterSpec> parameters,
+                                                       const UpdateSettings& update) {
+  std::unique_ptr<LocalTables> tables(new LocalTables(parameters));
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    Table& table = tables->tables_[i];
+    table.update = parameters[i].update.value_or(update);
+    table.optimizer = SM_TRY(MakeOptimizer(table.update));
+    table.values.resize(parameters[i].size);
+    table.gradient.resize(parameters[i].size);
+    table.state.resize(parameters[i].size * table.optimizer->slots());
+    if (parameters[i].sparse()) continue;
+    FillInitial(SaltedBy(parameters[i].initial, parameters[i].name), 0, table.values);
+  }
+  tables->Lend();
+  return tables;
+}
+
+void LocalTables::Lend() {
+  values_.clear();
+  gradients_.clear();
+  trained_.clear();
+  for (size_t i = 0; i < tables_.size(); ++i) {
+    values_.emplace_back(tables_[i].values);
+    gradients_.emplace_back(tables_[i].gradient);
+    if (specs_[i].trained) trained_.emplace_back(tables_[i].gradient);
+  }
+}
+
+Result<std::span<const std::span<const float>>> LocalTables::For(const Batch& batch) {
+  for (size_t i = 0; i < specs_.size(); ++i) {
+    if (specs_[i].sparse()) SM_TRY(Rows(i, batch.inputs[specs_[i].input].keys));
+  }
+  Lend();
+  return std::span<const std::span<const float>>(values_);
+}
+
+Result<std::span<const float>> LocalTables::Dense(size_t parameter) {
+  return std::span<const float>(tables_[parameter].values);
+}
+
+Result<std::span<const float>> LocalTables::Rows(size_t parameter, std::span<const uint64_t> keys) {
+  Table& table = tables_[parameter];
+  const ParameterSpec& spec = specs_[parameter];
+  const Initial initial = SaltedBy(spec.initial, spec.name);
+  table.keys.assign(keys.begin(), keys.end());
+  table.values.resize(keys.size() * spec.dim);
+  table.gradient.resize(table.values.size());
+  for (size_t i = 0; i < keys.size(); ++i) {
+    const std::span<float> row = std::span(table.values).subspan(i * spec.dim, spec.dim);
+    const auto found = table.rows.find(keys[i]);
+    if (found == table.rows.end()) {
+      FillInitialRow(initial, keys[i], row);
+    } else {
+      std::copy_n(found->second.data(), spec.dim, row.data());
+    }
+  }
+  return std::span<const float>(table.values);
+}
+
+void LocalTables::Step(uint64_t round) {
+  constexpr uint32_t kWorkers = 1;
+  for (size_t i = 0; i < tables_.size(); ++i) {
+    Table& table = tables_[i];
+    const auto rate = static_cast<float>(RateAt(table.update.rate, round, kWorkers));
+    ++table.steps;
+    if (specs_[i].sparse()) {
+      StepRows(i, rate);
+    } else {
+      table.optimizer->Step({rate, table.steps}, table.gradient, table.values,
+                            {table.state.data(), table.values.size()});
+    }
+  }
+}
+
+void LocalTables::StepRows(size_t parameter, float rate) {
+  Table& table = tables_[parameter];
+  const uint32_t dim = specs_[parameter].dim;
+  std::vector<RowChange> changes;
+  for (size_t i = 0; i < table.keys.size(); ++i) {
+    std::vector<float>& row = table.rows[table.keys[i]];
+    if (row.empty()) {
+      row.resize(RowFloats(dim, *table.optimizer));
+      std::copy_n(table.values.data() + i * dim, dim, row.data());
+    }
+    changes.push_back({.row = row.data(), .values = table.gradient.data() + i * dim});
+  }
+  table.optimizer->StepRows(rate, dim, changes);
+}
+
+}  // namespace shardmill

@@ -1,0 +1,59 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "client/model.h"
+#include "common/result.h"
+#include "optim/optimizer.h"
+#include "worker/parameter_reader.h"
+
+namespace shardmill {
+
+// A model's parameters in this process, stepped as servers step those of a synchronous job of one
+// worker: to the same bits. Owned by a trainer without servers, on its thread.
+class LocalTables final : public ParameterReader {
+ public:
+  // `update`: of parameters that name none. Fails on settings that cannot be.
+  static Result<std::unique_ptr<LocalTables>> Make(std::span<const ParameterSpec> parameters,
+                                                   const UpdateSettings& update);
+
+  Result<std::span<const std::span<const float>>> For(const Batch& batch) override;
+  Result<std::span<const float>> Dense(size_t parameter) override;
+  Result<std::span<const float>> Rows(size_t parameter, std::span<const uint64_t> keys) override;
+
+  // Of the sizes that the last batch has; all, and those whose length is bounded.
+  std::span<const std::span<float>> gradients() const { return gradients_; }
+  std::span<const std::span<float>> trained() const { return trained_; }
+  // Changes what the last batch named by these gradients, in the round-th step, from 1 on.
+  void Step(uint64_t round);
+
+ private:
+  struct Table {
+    UpdateSettings update = {};
+    std::unique_ptr<Optimizer> optimizer = {};
+    std::vector<float> values = {};  // Of a sparse one: of the rows that were lent last.
+    std::vector<float> gradient = {};
+    std::vector<float> state = {};  // Slot by slot.
+    uint64_t steps = 0;
+    std::vector<uint64_t> keys = {};                             // That were lent last.
+    std::unordered_map<uint64_t, std::vector<float>> rows = {};  // Each with its state.
+  };
+
+  explicit LocalTables(std::span<const ParameterSpec> parameters)
+      : specs_(parameters), tables_(parameters.size()) {}
+
+  void Lend();
+  void StepRows(size_t parameter, float rate);
+
+  const std::span<const ParameterSpec> specs_;
+  std::vector<Table> tables_;
+  std::vector<std::span<const float>> values_;
+  std::vector<std::span<float>> gradients_;
+  std::vector<std::span<float>> trained_;
+};
+
+}  // namespace shardmill

@@ -1,0 +1,163 @@
+#include "worker/model_file.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "common/blob/folder_store.h"
+#include "common/blob/posix_files.h"
+#include "common/initial.h"
+#include "snapshot/safetensors.h"
+#include "worker/data/distinct_keys.h"
+
+namespace shardmill {
+namespace {
+
+// A path as the store of its folder and its name there.
+std::pair<std::string, std::string> Split(const std::string& path) {
+  const size_t slash = path.find_last_of('/');
+  if (slash == std::string::npos) return {".", path};
+  return {slash == 0 ? "/" : path.substr(0, slash), path.substr(slash + 1)};
+}
+
+// A file of tensors that is open for reading.
+class TensorFile final {
+ public:
+  static Result<TensorFile> Open(BlobStore& store, const std::string& name) {
+    TensorFile file(store, name);
+    const uint64_t bytes = SM_TRY(store.Size(name));
+    Result<TensorIndex> index = ReadTensorHeader(
+        bytes,
+        [&](uint64_t begin, std::span<std::byte> to) { return store.Read(name, begin, to); });
+    if (!index.ok()) return file.Bad(index.error().message);
+    file.index_ = std::move(index).value();
+    return file;
+  }
+
+  // All numbers of a tensor, of which each row has so many.
+  template <class T>
+  Result<std::vector<T>> Read(const std::string& name, Dtype dtype) const {
+    const Tensor* tensor = index_.Find(name);
+    if (tensor == nullptr || tensor->dtype != dtype) {
+      return Bad("there is no \"" + name + "\" in it: it was made of another network");
+    }
+    std::vector<T> numbers((tensor->end - tensor->begin) / sizeof(T));
+    SM_TRY(store_.Read(name_, tensor->begin, std::as_writable_bytes(std::span(numbers))));
+    return numbers;
+  }
+
+  Error Bad(const std::string& words) const {
+    return {ErrorCode::kBadInput, store_.PlaceOf(name_) + ": " + words};
+  }
+
+ private:
+  TensorFile(BlobStore& store, const std::string& name) : store_(store), name_(name) {}
+
+  BlobStore& store_;
+  std::string name_;
+  TensorIndex index_;
+};
+
+std::vector<uint64_t> KeysOf(const ParameterSpec& spec, const SampleStore& train) {
+  return spec.sparse() ? AllKeys(train, spec.input) : std::vector<uint64_t>();
+}
+
+}  // namespace
+
+Result<> WriteModelFile(const std::string& path, std::span<const ParameterSpec> parameters,
+                        const SampleStore& train, ParameterReader& reader,
+                        std::vector<std::pair<std::string, std::string>> notes) {
+  TensorIndex index;
+  index.metadata = std::move(notes);
+  index.metadata.insert(index.metadata.begin(), {"format", "shardmill"});
+  // Keys come first: so all numbers lie as their size wants them to.
+  for (const ParameterSpec& spec : parameters) {
+    if (!spec.sparse()) continue;
+    index.tensors.push_back({spec.name + ".keys", Dtype::kU64, {KeysOf(spec, train).size()}});
+  }
+  for (const ParameterSpec& spec : parameters) {
+    if (spec.sparse()) {
+      const uint64_t rows = KeysOf(spec, train).size();
+      index.tensors.push_back({spec.name + ".rows", Dtype::kF32, {rows, spec.dim}});
+    } else {
+      index.tensors.push_back({spec.name, Dtype::kF32, {spec.size}});
+    }
+  }
+  const std::string header = SM_TRY(FormatTensorHeader(index));
+  PosixFiles files;
+  const auto [folder, name] = Split(path);
+  FolderStore store(files, folder);
+  const std::unique_ptr<BlobWriter> writer = SM_TRY(store.Create(name));
+  SM_TRY(writer->Append(std::as_bytes(std::span(header))));
+  for (const ParameterSpec& spec : parameters) {
+    if (!spec.sparse()) continue;
+    const std::vector<uint64_t> keys = KeysOf(spec, train);
+    SM_TRY(writer->Append(std::as_bytes(std::span(keys))));
+  }
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    const std::vector<uint64_t> keys = KeysOf(parameters[i], train);
+    const Result<std::span<const float>> values =
+        parameters[i].sparse() ? reader.Rows(i, keys) : reader.Dense(i);
+    if (!values.ok()) return values.error();
+    SM_TRY(writer->Append(std::as_bytes(values.value())));
+  }
+  return writer->Commit();
+}
+
+Result<std::unique_ptr<ModelFile>> ModelFile::Open(const std::string& path,
+                                                   std::span<const ParameterSpec> parameters) {
+  std::unique_ptr<ModelFile> model(new ModelFile(parameters));
+  PosixFiles files;
+  const auto [folder, name] = Split(path);
+  FolderStore store(files, folder);
+  const TensorFile file = SM_TRY(TensorFile::Open(store, name));
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    const ParameterSpec& spec = parameters[i];
+    Tensor& tensor = model->tensors_[i];
+    const std::string values = spec.sparse() ? spec.name + ".rows" : spec.name;
+    tensor.values = SM_TRY(file.Read<float>(values, Dtype::kF32));
+    uint64_t wanted = spec.size;
+    if (spec.sparse()) {
+      const std::vector<uint64_t> keys =
+          SM_TRY(file.Read<uint64_t>(spec.name + ".keys", Dtype::kU64));
+      for (const uint64_t key : keys) tensor.rows.emplace(key, tensor.rows.size());
+      wanted = keys.size() * spec.dim;
+      if (tensor.rows.size() != keys.size()) return file.Bad(spec.name + " has a key twice");
+    }
+    if (tensor.values.size() != wanted) {
+      return file.Bad("\"" + values + "\" has " + std::to_string(tensor.values.size()) +
+                      " numbers where the network wants " + std::to_string(wanted));
+    }
+  }
+  for (const Tensor& tensor : model->tensors_) model->values_.emplace_back(tensor.values);
+  return model;
+}
+
+Result<std::span<const std::span<const float>>> ModelFile::For(const Batch& batch) {
+  for (size_t i = 0; i < specs_.size(); ++i) {
+    if (!specs_[i].sparse()) continue;
+    values_[i] = SM_TRY(Rows(i, batch.inputs[specs_[i].input].keys));
+  }
+  return std::span<const std::span<const float>>(values_);
+}
+
+Result<std::span<const float>> ModelFile::Dense(size_t parameter) {
+  return std::span<const float>(tensors_[parameter].values);
+}
+
+Result<std::span<const float>> ModelFile::Rows(size_t parameter, std::span<const uint64_t> keys) {
+  Tensor& tensor = tensors_[parameter];
+  const ParameterSpec& spec = specs_[parameter];
+  tensor.lent.resize(keys.size() * spec.dim);
+  for (size_t i = 0; i < keys.size(); ++i) {
+    const std::span<float> row = std::span(tensor.lent).subspan(i * spec.dim, spec.dim);
+    const auto found = tensor.rows.find(keys[i]);
+    if (found == tensor.rows.end()) {
+      FillInitialRow(SaltedBy(spec.initial, spec.name), keys[i], row);
+    } else {
+      std::copy_n(tensor.values.data() + found->second * spec.dim, spec.dim, row.data());
+    }
+  }
+  return std::span<const float>(tensor.lent);
+}
+
+}  // namespace shardmill

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "client/model.h"
+#include "common/result.h"
+#include "worker/data/sample_store.h"
+#include "worker/parameter_reader.h"
+
+namespace shardmill {
+
+// Writes a model's parameters to a file of safetensors, whole or not at all: a dense one under its
+// name; of a sparse one the rows that the data to train with names, as NAME.keys and NAME.rows.
+// `notes`: what the file says of itself.
+Result<> WriteModelFile(const std::string& path, std::span<const ParameterSpec> parameters,
+                        const SampleStore& train, ParameterReader& reader,
+                        std::vector<std::pair<std::string, std::string>> notes);
+
+// Parameters as a file has them, one of ours or an exported snapshot. A row that it lacks is what
+// it was before training. Owned by whoever predicts, on one thread. A file that does not fit the
+// model is kBadInput, and says where.
+class ModelFile final : public ParameterReader {
+ public:
+  static Result<std::unique_ptr<ModelFile>> Open(const std::string& path,
+                                                 std::span<const ParameterSpec> parameters);
+
+  Result<std::span<const std::span<const float>>> For(const Batch& batch) override;
+  Result<std::span<const float>> Dense(size_t parameter) override;
+  Result<std::span<const float>> Rows(size_t parameter, std::span<const uint64_t> keys) override;
+
+ private:
+  struct Tensor {
+    std::vector<float> values;                    // Of a sparse one: of all its rows.
+    std::unordered_map<uint64_t, uint64_t> rows;  // By key.
+    std::vector<float> lent;                      // Those that were asked for.
+  };
+
+  explicit ModelFile(std::span<const ParameterSpec> parameters)
+      : specs_(parameters), tensors_(parameters.size()) {}
+
+  const std::span<const ParameterSpec> specs_;
+  std::vector<Tensor> tensors_;
+  std::vector<std::span<const float>> values_;
+};
+
+}  // namespace shardmill

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "common/job/job.h"
+#include "worker/measurer.h"
+
+namespace shardmill {
+
+// Looks at each measure and says whether it is the best by now and whether training is to end. A
+// value of the worker that measures; what it has seen ends with its process: a plateau is counted
+// anew then. Cannot fail.
+class Referee final {
+ public:
+  // `best`: the metric that models are told by; empty: each is the best.
+  Referee(std::vector<StopOptions> stops, std::string best);
+
+  struct Verdict {
+    bool best = false;
+    bool stop = false;
+  };
+  // Once so many epochs and steps are over.
+  Verdict Judge(uint64_t epochs, uint64_t steps, const Figures& figures);
+
+  // The job went back: what was seen is not what comes.
+  void Forget();
+
+  // "accuracy at least 0.88".
+  const std::string& reason() const { return reason_; }
+
+ private:
+  // How a metric got on.
+  struct Course {
+    bool any = false;
+    double best = 0;
+    uint64_t since_best = 0;  // Measures.
+
+    bool Take(const std::string& metric, double value);
+  };
+  struct Rule {
+    StopOptions stop;
+    Course course;
+  };
+
+  std::vector<Rule> rules_;
+  std::string metric_;
+  Course course_;
+  std::string reason_;
+};
+
+}  // namespace shardmill

@@ -1,0 +1,34 @@
+#include "worker/stop_signal.h"
+
+#include <span>
+
+namespace shardmill {
+
+Result<> StopSignal::Make() {
+  UpdateSettings update;
+  update.rule = UpdateRule::kMax;
+  table_ = SM_TRY(session_.Dense("train.last_step", 1, {.initial = {}, .update = update}));
+  return {};
+}
+
+Result<> StopSignal::Ask(TrainingStep& step, const PullOptions& options) {
+  if (!table_ || ticket_) return {};
+  ticket_ = SM_TRY(step.Pull(*table_, 0, {&value_, 1}, options));
+  return {};
+}
+
+Result<> StopSignal::Wait(TrainingStep& step) {
+  if (!ticket_) return {};
+  SM_TRY(step.Wait(*ticket_));
+  ticket_.reset();
+  return {};
+}
+
+Result<> StopSignal::Push(TrainingStep& step, uint64_t last_step) {
+  if (!table_ || last_step == 0) return {};
+  const auto value = static_cast<float>(last_step);
+  SM_TRY(step.Push(*table_, 0, {&value, 1}));
+  return {};
+}
+
+}  // namespace shardmill
