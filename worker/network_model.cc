@@ -89,9 +89,23 @@ NetworkModel::NetworkModel(std::unique_ptr<nn::Backend> backend,
 Result<double> NetworkModel::Train(const Batch& batch,
                                    std::span<const std::span<const float>> parameters,
                                    std::span<const std::span<float>> gradients) {
+  return TrainWith(batch, parameters, gradients, nullptr);
+}
+
+Result<double> NetworkModel::TrainInFlow(const Batch& batch,
+                                         std::span<const std::span<const float>> parameters,
+                                         std::span<const std::span<float>> gradients,
+                                         ParameterFlow& flow) {
+  return TrainWith(batch, parameters, gradients, &flow);
+}
+
+Result<double> NetworkModel::TrainWith(const Batch& batch,
+                                       std::span<const std::span<const float>> parameters,
+                                       std::span<const std::span<float>> gradients,
+                                       ParameterFlow* flow) {
   SM_TRY(CheckRows(batch));
   const nn::Input input{.floats = batch.inputs, .ids = {}};
-  return network_->Train(SamplesOf(batch, input), parameters, gradients);
+  return network_->Train(SamplesOf(batch, input), parameters, gradients, flow);
 }
 
 Result<Evaluation> NetworkModel::Evaluate(const Batch& batch,

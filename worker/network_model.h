@@ -24,12 +24,17 @@ class NetworkModel final : public Model {
   std::span<const ParameterSpec> Parameters() const override { return parameters_; }
   Result<double> Train(const Batch& batch, std::span<const std::span<const float>> parameters,
                        std::span<const std::span<float>> gradients) override;
+  Result<double> TrainInFlow(const Batch& batch, std::span<const std::span<const float>> parameters,
+                             std::span<const std::span<float>> gradients,
+                             ParameterFlow& flow) override;
   Result<Evaluation> Evaluate(const Batch& batch,
                               std::span<const std::span<const float>> parameters) override;
 
  private:
   NetworkModel(std::unique_ptr<nn::Backend> backend, std::unique_ptr<nn::Network> network,
                std::vector<ParameterSpec> parameters);
+  Result<double> TrainWith(const Batch& batch, std::span<const std::span<const float>> parameters,
+                           std::span<const std::span<float>> gradients, ParameterFlow* flow);
 
   const std::unique_ptr<nn::Backend> backend_;  // Outlives the network.
   const std::unique_ptr<nn::Network> network_;

@@ -113,18 +113,17 @@ Result<> Trainer::MakeEmptyStep() {
 
 Result<> Trainer::MakeTables() {
   for (const ParameterSpec& spec : model_.Parameters()) {
-    Tensor tensor;
     // Where workers step by themselves, servers average whatever it is.
     const TableOptions options{.initial = spec.initial,
                                .update = local_ == nullptr ? spec.update : std::nullopt};
-    tensor.table = SM_TRY(session_.Dense(spec.name, spec.size, options));
-    tensor.values.resize(spec.size);
-    tensor.gradient.resize(spec.size);
-    tensors_.push_back(std::move(tensor));
+    const DenseTable table = SM_TRY(session_.Dense(spec.name, spec.size, options));
+    Memory gradient = SM_TRY(session_.Allocate(spec.size));
+    tensors_.push_back({table, std::vector<float>(spec.size), std::move(gradient)});
   }
   for (Tensor& tensor : tensors_) {
     values_.emplace_back(tensor.values);
-    gradients_.emplace_back(tensor.gradient);
+    gradients_.push_back(tensor.gradient.floats());
+    tables_.push_back(tensor.table);
     parameters_.emplace_back(tensor.values);
   }
   for (size_t i = 0; i < gradients_.size(); ++i) {
@@ -138,16 +137,19 @@ Result<> Trainer::MakeStep(uint64_t number) {
   const TimePoint begin = clock_.Now();
   TrainingStep step = SM_TRY(session_.Begin(options_.step_timeout));
   if (pulls_.empty()) SM_TRY(AskForAll(step, {}));
-  SM_TRY(WaitForAll(step));
+  if (!options_.overlap) SM_TRY(WaitForAll(step));
   const TimePoint pulled = clock_.Now();
   const uint64_t nonfinite = progress_.nonfinite;
-  const uint64_t rows = SM_TRY(Compute(step, number));
+  StepFlow flow(step, pulls_, clock_);
+  if (SendsEarly()) flow.SendFrom(tables_, gradients_);
+  const uint64_t rows = SM_TRY(Compute(step, number, flow));
+  SM_TRY(WaitForAll(step));
   // Where no batch counts for its gradient, that gradient tells the session to skip the step.
   const bool skips = rows == 0 && progress_.nonfinite > nonfinite;
-  if (rows > 0 || skips) {
+  if ((rows > 0 && !SendsEarly()) || skips) {
     const bool stepped = local_ != nullptr && !skips;
     for (Tensor& tensor : tensors_) {
-      SM_TRY(step.Push(tensor.table, 0, stepped ? tensor.values : tensor.gradient));
+      SM_TRY(step.Push(tensor.table, 0, stepped ? tensor.values : tensor.gradient.floats()));
     }
   }
   // An epoch's end is measured first, in a step of its own.
@@ -158,12 +160,12 @@ Result<> Trainer::MakeStep(uint64_t number) {
   if (!finished.counted) ++progress_.discarded;
   if (finished.skipped) ++progress_.skipped;
   progress_.samples += finished.counted && !finished.skipped ? rows : 0;
-  progress_.compute_seconds += Seconds(computed - pulled);
-  progress_.wait_seconds += Seconds((pulled - begin) + (clock_.Now() - computed));
+  progress_.compute_seconds += Seconds(computed - pulled - flow.waited());
+  progress_.wait_seconds += Seconds((pulled - begin) + flow.waited() + (clock_.Now() - computed));
   return {};
 }
 
-Result<uint64_t> Trainer::Compute(TrainingStep& step, uint64_t number) {
+Result<uint64_t> Trainer::Compute(TrainingStep& step, uint64_t number, StepFlow& flow) {
   uint64_t rows = 0;
   for (uint64_t index = 0;; ++index) {
     if (options_.stopped && options_.stopped() && !batches_.leased()) {
@@ -174,7 +176,7 @@ Result<uint64_t> Trainer::Compute(TrainingStep& step, uint64_t number) {
     if (batch->rows == 0) continue;
     TimelineSpan span(options_.timeline, "compute", "step", number);
     span.Say("rows", batch->rows);
-    progress_.loss = SM_TRY(model_.Train(*batch, values_, gradients_));
+    progress_.loss = SM_TRY(model_.TrainInFlow(*batch, values_, gradients_, flow));
     if (options_.clip_norm > 0) BoundLength(bounded_, options_.clip_norm);
     if (local_ != nullptr) {
       const bool may = SM_TRY(MayStep(number));
@@ -228,7 +230,9 @@ Result<> Trainer::AskForAll(TrainingStep& step, const PullOptions& options) {
 }
 
 Result<> Trainer::WaitForAll(TrainingStep& step) {
-  for (const Ticket ticket : pulls_) SM_TRY(step.Wait(ticket));
+  for (const Ticket ticket : pulls_) {
+    if (ticket.id != StepFlow::kWaitedFor.id) SM_TRY(step.Wait(ticket));
+  }
   pulls_.clear();
   return {};
 }

@@ -17,6 +17,7 @@
 #include "worker/data/batches.h"
 #include "worker/data/data_set.h"
 #include "worker/local_steps.h"
+#include "worker/step_flow.h"
 #include "worker/track/tracker.h"
 
 namespace shardmill {
@@ -39,6 +40,9 @@ struct TrainerOptions {
   std::function<void(const TrackPoint&)> track = {};
   RateSchedule rate = {};
   uint32_t workers = 1;
+  // Layers start when their parameters are there, and gradients leave when they are final; else
+  // all are waited for before a batch, and all leave after it.
+  bool overlap = true;
 };
 
 // What a worker has done in its life; for metrics.
@@ -77,8 +81,12 @@ class Trainer final {
   struct Tensor {
     DenseTable table;
     std::vector<float> values;
-    std::vector<float> gradient;
+    Memory gradient;  // Pushed where it lies.
   };
+  // Whether gradients can leave before all of them are known.
+  bool SendsEarly() const {
+    return options_.overlap && local_ == nullptr && options_.clip_norm == 0;
+  }
 
   // Steps of the session in an epoch.
   uint64_t StepsPerEpoch() const;
@@ -86,7 +94,7 @@ class Trainer final {
   Result<> MakeTables();
   Result<> MakeStep(uint64_t step);
   // Trains on the batches of the step. The rows of those that count.
-  Result<uint64_t> Compute(TrainingStep& step, uint64_t number);
+  Result<uint64_t> Compute(TrainingStep& step, uint64_t number, StepFlow& flow);
   // The batch of that index in the step; none where it has no more.
   std::optional<Batch> NextBatch(TrainingStep& step, uint64_t number, uint64_t index);
   Result<> TrainLeased(const std::function<void(const TrainerProgress&)>& watch);
@@ -120,6 +128,7 @@ class Trainer final {
   std::vector<Ticket> pulls_;                   // Under way.
   std::vector<std::span<const float>> values_;  // Of the tensors, as a model borrows them.
   std::vector<std::span<float>> gradients_;     // The same.
+  std::vector<DenseTable> tables_;              // The same.
   std::vector<std::span<float>> bounded_;       // Those whose length is bounded.
   std::vector<std::span<float>> parameters_;    // The values, for steps of this worker's own.
   TrainerProgress progress_;

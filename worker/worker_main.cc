@@ -175,6 +175,7 @@ Result<> Train(const WorkerFlags& flags, const DaemonContext& daemon, WorkerMetr
   options.lease = job.cluster.lease;
   options.clip_norm = job.optimizer.clip_norm;
   options.average_every = job.policy.average_every;
+  options.overlap = job.train.overlap;
   options.on_nonfinite = job.policy.on_nonfinite;
   options.stopped = [&daemon] { return daemon.stop.requested(); };
   options.timeline = lane;

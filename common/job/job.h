@@ -187,6 +187,7 @@ struct TrainOptions {
   uint32_t epochs = 1;
   uint32_t report_every = 20;
   std::string track;  // A folder for how each worker got on; empty: nowhere.
+  bool overlap = true;
 
   void Declare(config::Section& section);
 };
