@@ -6,6 +6,7 @@
 #include "common/assert.h"
 #include "common/rng.h"
 #include "nn/losses/make_loss.h"
+#include "nn/own_types.h"
 
 namespace shardmill::nn {
 namespace {
@@ -19,7 +20,9 @@ bool IsFrozen(const ParameterInfo& info) { return info.role == Role::kTrained &&
 
 Result<std::unique_ptr<Network>> Network::Make(const NetworkSpec& spec, Backend& backend) {
   Graph graph = SM_TRY(MakeGraph(spec));
-  std::unique_ptr<Loss> loss = SM_TRY(MakeLoss(spec.loss, graph.output().type.row));
+  std::unique_ptr<Loss> loss =
+      SM_TRY(MakeLoss(spec.loss, graph.output().type.row,
+                      spec.own == nullptr ? std::span<const LossType>() : spec.own->losses));
   return std::unique_ptr<Network>(new Network(spec, std::move(graph), std::move(loss), backend));
 }
 

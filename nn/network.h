@@ -47,6 +47,7 @@ class Network final {
     return std::span(graph_.values).first(graph_.inputs);
   }
   const Shape& output() const { return graph_.output().type.row; }
+  bool reads_labels() const { return loss_->ReadsLabels(); }  // Else values.
 
   // Where training starts: a function of the seed and the parameter's index.
   Initial InitialOf(uint64_t seed, size_t parameter) const;

@@ -4,11 +4,20 @@
 #include <string>
 #include <utility>
 
+#include "nn/own_types.h"
+
 namespace shardmill {
 namespace {
 
 std::optional<double> Said(double value) {
   return value == 0 ? std::nullopt : std::optional<double>(value);
+}
+
+// What is wrong with it is wrong with the job file: no restart mends it.
+Result<const nn::OwnTypes*> OpenJobLibrary(const std::string& path) {
+  Result<const nn::OwnTypes*> own = nn::OpenOwnTypes(path);
+  if (own.ok()) return own;
+  return Error{ErrorCode::kBadUsage, "model.library: " + own.error().message};
 }
 
 }  // namespace
@@ -41,6 +50,7 @@ Result<std::unique_ptr<NetworkModel>> MakeJobModel(const JobOptions& job, const 
   nn::NetworkSpec spec;
   spec.input = SM_TRY(nn::Shape::Make(train.row_shape));
   spec.loss = job.model.loss;
+  if (!job.model.library.empty()) spec.own = SM_TRY(OpenJobLibrary(job.model.library));
   for (const LayerOptions& layer : job.model.layers) spec.layers.push_back(LayerSpecOf(layer));
   // A round's sum has the statistics of every worker.
   const bool sums = job.policy.mode == PolicyMode::kSync &&

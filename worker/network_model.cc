@@ -53,7 +53,7 @@ Result<std::unique_ptr<NetworkModel>> NetworkModel::Make(const nn::NetworkSpec& 
   auto backend = std::make_unique<nn::CpuBackend>();
   std::unique_ptr<nn::Network> network = SM_TRY(nn::Network::Make(spec, *backend));
   const uint64_t outputs = network->output().size();
-  const bool tells_classes = spec.loss == "softmax_cross_entropy";
+  const bool tells_classes = network->reads_labels();
   if (!tells_classes && outputs != 1) {
     return Error{ErrorCode::kBadUsage, "the loss \"" + spec.loss +
                                            "\" compares one output with the label, but the last "

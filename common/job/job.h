@@ -176,6 +176,7 @@ struct LayerOptions {
 // [model]: the network that is trained.
 struct ModelOptions {
   std::string loss = "softmax_cross_entropy";
+  std::string library;                              // Of types of the user's own; empty: none.
   std::vector<std::string> metrics = {"accuracy"};  // "accuracy", "loss".
   std::vector<LayerOptions> layers;
 
