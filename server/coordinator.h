@@ -82,6 +82,7 @@ struct RankStatus {
   TimePoint heard_at{};
   Step acked = 0;       // As its goodbye says.
   bool hungry = false;  // It has asked for data, and there was none.
+  bool any = false;     // Its process would have any other as well.
   Report report;
 };
 
@@ -196,8 +197,10 @@ class Coordinator final {
   void TellOfEnd(const Envelope& from, Outbox& outbox) const;
   void SayFarewell(Outbox& outbox);
   // Of the members: who comes, who goes, and what becomes of their data.
-  void Join(WorkerId id, TimePoint now, const Envelope& from, Outbox& outbox);
+  // `any`: the sender wants some rank, and was found this one.
+  void Join(WorkerId id, bool any, TimePoint now, const Envelope& from, Outbox& outbox);
   std::optional<WorkerId> FreeRank(const Envelope& from) const;
+  bool ComesTooLate(const RankStatus& rank, const Envelope& from) const;
   bool Leaves(const RankStatus& rank) const;
   bool SomebodyLeaves() const;
   bool AllDone() const;
@@ -283,7 +286,8 @@ class Coordinator final {
   uint64_t install_restore_ = 0;
   TimePoint snapshot_at_{};       // When the last was begun,
   uint64_t snapshot_closed_ = 0;  // after how many rounds,
-  uint64_t snapshot_epoch_ = 0;   // and epochs.
+  uint64_t snapshot_epoch_ = 0;   // and epochs;
+  uint64_t last_epoch_ = 0;       // the same of `last_`, as far as this process knows.
   bool final_saved_ = false;
   uint32_t final_tries_ = 0;
   SnapshotStatus snapshots_;

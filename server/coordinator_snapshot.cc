@@ -119,6 +119,7 @@ void Coordinator::Wrote(TimePoint now, uint64_t snapshot, const Result<>& result
   snapshots_.bytes = 0;
   for (const SnapshotFile& file : saving_->manifest.files) snapshots_.bytes += file.bytes;
   const bool final = saving_->final;
+  last_epoch_ = snapshot_epoch_;
   if (!Mutated(Mutation::kForgetLastSnapshot)) last_ = std::move(saving_->manifest);
   saving_.reset();
   if (!final) return;
