@@ -32,6 +32,18 @@ Aim DrawAim(Rng& rng, const ClusterPlan& plan, int signal) {
   return aim;
 }
 
+void LeaseData(Rng& rng, ClusterPlan& plan) {
+  plan.backups = 0;
+  plan.workers = static_cast<uint32_t>(1 + rng.Below(2));
+  plan.workers_max = static_cast<uint32_t>(3 + rng.Below(2));
+  plan.rows = 200 + rng.Below(500);
+  plan.epochs = 2 + rng.Below(3);
+  plan.chunk = 4 + rng.Below(29);
+  // Who is silent for longer loses its rank, also where it is only slow: on a machine with more to
+  // do than it can, a thread that lives was seen to wait for a quarter of a second.
+  plan.lease = milliseconds((kSanitized ? 2000 : 1000) + rng.Below(500));
+}
+
 void LetPass(Cluster& cluster, milliseconds time) {
   const uint64_t end = MonotonicNs() + static_cast<uint64_t>(time.count()) * 1'000'000;
   cluster.Await("time passes", kTroubleLimit, [end] { return MonotonicNs() >= end; });

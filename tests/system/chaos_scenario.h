@@ -40,6 +40,9 @@ const Scenario* FindScenario(std::string_view name);  // Or null.
 // A signal at any phase of a step in the first half of the training.
 Aim DrawAim(Rng& rng, const ClusterPlan& plan, int signal);
 
+// Makes it a job whose workers lease its data, and come and go.
+void LeaseData(Rng& rng, ClusterPlan& plan);
+
 // Lets the time pass, unless the trial fails.
 void LetPass(Cluster& cluster, milliseconds time);
 // The same without a coordinator, whom nobody needs for a step: it is a violation where nobody gets
