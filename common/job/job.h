@@ -231,6 +231,7 @@ struct SnapshotOptions {
   uint64_t every_epochs = 0;                                   // 0: not by epochs.
   uint64_t keep = 3;                                           // 0: no bound.
   std::chrono::milliseconds keep_for{0};                       // 0: no bound.
+  std::chrono::milliseconds timeout = std::chrono::minutes(30);
   std::string resume;  // "latest", or a number; empty: the job begins anew.
 
   void Declare(config::Section& section);

@@ -136,8 +136,9 @@ TEST_F(CoordinatorTest, LetsNoSecondProcessTakeTheShardOfOneThatWorks) {
 
 TEST_F(CoordinatorTest, NamesAShardThatIsSilentAndFailsWhenItStaysSo) {
   Begin();
+  Say(kShard, Register{ShardId{0}, "tcp://host:1;local=secret"});
   After(milliseconds(200));
-  EXPECT_EQ(coordinator_.words(), "shard 0 at s has not been heard of for 0s");
+  EXPECT_EQ(coordinator_.words(), "shard 0 at tcp://host:1 has not been heard of for 0s");
   EXPECT_EQ(coordinator_.state(), JobState::kTraining);
   After(std::chrono::minutes(6));
   EXPECT_EQ(coordinator_.state(), JobState::kFailed);
@@ -292,66 +293,6 @@ TEST_F(RestartedCoordinatorTest, RemembersWhyTheJobHasFailed) {
   Restart();
   EXPECT_EQ(coordinator_.state(), JobState::kFailed);
   EXPECT_EQ(coordinator_.words(), "shard 0: no memory");
-}
-
-// One that keeps snapshots, of a job with a table.
-class KeepingCoordinatorTest : public CoordinatorTest {
- protected:
-  KeepingCoordinatorTest() : CoordinatorTest(KeepingOptions()) {
-    Begin();
-    Say(1, MakeTable{{WorkerId{0}, Incarnation{1}}, {"t", 8, {}}});
-    Cut();
-  }
-  static CoordinatorOptions KeepingOptions() {
-    CoordinatorOptions options = Options();
-    options.name = "job";
-    options.snapshots.enabled = true;
-    options.snapshots.rounds = 10;
-    options.snapshots.number = 6;
-    return options;
-  }
-  // The cut that becomes a snapshot, after so many rounds; what the shard is told of it.
-  uint64_t CutAfter(uint64_t rounds) {
-    Beat beat;
-    beat.closed = rounds;
-    Say(kShard, beat);
-    After(milliseconds(20));
-    const ViewNumber number = coordinator_.view().number.Next();
-    const Outbox outbox = Say(kShard, Frozen{number, {}});
-    const Install* install = Find<Install>(outbox, kShard);
-    if (install == nullptr) return 0;
-    Say(kShard, Installed{number});
-    return install->snapshot;
-  }
-};
-
-TEST_F(KeepingCoordinatorTest, AsksForASnapshotWhenSoManyRoundsAreClosedAndGivesNoNumberTwice) {
-  EXPECT_EQ(CutAfter(9), 0U);
-  EXPECT_EQ(CutAfter(10), 7U);
-  EXPECT_EQ(coordinator_.TakeState()->snapshot, 7U) << "on disk before anybody hears of it";
-  EXPECT_EQ(CutAfter(20), 0U) << "one is under way";
-  Say(kShard, Saved{7, "no room", 0, 0, {}, 0});
-  EXPECT_EQ(coordinator_.snapshots()->given_up, 1U);
-  EXPECT_EQ(coordinator_.snapshots()->problem, "snapshot 7: shard 0: no room");
-  EXPECT_EQ(CutAfter(20), 8U);
-}
-
-TEST_F(KeepingCoordinatorTest, HandsOutTheManifestOnceWhenEachShardHasItsFile) {
-  ASSERT_EQ(CutAfter(10), 7U);
-  EXPECT_FALSE(coordinator_.TakeManifest());
-  EXPECT_NE(Find<GetSaved>(After(milliseconds(20)), kShard), nullptr);
-  Say(kShard, Saved{6, "", 1, 1, {1}, 1});
-  EXPECT_FALSE(coordinator_.TakeManifest()) << "that is another one's";
-  Say(kShard, Saved{7, "", 100, 64, {1, 2}, 9});
-  const std::optional<Manifest> manifest = coordinator_.TakeManifest();
-  ASSERT_TRUE(manifest);
-  EXPECT_EQ(manifest->number, 7U);
-  EXPECT_EQ(manifest->files.at(0).bytes, 100U);
-  EXPECT_FALSE(coordinator_.TakeManifest());
-  EXPECT_EQ(coordinator_.snapshots()->number, 0U) << "it is not on disk yet";
-  coordinator_.Wrote(now_, 7, {});
-  EXPECT_EQ(coordinator_.snapshots()->number, 7U);
-  EXPECT_EQ(coordinator_.snapshots()->bytes, 100U);
 }
 
 TEST_F(CoordinatorTest, HearsEachRoleInItsOwnPlaceAlone) {
