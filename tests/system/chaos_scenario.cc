@@ -5,8 +5,10 @@
 namespace shardmill::chaos {
 namespace {
 
-const Scenario* const kScenarios[] = {&kWorkerKill, &kStop,       &kTwin,         &kCoordinatorKill,
-                                      &kStrangers,  &kServerKill, &kSnapshotKill, &kElastic};
+const Scenario* const kScenarios[] = {
+    &kWorkerKill, &kStop,       &kTwin,         &kCoordinatorKill,
+    &kStrangers,  &kServerKill, &kSnapshotKill, &kSnapshotKillDaemons,
+    &kElastic};
 
 uint64_t AckedByAll(const Cluster& cluster) {
   uint64_t acked = 0;
