@@ -3,8 +3,10 @@
 #include <array>
 #include <cstdio>
 #include <ctime>
+#include <filesystem>
 #include <ostream>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -136,6 +138,11 @@ std::string Describe(const Manifest& manifest) {
 }  // namespace
 
 Result<> RunSnapshotLs(const SnapshotLsFlags& flags, const Console& console) {
+  std::error_code why;
+  if (!std::filesystem::is_directory(flags.folder, why)) {
+    return Error{ErrorCode::kUnavailable,
+                 flags.folder + ": there is no such folder; name the one of snapshot.to"};
+  }
   PosixFiles files;
   FolderStore store(files, flags.folder);
   const std::vector<FoundSnapshot> found = SM_TRY(ListSnapshots(store, ""));
@@ -185,9 +192,13 @@ Result<> RunSnapshotVerify(const SnapshotVerifyFlags& flags, const Console& cons
     console.out << json.EndList().EndObject().Take() << "\n" << std::flush;
   } else {
     for (const std::string& problem : report.problems) console.out << problem << "\n";
+    // Of files that are not sound nothing is counted, and the hash of the rest is nobody's.
+    const bool sound = report.problems.empty();
     console.out << Count(report.files) << " files, " << Count(report.bytes)
                 << " bytes: " << Count(report.floats) << " floats and " << Count(report.rows)
-                << " rows are sound, content " << Hex(report.content) << "\n"
+                << (sound ? " rows are sound, content " + Hex(report.content)
+                          : " rows of the files that can be read")
+                << "\n"
                 << std::flush;
   }
   if (report.problems.empty()) return {};

@@ -57,7 +57,9 @@ std::string SnapshotWords(const JobStatus::Snapshots& snapshots) {
   }
   if (snapshots.under_way > 0) words += "; " + std::to_string(snapshots.under_way) + " is written";
   if (snapshots.given_up > 0) words += "; " + std::to_string(snapshots.given_up) + " given up";
+  if (snapshots.damaged > 0) words += "; " + std::to_string(snapshots.damaged) + " unreadable";
   if (!snapshots.problem.empty()) words += ": " + snapshots.problem;
+  if (!snapshots.awaited.empty()) words += "; " + snapshots.awaited;
   return words;
 }
 

@@ -11,6 +11,7 @@
 #include <system_error>
 #include <utility>
 
+#include "common/config/text.h"
 #include "common/json/json.h"
 
 namespace shardmill {
@@ -62,6 +63,34 @@ class PartReader final {
  private:
   std::ifstream file_;
   bool whole_ = false;
+};
+
+// Adds up how long the steps of a worker took, and how long they waited for others. A span comes
+// when it is over: what a step waited for comes before the step, and other waits come between.
+class StepWaits final {
+ public:
+  void Take(const JsonValue& event) {
+    const std::string_view name = TextOf(event, "name");
+    const JsonValue* begin = event.Find("ts");
+    const JsonValue* duration = event.Find("dur");
+    if (TextOf(event, "ph") != "X" || begin == nullptr || duration == nullptr) return;
+    if (name.starts_with("wait for ")) waits_.emplace_back(begin->number, duration->number);
+    if (name != "step") return;
+    steps_us_ += duration->number;
+    for (const auto& [wait_begin, wait_us] : waits_) {
+      if (wait_begin >= begin->number) waits_us_ += wait_us;
+    }
+    waits_.clear();
+  }
+
+  std::optional<double> share() const {
+    return steps_us_ > 0 ? std::optional<double>(waits_us_ / steps_us_) : std::nullopt;
+  }
+
+ private:
+  std::vector<std::pair<double, double>> waits_;  // Since the last step.
+  double steps_us_ = 0;
+  double waits_us_ = 0;
 };
 
 // Writes what the parts have, under one clock, and holds back what has no other end yet.
@@ -184,7 +213,12 @@ Result<MergedTimeline> MergeTimeline(const std::string& folder,
   for (Part& part : parts) {
     merger.BeginPart(part.began_ns - origin_ns);
     merger.Take(std::move(part.first));
-    while (std::optional<JsonValue> event = part.reader.Next()) merger.Take(std::move(*event));
+    StepWaits waits;
+    while (std::optional<JsonValue> event = part.reader.Next()) {
+      waits.Take(*event);
+      merger.Take(std::move(*event));
+    }
+    if (waits.share()) merged.waits.emplace_back(part.name, *waits.share());
     if (!part.reader.whole()) merged.cut_off.push_back(part.name);
   }
   merger.Close();
@@ -199,6 +233,10 @@ std::string Describe(const MergedTimeline& merged) {
   std::string words = std::to_string(merged.events) + " events; open it in ui.perfetto.dev";
   if (merged.lost > 0) {
     words += "; " + std::to_string(merged.lost) + " earlier events did not fit and are not there";
+  }
+  for (const auto& [name, share] : merged.waits) {
+    words += "; " + name + " waited for " + config::FormatReal(std::round(share * 1000) / 10) +
+             " % of its steps";
   }
   for (const std::string& name : merged.absent) words += "; " + name + " left none";
   for (const std::string& name : merged.cut_off) words += "; that of " + name + " is cut off";

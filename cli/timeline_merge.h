@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/result.h"
@@ -16,6 +17,8 @@ struct MergedTimeline {
   uint64_t lost = 0;                      // That no part had room for.
   std::vector<std::string> absent = {};   // Processes that left no part.
   std::vector<std::string> cut_off = {};  // Processes whose part ends in the middle.
+  // Of each worker, the share of its steps in which it waited for others.
+  std::vector<std::pair<std::string, double>> waits = {};
 };
 
 // Whether the file can be written; makes it.

@@ -76,7 +76,10 @@ class Training final {
       static_cast<void>(ended.ok());
       return std::move(end).error();
     }
-    SM_TRY(cluster_.Stop(kGrace));
+    const Result<> ended = cluster_.Stop(kGrace);
+    // Where the last snapshot is lost the processes end badly for that, and the rest is told.
+    const auto& snapshots = end.value().snapshots;
+    if (!ended.ok() && !(snapshots && snapshots->final_lost)) return ended;
     return Tell(end.value());
   }
 
@@ -141,7 +144,10 @@ class Training final {
                                            " samples were used by no step, " +
                                            std::to_string(result.samples_repeated) + " twice"};
     }
-    if (result.lost == 0 && result.duplicated == 0) return {};
+    if (result.lost == 0 && result.duplicated == 0) {
+      if (result.unsaved.empty()) return {};
+      return Error{ErrorCode::kUnsaved, "the job is done, but " + result.unsaved};
+    }
     return Error{ErrorCode::kFailed, "the audit failed: " + std::to_string(result.lost) +
                                          " acknowledged steps are lost, " +
                                          std::to_string(result.duplicated) + " applied twice"};

@@ -40,6 +40,7 @@ TrainResult ResultOf(const JobOptions& job, const JobStatus& status) {
   result.samples_repeated = status.samples_repeated;
   result.generation = status.generation;
   result.rollbacks = status.rollbacks;
+  if (status.snapshots && status.snapshots->final_lost) result.unsaved = status.words;
   bool first = true;
   for (const JobStatus::Worker& worker : status.workers) {
     const uint64_t steps = std::max(worker.acked, worker.step);
@@ -94,6 +95,7 @@ std::string ToJson(const TrainResult& result) {
   json.Key("skipped").Whole(result.skipped);
   json.Key("generation").Whole(result.generation);
   json.Key("rollbacks").Whole(result.rollbacks);
+  if (!result.unsaved.empty()) json.Key("unsaved").Text(result.unsaved);
   json.Key("reproducible").Flag(result.reproducible);
   return json.EndObject().Take();
 }
@@ -122,6 +124,7 @@ std::string DescribeResult(const TrainResult& result) {
     line += ", rolled back " + std::to_string(result.rollbacks) + " times to generation " +
             std::to_string(result.generation);
   }
+  if (!result.unsaved.empty()) line += "; " + result.unsaved;
   return line;
 }
 

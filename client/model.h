@@ -7,6 +7,7 @@
 #include <string>
 
 #include "common/initial.h"
+#include "common/parameter_flow.h"
 #include "common/result.h"
 #include "common/update.h"
 
@@ -84,6 +85,18 @@ class Model {
   virtual Result<double> Train(const Batch& batch,
                                std::span<const std::span<const float>> parameters,
                                std::span<const std::span<float>> gradients) = 0;
+
+  // The same while parameters still come and gradients already go. A model that says nothing of its
+  // own waits for all, trains, and sends all.
+  virtual Result<double> TrainInFlow(const Batch& batch,
+                                     std::span<const std::span<const float>> parameters,
+                                     std::span<const std::span<float>> gradients,
+                                     ParameterFlow& flow) {
+    for (size_t i = 0; i < parameters.size(); ++i) SM_TRY(flow.Await(i));
+    const double loss = SM_TRY(Train(batch, parameters, gradients));
+    for (size_t i = 0; i < gradients.size(); ++i) SM_TRY(flow.Send(i));
+    return loss;
+  }
 
   virtual Result<Evaluation> Evaluate(const Batch& batch,
                                       std::span<const std::span<const float>> parameters) = 0;

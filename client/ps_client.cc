@@ -251,8 +251,28 @@ void PsClient::Tick(TimePoint now, Outbox& outbox) {
   SendEnds(now, outbox);
 }
 
+// Whether a shard does not answer: another process may be in its place by now, or the job have gone
+// back, and a coordinator that was started again does not know where this worker is.
+bool PsClient::WaitsTooLong(TimePoint now) const {
+  if (Mutated(Mutation::kAskNobody)) return false;
+  const auto late = [&](const Asked& asked) { return asked.Overdue(now, options_.retry_after); };
+  const auto ends = [&](const auto& entry) {
+    return !entry.second.ended && late(entry.second.end);
+  };
+  const auto reads = [&](const auto& entry) {
+    return !entry.second.answered && late(entry.second.asked);
+  };
+  return std::ranges::any_of(shards_, ends) || std::ranges::any_of(pulls_, reads) ||
+         std::ranges::any_of(units_, [&](const auto& entry) { return late(entry.second.asked); });
+}
+
 void PsClient::TickCoordinator(TimePoint now, Outbox& outbox) {
   if (!Due(coordinator_, now)) return;
+  const bool unknown = !Ready() || WaitsTooLong(now);
+  if (granted_ && !leaving_ && !unknown && wanted_tables_.empty()) {
+    coordinator_ = {};  // There is nothing to ask; whatever comes next is asked for the first time.
+    return;
+  }
   if (granted_ || leaving_) {
     coordinator_.Mark(now);
   } else {
@@ -266,8 +286,8 @@ void PsClient::TickCoordinator(TimePoint now, Outbox& outbox) {
     SendToCoordinator(Goodbye{sender(), leaving_done_, step_ - 1, leaving_failure_}, outbox);
   } else if (!granted_) {
     SendToCoordinator(Join{options_.rank, options_.any_rank}, outbox);
-  } else if (!Ready()) {
-    SendToCoordinator(GetView{}, outbox);  // A shard that does not answer may be another by now.
+  } else if (unknown) {
+    SendToCoordinator(GetView{}, outbox);
   }
   for (const auto& [name, spec] : wanted_tables_) {
     SendToCoordinator(shardmill::MakeTable{sender(), spec}, outbox);

@@ -39,6 +39,10 @@ class Asked final {
   bool Due(TimePoint now, Duration retry_after) const {
     return !at_ || now - *at_ >= retry_after * (1 << std::min(repeats_, 4));
   }
+  // Asked, and not answered in time.
+  bool Overdue(TimePoint now, Duration retry_after) const {
+    return ever() && (repeats_ > 0 || Due(now, retry_after));
+  }
   void Mark(TimePoint now) {
     if (at_) ++repeats_;
     at_ = now;
@@ -252,6 +256,7 @@ class PsClient final {
   void SendKeysAgain(ShardId shard, uint64_t list, TimePoint now, Outbox& outbox);
   bool first_closes() const { return view_.policy.backups > 0 && shards_.size() > 1; }
   bool Due(const Asked& asked, TimePoint now) const;
+  bool WaitsTooLong(TimePoint now) const;
   void TickCoordinator(TimePoint now, Outbox& outbox);
   void TickData(TimePoint now, Outbox& outbox);
   void FinishData();

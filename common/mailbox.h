@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <deque>
@@ -17,10 +18,6 @@ class Mailbox final {
  public:
   explicit Mailbox(size_t room) : room_(room) {}
 
-  bool HasRoom() const {
-    const std::scoped_lock lock(mutex_);
-    return !closed_ && values_.size() < room_;
-  }
   // Waits for room; false where the box is closed.
   bool Put(T value) {
     std::unique_lock lock(mutex_);
@@ -30,9 +27,23 @@ class Mailbox final {
     changed_.notify_all();
     return true;
   }
+  // Takes the value where there is room now; else it stays where it is.
+  bool TryPut(T& value) {
+    const std::scoped_lock lock(mutex_);
+    if (closed_ || values_.size() >= room_) return false;
+    values_.push_back(std::move(value));
+    changed_.notify_all();
+    return true;
+  }
   // The next, if there is one now.
   std::optional<T> TryTake() {
     const std::scoped_lock lock(mutex_);
+    return TakeFirst();
+  }
+  // The next, if there is one within that time.
+  std::optional<T> TakeWithin(std::chrono::milliseconds time) {
+    std::unique_lock lock(mutex_);
+    changed_.wait_for(lock, time, [this] { return closed_ || !values_.empty(); });
     return TakeFirst();
   }
   // Waits for the next; nothing where the box is closed.
@@ -59,7 +70,7 @@ class Mailbox final {
   }
 
   const size_t room_;
-  mutable std::mutex mutex_;
+  std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<T> values_;
   bool closed_ = false;

@@ -53,6 +53,7 @@ enum class Mutation : uint8_t {
   kLeaseBeforeWriting,   // A lease leaves a coordinator that has not written it down.
   kCutWithoutCursor,     // A step that a cut completes does not say what data it used.
   kReturnNothing,        // What a dead worker has not used is nobody's.
+  kAskNobody,            // A worker waits for a shard without asking whether it is another by now.
 };
 
 #ifdef SHARDMILL_MUTATIONS

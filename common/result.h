@@ -19,6 +19,7 @@ enum class ErrorCode : uint8_t {
   kBadInput,     // Bytes from a network or a file that are not what they should be.
   kStopped,      // The user asked to stop.
   kRolledBack,   // The job has gone back to its last snapshot; the session goes on from there.
+  kUnsaved,      // The job is done, and its last snapshot did not come about.
 };
 
 // What went wrong, where, and how to mend it, in words for the person who can.

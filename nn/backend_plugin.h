@@ -6,17 +6,16 @@
 
 #include "common/result.h"
 #include "nn/backend.h"
+#include "nn/open_library.h"
 
 namespace shardmill::nn {
 
-// The function that a plugin has, with C linkage: const BackendPlugin* shardmill_backend_plugin().
+// The function that a plugin has, with C linkage: const LibraryHead* shardmill_backend_plugin().
+// It gives the head of a BackendPlugin.
 inline constexpr const char kBackendPluginEntry[] = "shardmill_backend_plugin";
 
-// What it gives. The first two fields keep their places for ever; the others may be looked at once
-// the build id is ours, since then both sides were compiled from the same headers.
 struct BackendPlugin {
-  uint64_t size = sizeof(BackendPlugin);
-  const char* build_id = nullptr;
+  LibraryHead head;
   // A backend on that device, or null and up to `words_max` bytes of why, the ending zero included.
   Backend* (*make)(uint32_t device, char* words, uint64_t words_max) = nullptr;
   void (*destroy)(Backend* backend) = nullptr;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "nn/layer_types.h"
+#include "nn/own_types.h"
 
 namespace shardmill::nn {
 namespace {
@@ -37,17 +38,17 @@ Result<uint32_t> FindValue(const Graph& graph, const std::string& name) {
   return BadSpec("it reads \"" + name + "\", but no input and no layer above it has that name");
 }
 
-Result<std::unique_ptr<Layer>> MakeNode(const LayerSpec& spec, Graph& graph, GraphNode& node) {
+LayerResult MakeNode(const LayerSpec& spec, const OwnTypes* own, Graph& graph, GraphNode& node) {
   for (const std::string& name : spec.inputs) {
     node.inputs.push_back(SM_TRY(FindValue(graph, name)));
   }
   if (spec.inputs.empty()) node.inputs.push_back(static_cast<uint32_t>(graph.values.size() - 1));
   std::vector<ValueType> types;
   for (const uint32_t input : node.inputs) types.push_back(graph.values[input].type);
-  return MakeLayer(spec, types);
+  return MakeLayer(spec, types, own == nullptr ? std::span<const LayerType>() : own->layers);
 }
 
-Result<> AddLayer(const LayerSpec& spec, Graph& graph) {
+Result<> AddLayer(const LayerSpec& spec, const OwnTypes* own, Graph& graph) {
   const std::string place = std::to_string(graph.nodes.size() + 1);
   GraphNode node;
   node.name = spec.name.empty() ? spec.type + '_' + place : spec.name;
@@ -58,7 +59,7 @@ Result<> AddLayer(const LayerSpec& spec, Graph& graph) {
   if (std::ranges::find(graph.values, node.name, &GraphValue::name) != graph.values.end()) {
     return fail("there is another \"" + node.name + "\" above it");
   }
-  Result<std::unique_ptr<Layer>> layer = MakeNode(spec, graph, node);
+  Result<std::unique_ptr<Layer>> layer = MakeNode(spec, own, graph, node);
   if (!layer.ok()) return fail(layer.error().message);
   node.layer = std::move(*layer);
   node.output = static_cast<uint32_t>(graph.values.size());
@@ -146,7 +147,7 @@ Result<> CheckAllIsRead(const Graph& graph) {
 Result<Graph> MakeGraph(const NetworkSpec& spec) {
   Graph graph;
   SM_TRY(AddInputs(spec, graph));
-  for (const LayerSpec& layer : spec.layers) SM_TRY(AddLayer(layer, graph));
+  for (const LayerSpec& layer : spec.layers) SM_TRY(AddLayer(layer, spec.own, graph));
   if (graph.nodes.empty() || !graph.nodes.back().trains) {
     return BadSpec(
         "the network has nothing to train: give it a layer with weights, such as \"affine\"");

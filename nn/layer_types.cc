@@ -46,16 +46,6 @@ constexpr std::array kKeys{
     Key{"learning_rate", [](const LayerSpec& spec) { return spec.learning_rate != 1; }},
 };
 
-struct LayerType {
-  std::string_view name;
-  LayerResult (*make)(const LayerSpec& spec, std::span<const ValueType> inputs);
-  std::string_view needs;  // Keys, each between spaces.
-  std::string_view takes;
-  size_t inputs_min = 1;
-  size_t inputs_max = 1;
-  ValueKind reads = ValueKind::kFloats;
-};
-
 constexpr std::string_view kTrained = " initial bias frozen learning_rate ";
 constexpr std::string_view kConvolution =
     " stride padding groups initial bias frozen learning_rate ";
@@ -136,15 +126,19 @@ Result<> CheckInputs(const LayerType& type, std::span<const ValueType> inputs) {
 
 }  // namespace
 
-LayerResult MakeLayer(const LayerSpec& spec, std::span<const ValueType> inputs) {
+std::span<const LayerType> LayerTypes() { return kLayerTypes; }
+
+LayerResult MakeLayer(const LayerSpec& spec, std::span<const ValueType> inputs,
+                      std::span<const LayerType> own) {
   std::string names;
-  for (const LayerType& type : kLayerTypes) {
-    names += names.empty() ? "" : ", ";
-    names += '"' + std::string(type.name) + '"';
-    if (type.name != spec.type) continue;
-    SM_TRY(CheckKeys(spec, type));
-    SM_TRY(CheckInputs(type, inputs));
-    return type.make(spec, inputs);
+  for (const std::span<const LayerType> types : {own, LayerTypes()}) {
+    for (const LayerType& type : types) {
+      names += (names.empty() ? "\"" : ", \"") + std::string(type.name) + '"';
+      if (type.name != spec.type) continue;
+      SM_TRY(CheckKeys(spec, type));
+      SM_TRY(CheckInputs(type, inputs));
+      return type.make(spec, inputs);
+    }
   }
   return BadLayer("there is no such type; there are " + names);
 }

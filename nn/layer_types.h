@@ -2,13 +2,17 @@
 
 #include <span>
 
-#include "common/result.h"
 #include "nn/layer.h"
-#include "nn/network_spec.h"
+#include "nn/layer_type.h"
 
 namespace shardmill::nn {
 
-// The layer for inputs of those types, or words on why there is none.
-LayerResult MakeLayer(const LayerSpec& spec, std::span<const ValueType> inputs);
+// All of the library.
+std::span<const LayerType> LayerTypes();
+
+// The layer for inputs of those types, one of the library or of `own`, or words on why there is
+// none.
+LayerResult MakeLayer(const LayerSpec& spec, std::span<const ValueType> inputs,
+                      std::span<const LayerType> own = {});
 
 }  // namespace shardmill::nn

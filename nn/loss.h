@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
-#include <string>
+#include <string_view>
 
 #include "common/result.h"
 #include "nn/backend.h"
@@ -42,6 +42,15 @@ class Loss {
   // Whether the output of a row, in the host's memory, tells the row's class.
   virtual bool IsCorrect(std::span<const float> output, const Targets& targets,
                          uint64_t row) const = 0;
+};
+
+using LossResult = Result<std::unique_ptr<Loss>>;
+
+// A loss as a job file calls it. Making it for a network whose output is of that shape may refuse
+// it in words. A literal.
+struct LossType {
+  std::string_view name;
+  LossResult (*make)(const Shape& output) = nullptr;
 };
 
 }  // namespace shardmill::nn

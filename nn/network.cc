@@ -6,6 +6,7 @@
 #include "common/assert.h"
 #include "common/rng.h"
 #include "nn/losses/make_loss.h"
+#include "nn/own_types.h"
 
 namespace shardmill::nn {
 namespace {
@@ -25,7 +26,9 @@ bool IsFrozen(const ParameterInfo& info) { return info.role == Role::kTrained &&
 
 Result<std::unique_ptr<Network>> Network::Make(const NetworkSpec& spec, Backend& backend) {
   Graph graph = SM_TRY(MakeGraph(spec));
-  std::unique_ptr<Loss> loss = SM_TRY(MakeLoss(spec.loss, graph.output().type.row));
+  std::unique_ptr<Loss> loss =
+      SM_TRY(MakeLoss(spec.loss, graph.output().type.row,
+                      spec.own == nullptr ? std::span<const LossType>() : spec.own->losses));
   return std::unique_ptr<Network>(new Network(spec, std::move(graph), std::move(loss), backend));
 }
 
@@ -123,7 +126,7 @@ Initial Network::InitialOf(uint64_t seed, size_t parameter) const {
 
 Result<double> Network::Train(const Samples& samples,
                               std::span<const std::span<const float>> parameters,
-                              std::span<const std::span<float>> gradients, GradientSink* sink) {
+                              std::span<const std::span<float>> gradients, ParameterFlow* flow) {
   Lend(parameters);
   SM_ASSERT(gradients.size() == graph_.parameters.size());
   for (size_t index = 0; index < gradients.size(); ++index) {
@@ -134,18 +137,15 @@ Result<double> Network::Train(const Samples& samples,
   SM_TRY(CheckInputs(samples));
   SM_TRY(CheckTargets(samples));
   if (samples.rows == 0) {
-    for (size_t index = 0; index < gradients.size(); ++index) {
-      backend_.Fill(0.0F, lent_gradients_[index]);
-      if (sink != nullptr) sink->GradientReady(index);
-    }
+    SM_TRY(SendZeros(flow));
     return 0.0;
   }
-  SM_TRY(Forward(samples, true));
+  SM_TRY(Forward(samples, true, flow));
   const uint32_t output = graph_.nodes.back().output;
   loss_->Compute(backend_, values_[output].floats, targets_,
                  Take(layout_->row_losses, {samples.rows}), GradientOf(output, samples.rows));
   penalty_ = 0;
-  Backward(samples, sink);
+  SM_TRY(Backward(samples, flow));
   return SumOfRowLosses(samples.rows) / static_cast<double>(samples.rows) + penalty_;
 }
 
@@ -171,7 +171,7 @@ Result<std::span<const float>> Network::Predict(
   Lend(parameters);
   SM_TRY(CheckInputs(samples));
   if (samples.rows == 0) return std::span<const float>();
-  SM_TRY(Forward(samples, false));
+  SM_TRY(Forward(samples, false, nullptr));
   const ConstTensor output = values_.back().floats;
   host_output_.resize(std::max<size_t>(host_output_.size(), output.size()));
   const std::span<float> host(host_output_.data(), output.size());
@@ -245,7 +245,25 @@ Tensor Network::GradientOf(uint32_t value, uint64_t rows) const {
   return Take(layout_->gradients[value], graph_.values[value].type.row.Rows(rows));
 }
 
-Result<> Network::Forward(const Samples& samples, bool training) {
+Result<> Network::SendZeros(ParameterFlow* flow) {
+  for (const Tensor& gradient : lent_gradients_) backend_.Fill(0.0F, gradient);
+  if (flow == nullptr) return {};
+  for (size_t index = 0; index < lent_gradients_.size(); ++index) {
+    SM_TRY(flow->Await(index));
+    SM_TRY(flow->Send(index));
+  }
+  return {};
+}
+
+Result<> Network::AwaitParameters(const GraphNode& node, ParameterFlow* flow) const {
+  if (flow == nullptr) return {};
+  for (size_t index = 0; index < node.layer->parameters().size(); ++index) {
+    SM_TRY(flow->Await(node.parameters_begin + index));
+  }
+  return {};
+}
+
+Result<> Network::Forward(const Samples& samples, bool training, ParameterFlow* flow) {
   layout_ = training ? &training_ : &evaluation_;
   if (samples.rows > layout_->plan.rows() && !arena_.Reserve(layout_->plan.Place(samples.rows))) {
     layout_->plan.Place(0);
@@ -263,33 +281,38 @@ Result<> Network::Forward(const Samples& samples, bool training) {
     }
   }
   for (size_t index = 0; index < graph_.nodes.size(); ++index) {
-    const GraphNode& node = graph_.nodes[index];
-    const GraphValue& made = graph_.values[node.output];
-    const Shape shape = made.type.row.Rows(samples.rows);
-    if (node.passes) {
-      values_[node.output].floats = values_[node.inputs[0]].floats.As(shape);
-      continue;
-    }
-    for (size_t slot = 0; slot < node.inputs.size(); ++slot) {
-      node_inputs_[slot] = values_[node.inputs[slot]];
-    }
-    const Tensor output = Take(layout_->activations[made.home], shape);
-    const SavedSize saved = node.layer->Saved(backend_);
-    const size_t count = node.layer->parameters().size();
-    node.layer->Forward(
-        backend_, {.inputs = std::span(node_inputs_).first(node.inputs.size()),
-                   .parameters = std::span(lent_parameters_).subspan(node.parameters_begin, count),
-                   .output = output,
-                   .saved = arena_.At(layout_->plan.offset(layout_->saved[index]),
-                                      saved.of_batch + samples.rows * saved.of_row),
-                   .training = training,
-                   .chance = Mix(samples.chance ^ Mix(index))});
-    values_[node.output].floats = output;
+    SM_TRY(AwaitParameters(graph_.nodes[index], flow));
+    ForwardThrough(index, samples, training);
   }
   return {};
 }
 
-void Network::Backward(const Samples& samples, GradientSink* sink) {
+void Network::ForwardThrough(size_t index, const Samples& samples, bool training) {
+  const GraphNode& node = graph_.nodes[index];
+  const GraphValue& made = graph_.values[node.output];
+  const Shape shape = made.type.row.Rows(samples.rows);
+  if (node.passes) {
+    values_[node.output].floats = values_[node.inputs[0]].floats.As(shape);
+    return;
+  }
+  for (size_t slot = 0; slot < node.inputs.size(); ++slot) {
+    node_inputs_[slot] = values_[node.inputs[slot]];
+  }
+  const Tensor output = Take(layout_->activations[made.home], shape);
+  const SavedSize saved = node.layer->Saved(backend_);
+  const size_t count = node.layer->parameters().size();
+  node.layer->Forward(
+      backend_, {.inputs = std::span(node_inputs_).first(node.inputs.size()),
+                 .parameters = std::span(lent_parameters_).subspan(node.parameters_begin, count),
+                 .output = output,
+                 .saved = arena_.At(layout_->plan.offset(layout_->saved[index]),
+                                    saved.of_batch + samples.rows * saved.of_row),
+                 .training = training,
+                 .chance = Mix(samples.chance ^ Mix(index))});
+  values_[node.output].floats = output;
+}
+
+Result<> Network::Backward(const Samples& samples, ParameterFlow* flow) {
   for (size_t index = graph_.nodes.size(); index-- > 0;) {
     const GraphNode& node = graph_.nodes[index];
     const size_t end = node.parameters_begin + node.layer->parameters().size();
@@ -302,9 +325,10 @@ void Network::Backward(const Samples& samples, GradientSink* sink) {
       if (info.regularized && !frozen && (l1_ > 0 || l2_ > 0)) {
         penalty_ += backend_.Regularize(l1_, l2_, lent_parameters_[parameter], gradient);
       }
-      if (sink != nullptr) sink->GradientReady(parameter);
+      if (flow != nullptr) SM_TRY(flow->Send(parameter));
     }
   }
+  return {};
 }
 
 void Network::BackwardThrough(size_t index, const Samples& samples) {

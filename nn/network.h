@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "common/parameter_flow.h"
 #include "common/result.h"
 #include "nn/arena.h"
 #include "nn/graph.h"
@@ -30,14 +31,6 @@ struct Samples {
   uint64_t chance = 0;  // Of dropout: a function of the job's seed, the epoch, the rank, the step.
 };
 
-// Told which gradients are final while others are still to come, so that sending can begin. Owned
-// by whoever trains; called on the network's thread.
-class GradientSink {
- public:
-  virtual ~GradientSink() = default;
-  virtual void GradientReady(size_t parameter) = 0;
-};
-
 // A graph of layers and a loss at its end. It owns its layers and the memory of one step, but no
 // weights: they are lent for each call, one span a parameter, in the order and of the sizes of
 // parameters(). Used by one thread. The same arguments give the same bits, and after the largest
@@ -54,15 +47,16 @@ class Network final {
     return std::span(graph_.values).first(graph_.inputs);
   }
   const Shape& output() const { return graph_.output().type.row; }
+  bool reads_labels() const { return loss_->ReadsLabels(); }  // Else values.
 
   // Where training starts: a function of the seed and the parameter's index.
   Initial InitialOf(uint64_t seed, size_t parameter) const;
 
   // Fills `gradients` with those of the mean loss over the batch and returns it, or zeros for a
-  // batch without rows. Each is told to `sink`, if there is one, as soon as it is final: the last
-  // layer's come first.
+  // batch without rows. A layer's parameters are waited for when it is its turn, and each gradient
+  // is sent as soon as it is final, the last layer's first; where there is no flow, all are there.
   Result<double> Train(const Samples& samples, std::span<const std::span<const float>> parameters,
-                       std::span<const std::span<float>> gradients, GradientSink* sink = nullptr);
+                       std::span<const std::span<float>> gradients, ParameterFlow* flow = nullptr);
 
   Result<LossSums> Evaluate(const Samples& samples,
                             std::span<const std::span<const float>> parameters);
@@ -90,8 +84,12 @@ class Network final {
   Result<> CheckTargets(const Samples& samples);
   void Lend(std::span<const std::span<const float>> parameters);
   // Makes the values of all nodes.
-  Result<> Forward(const Samples& samples, bool training);
-  void Backward(const Samples& samples, GradientSink* sink);
+  Result<> Forward(const Samples& samples, bool training, ParameterFlow* flow);
+  void ForwardThrough(size_t index, const Samples& samples, bool training);
+  Result<> AwaitParameters(const GraphNode& node, ParameterFlow* flow) const;
+  // The gradients of a batch without rows.
+  Result<> SendZeros(ParameterFlow* flow);
+  Result<> Backward(const Samples& samples, ParameterFlow* flow);
   void BackwardThrough(size_t index, const Samples& samples);
   Tensor Take(size_t tensor, const Shape& shape) const;
   Tensor GradientOf(uint32_t value, uint64_t rows) const;

@@ -39,6 +39,8 @@ struct InputSpec {
   ValueType type;
 };
 
+struct OwnTypes;
+
 // A network as a job file describes it. The size of each layer's input is inferred.
 struct NetworkSpec {
   Shape input;  // One row of the data set, where it is one input, called "input".
@@ -47,6 +49,7 @@ struct NetworkSpec {
   std::vector<InputSpec> inputs = {};  // Where there are several.
   double l1 = 0;                       // Regularizers of weights.
   double l2 = 0;
+  const OwnTypes* own = nullptr;  // Of the job's library, where it names one.
 };
 
 }  // namespace shardmill::nn

@@ -44,6 +44,7 @@ Coordinator::Coordinator(const CoordinatorOptions& options, TimePoint now)
     base_ = options.resume->number;
     leases_.Restore(options.resume->data);
   }
+  FindLine();
   snapshot_ = options.snapshots.number;
   snapshot_at_ = now;
   words_ = MissingWords();
@@ -60,6 +61,7 @@ Coordinator::Coordinator(const CoordinatorOptions& options, TimePoint now,
   audit_ = before.audit;
   snapshot_ = std::max(snapshot_, before.snapshot);
   FindLastSnapshot(before);
+  FindLine();
   leases_.Restore(before.data);
   const View& decided = before.decided.view;
   for (uint32_t i = 0; i < ranks_.size(); ++i) {
@@ -101,7 +103,8 @@ Coordinator::Coordinator(const CoordinatorOptions& options, TimePoint now,
   if (before.done) {
     view_ = next_;
     phase_ = Phase::kIdle;
-    state_ = JobState::kDone;
+    final_saved_ = last_ && last_->number == before.snapshot;
+    EndJob();
   }
   if (before.failed) {
     state_ = JobState::kFailed;
@@ -172,9 +175,7 @@ void Coordinator::Tick(TimePoint now, Outbox& outbox) {
   } else if (phase_ != Phase::kIdle && now - asked_at_ >= options_.retry_after) {
     SendCut(now, outbox);
   }
-  if (saving_ && !saving_->whole && now - saving_->asked_at >= options_.retry_after) {
-    AskSaved(now, outbox);
-  }
+  if (saving_ && !saving_->whole) CheckSaving(now, outbox);
 }
 
 void Coordinator::On(const Hello& hello, TimePoint /*now*/, const Envelope& from, Outbox& outbox) {
@@ -210,7 +211,8 @@ void Coordinator::On(const Refused& refused, TimePoint now, const Envelope& from
   ShardId id;
   if (FindShard(from, now, &id) == nullptr || refused.code != Refusal::kFailed) return;
   if (refused.about < decided().number.value) return;  // Of a view that is given up.
-  Fail("shard " + std::to_string(id.value) + ": " + refused.words);
+  const std::string why = "shard " + std::to_string(id.value) + ": " + refused.words;
+  if (!FallBack(why, now)) Fail(why);
 }
 
 void Coordinator::On(const Renew& renew, TimePoint now, const Envelope& from, Outbox& outbox) {

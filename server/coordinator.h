@@ -23,6 +23,9 @@ struct SnapshotSchedule {
   uint64_t rounds = 0;   // Rounds closed since the last; 0: not by rounds.
   uint64_t epochs = 0;   // Each time all workers say that so many more are over; 0: not by epochs.
   uint64_t number = 0;   // There may be snapshots up to this number already.
+  uint64_t keep = 0;     // So many stay on disk; 0: all.
+  // One that is not on disk by then is given up.
+  Duration timeout = std::chrono::minutes(30);
 };
 
 // What a coordinator is told when it begins. A value.
@@ -44,7 +47,8 @@ struct CoordinatorOptions {
   Duration silence_limit = std::chrono::minutes(5);
   std::string name = {};  // Of the job; for manifests.
   SnapshotSchedule snapshots = {};
-  std::optional<Manifest> resume = {};  // A new job begins from it.
+  std::optional<Manifest> resume = {};  // A new job begins from it,
+  bool resume_exactly = false;          // and from no older one where it cannot be read.
   // The complete snapshots that there are, the oldest first: to one of them a job goes back whose
   // coordinator was started again.
   std::vector<Manifest> kept = {};
@@ -63,6 +67,9 @@ struct SnapshotStatus {
   uint64_t given_up = 0;     // and those that did not come about.
   uint64_t under_way = 0;    // The number of the one that is being written; 0: none.
   std::string problem = {};  // Why the last that was begun did not come about.
+  std::string awaited = {};  // Whom the one under way waits for, and for how long.
+  uint64_t damaged = 0;      // Snapshots that could not be read, so that an older one was taken.
+  bool final_lost = false;   // The job is done, and its last snapshot did not come about.
 };
 
 enum class JobState : uint8_t { kStarting, kTraining, kDone, kFailed };
@@ -82,6 +89,7 @@ struct RankStatus {
   TimePoint heard_at{};
   Step acked = 0;       // As its goodbye says.
   bool hungry = false;  // It has asked for data, and there was none.
+  bool any = false;     // Its process would have any other as well.
   Report report;
 };
 
@@ -135,6 +143,8 @@ class Coordinator final {
   const SnapshotStatus* snapshots() const {
     return options_.snapshots.enabled ? &snapshots_ : nullptr;
   }
+  // Whether the job is done without its last snapshot; the words say why.
+  bool final_lost() const { return snapshots_.final_lost; }
   // How often the job has gone back to its last snapshot, why it last did, and to which: 0 where
   // there was none, and it began anew.
   uint64_t rollbacks() const { return rollbacks_; }
@@ -196,8 +206,10 @@ class Coordinator final {
   void TellOfEnd(const Envelope& from, Outbox& outbox) const;
   void SayFarewell(Outbox& outbox);
   // Of the members: who comes, who goes, and what becomes of their data.
-  void Join(WorkerId id, TimePoint now, const Envelope& from, Outbox& outbox);
+  // `any`: the sender wants some rank, and was found this one.
+  void Join(WorkerId id, bool any, TimePoint now, const Envelope& from, Outbox& outbox);
   std::optional<WorkerId> FreeRank(const Envelope& from) const;
+  bool ComesTooLate(const RankStatus& rank, const Envelope& from) const;
   bool Leaves(const RankStatus& rank) const;
   bool SomebodyLeaves() const;
   bool AllDone() const;
@@ -221,9 +233,14 @@ class Coordinator final {
   uint64_t EpochsOver() const;
   void BeginSnapshot(TimePoint now);
   void AskSaved(TimePoint now, Outbox& outbox);
-  void GiveUpSnapshot(std::string problem);
+  void CheckSaving(TimePoint now, Outbox& outbox);
+  void GiveUpSnapshot(TimePoint now, std::string problem);
   void EndJob();
   std::string SavingWords() const;
+  std::string MissingFiles() const;
+  void FindLine();
+  void DropOldest();
+  bool FallBack(const std::string& why, TimePoint now);
   CoordinatorState State() const;
   View NextView() const;
   std::string MissingWords() const;
@@ -283,14 +300,18 @@ class Coordinator final {
   uint64_t install_restore_ = 0;
   TimePoint snapshot_at_{};       // When the last was begun,
   uint64_t snapshot_closed_ = 0;  // after how many rounds,
-  uint64_t snapshot_epoch_ = 0;   // and epochs.
+  uint64_t snapshot_epoch_ = 0;   // and epochs;
+  uint64_t last_epoch_ = 0;       // the same of `last_`, as far as this process knows.
   bool final_saved_ = false;
   uint32_t final_tries_ = 0;
+  TimePoint final_retry_at_{};  // Not before that.
   SnapshotStatus snapshots_;
 
   std::optional<TimePoint> going_back_;  // A shard was lost then: all others must be there first.
   std::optional<Manifest> last_;         // Where the job would go back to; none: to its beginning.
   uint64_t base_ = 0;                    // The snapshot that this generation began from.
+  std::vector<JobId> line_;              // The jobs that this one goes on from, the oldest first.
+  std::vector<Manifest> kept_;           // Of this job and those; last_ is the last of them.
   uint64_t rollbacks_ = 0;
   std::string rollback_words_;
   bool farewell_said_ = false;  // To those who were done before the job was.

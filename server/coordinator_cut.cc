@@ -5,6 +5,7 @@
 
 #include "common/config/text.h"
 #include "common/mutation.h"
+#include "common/net/endpoint.h"
 #include "server/coordinator.h"
 
 namespace shardmill {
@@ -40,7 +41,7 @@ bool Coordinator::ChangeWanted(TimePoint now) const {
   }
   // The job's last cut is made when the snapshot before it is over.
   return std::ranges::any_of(ranks_, waits) || !wanted_tables_.empty() || SnapshotDue(now) ||
-         SomebodyLeaves() || (AllDone() && !saving_);
+         SomebodyLeaves() || (AllDone() && !saving_ && now >= final_retry_at_);
 }
 
 void Coordinator::BeginCut(TimePoint now, Outbox& outbox) {
@@ -236,7 +237,7 @@ void Coordinator::CheckShards(TimePoint now) {
     if (!Silent(shards_[i], now)) continue;
     const auto silent = std::chrono::round<std::chrono::seconds>(now - shards_[i].heard_at);
     words_ =
-        "shard " + std::to_string(i) + " at " + shards_[i].endpoint +
+        "shard " + std::to_string(i) + " at " + Endpoint::Parse(shards_[i].endpoint).tcp +
         " has not been heard of for " + config::FormatDuration(silent) +
         (options_.snapshots.enabled ? "; start it again, and the job goes back to its last snapshot"
                                     : "");

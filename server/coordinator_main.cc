@@ -64,6 +64,9 @@ struct CoordinatorMetrics {
         members(registry.AddGauge("shardmill_members", "Workers in the view.")),
         silent(registry.AddGauge("shardmill_silent_workers", "Workers whose lease has ended.")),
         snapshots(registry.AddCounter("shardmill_snapshots_total", "Snapshots that are complete.")),
+        damaged(registry.AddCounter("shardmill_snapshots_damaged_total",
+                                    "Snapshots that were passed over for an older one because they "
+                                    "could not be read.")),
         given_up(registry.AddCounter("shardmill_snapshots_given_up_total",
                                      "Snapshots that did not come about.")),
         snapshot_bytes(
@@ -92,6 +95,7 @@ struct CoordinatorMetrics {
 
   void Publish(const SnapshotStatus& seen) {
     snapshots.Add(seen.complete - snapshots.value());
+    damaged.Add(seen.damaged - damaged.value());
     given_up.Add(seen.given_up - given_up.value());
     snapshot_bytes.Set(static_cast<double>(seen.bytes));
     snapshot_seconds.Set(std::chrono::duration<double>(seen.took).count());
@@ -103,6 +107,7 @@ struct CoordinatorMetrics {
   Gauge& members;
   Gauge& silent;
   Counter& snapshots;
+  Counter& damaged;
   Counter& given_up;
   Gauge& snapshot_bytes;
   Gauge& snapshot_seconds;
@@ -208,6 +213,9 @@ Result<> Serve(const CoordinatorFlags& flags, const DaemonContext& daemon) {
     status.Set(ToJson(StatusOf(coordinator, status_at)));
     awaited.Set(coordinator.words());
     metrics.Publish(coordinator, messenger.counters().bad_packets, pump.forbidden());
+  }
+  if (coordinator.final_lost()) {
+    return Error{ErrorCode::kUnsaved, "the job is done, but " + coordinator.words()};
   }
   if (coordinator.state() != JobState::kFailed) return {};
   return Error{coordinator.timed_out() ? ErrorCode::kUnavailable : ErrorCode::kFailed,

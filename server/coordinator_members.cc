@@ -11,7 +11,8 @@ namespace shardmill {
 
 void Coordinator::On(const shardmill::Join& join, TimePoint now, const Envelope& from,
                      Outbox& outbox) {
-  if (!join.any) return Join(join.rank, now, from, outbox);
+  const bool any = join.any && (from.identity == nullptr || !from.identity->rank);
+  if (!join.any) return Join(join.rank, any, now, from, outbox);
   const auto lost = [&](const RankStatus& rank) {
     return rank.boot != from.stamp.from &&
            std::ranges::find(rank.fenced, from.stamp.from) != rank.fenced.end();
@@ -23,7 +24,7 @@ void Coordinator::On(const shardmill::Join& join, TimePoint now, const Envelope&
   const std::optional<WorkerId> rank = FreeRank(from);
   // No rank comes free in a job that has ended: which it hears as well as any other.
   const bool ended = state_ == JobState::kFailed || state_ == JobState::kDone;
-  if (rank || ended) return Join(rank.value_or(WorkerId{0}), now, from, outbox);
+  if (rank || ended) return Join(rank.value_or(WorkerId{0}), any, now, from, outbox);
   Refuse(Refusal::kRankHeld, 0,
          "all " + std::to_string(ranks_.size()) + " ranks are held (" +
              (options_.elastic() ? "cluster.workers_max" : "cluster.workers") + ")",
@@ -52,7 +53,7 @@ std::optional<WorkerId> Coordinator::FreeRank(const Envelope& from) const {
   return {};
 }
 
-void Coordinator::Join(WorkerId id, TimePoint now, const Envelope& from, Outbox& outbox) {
+void Coordinator::Join(WorkerId id, bool any, TimePoint now, const Envelope& from, Outbox& outbox) {
   if (id.value >= options_.ranks()) {
     Refuse(Refusal::kBadRank, id.value,
            "there is no rank " + std::to_string(id.value) + "; the job has " +
@@ -68,9 +69,8 @@ void Coordinator::Join(WorkerId id, TimePoint now, const Envelope& from, Outbox&
   }
   RankStatus& rank = ranks_[id.value];
   const bool same = rank.boot == from.stamp.from;
-  const bool late = options_.elastic() && leases_.Over() && !(same && rank.granted);
   if (rank.state == RankStatus::State::kDone && same) return;  // From before its goodbye.
-  if ((rank.state == RankStatus::State::kDone && !options_.snapshots.enabled) || late) {
+  if (ComesTooLate(rank, from)) {
     Refuse(Refusal::kFailed, id.value, "this rank has made all its steps", from, outbox);
     return;
   }
@@ -82,7 +82,10 @@ void Coordinator::Join(WorkerId id, TimePoint now, const Envelope& from, Outbox&
            from, outbox);
     return;
   }
-  const bool held = rank.state == RankStatus::State::kWaiting ||
+  // Before the job begins, who wants this rank alone goes first; the other one asks again, and gets
+  // one that is free.
+  const bool yields = decided().number.value == 0 && rank.any && !any;
+  const bool held = (rank.state == RankStatus::State::kWaiting && !yields) ||
                     rank.state == RankStatus::State::kTraining ||
                     (rank.state == RankStatus::State::kDone && now < rank.lease_until);
   if (!same && held) {
@@ -115,7 +118,18 @@ void Coordinator::Join(WorkerId id, TimePoint now, const Envelope& from, Outbox&
   // One that waits shows itself by asking again, which may be less often than leases are long.
   rank.lease_until = now + std::max(options_.lease, 3 * options_.retry_after);
   rank.heard_at = now;
+  rank.any = any;
   rank.state = RankStatus::State::kWaiting;
+}
+
+// Whether there is nothing left to do for the sender in that rank.
+bool Coordinator::ComesTooLate(const RankStatus& rank, const Envelope& from) const {
+  using State = RankStatus::State;
+  if (rank.state == State::kDone && !options_.snapshots.enabled) return true;
+  // A job that begins from the snapshot of one that was over has its workers all the same, and ends
+  // with them.
+  if (!options_.elastic() || decided().number.value == 0 || !leases_.Over()) return false;
+  return rank.boot != from.stamp.from || (!rank.granted && rank.state != State::kWaiting);
 }
 
 // Whether the rank, which is a member, is none after the next cut.

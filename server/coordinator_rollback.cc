@@ -174,6 +174,7 @@ void Coordinator::GoBack(TimePoint now, Outbox& outbox) {
   }
   snapshot_at_ = now;
   snapshot_closed_ = ClosedAt(cut_);
+  snapshot_epoch_ = last_epoch_;
   recut_ = false;
   final_cut_ = false;
   final_saved_ = false;

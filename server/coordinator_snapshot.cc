@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/config/text.h"
 #include "common/mutation.h"
 #include "server/coordinator.h"
 #include "snapshot/shard_file.h"
@@ -12,6 +13,12 @@ namespace {
 
 // Attempts at the snapshot of the job's end; then the job is over without.
 constexpr uint32_t kFinalTriesMax = 3;
+// Snapshots that a job may go back to, at most.
+constexpr uint64_t kKeptMax = 8;
+
+std::string Rounded(Duration time) {
+  return config::FormatDuration(std::chrono::round<std::chrono::seconds>(time));
+}
 
 }  // namespace
 
@@ -38,7 +45,7 @@ uint64_t Coordinator::EpochsOver() const {
 bool Coordinator::SnapshotDue(TimePoint now) const {
   const SnapshotSchedule& schedule = options_.snapshots;
   if (!schedule.enabled || saving_ || view_.tables.empty()) return false;
-  if (AllDone()) return FinalSnapshotWanted();
+  if (AllDone()) return FinalSnapshotWanted() && now >= final_retry_at_;
   const bool by_time = schedule.every > Duration{} && now - snapshot_at_ >= schedule.every;
   const bool by_rounds =
       schedule.rounds > 0 && ClosedRounds() >= snapshot_closed_ + schedule.rounds;
@@ -63,6 +70,7 @@ void Coordinator::BeginSnapshot(TimePoint now) {
   manifest.job = options_.job;
   manifest.name = options_.name;
   manifest.number = snapshot_;
+  manifest.line = line_;
   manifest.view = next_;
   for (TablePlace& table : manifest.view.tables) {
     if (!table.spec.update) table.spec.update = options_.update;
@@ -81,12 +89,29 @@ void Coordinator::AskSaved(TimePoint now, Outbox& outbox) {
   }
 }
 
+// A disk that hangs says nothing, so that nothing but time tells.
+void Coordinator::CheckSaving(TimePoint now, Outbox& outbox) {
+  const Duration took = now - saving_->cut_at;
+  const std::string number = "snapshot " + std::to_string(saving_->manifest.number);
+  const std::string awaited = "waiting for " + MissingFiles() + " to write " + number;
+  const std::string limit = config::FormatDuration(std::chrono::round<std::chrono::milliseconds>(
+                                options_.snapshots.timeout)) +
+                            " (snapshot.timeout)";
+  if (took >= options_.snapshots.timeout) {
+    if (saving_->final) final_tries_ = kFinalTriesMax;  // It would hang again.
+    GiveUpSnapshot(now, MissingFiles() + " did not write it within " + limit);
+    return;
+  }
+  snapshots_.awaited = awaited + ", for " + Rounded(took) + " of " + limit;
+  if (now - saving_->asked_at >= options_.retry_after) AskSaved(now, outbox);
+}
+
 void Coordinator::On(const Saved& saved, TimePoint now, const Envelope& from, Outbox& /*outbox*/) {
   ShardId id;
   if (FindShard(from, now, &id) == nullptr) return;
   if (!saving_ || saving_->whole || saved.snapshot != saving_->manifest.number) return;
   if (!saved.problem.empty()) {
-    GiveUpSnapshot("shard " + std::to_string(id.value) + ": " + saved.problem);
+    GiveUpSnapshot(now, "shard " + std::to_string(id.value) + ": " + saved.problem);
     return;
   }
   saving_->files[id] = {ShardFileName(id), saved.bytes, saved.piece_bytes, saved.piece_crcs,
@@ -108,7 +133,7 @@ std::optional<Manifest> Coordinator::TakeManifest() { return std::exchange(to_wr
 void Coordinator::Wrote(TimePoint now, uint64_t snapshot, const Result<>& result) {
   if (!saving_ || !saving_->whole || saving_->manifest.number != snapshot) return;
   if (!result.ok()) {
-    GiveUpSnapshot(result.error().message);
+    GiveUpSnapshot(now, result.error().message);
     return;
   }
   snapshots_.number = snapshot;
@@ -116,10 +141,16 @@ void Coordinator::Wrote(TimePoint now, uint64_t snapshot, const Result<>& result
   snapshots_.cut_at = saving_->cut_at;
   snapshots_.took = now - saving_->cut_at;
   snapshots_.under_way = 0;
+  snapshots_.awaited.clear();
   snapshots_.bytes = 0;
   for (const SnapshotFile& file : saving_->manifest.files) snapshots_.bytes += file.bytes;
   const bool final = saving_->final;
-  if (!Mutated(Mutation::kForgetLastSnapshot)) last_ = std::move(saving_->manifest);
+  last_epoch_ = snapshot_epoch_;
+  if (!Mutated(Mutation::kForgetLastSnapshot)) {
+    last_ = std::move(saving_->manifest);
+    kept_.push_back(*last_);
+    DropOldest();
+  }
   saving_.reset();
   if (!final) return;
   final_saved_ = true;
@@ -127,12 +158,15 @@ void Coordinator::Wrote(TimePoint now, uint64_t snapshot, const Result<>& result
 }
 
 // The job goes on; the next one has another number.
-void Coordinator::GiveUpSnapshot(std::string problem) {
+void Coordinator::GiveUpSnapshot(TimePoint now, std::string problem) {
   ++snapshots_.given_up;
   snapshots_.under_way = 0;
+  snapshots_.awaited.clear();
   snapshots_.problem =
       "snapshot " + std::to_string(saving_->manifest.number) + ": " + std::move(problem);
   const bool over = saving_->final && final_tries_ >= kFinalTriesMax;
+  // What went wrong has some time to pass.
+  if (saving_->final) final_retry_at_ = now + options_.retry_after;
   saving_.reset();
   if (over && phase_ == Phase::kIdle && state_ == JobState::kTraining) EndJob();
 }
@@ -140,19 +174,71 @@ void Coordinator::GiveUpSnapshot(std::string problem) {
 void Coordinator::EndJob() {
   state_ = JobState::kDone;
   changed_ = true;
+  words_.clear();
+  snapshots_.final_lost = options_.snapshots.enabled && !view_.tables.empty() && !final_saved_;
+  if (!snapshots_.final_lost) return;
+  words_ = "the job's last snapshot was lost" +
+           (snapshots_.problem.empty() ? "" : ": " + snapshots_.problem);
 }
 
-// Whom the job's end waits for.
-std::string Coordinator::SavingWords() const {
-  if (!saving_ || !saving_->final) return "";
+// The shards that have not said that their file is there.
+std::string Coordinator::MissingFiles() const {
   std::string names;
   for (uint32_t i = 0; i < shards_.size(); ++i) {
     if (saving_->files.contains(ShardId{i})) continue;
     names += (names.empty() ? "shard " : ", shard ") + std::to_string(i);
   }
-  const std::string what = "snapshot " + std::to_string(saving_->manifest.number);
-  return names.empty() ? "writing the manifest of " + what
-                       : "waiting for " + names + " to write " + what;
+  return names;
+}
+
+// Whom the job's end waits for.
+std::string Coordinator::SavingWords() const {
+  if (!AllDone() || view_.tables.empty()) return "";
+  if (saving_) {
+    return saving_->whole
+               ? "writing the manifest of snapshot " + std::to_string(saving_->manifest.number)
+               : snapshots_.awaited;
+  }
+  if (final_tries_ == 0 || !FinalSnapshotWanted()) return "";
+  return "trying the last snapshot again: " + snapshots_.problem;
+}
+
+// Whose snapshots are this job's to go back to, and to remove: its own, and those of the jobs
+// before it.
+void Coordinator::FindLine() {
+  line_.clear();
+  kept_.clear();
+  if (!last_) return;
+  line_ = last_->line;
+  if (last_->job != options_.job) line_.push_back(last_->job);
+  for (const Manifest& one : options_.kept) {
+    const bool ours = one.job == options_.job || std::ranges::find(line_, one.job) != line_.end();
+    if (ours && one.number <= last_->number) kept_.push_back(one);
+  }
+  DropOldest();
+}
+
+void Coordinator::DropOldest() {
+  const uint64_t keep = options_.snapshots.keep;
+  const uint64_t most = keep > 0 ? std::min(keep, kKeptMax) : kKeptMax;
+  if (kept_.size() > most) kept_.erase(kept_.begin(), kept_.end() - static_cast<int64_t>(most));
+}
+
+// Where the snapshot that the job would go on from cannot be read, it goes on from the one before.
+bool Coordinator::FallBack(const std::string& why, TimePoint now) {
+  if (phase_ != Phase::kInstalling || install_restore_ == 0) return false;
+  if (going_back_) return true;  // From the one that another shard cannot read, either.
+  const bool begins = view_.number.value == 0 && options_.resume;
+  if (begins && options_.resume_exactly) return false;
+  std::erase_if(kept_, [this](const Manifest& one) { return one.number >= install_restore_; });
+  if (kept_.empty()) return false;
+  ++snapshots_.damaged;
+  snapshots_.problem = "snapshot " + std::to_string(install_restore_) + " cannot be read: " + why;
+  rollback_words_ = snapshots_.problem;
+  last_ = kept_.back();
+  last_epoch_ = 0;  // Not known: the next by epochs comes early.
+  going_back_ = now;
+  return true;
 }
 
 std::string Coordinator::ResumeProblem(const CoordinatorOptions& options) {

@@ -19,6 +19,13 @@ DiskAgent::~DiskAgent() {
   thread_.join();
 }
 
+bool DiskAgent::Line::TryAsk(DiskRequest& request) {
+  std::pair<size_t, DiskRequest> asked(place_, std::move(request));
+  if (agent_->asked_.TryPut(asked)) return true;
+  request = std::move(asked.second);
+  return false;
+}
+
 void DiskAgent::Run() {
   while (const auto asked = asked_.Take()) {
     const size_t place = asked->first;

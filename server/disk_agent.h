@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <string>
@@ -24,11 +25,14 @@ class DiskAgent final {
    public:
     Line(DiskAgent& agent, size_t place) : agent_(&agent), place_(place) {}
 
-    bool HasRoom() const { return agent_->asked_.HasRoom(); }
-    void Ask(DiskRequest request) { agent_->asked_.Put({place_, std::move(request)}); }
+    // Does not wait: where there is no room now the request stays with who asks, to be asked again.
+    [[nodiscard]] bool TryAsk(DiskRequest& request);
     // Whether this is the folder that the coordinator of the job sees. Waits for the disk.
     Result<> Check(JobId job) const { return CheckToken(agent_->store_, agent_->job_, job); }
     std::optional<DiskAnswer> NextAnswer() { return agent_->answers_[place_]->TryTake(); }
+    std::optional<DiskAnswer> AwaitAnswer(std::chrono::milliseconds time) {
+      return agent_->answers_[place_]->TakeWithin(time);
+    }
 
    private:
     DiskAgent* agent_;

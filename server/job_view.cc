@@ -87,6 +87,9 @@ JobStatus::Snapshots SnapshotsOf(const SnapshotStatus& seen, TimePoint now) {
   snapshots.under_way = seen.under_way;
   snapshots.given_up = seen.given_up;
   snapshots.problem = seen.problem;
+  snapshots.awaited = seen.awaited;
+  snapshots.damaged = seen.damaged;
+  snapshots.final_lost = seen.final_lost;
   return snapshots;
 }
 

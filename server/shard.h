@@ -75,6 +75,8 @@ class Shard final {
   // again while DiskWaits says so. It copies so many rows of sparse tables at most.
   std::optional<DiskRequest> NextDiskRequest(uint64_t rows_max);
   bool DiskWaits() const { return saving_.has_value() || (restoring_ && !restoring_->asked); }
+  // Whether it waits for what the disk has of its tables.
+  bool Restores() const { return restoring_ && restoring_->asked && !restoring_->over; }
   // What came of it.
   void Handle(DiskAnswer answer, Outbox& outbox);
   void Tick(TimePoint now, Outbox& outbox);

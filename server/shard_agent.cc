@@ -3,6 +3,12 @@
 #include <utility>
 
 namespace shardmill {
+namespace {
+
+// So long the agent waits for messages; or for the disk, where that is what it waits for.
+constexpr std::chrono::milliseconds kPoll{20};
+
+}  // namespace
 
 Result<std::unique_ptr<ShardAgent>> ShardAgent::Make(const Options& options,
                                                      std::unique_ptr<Transport> transport,
@@ -79,7 +85,6 @@ ShardAgent::Metrics ShardAgent::MakeMetrics(ShardId id, Registry& registry) {
 }
 
 Result<> ShardAgent::Run(const StopSource& stop) {
-  constexpr std::chrono::milliseconds kPoll{20};
   log_.Info("shard_listens", {{"shard", id_.value}, {"endpoint", endpoint_.tcp}});
   Result<> result;
   bool disk_busy = false;
@@ -111,16 +116,27 @@ Result<> ShardAgent::CheckFolder() {
 bool ShardAgent::WorkDisk() {
   // So many rows are copied between two looks at the network.
   constexpr uint64_t kRows = 2048;
+  // So many answers are taken between two looks at it.
+  constexpr int kAnswers = 16;
   if (!disk_) return false;
   Outbox outbox;
-  while (std::optional<DiskAnswer> answer = disk_->NextAnswer()) {
+  // Who restores has nothing else to do: it goes on as soon as the disk does.
+  std::optional<DiskAnswer> answer =
+      shard_->Restores() ? disk_->AwaitAnswer(kPoll) : disk_->NextAnswer();
+  for (int i = 1; answer; ++i) {
     shard_->Handle(std::move(*answer), outbox);
+    answer.reset();
+    if (i < kAnswers) answer = disk_->NextAnswer();
   }
   messenger_.Send(outbox);
-  if (!shard_->DiskWaits() || !disk_->HasRoom()) return false;
-  std::optional<DiskRequest> request = shard_->NextDiskRequest(kRows);
-  if (request) disk_->Ask(std::move(*request));
-  return true;
+  const bool more = to_disk_ || shard_->DiskWaits();
+  if (!to_disk_ && more) to_disk_ = shard_->NextDiskRequest(kRows);
+  if (to_disk_) {
+    // The other shards of the process ask the same disk: waiting here would keep messages waiting.
+    if (!disk_->TryAsk(*to_disk_)) return shard_->Restores();
+    to_disk_.reset();
+  }
+  return more || shard_->Restores();
 }
 
 void ShardAgent::Publish() {

@@ -91,6 +91,7 @@ class ShardAgent final {
   std::unique_ptr<Shard> shard_;
   PeerId coordinator_;
   std::optional<DiskAgent::Line> disk_;
+  std::optional<DiskRequest> to_disk_;  // For which there was no room yet.
   bool folder_checked_ = false;
   TimedShard timed_;
   Pump<TimedShard> pump_;

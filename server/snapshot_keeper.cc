@@ -7,6 +7,11 @@
 #include "snapshot/folder.h"
 
 namespace shardmill {
+namespace {
+
+constexpr const char* kLatest = "latest";
+
+}  // namespace
 
 SnapshotKeeper::SnapshotKeeper(const JobOptions& job, const Log& log)
     : options_(job.snapshot), job_(job.job.name), log_(log), store_(files_, job.snapshot.to) {}
@@ -15,20 +20,46 @@ Result<> SnapshotKeeper::Prepare(CoordinatorOptions& options) {
   if (options_.to.empty()) return {};
   options.name = job_;
   options.snapshots.enabled = true;
+  options.snapshots.timeout = options_.timeout;
+  options.snapshots.keep = options_.keep;
   options.snapshots.every = options_.every;
   options.snapshots.rounds = options_.every_rounds;
   options.snapshots.epochs = options_.every_epochs;
+  SM_TRY(LockFolder());
   options.snapshots.number = SM_TRY(HighestNumber(store_, job_));
   std::vector<FoundSnapshot> found = SM_TRY(ListSnapshots(store_, job_));
   for (FoundSnapshot& one : found) {
-    if (one.manifest) options.kept.push_back(std::move(*one.manifest));
+    if (one.manifest) {
+      options.kept.push_back(std::move(*one.manifest));
+    } else {
+      log_.Warn("snapshot_unreadable", {{"number", one.number}, {"why", one.problem}});
+    }
   }
   return LeaveToken(store_, job_, options.job);
+}
+
+// Where locks are not to be had, KeepToken still finds a second job, though not at its start.
+Result<> SnapshotKeeper::LockFolder() {
+  SM_TRY(files_.MakeFolder(options_.to));
+  SM_TRY(files_.MakeFolder(store_.PlaceOf(job_)));
+  Result<FileLock> lock = FileLock::Take(store_.PlaceOf(job_) + "/.lock");
+  if (lock.ok()) {
+    lock_ = std::move(lock).value();
+  } else if (lock.error().code == ErrorCode::kUnavailable) {
+    return Error{ErrorCode::kUnavailable,
+                 store_.PlaceOf(job_) +
+                     ": another job of this name keeps its snapshots here; end it, or give this "
+                     "one another job.name or snapshot.to"};
+  } else {
+    log_.Warn("snapshots_not_locked", {{"why", lock.error().message}});
+  }
+  return {};
 }
 
 Result<> SnapshotKeeper::Resume(CoordinatorOptions& options) {
   if (options_.resume.empty()) return {};
   options.resume = SM_TRY(Find(options_.resume));
+  options.resume_exactly = options_.resume != kLatest;
   const std::string problem = Coordinator::ResumeProblem(options);
   if (!problem.empty()) return Error{ErrorCode::kBadUsage, problem};
   log_.Info("resumes", {{"snapshot", options.resume->number},
@@ -43,10 +74,13 @@ Result<Manifest> SnapshotKeeper::Find(const std::string& resume) {
                  store_.PlaceOf(job_) + ": " + what +
                      " (snapshot.resume); `shardmill snapshot ls` shows what is there"};
   };
-  if (resume == "latest") {
+  if (resume == kLatest) {
     if (found.empty()) return none("there is no snapshot to begin from");
-    if (!found.back().manifest) return none(found.back().problem);
-    return std::move(*found.back().manifest);
+    // Prepare has told of each that cannot be read.
+    const auto sound = [](const FoundSnapshot& one) { return one.manifest.has_value(); };
+    const auto last = std::find_if(found.rbegin(), found.rend(), sound);
+    if (last == found.rend()) return none(found.back().problem);
+    return std::move(*last->manifest);
   }
   const auto same = [&](const FoundSnapshot& one) { return std::to_string(one.number) == resume; };
   const auto one = std::ranges::find_if(found, same);
@@ -66,8 +100,8 @@ void SnapshotKeeper::Keep(Coordinator& coordinator, const Clock& clock, int64_t 
       log_.Info("snapshot", {{"number", made.number},
                              {"bytes", made.bytes},
                              {"seconds", std::chrono::duration<double>(made.took).count()}});
-      const Result<> cleaned = CleanUp(store_, job_, manifest->number,
-                                       {options_.keep, options_.keep_for.count()}, now_ms);
+      const Result<> cleaned =
+          CleanUp(store_, *manifest, {options_.keep, options_.keep_for.count()}, now_ms);
       if (!cleaned.ok()) log_.Warn("snapshots_not_removed", {{"why", cleaned.error().message}});
     }
   }
@@ -79,6 +113,7 @@ void SnapshotKeeper::Keep(Coordinator& coordinator, const Clock& clock, int64_t 
 
 // The files must be in the folder that is seen here, or nobody else may find them either.
 Result<> SnapshotKeeper::Write(const Manifest& manifest) {
+  SM_TRY(KeepToken(store_, job_, manifest.job));
   for (const SnapshotFile& file : manifest.files) {
     const std::string name = FolderOf(job_, manifest.number) + file.name;
     const Result<uint64_t> bytes = store_.Size(name);

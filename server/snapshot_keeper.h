@@ -2,11 +2,14 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <string>
 
 #include "common/blob/folder_store.h"
 #include "common/blob/posix_files.h"
 #include "common/job/job.h"
 #include "common/log/log.h"
+#include "common/process/file_lock.h"
 #include "common/result.h"
 #include "server/coordinator.h"
 
@@ -19,8 +22,9 @@ class SnapshotKeeper final {
  public:
   SnapshotKeeper(const JobOptions& job, const Log& log);
 
-  // Fills in what the coordinator must know of snapshots, and leaves the job's id in the folder, by
-  // which servers find that it is the same folder that they see.
+  // Takes the job's folder of snapshots for this process alone, fills in what the coordinator must
+  // know of them, and leaves the job's id there, by which servers find that it is the same folder
+  // that they see. kUnavailable: another job of this name has the folder.
   Result<> Prepare(CoordinatorOptions& options);
   // Fills in the one that a new job begins from, where it shall. An error where there is none, or
   // one that this job cannot begin from.
@@ -30,6 +34,7 @@ class SnapshotKeeper final {
   void Keep(Coordinator& coordinator, const Clock& clock, int64_t now_ms);
 
  private:
+  Result<> LockFolder();
   Result<> Write(const Manifest& manifest);
   Result<Manifest> Find(const std::string& resume);
 
@@ -38,7 +43,8 @@ class SnapshotKeeper final {
   const Log& log_;
   PosixFiles files_;
   FolderStore store_;
-  uint64_t given_up_ = 0;  // As last told.
+  std::optional<FileLock> lock_;  // None where the file system knows no locks.
+  uint64_t given_up_ = 0;         // As last told.
 };
 
 }  // namespace shardmill

@@ -24,6 +24,7 @@ bool StateLog::Look(const Coordinator& coordinator, TimePoint now) {
     log_.Info(
         "job_done",
         {{"lost", audit.lost}, {"duplicated", audit.duplicated}, {"next", "idle until stopped"}});
+    if (coordinator.final_lost()) log_.Error("last_snapshot_lost", {{"why", coordinator.words()}});
   }
   return true;
 }

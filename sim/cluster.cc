@@ -16,7 +16,7 @@ using std::chrono::microseconds;
 using std::chrono::milliseconds;
 
 constexpr PeerId kCoordinator{1};
-constexpr uint64_t kFirstShard = 2;
+constexpr uint64_t kFirstPeer = 2;
 constexpr Duration kTick = milliseconds(1);
 constexpr Duration kLease = milliseconds(100);
 constexpr uint64_t kTwinsMax = 8;  // In one history.
@@ -34,7 +34,7 @@ Cluster::Cluster(const Scenario& scenario)
       vault_(scenario.seed, scenario.shards),
       fate_(Mix(scenario.seed ^ 0xd00)),
       thief_(Mix(scenario.seed ^ 0x7415f)),
-      next_peer_(kFirstShard + scenario.shards) {
+      next_peer_(kFirstPeer) {
   for (uint32_t i = 1; i < scenario.ranks() && !scenario.any_rank; i += 2) {
     bound_.insert(WorkerId{i});
   }
@@ -54,7 +54,7 @@ std::unique_ptr<Shard> Cluster::MakeShard(uint32_t index) {
   ShardOptions options;
   options.id = ShardId{index};
   options.boot = shard_boots_[index];
-  options.endpoint = std::to_string(kFirstShard + index);
+  options.endpoint = std::to_string(shard_peers_[index].value);
   options.coordinator = kCoordinator;
   options.held_bytes_max = kHeldBytesMax;
   options.key_lists_max = 8;
@@ -69,12 +69,19 @@ void Cluster::MakeShards() {
   shards_.clear();
   shard_boots_.clear();
   shard_callers_.clear();
+  shard_peers_.clear();
   shard_back_.assign(scenario_.shards, TimePoint{});
   for (uint32_t i = 0; i < scenario_.shards; ++i) {
     shard_boots_.push_back(BootId{500 + 100 * outcome_.ruins + i});
+    shard_peers_.push_back(NewShardPeer(i));
     shards_.push_back(MakeShard(i));
     shard_callers_.push_back(PeerId{next_peer_++});
   }
+}
+
+PeerId Cluster::NewShardPeer(uint32_t index) {
+  shard_of_[PeerId{next_peer_}] = index;
+  return PeerId{next_peer_++};
 }
 
 void Cluster::StartWorker(WorkerId rank, std::optional<PeerId> peer) {
@@ -242,18 +249,19 @@ void Cluster::Deliver(Delivery delivery) {
     WriteAndSend(outbox);
     return;
   }
+  const auto called = shard_of_.find(delivery.to);
   if (caller != shard_callers_.end()) {
     DeliverToShard(static_cast<uint32_t>(caller - shard_callers_.begin()), delivery.envelope,
                    outbox);
-  } else if (delivery.to.value < kFirstShard + scenario_.shards) {
-    DeliverToShard(static_cast<uint32_t>(delivery.to.value - kFirstShard), delivery.envelope,
-                   outbox);
+  } else if (called != shard_of_.end()) {
+    if (shard_peers_[called->second] != delivery.to) return;  // That process is gone.
+    DeliverToShard(called->second, delivery.envelope, outbox);
   } else {
     for (Process& process : processes_) {
       if (process.peer != delivery.to || now_ < process.paused_until) continue;
       const auto* pulled = std::get_if<Pulled>(&delivery.envelope.message);
       if (pulled != nullptr && delivery.envelope.stamp.to == process.worker->boot()) {
-        const auto shard = static_cast<uint32_t>(delivery.envelope.peer.value - kFirstShard);
+        const uint32_t shard = shard_of_.at(delivery.envelope.peer);
         ledger_.SawAnswer(ShardId{shard}, process.worker->boot(), *pulled);
       }
       process.worker->Handle(now_, delivery.envelope, outbox);
@@ -265,19 +273,20 @@ void Cluster::Deliver(Delivery delivery) {
 // A shard calls the coordinator, and is called by workers: it has a number for each.
 void Cluster::Send(PeerId from, Outbox& outbox) {
   const auto caller = std::ranges::find(shard_callers_, from);
-  uint64_t shard = from.value - kFirstShard;
-  if (caller != shard_callers_.end()) shard = caller - shard_callers_.begin();
-  if (from == kCoordinator || shard >= shards_.size()) {
+  const auto called = shard_of_.find(from);
+  if (caller == shard_callers_.end() && called == shard_of_.end()) {
     for (Outgoing& out : outbox) {
       if (auto* unit = std::get_if<Unit>(&out.message)) Spoil(*unit);
     }
     network_.Send(now_, from, outbox);
     return;
   }
+  const uint64_t shard = called != shard_of_.end()
+                             ? called->second
+                             : static_cast<uint64_t>(caller - shard_callers_.begin());
   for (Outgoing& out : outbox) {
-    const bool called = out.peer == kCoordinator;
-    network_.Send(now_, called ? shard_callers_[shard] : PeerId{kFirstShard + shard},
-                  {std::move(out)});
+    const PeerId as = out.peer == kCoordinator ? shard_callers_[shard] : shard_peers_[shard];
+    network_.Send(now_, as, {std::move(out)});
   }
 }
 
@@ -313,7 +322,7 @@ void Cluster::SettleShard(uint32_t index) {
   Outbox outbox;
   while (shards_[index]->Settle(outbox)) {
   }
-  Send(PeerId{kFirstShard + index}, outbox);
+  Send(shard_peers_[index], outbox);
 }
 
 void Cluster::TickAll() {
@@ -326,10 +335,10 @@ void Cluster::TickAll() {
   for (uint32_t i = 0; i < shards_.size(); ++i) {
     if (IsAway(i)) continue;
     SettleShard(i);
-    tick(PeerId{kFirstShard + i}, *shards_[i]);
+    tick(shard_peers_[i], *shards_[i]);
     Outbox said;
     vault_.Work(i, *shards_[i], said);
-    Send(PeerId{kFirstShard + i}, said);
+    Send(shard_peers_[i], said);
     if (shards_[i]->Status().held_bytes > kHeldBytesMax)
       ledger_.Violation("a shard holds too much");
   }

@@ -43,9 +43,10 @@ struct Outcome {
   uint64_t resumed = 0;       // Beginnings from a snapshot,
   uint64_t ruins = 0;         // and of ends of everything.
   uint64_t lost_shards = 0;
-  uint64_t rollbacks = 0;  // Of the job, for lost shards.
-  bool failed = false;     // As it should, for a NaN that is rejected.
-  bool compared = false;   // With the same training in one process.
+  uint64_t lost_together = 0;  // Those whose coordinator ended with them.
+  uint64_t rollbacks = 0;      // Of the job, for lost shards.
+  bool failed = false;         // As it should, for a NaN that is rejected.
+  bool compared = false;       // With the same training in one process.
 };
 
 // A whole cluster in one thread: the real coordinator, shards and client cores under simulated
@@ -90,6 +91,7 @@ class Cluster final {
   JobId Job() const { return JobId{77 + outcome_.ruins}; }
   void MakeShards();
   std::unique_ptr<Shard> MakeShard(uint32_t index);
+  PeerId NewShardPeer(uint32_t index);
   void DeliverToShard(uint32_t index, const Envelope& envelope, Outbox& outbox);
   void Spoil(Unit& unit) const;
   void SettleShard(uint32_t index);
@@ -115,8 +117,10 @@ class Cluster final {
   FramePool frames_{FramePool::Memory::kPrivate};
   std::vector<std::unique_ptr<Shard>> shards_;
   std::vector<BootId> shard_boots_;
-  std::vector<TimePoint> shard_back_;  // Until then nobody is in its place.
-  std::vector<PeerId> shard_callers_;  // What the coordinator knows each shard by.
+  std::vector<TimePoint> shard_back_;    // Until then nobody is in its place.
+  std::vector<PeerId> shard_callers_;    // What the coordinator knows each shard by,
+  std::vector<PeerId> shard_peers_;      // and what workers know it by: its process's address.
+  std::map<PeerId, uint32_t> shard_of_;  // All such addresses that there ever were.
   std::vector<Process> processes_;
   std::set<WorkerId> bound_;  // Ranks with keys of their own.
   std::map<WorkerId, Identity> worker_keys_;

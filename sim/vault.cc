@@ -50,7 +50,7 @@ Result<> Vault::Keep(const Manifest& manifest) {
   SM_TRY(WriteManifest(store_, manifest));
   kept_ = manifest.number;
   // What could not be removed is so the next time.
-  static_cast<void>(CleanUp(store_, manifest.name, manifest.number, {2, 0}, manifest.time_ms));
+  static_cast<void>(CleanUp(store_, manifest, {2, 0}, manifest.time_ms));
   return {};
 }
 

@@ -5,12 +5,15 @@
 #include <map>
 #include <utility>
 
+#include "snapshot/shard_file.h"
+
 namespace shardmill {
 namespace {
 
 constexpr const char* kManifestName = "manifest";
 constexpr const char* kTokenName = "/seen-by-all";
 constexpr size_t kNumberDigits = 12;
+constexpr uint64_t kTokenBytesMax = 64;
 
 // A blob's job, snapshot and name in it; nothing where it does not lie in a snapshot.
 struct Place {
@@ -25,6 +28,11 @@ std::optional<Place> PlaceIn(const std::string& name) {
   const auto number = NumberOf(std::string_view(name).substr(first + 1, second - first - 1));
   if (!number) return {};
   return Place{name.substr(0, first), *number, name.substr(second + 1)};
+}
+
+// Whether the job is the snapshot's own, or one that this goes on from.
+bool IsOfLine(const Manifest& of, JobId job) {
+  return job == of.job || std::ranges::find(of.line, job) != of.line.end();
 }
 
 }  // namespace
@@ -110,28 +118,39 @@ Result<> RemoveSnapshot(BlobStore& store, const std::string& folder) {
   return {};
 }
 
-Result<uint64_t> RemoveIncomplete(BlobStore& store, const std::string& job, uint64_t below) {
-  const std::vector<BlobInfo> blobs = SM_TRY(store.List(job + "/"));
-  std::map<uint64_t, bool> complete;
+Result<uint64_t> RemoveIncomplete(BlobStore& store, const Manifest& newest) {
+  const std::vector<BlobInfo> blobs = SM_TRY(store.List(newest.name + "/"));
+  std::map<uint64_t, bool> stays;
   for (const BlobInfo& blob : blobs) {
     const std::optional<Place> place = PlaceIn(blob.name);
-    if (place && place->number < below) complete[place->number] |= place->file == kManifestName;
+    if (!place || place->number >= newest.number) continue;
+    bool& whole = stays[place->number];
+    whole = whole || place->file == kManifestName;
+  }
+  for (const BlobInfo& blob : blobs) {
+    const std::optional<Place> place = PlaceIn(blob.name);
+    if (!place || place->number >= newest.number || stays[place->number]) continue;
+    const Result<ShardHead> head = ReadShardHead(store, blob.name);
+    stays[place->number] = head.ok() && !IsOfLine(newest, head.value().job);
   }
   uint64_t removed = 0;
-  for (const auto& [number, whole] : complete) {
-    if (whole) continue;
-    SM_TRY(RemoveSnapshot(store, FolderOf(job, number)));
+  for (const auto& [number, stay] : stays) {
+    if (stay) continue;
+    SM_TRY(RemoveSnapshot(store, FolderOf(newest.name, number)));
     ++removed;
   }
   return removed;
 }
 
-Result<> CleanUp(BlobStore& store, const std::string& job, uint64_t number,
-                 const Retention& retention, int64_t now_ms) {
+Result<> CleanUp(BlobStore& store, const Manifest& newest, const Retention& retention,
+                 int64_t now_ms) {
   // A writer that was killed may have had the same number, and no file that anybody could see.
-  SM_TRY(store.RemoveUnfinished(FolderOf(job, number)));
-  SM_TRY(RemoveIncomplete(store, job, number));
-  const std::vector<FoundSnapshot> found = SM_TRY(ListSnapshots(store, job));
+  SM_TRY(store.RemoveUnfinished(FolderOf(newest.name, newest.number)));
+  SM_TRY(RemoveIncomplete(store, newest));
+  std::vector<FoundSnapshot> found = SM_TRY(ListSnapshots(store, newest.name));
+  std::erase_if(found, [&](const FoundSnapshot& one) {
+    return !one.manifest || !IsOfLine(newest, one.manifest->job);
+  });
   for (const FoundSnapshot& expired : Expired(found, retention, now_ms)) {
     SM_TRY(RemoveSnapshot(store, expired.folder()));
   }
@@ -143,15 +162,25 @@ Result<> LeaveToken(BlobStore& store, const std::string& job, JobId token) {
 }
 
 Result<> CheckToken(BlobStore& store, const std::string& job, JobId token) {
-  constexpr uint64_t kBytesMax = 64;
   const std::string name = job + kTokenName;
-  const Result<std::string> found = ReadBlob(store, name, kBytesMax);
+  const Result<std::string> found = ReadBlob(store, name, kTokenBytesMax);
   if (found.ok() && found.value() == std::to_string(token.value)) return {};
   return Error{ErrorCode::kBadUsage,
                store.PlaceOf(name) + ": " +
                    (found.ok() ? "it has another token than" : "the token is not here that") +
                    " the coordinator left: snapshots must go to one folder that every server sees; "
                    "mount the same one on all of them"};
+}
+
+Result<> KeepToken(BlobStore& store, const std::string& job, JobId token) {
+  const std::string name = job + kTokenName;
+  const Result<std::string> found = ReadBlob(store, name, kTokenBytesMax);
+  if (found.ok() && found.value() == std::to_string(token.value)) return {};
+  if (!found.ok()) return LeaveToken(store, job, token);
+  return Error{ErrorCode::kBadUsage,
+               store.PlaceOf(name) +
+                   ": another job of this name keeps its snapshots here, too; "
+                   "give one of them another job.name or snapshot.to"};
 }
 
 }  // namespace shardmill

@@ -53,17 +53,21 @@ std::vector<FoundSnapshot> Expired(const std::vector<FoundSnapshot>& snapshots,
 // The manifest goes first, so that nothing is ever half a snapshot.
 Result<> RemoveSnapshot(BlobStore& store, const std::string& folder);
 
-// Removes what is left of the job's snapshots below a number that were never completed, or not
-// wholly removed. Nobody may be writing one of them. Returns how many there were.
-Result<uint64_t> RemoveIncomplete(BlobStore& store, const std::string& job, uint64_t below);
+// Removes what is left of snapshots below the newest that were never completed, or not wholly
+// removed, of its own job and of those that this one goes on from. Nobody may be writing one of
+// them. What no file says whose it is goes, too. Returns how many there were.
+Result<uint64_t> RemoveIncomplete(BlobStore& store, const Manifest& newest);
 
-// What need not be kept any longer, once the snapshot `number` is complete: what was never complete
-// below it, and what has expired.
-Result<> CleanUp(BlobStore& store, const std::string& job, uint64_t number,
-                 const Retention& retention, int64_t now_ms);
+// What need not be kept any longer, once a snapshot is complete: what was never complete below it,
+// and what has expired, of its own job and of those that this one goes on from. Those of other jobs
+// of the name stay, and count for nothing.
+Result<> CleanUp(BlobStore& store, const Manifest& newest, const Retention& retention,
+                 int64_t now_ms);
 
 // The proof that all servers see one folder: one leaves a token there, the others look for it.
 Result<> LeaveToken(BlobStore& store, const std::string& job, JobId token);
 Result<> CheckToken(BlobStore& store, const std::string& job, JobId token);
+// Where it is gone it is left again; an error where another job of the name has left its own.
+Result<> KeepToken(BlobStore& store, const std::string& job, JobId token);
 
 }  // namespace shardmill

@@ -59,6 +59,7 @@ std::string EncodeManifest(const Manifest& manifest) {
   snapshot::Manifest to;
   to.set_format(kFormat);
   to.set_job(manifest.job.value);
+  for (const JobId job : manifest.line) to.add_line(job.value);
   to.set_name(manifest.name);
   to.set_number(manifest.number);
   ToProto(manifest.view, *to.mutable_view());
@@ -98,6 +99,7 @@ Result<Manifest> DecodeManifest(std::string_view bytes) {
   }
   Manifest manifest;
   manifest.job = JobId{from.job()};
+  for (const uint64_t job : from.line()) manifest.line.push_back(JobId{job});
   manifest.name = from.name();
   manifest.number = from.number();
   manifest.view = SM_TRY(FromProto(from.view(), WireLimits{}));

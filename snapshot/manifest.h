@@ -16,6 +16,8 @@ namespace shardmill {
 // What a snapshot is: the last of its files to be written; without it there is none. A value.
 struct Manifest {
   JobId job;
+  // The jobs that it goes on from, the oldest first: it began from a snapshot of the last of them.
+  std::vector<JobId> line = {};
   std::string name = {};  // Of the job, as its file has it.
   uint64_t number = 0;    // Of the snapshot; grows with each of the job.
   View view = {};         // At the cut. Tables name their updates, the job's own too.

@@ -102,6 +102,17 @@ Result<SnapshotFile> ShardFileWriter::Finish() {
   return file;
 }
 
+Result<ShardHead> ReadShardHead(BlobStore& store, const std::string& name) {
+  const uint64_t bytes = SM_TRY(store.Size(name));
+  const auto read = [&](uint64_t begin, std::span<std::byte> to) {
+    return store.Read(name, begin, to);
+  };
+  const TensorIndex index = SM_TRY(ReadTensorHeader(bytes, read));
+  const std::string* text = index.Metadata(kHeadKey);
+  if (text != nullptr) return ParseShardHead(*text);
+  return Error{ErrorCode::kBadInput, store.PlaceOf(name) + ": it is no shard's file"};
+}
+
 Result<ShardFileReader> ShardFileReader::Open(BlobStore& store, const std::string& folder,
                                               const SnapshotFile& file) {
   CheckedReader bytes = SM_TRY(CheckedReader::Open(store, folder, file));

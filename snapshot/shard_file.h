@@ -49,6 +49,9 @@ class ShardFileWriter final {
   uint64_t content_ = 0;
 };
 
+// What a shard's file says of itself, where there is no manifest that has its checksums.
+Result<ShardHead> ReadShardHead(BlobStore& store, const std::string& name);
+
 // Reads a shard's file, in parts, each checked before it is given. Owned by whoever reads, on one
 // thread; the store outlives it. What is wrong with the file is kBadInput and names it.
 class ShardFileReader final {

@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "nn/own_types.h"
+
 namespace shardmill {
 namespace {
 
@@ -88,6 +90,13 @@ std::string LabelWords(const Column& label) {
          ")";
 }
 
+// What is wrong with it is wrong with the job file: no restart mends it.
+Result<const nn::OwnTypes*> OpenJobLibrary(const std::string& path) {
+  Result<const nn::OwnTypes*> own = nn::OpenOwnTypes(path);
+  if (own.ok()) return own;
+  return Error{ErrorCode::kBadUsage, "model.library: " + own.error().message};
+}
+
 }  // namespace
 
 nn::LayerSpec LayerSpecOf(const LayerOptions& layer) {
@@ -118,6 +127,7 @@ Result<std::unique_ptr<NetworkModel>> MakeJobModel(const JobOptions& job, const 
   const NetworkSettings settings = SM_TRY(SettingsOf(job, data));
   nn::NetworkSpec spec;
   spec.loss = job.model.loss;
+  if (!job.model.library.empty()) spec.own = SM_TRY(OpenJobLibrary(job.model.library));
   for (const size_t column : settings.columns) {
     spec.inputs.push_back(SM_TRY(InputOf(data.columns()[column])));
   }

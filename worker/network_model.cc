@@ -40,7 +40,7 @@ Result<> CheckTarget(const nn::NetworkSpec& spec, const nn::Network& network, ui
                      const NetworkSettings& settings) {
   const uint64_t outputs = network.output().size();
   const auto bad = [](std::string words) { return Error{ErrorCode::kBadUsage, std::move(words)}; };
-  const bool tells_classes = spec.loss == "softmax_cross_entropy";
+  const bool tells_classes = network.reads_labels();
   if (tells_classes && (classes == 0 || settings.target)) {
     return bad("the loss \"" + spec.loss + "\" reads classes, but what is learnt are numbers");
   }
@@ -137,6 +137,14 @@ Result<double> NetworkModel::Train(const Batch& batch,
                                    std::span<const std::span<float>> gradients) {
   const nn::Samples samples = SM_TRY(SamplesOf(batch));
   return network_->Train(samples, parameters, gradients);
+}
+
+Result<double> NetworkModel::TrainInFlow(const Batch& batch,
+                                         std::span<const std::span<const float>> parameters,
+                                         std::span<const std::span<float>> gradients,
+                                         ParameterFlow& flow) {
+  const nn::Samples samples = SM_TRY(SamplesOf(batch));
+  return network_->Train(samples, parameters, gradients, &flow);
 }
 
 Result<Evaluation> NetworkModel::Evaluate(const Batch& batch,

@@ -52,6 +52,9 @@ class NetworkModel final : public Model {
   std::span<const ParameterSpec> Parameters() const override { return parameters_; }
   Result<double> Train(const Batch& batch, std::span<const std::span<const float>> parameters,
                        std::span<const std::span<float>> gradients) override;
+  Result<double> TrainInFlow(const Batch& batch, std::span<const std::span<const float>> parameters,
+                             std::span<const std::span<float>> gradients,
+                             ParameterFlow& flow) override;
   Result<Evaluation> Evaluate(const Batch& batch,
                               std::span<const std::span<const float>> parameters) override;
   // The outputs, row after row, until the next call. What is to be learnt is not read.

@@ -6,10 +6,13 @@ namespace shardmill {
 
 Result<double> PartGradients::Train(const Batch& batch,
                                     std::span<const std::span<const float>> parameters,
-                                    std::span<const std::span<float>> gradients) {
+                                    std::span<const std::span<float>> gradients,
+                                    ParameterFlow* flow) {
   if (part_rows_ == 0 || batch.rows <= part_rows_) {
-    return model_.Train(batch, parameters, gradients);
+    return flow == nullptr ? model_.Train(batch, parameters, gradients)
+                           : model_.TrainInFlow(batch, parameters, gradients, *flow);
   }
+  for (size_t i = 0; flow != nullptr && i < parameters.size(); ++i) SM_TRY(flow->Await(i));
   sums_.resize(gradients.size());
   for (size_t i = 0; i < gradients.size(); ++i) sums_[i].assign(gradients[i].size(), 0);
   double loss = 0;
@@ -23,7 +26,10 @@ Result<double> PartGradients::Train(const Batch& batch,
       for (size_t at = 0; at < gradients[i].size(); ++at) sums_[i][at] += scale * gradients[i][at];
     }
   }
-  for (size_t i = 0; i < gradients.size(); ++i) std::ranges::copy(sums_[i], gradients[i].begin());
+  for (size_t i = 0; i < gradients.size(); ++i) {
+    std::ranges::copy(sums_[i], gradients[i].begin());
+    if (flow != nullptr) SM_TRY(flow->Send(i));
+  }
   return loss;
 }
 

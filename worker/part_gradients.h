@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "client/model.h"
+#include "common/parameter_flow.h"
 #include "common/result.h"
 #include "worker/data/batches.h"
 
@@ -18,8 +19,9 @@ class PartGradients final {
   // `part_rows`: 0: the batch is one part.
   PartGradients(Model& model, uint32_t part_rows) : model_(model), part_rows_(part_rows) {}
 
+  // Without a flow all parameters are there, and the gradients stay.
   Result<double> Train(const Batch& batch, std::span<const std::span<const float>> parameters,
-                       std::span<const std::span<float>> gradients);
+                       std::span<const std::span<float>> gradients, ParameterFlow* flow = nullptr);
 
  private:
   Model& model_;

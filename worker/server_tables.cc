@@ -15,9 +15,10 @@ Result<> ServerTables::Make(bool own_updates) {
       tensor.dense = SM_TRY(session_.Dense(spec.name, spec.size, options));
     }
     tensor.values.resize(spec.size);
-    tensor.gradient.resize(spec.size);
+    if (!spec.sparse()) tensor.memory = SM_TRY(session_.Allocate(spec.size));
     tensors_.push_back(std::move(tensor));
   }
+  pulls_.resize(specs_.size());
   Lend();
   return {};
 }
@@ -31,8 +32,8 @@ void ServerTables::Lend() {
     Tensor& tensor = tensors_[i];
     values_.emplace_back(tensor.values);
     parameters_.emplace_back(tensor.values);
-    gradients_.emplace_back(tensor.gradient);
-    if (specs_[i].trained) trained_.emplace_back(tensor.gradient);
+    gradients_.emplace_back(tensor.gradient());
+    if (specs_[i].trained) trained_.emplace_back(tensor.gradient());
   }
 }
 
@@ -40,7 +41,7 @@ Result<> ServerTables::AskDense(TrainingStep& step, const PullOptions& options) 
   if (dense_asked_) return {};
   for (size_t i = 0; i < tensors_.size(); ++i) {
     if (specs_[i].sparse()) continue;
-    pulls_.push_back(SM_TRY(step.Pull(tensors_[i].dense, 0, tensors_[i].values, options)));
+    pulls_[i] = SM_TRY(step.Pull(tensors_[i].dense, 0, tensors_[i].values, options));
   }
   dense_asked_ = true;
   return {};
@@ -59,43 +60,52 @@ Result<> ServerTables::AskRowsOf(TrainingStep& step, size_t parameter,
   Tensor& tensor = tensors_[parameter];
   if (std::exchange(tensor.bound, false)) session_.Unbind(tensor.keys);
   tensor.values.resize(keys.size() * specs_[parameter].dim);
-  tensor.gradient.resize(tensor.values.size());
+  tensor.rows.resize(tensor.values.size());
   Lend();
   if (keys.empty()) return {};
   tensor.keys = SM_TRY(session_.Bind(tensor.sparse, keys));
   tensor.bound = true;
-  pulls_.push_back(SM_TRY(step.Pull(tensor.keys, tensor.values, options)));
+  pulls_[parameter] = SM_TRY(step.Pull(tensor.keys, tensor.values, options));
   return {};
 }
 
 Result<> ServerTables::AskLittle(TrainingStep& step) {
-  if (asked()) return {};
+  if (dense_asked_) return {};
   for (size_t i = 0; i < tensors_.size(); ++i) {
     if (specs_[i].sparse()) continue;
     const std::span<float> little = std::span(tensors_[i].values).first(1);
-    pulls_.push_back(SM_TRY(step.Pull(tensors_[i].dense, 0, little)));
+    pulls_[i] = SM_TRY(step.Pull(tensors_[i].dense, 0, little));
     return {};
   }
   constexpr uint64_t kAnyKey = 0;
   return AskRowsOf(step, 0, {&kAnyKey, 1}, {});
 }
 
+Result<> ServerTables::WaitFor(TrainingStep& step, size_t parameter) {
+  if (!pulls_[parameter]) return {};
+  SM_TRY(step.Wait(*std::exchange(pulls_[parameter], std::nullopt)));
+  return {};
+}
+
 Result<> ServerTables::Wait(TrainingStep& step) {
-  for (const Ticket ticket : pulls_) SM_TRY(step.Wait(ticket));
-  pulls_.clear();
+  for (size_t i = 0; i < pulls_.size(); ++i) SM_TRY(WaitFor(step, i));
   dense_asked_ = false;
   return {};
 }
 
-Result<> ServerTables::PushGradients(TrainingStep& step) {
-  for (size_t i = 0; i < tensors_.size(); ++i) {
-    const Tensor& tensor = tensors_[i];
-    if (!specs_[i].sparse()) {
-      SM_TRY(step.Push(tensor.dense, 0, tensor.gradient));
-    } else if (tensor.bound) {
-      SM_TRY(step.Push(tensor.keys, tensor.gradient));
-    }
+Result<std::optional<Ticket>> ServerTables::PushGradient(TrainingStep& step, size_t parameter) {
+  Tensor& tensor = tensors_[parameter];
+  std::optional<Ticket> ticket;
+  if (!specs_[parameter].sparse()) {
+    ticket = SM_TRY(step.Push(tensor.dense, 0, tensor.gradient()));
+  } else if (tensor.bound) {
+    ticket = SM_TRY(step.Push(tensor.keys, tensor.gradient()));
   }
+  return ticket;
+}
+
+Result<> ServerTables::PushGradients(TrainingStep& step) {
+  for (size_t i = 0; i < tensors_.size(); ++i) SM_TRY(PushGradient(step, i));
   return {};
 }
 
@@ -111,7 +121,7 @@ void ServerTables::EndStep() {
 }
 
 void ServerTables::Forget() {
-  pulls_.clear();
+  pulls_.assign(specs_.size(), std::nullopt);
   dense_asked_ = false;
   EndStep();
 }

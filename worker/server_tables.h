@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -22,7 +23,8 @@ class ServerTables final {
   Result<> Make(bool own_updates);
   bool made() const { return !tensors_.empty(); }
 
-  // Asks for all dense parameters, unless that was done in the step before.
+  // Asks for all dense parameters, unless that was done in the step before. Each is to be waited
+  // for before it is read.
   Result<> AskDense(TrainingStep& step, const PullOptions& options);
   // Asks for the rows that the batch names.
   Result<> AskRows(TrainingStep& step, const Batch& batch, const PullOptions& options);
@@ -31,8 +33,11 @@ class ServerTables final {
                      const PullOptions& options);
   // Asks for as little as there is: of a step that needs no values, so that it waits as others do.
   Result<> AskLittle(TrainingStep& step);
-  bool asked() const { return !pulls_.empty(); }
+  bool asked(size_t parameter) const { return pulls_[parameter].has_value(); }
+  Result<> WaitFor(TrainingStep& step, size_t parameter);
   Result<> Wait(TrainingStep& step);
+  // Nothing where the batch names no rows.
+  Result<std::optional<Ticket>> PushGradient(TrainingStep& step, size_t parameter);
   Result<> PushGradients(TrainingStep& step);
   // Of workers that step by themselves.
   Result<> PushValues(TrainingStep& step);
@@ -50,12 +55,15 @@ class ServerTables final {
 
  private:
   struct Tensor {
-    DenseTable dense;
-    SparseTable sparse;
+    DenseTable dense = {};
+    SparseTable sparse = {};
     KeySet keys = {};  // Of the rows, while they are bound.
     bool bound = false;
-    std::vector<float> values;
-    std::vector<float> gradient;
+    std::vector<float> values = {};
+    std::optional<Memory> memory = {};  // Of a dense one's gradient, pushed where it lies.
+    std::vector<float> rows = {};       // Of a sparse one's.
+
+    std::span<float> gradient() { return memory ? memory->floats() : std::span<float>(rows); }
   };
 
   void Lend();
@@ -63,7 +71,7 @@ class ServerTables final {
   Session& session_;
   const std::span<const ParameterSpec> specs_;
   std::vector<Tensor> tensors_;
-  std::vector<Ticket> pulls_;  // Under way.
+  std::vector<std::optional<Ticket>> pulls_;  // Under way, of each parameter.
   bool dense_asked_ = false;
   std::vector<std::span<const float>> values_;  // Of the tensors, as a model borrows them.
   std::vector<std::span<float>> parameters_;

@@ -133,15 +133,17 @@ Result<bool> Trainer::MakeStep(uint64_t number) {
   SM_TRY(stop_.Ask(step, {}));
   const std::optional<Batch> batch = NextBatch(step, number, 0);
   if (batch) SM_TRY(tables_.AskRows(step, *batch, {}));
-  SM_TRY(tables_.Wait(step));
+  if (!options_.overlap) SM_TRY(tables_.Wait(step));
   SM_TRY(stop_.Wait(step));
   if (number > LastStep() && !batches_.leased()) return false;
   const TimePoint pulled = clock_.Now();
   const uint64_t nonfinite = progress_.nonfinite;
-  const uint64_t rows = SM_TRY(Compute(step, number, batch));
+  StepFlow flow(step, tables_, clock_, SendsEarly());
+  const uint64_t rows = SM_TRY(Compute(step, number, batch, flow));
+  SM_TRY(tables_.Wait(step));
   // Where no batch counts for its gradient, that gradient tells the session to skip the step.
   const bool skips = rows == 0 && progress_.nonfinite > nonfinite;
-  if (rows > 0 || skips) {
+  if ((rows > 0 && !SendsEarly()) || skips) {
     const bool stepped = local_ != nullptr && !skips;
     const Result<> pushed = stepped ? tables_.PushValues(step) : tables_.PushGradients(step);
     if (!pushed.ok()) return pushed.error();
@@ -158,8 +160,8 @@ Result<bool> Trainer::MakeStep(uint64_t number) {
   if (!finished.counted) ++progress_.discarded;
   if (finished.skipped) ++progress_.skipped;
   progress_.samples += finished.counted && !finished.skipped ? rows : 0;
-  progress_.compute_seconds += Seconds(computed - pulled);
-  progress_.wait_seconds += Seconds((pulled - begin) + (clock_.Now() - computed));
+  progress_.compute_seconds += Seconds(computed - pulled - flow.waited());
+  progress_.wait_seconds += Seconds((pulled - begin) + flow.waited() + (clock_.Now() - computed));
   return true;
 }
 
@@ -174,7 +176,8 @@ Result<> Trainer::AskAhead(TrainingStep& step, uint64_t number) {
   return stop_.Ask(step, {.next_step = true});
 }
 
-Result<uint64_t> Trainer::Compute(TrainingStep& step, uint64_t number, std::optional<Batch> batch) {
+Result<uint64_t> Trainer::Compute(TrainingStep& step, uint64_t number, std::optional<Batch> batch,
+                                  StepFlow& flow) {
   uint64_t rows = 0;
   for (uint64_t index = 1;; batch = NextBatch(step, number, index++)) {
     if (options_.stopped && options_.stopped() && !batches_.leased()) {
@@ -184,7 +187,8 @@ Result<uint64_t> Trainer::Compute(TrainingStep& step, uint64_t number, std::opti
     if (batch->rows == 0) continue;
     TimelineSpan span(options_.timeline, "compute", "step", number);
     span.Say("rows", batch->rows);
-    progress_.loss = SM_TRY(part_gradients_.Train(*batch, tables_.values(), tables_.gradients()));
+    progress_.loss =
+        SM_TRY(part_gradients_.Train(*batch, tables_.values(), tables_.gradients(), &flow));
     if (options_.clip_norm > 0) BoundLength(tables_.trained(), options_.clip_norm);
     if (local_ != nullptr) {
       const bool may = SM_TRY(MayStep(number));

@@ -20,6 +20,7 @@
 #include "worker/part_gradients.h"
 #include "worker/server_reader.h"
 #include "worker/server_tables.h"
+#include "worker/step_flow.h"
 #include "worker/stop_signal.h"
 #include "worker/track/tracker.h"
 
@@ -44,6 +45,9 @@ struct TrainerOptions {
   std::function<void(const TrackPoint&)> track = {};
   RateSchedule rate = {};
   uint32_t workers = 1;
+  // Layers start when their parameters are there, and gradients leave when they are final; else
+  // all are waited for before a batch, and all leave after it.
+  bool overlap = true;
 };
 
 // What a worker has done in its life; for metrics.
@@ -87,13 +91,19 @@ class Trainer final {
   const Figures& metrics() const { return examiner_.figures(); }
 
  private:
+  // Whether gradients can leave before all of them are known.
+  bool SendsEarly() const {
+    return options_.overlap && local_ == nullptr && options_.clip_norm == 0;
+  }
+
   // Steps of the session in an epoch.
   uint64_t StepsPerEpoch() const;
   Result<> TrainToEnd(const std::function<void(const TrainerProgress&)>& watch);
   // False where training has ended before this step.
   Result<bool> MakeStep(uint64_t step);
   // Trains on the batches of the step, of which this is the first. The rows of those that count.
-  Result<uint64_t> Compute(TrainingStep& step, uint64_t number, std::optional<Batch> batch);
+  Result<uint64_t> Compute(TrainingStep& step, uint64_t number, std::optional<Batch> batch,
+                           StepFlow& flow);
   // The batch of that index in the step; none where it has no more.
   std::optional<Batch> NextBatch(TrainingStep& step, uint64_t number, uint64_t index);
   Result<> TrainLeased(const std::function<void(const TrainerProgress&)>& watch);

@@ -141,6 +141,7 @@ TrainerOptions TrainerOptionsOf(const JobOptions& job) {
   options.lease = job.cluster.lease;
   options.clip_norm = job.optimizer.clip_norm;
   options.average_every = job.policy.average_every;
+  options.overlap = job.train.overlap;
   options.on_nonfinite = job.policy.on_nonfinite;
   options.rate = job.optimizer.ToUpdate().rate;
   options.workers = job.cluster.workers;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/blob/posix_files.h"
+
 namespace shardmill {
 namespace {
 
@@ -24,12 +26,6 @@ bool IsBlobName(std::string_view name) {
     if (end == std::string_view::npos) return true;
     name.remove_prefix(end + 1);
   }
-}
-
-std::string ParentOf(const std::string& path) {
-  const size_t slash = path.find_last_of('/');
-  if (slash == std::string::npos) return ".";
-  return slash == 0 ? "/" : path.substr(0, slash);
 }
 
 class FolderWriter final : public BlobWriter {

@@ -49,6 +49,13 @@ class PosixFile final : public File {
 
 }  // namespace
 
+std::string ParentOf(std::string path) {
+  while (path.size() > 1 && path.ends_with('/')) path.pop_back();
+  const size_t slash = path.find_last_of('/');
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
 Result<std::unique_ptr<File>> PosixFiles::CreateNew(const std::string& path) {
   FileDescriptor file(open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
   if (file.valid()) return std::unique_ptr<File>(new PosixFile(std::move(file), path));

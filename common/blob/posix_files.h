@@ -8,6 +8,9 @@
 
 namespace shardmill {
 
+// The folder that a file or a folder lies in, by its path alone.
+std::string ParentOf(std::string path);
+
 // The machine's own file system. Holds nothing; any thread.
 class PosixFiles final : public FileSystem {
  public:

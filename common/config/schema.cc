@@ -232,6 +232,22 @@ void Section::Choice(std::string_view key, std::string* field, std::vector<std::
       });
 }
 
+void Section::ChoiceOr(std::string_view key, std::string* field, std::vector<std::string> words,
+                       TextRule other, std::string_view help) {
+  Option& option = Add(key, help);
+  option.takes = "text";
+  option.range = OneOf(words) + ", or " + std::string(other.form);
+  option.takes_words = true;
+  option.show = [field] { return QuoteText(*field); };
+  option.read = [field, words, other, option](const Node& node, const Reading& reading) {
+    if (!Expect(option, node, Kind::kText, reading)) return;
+    if (other.accepts(node.text) || FindWord(words, node.text, reading) < words.size()) {
+      *field = node.text;
+    }
+  };
+  option.default_text = option.show();
+}
+
 void Section::AddChoice(std::string_view key, std::vector<std::string> words, std::string_view help,
                         std::function<void(size_t)> set, std::function<size_t()> get) {
   Option& option = Add(key, help);
@@ -315,10 +331,11 @@ void Section::AddTables(std::string_view key, const Section& inner, std::string_
   option.default_text = option.show();
 }
 
-void Section::Demand(std::string_view key) {
+void Section::Demand(std::string_view key, std::function<bool()> unless) {
   Option* option = Find(key);
   SM_ASSERT(option != nullptr);
   option->required = true;
+  option->unless = std::move(unless);
 }
 
 void Section::OnlyWith(std::string_view key, std::string_view other, std::string_view value,
@@ -383,7 +400,8 @@ void Section::FinishKey(const Option& option, const Reading& reading) const {
                                                       " = " + option.with_value});
     }
   }
-  if (option.required && !given && option.Applies()) {
+  const bool wanted = option.required && !(option.unless && option.unless());
+  if (wanted && !given && option.Applies()) {
     reading.Fail(Quoted(reading.key + "." + option.key) + " is missing: " + option.help);
   }
 }

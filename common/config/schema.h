@@ -57,8 +57,9 @@ struct Option {
   std::string help;
   std::string default_text;  // As TOML.
   bool required = false;
-  bool takes_words = false;   // A flag or the environment may leave out the quotes.
-  std::vector<Option> inner;  // Of each table in a list of tables.
+  std::function<bool()> unless;  // Then it is not required after all.
+  bool takes_words = false;      // A flag or the environment may leave out the quotes.
+  std::vector<Option> inner;     // Of each table in a list of tables.
   std::function<void(const Node&, const Reading&)> read;
   std::function<std::string()> show;  // The present value, as TOML.
   Origin origin;
@@ -131,6 +132,9 @@ class Section final {
   // One of several words, or a list of them, each at most once.
   void Choice(std::string_view key, std::string* field, std::vector<std::string> words,
               std::string_view help);
+  // One of several words, or any text that `other` accepts.
+  void ChoiceOr(std::string_view key, std::string* field, std::vector<std::string> words,
+                TextRule other, std::string_view help);
   void Choices(std::string_view key, std::vector<std::string>* field,
                std::vector<std::string> words, std::string_view help);
 
@@ -173,8 +177,8 @@ class Section final {
         [field] { return field->size(); }, [field] { field->clear(); });
   }
 
-  // Somebody must give the key, which is declared already, a value.
-  void Demand(std::string_view key);
+  // Somebody must give the key, which is declared already, a value; not where `unless` says so.
+  void Demand(std::string_view key, std::function<bool()> unless = nullptr);
 
   // The key means something only while `other` has `value`: giving it then is an error, and it need
   // not be given then even where it is demanded.

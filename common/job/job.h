@@ -182,6 +182,7 @@ struct LayerOptions {
 // [model]: the network that is trained.
 struct ModelOptions {
   std::string loss = "softmax_cross_entropy";
+  std::string library;                              // Of types of the user's own; empty: none.
   std::vector<std::string> metrics = {"accuracy"};  // "loss", and those of nn::MakeMetric.
   std::string target;                               // An input; empty: the label.
   std::vector<LayerOptions> layers;
@@ -217,6 +218,7 @@ struct TrainOptions {
   std::string model;              // A file; empty: none.
   uint32_t report_every = 20;
   std::string track;  // A folder for how each worker got on; empty: nowhere.
+  bool overlap = true;
 
   void Declare(config::Section& section);
 };
@@ -259,6 +261,7 @@ struct SnapshotOptions {
   uint64_t every_epochs = 0;                                   // 0: not by epochs.
   uint64_t keep = 3;                                           // 0: no bound.
   std::chrono::milliseconds keep_for{0};                       // 0: no bound.
+  std::chrono::milliseconds timeout = std::chrono::minutes(30);
   std::string resume;  // "latest", or a number; empty: the job begins anew.
 
   void Declare(config::Section& section);

@@ -50,6 +50,17 @@ bool IsLayerName(std::string_view name) {
          });
 }
 
+// "my::Swish": a layer or a loss of the user's own library.
+bool IsOwnType(std::string_view text) {
+  const size_t colons = text.find("::");
+  return colons != std::string_view::npos && colons > 0 && colons + 2 < text.size() &&
+         std::ranges::all_of(
+             text, [](unsigned char c) { return std::isalnum(c) != 0 || c == '_' || c == ':'; });
+}
+
+constexpr std::string_view kOwnTypeForm =
+    "a type of one's own with \"::\" in its name, such as \"my::Swish\", which [model] library has";
+
 bool IsNotEmpty(std::string_view text) { return !text.empty(); }
 
 // "28x28x1", or nothing.
@@ -66,13 +77,17 @@ bool IsShape(std::string_view text) {
 }  // namespace
 
 void LayerOptions::Declare(Section& section) {
-  section.Choice("type", &type, LayerTypes(), "What the layer does.");
+  section.ChoiceOr("type", &type, LayerTypes(), {.form = kOwnTypeForm, .accepts = IsOwnType},
+                   "What the layer does.");
   section.Demand("type");
+  // It says itself which keys it has.
+  const auto own = [this] { return IsOwnType(type); };
   // A key that only some types read, `example` among them.
   const auto only = [&](std::string_view key, std::string_view example,
                         std::vector<std::string_view> types) {
-    section.OnlyWith(key, "type", "\"" + std::string(example) + "\"",
-                     [this, types] { return std::ranges::find(types, type) != types.end(); });
+    section.OnlyWith(key, "type", "\"" + std::string(example) + "\"", [this, types, own] {
+      return own() || std::ranges::find(types, type) != types.end();
+    });
   };
   section.Text("name", &name, {.form = "up to 64 letters, digits, - and _", .accepts = IsLayerName},
                "What others call it; by itself its type and its place, such as \"affine_2\".");
@@ -80,10 +95,10 @@ void LayerOptions::Declare(Section& section) {
                 "Layers above that it reads, or \"input\"; by itself the one before it.");
   section.Number("units", &units, {.at_least = 1, .at_most = uint64_t{1} << 24},
                  "How many outputs; the inputs are inferred.");
-  section.Demand("units");
+  section.Demand("units", own);
   only("units", "affine", {"affine", "conv2d", "rnn", "lstm", "embedding", "embedding_bag"});
   section.Number("kernel", &kernel, {.at_least = 1, .at_most = 1 << 16}, "The window's edge.");
-  section.Demand("kernel");
+  section.Demand("kernel", own);
   only("kernel", "conv2d", {"conv2d", "max_pool", "average_pool"});
   section.Number("stride", &stride, {.at_most = 1 << 16},
                  "Steps of the window; by itself 1, and when pooling the kernel.");
@@ -95,13 +110,13 @@ void LayerOptions::Declare(Section& section) {
   only("groups", "conv2d", {"conv2d"});
   section.Text("shape", &shape, {.form = "extents such as \"28x28x1\"", .accepts = IsShape},
                "How a row is seen: height, width and channels of a picture.");
-  section.Demand("shape");
+  section.Demand("shape", own);
   only("shape", "reshape", {"reshape"});
   section.Choice("cell_output", &cell_output, {"", "last", "all"},
                  "Of which moments of a sequence the output is; by itself of the last.");
   only("cell_output", "lstm", {"rnn", "lstm"});
   section.Number("rate", &rate, {.above = 0, .at_most = 0.999}, "The share that is dropped.");
-  section.Demand("rate");
+  section.Demand("rate", own);
   only("rate", "dropout", {"dropout"});
   section.Number("slope", &slope, {.at_least = 0, .at_most = 1e6},
                  "Below zero; by itself 0.01, and of elu, whose depth it is, 1.");
@@ -135,7 +150,7 @@ void LayerOptions::DeclareRate(Section& section) {
     const std::vector<std::string_view> types{"affine",       "conv2d",     "rnn",
                                               "lstm",         "layer_norm", "batch_norm1d",
                                               "batch_norm2d", "embedding",  "embedding_bag"};
-    return std::ranges::find(types, type) != types.end();
+    return IsOwnType(type) || std::ranges::find(types, type) != types.end();
   };
   section.Flag("frozen", &frozen, "Whether it stays as it is.");
   section.OnlyWith("frozen", "type", "\"affine\"", trained);
@@ -150,9 +165,22 @@ void LayerOptions::DeclareRate(Section& section) {
 }
 
 void ModelOptions::Declare(Section& section) {
-  section.Choice("loss", &loss, {"softmax_cross_entropy", "log_loss", "l1", "l2"},
-                 "What training makes small. All but the first compare one output with the label "
-                 "as a number.");
+  section.ChoiceOr("loss", &loss, {"softmax_cross_entropy", "log_loss", "l1", "l2"},
+                   {.form = kOwnTypeForm, .accepts = IsOwnType},
+                   "What training makes small. log_loss, l1 and l2 compare one output with the "
+                   "label as a number.");
+  section.Text("library", &library, {.form = "a path or nothing"},
+               "A library with layers and losses of one's own, as in examples/own_layer; all "
+               "workers open it.");
+  section.Require({"loss", "layers", "library"}, [this]() -> std::string {
+    const auto layer =
+        std::ranges::find_if(layers, [](const LayerOptions& one) { return IsOwnType(one.type); });
+    const std::string& named = layer != layers.end() ? layer->type : loss;
+    if (IsOwnType(named) == !library.empty()) return "";
+    return library.empty()
+               ? "\"" + named + "\" is a type of one's own: say in \"model.library\" which has it"
+               : "\"model.library\" is named, but no layer and no loss is of one's own";
+  });
   section.Choices("metrics", &metrics, MetricNames(),
                   "What is measured: the share of right classes, the mean loss, the share of rows "
                   "whose class is the greatest output or among the five greatest, and of outputs "

@@ -377,7 +377,8 @@ void SnapshotOptions::Declare(Section& section) {
   section.Number(
       "every_epochs", &every_epochs, {.at_most = 1'000'000, .unit = "epochs"},
       "Takes one each time all workers have finished so many epochs more; 0 does not go "
-      "by epochs. (What others call checkpointing NONE, EPOCH and EPOCH10 is 0, 1, 10.)");
+      "by epochs. (What others call checkpointing NONE, EPOCH and EPOCH10 is 0, 1 and 10 with "
+      "every = \"0s\"; NONE without any is to = \"\".)");
   section.OnlyWith("every_epochs", "to", kFolder, taken);
   section.Number("keep", &keep, {.at_most = 1'000'000, .unit = "snapshots"},
                  "How many of the newest are kept; 0 keeps all.");
@@ -385,10 +386,15 @@ void SnapshotOptions::Declare(Section& section) {
   section.Duration("keep_for", &keep_for, {.at_most = hours(24 * 3650)},
                    "How long one is kept; the newest always is. 0: for ever.");
   section.OnlyWith("keep_for", "to", kFolder, taken);
+  section.Duration("timeout", &timeout, {.at_least = milliseconds(100), .at_most = hours(24)},
+                   "How long one may take, from its cut until it is on disk. One that takes longer "
+                   "is given up; a job whose last it is, is over without, and says so.");
+  section.OnlyWith("timeout", "to", kFolder, taken);
   section.Text("resume", &resume,
                {.form = "\"latest\" or the number of a snapshot", .accepts = IsResume},
                "The snapshot of this job's name in that folder that a new job begins from; the "
-               "number of shards may be another. Empty: it begins anew.");
+               "number of shards may be another. Where the latest cannot be read, it is the one "
+               "before; a number means that one and no other. Empty: it begins anew.");
   section.OnlyWith("resume", "to", kFolder, taken);
 }
 

@@ -85,6 +85,10 @@ void TrainOptions::Declare(Section& section) {
       "track", &track, {.form = "a path", .accepts = IsPathOrNone},
       "Where each worker writes with every report how it gets on, as lines of JSON and for "
       "TensorBoard; `shardmill train` fills in its run's folder. Empty: nowhere.");
+  section.Flag("overlap", &overlap,
+               "Whether a layer starts as soon as its weights are there, and its gradient leaves "
+               "while those of others are computed. Both change the time alone, never a weight. "
+               "Where optimizer.clip_norm is set, gradients leave once all are known.");
 }
 
 }  // namespace shardmill

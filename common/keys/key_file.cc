@@ -12,6 +12,7 @@
 #include <map>
 #include <utility>
 
+#include "common/blob/posix_files.h"
 #include "common/config/text.h"
 #include "common/identity.h"
 #include "common/process/file_descriptor.h"
@@ -163,11 +164,13 @@ Result<> WriteWhole(const std::string& folder, const std::string& name, std::str
     return error;
   }
   if (!replace) unlink(beside.c_str());
-  return {};
+  return PosixFiles().SyncFolder(folder);
 }
 
+// Its name is on disk when this returns.
 Result<> MakeFolder(const std::string& path, mode_t mode) {
-  if (mkdir(path.c_str(), mode) == 0 || errno == EEXIST) return {};
+  if (mkdir(path.c_str(), mode) == 0) return PosixFiles().SyncFolder(ParentOf(path));
+  if (errno == EEXIST) return {};
   return System("make the folder " + path);
 }
 
@@ -259,9 +262,14 @@ Result<> RevokeKey(const std::string& folder, const std::string& name) {
                          HexadecimalOf(certificate.key).substr(0, kDigitsKept) +
                          std::string(kPublicEnding);
   if (rename(path.c_str(), to.c_str()) != 0) return System("move " + path + " to " + to);
-  const std::string secret = folder + "/" + kSecretFolder + "/" + name + std::string(kSecretEnding);
-  if (unlink(secret.c_str()) == 0 || errno == ENOENT) return {};
-  return System("remove " + secret);
+  // It is revoked when its name there is on disk, whatever becomes of the old one.
+  PosixFiles files;
+  SM_TRY(files.SyncFolder(folder + "/" + kRevokedFolder));
+  SM_TRY(files.SyncFolder(folder + "/" + kPublicFolder));
+  const std::string secret_folder = folder + "/" + kSecretFolder;
+  const std::string secret = secret_folder + "/" + name + std::string(kSecretEnding);
+  if (unlink(secret.c_str()) == 0) return files.SyncFolder(secret_folder);
+  return errno == ENOENT ? Result<>() : System("remove " + secret);
 }
 
 }  // namespace shardmill

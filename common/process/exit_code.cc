@@ -14,6 +14,8 @@ const char* ExitCodeWords(int code) {
       return "another process holds this rank";
     case ExitCode::kUnavailable:
       return "a peer or a file was not there in time";
+    case ExitCode::kUnsaved:
+      return "the job is done, and its last snapshot is lost";
     case ExitCode::kStopped:
       return "stopped by the user";
   }

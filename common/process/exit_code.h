@@ -11,6 +11,7 @@ enum class ExitCode : int {
   kBadUsage = 2,     // Flags, the job file or this machine: do not restart.
   kFenced = 3,       // Another process holds this rank: do not restart.
   kUnavailable = 4,  // A peer or a file was not there in time: a restart may help.
+  kUnsaved = 5,      // The job is done, and its last snapshot is lost: do not restart.
   kStopped = 130,    // By the user.
 };
 
@@ -26,6 +27,8 @@ constexpr ExitCode ExitCodeOf(ErrorCode code) {
       return ExitCode::kFenced;
     case ErrorCode::kUnavailable:
       return ExitCode::kUnavailable;
+    case ErrorCode::kUnsaved:
+      return ExitCode::kUnsaved;
     case ErrorCode::kStopped:
       return ExitCode::kStopped;
   }

@@ -59,6 +59,9 @@ void Write(const JobStatus::Snapshots& snapshots, JsonWriter* json) {
   json->Key("under_way").Whole(snapshots.under_way);
   json->Key("given_up").Whole(snapshots.given_up);
   json->Key("problem").Text(snapshots.problem);
+  json->Key("awaited").Text(snapshots.awaited);
+  json->Key("damaged").Whole(snapshots.damaged);
+  json->Key("final_lost").Flag(snapshots.final_lost);
   json->EndObject();
 }
 
@@ -78,6 +81,10 @@ class Members final {
   void Read(std::string_view key, double* field) const {
     const JsonValue* value = Find(key, JsonValue::Kind::kNumber);
     if (value) *field = value->number;
+  }
+  void Read(std::string_view key, bool* field) const {
+    const JsonValue* value = Find(key, JsonValue::Kind::kFlag);
+    if (value) *field = value->flag;
   }
   void Read(std::string_view key, std::string* field) const {
     const JsonValue* value = Find(key, JsonValue::Kind::kText);
@@ -170,6 +177,9 @@ JobStatus::Snapshots ReadSnapshots(const JsonValue& object, std::string* wrong) 
   members.Read("under_way", &snapshots.under_way);
   members.Read("given_up", &snapshots.given_up);
   members.Read("problem", &snapshots.problem);
+  members.Read("awaited", &snapshots.awaited);
+  members.Read("damaged", &snapshots.damaged);
+  members.Read("final_lost", &snapshots.final_lost);
   return snapshots;
 }
 

@@ -57,6 +57,9 @@ struct JobStatus {
     uint64_t under_way = 0;    // The one that is being written; 0: none is.
     uint64_t given_up = 0;     // Those that did not come about,
     std::string problem = {};  // and why the last of them did not.
+    std::string awaited = {};  // Whom the one under way waits for.
+    uint64_t damaged = 0;      // Snapshots that were passed over because they could not be read.
+    bool final_lost = false;   // The job is done, and its last snapshot did not come about.
   };
 
   State state = State::kStarting;

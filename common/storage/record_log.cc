@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/blob/posix_files.h"
 #include "common/crc32c.h"
 
 namespace shardmill {
@@ -47,8 +48,7 @@ bool AllZero(std::span<const std::byte> bytes) {
 
 // A new name is on disk when its folder is.
 Result<> SyncFolderOf(FileSystem& files, const std::string& path) {
-  const size_t slash = path.find_last_of('/');
-  return files.SyncFolder(slash == std::string::npos ? "." : path.substr(0, slash + 1));
+  return files.SyncFolder(ParentOf(path));
 }
 
 }  // namespace

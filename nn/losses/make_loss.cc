@@ -1,30 +1,48 @@
 #include "nn/losses/make_loss.h"
 
+#include <array>
+
 #include "nn/losses/softmax_cross_entropy.h"
 #include "nn/losses/values_loss.h"
 
 namespace shardmill::nn {
 namespace {
 
-constexpr std::string_view kSoftmaxCrossEntropy = "softmax_cross_entropy";
+LossResult MakeSoftmaxCrossEntropy(const Shape& output) {
+  if (output.dims() != 1 || output.size() < 2) {
+    return Error{ErrorCode::kBadUsage,
+                 "the loss \"softmax_cross_entropy\" reads one number a class, for two classes or "
+                 "more, but the last layer gives " +
+                     output.ToString()};
+  }
+  return std::unique_ptr<Loss>(std::make_unique<SoftmaxCrossEntropy>(output.size()));
+}
+
+template <ValuesLoss::Kind kKind>
+LossResult MakeValuesLoss(const Shape&) {
+  return std::unique_ptr<Loss>(std::make_unique<ValuesLoss>(kKind));
+}
+
+constexpr std::array kLossTypes{
+    LossType{"softmax_cross_entropy", MakeSoftmaxCrossEntropy},
+    LossType{"log_loss", MakeValuesLoss<ValuesLoss::Kind::kLog>},
+    LossType{"l1", MakeValuesLoss<ValuesLoss::Kind::kAbsolute>},
+    LossType{"l2", MakeValuesLoss<ValuesLoss::Kind::kSquared>},
+};
 
 }  // namespace
 
-Result<std::unique_ptr<Loss>> MakeLoss(const std::string& name, const Shape& output) {
-  if (name == "log_loss") return std::unique_ptr<Loss>(new ValuesLoss(ValuesLoss::Kind::kLog));
-  if (name == "l1") return std::unique_ptr<Loss>(new ValuesLoss(ValuesLoss::Kind::kAbsolute));
-  if (name == "l2") return std::unique_ptr<Loss>(new ValuesLoss(ValuesLoss::Kind::kSquared));
-  if (name != kSoftmaxCrossEntropy) {
-    return Error{ErrorCode::kBadUsage, "there is no loss \"" + name +
-                                           "\"; there are \"softmax_cross_entropy\", "
-                                           "\"log_loss\", \"l1\", \"l2\""};
+std::span<const LossType> LossTypes() { return kLossTypes; }
+
+LossResult MakeLoss(const std::string& name, const Shape& output, std::span<const LossType> own) {
+  std::string names;
+  for (const std::span<const LossType> types : {own, LossTypes()}) {
+    for (const LossType& type : types) {
+      if (type.name == name) return type.make(output);
+      names += (names.empty() ? "\"" : ", \"") + std::string(type.name) + '"';
+    }
   }
-  if (output.dims() != 1 || output.size() < 2) {
-    return Error{ErrorCode::kBadUsage,
-                 "the loss \"" + name + "\" reads one number a class, for two classes or more, " +
-                     "but the last layer gives " + output.ToString()};
-  }
-  return std::unique_ptr<Loss>(std::make_unique<SoftmaxCrossEntropy>(output.size()));
+  return Error{ErrorCode::kBadUsage, "there is no loss \"" + name + "\"; there are " + names};
 }
 
 }  // namespace shardmill::nn

@@ -1,13 +1,18 @@
 #pragma once
 
-#include <memory>
+#include <span>
 #include <string>
 
 #include "nn/loss.h"
 
 namespace shardmill::nn {
 
-// The loss of that name for a network whose output is of that shape, or words on why there is none.
-Result<std::unique_ptr<Loss>> MakeLoss(const std::string& name, const Shape& output);
+// All of the library.
+std::span<const LossType> LossTypes();
+
+// The loss of that name, one of the library or of `own`, for a network whose output is of that
+// shape, or words on why there is none.
+LossResult MakeLoss(const std::string& name, const Shape& output,
+                    std::span<const LossType> own = {});
 
 }  // namespace shardmill::nn

@@ -48,12 +48,21 @@ TEST_F(SnapshotCommandTest, VerifiesAndSaysWhichFileIsDamaged) {
   file.seekp(4000);
   file << "spoilt";
   file.close();
+  screen_.out.str("");
   const Result<> bad = RunSnapshotVerify({root_ + "/job", false}, screen_.console);
   ASSERT_FALSE(bad.ok());
   EXPECT_EQ(bad.error().code, ErrorCode::kFailed);
   EXPECT_NE(screen_.out.str().find("shard-1.safetensors: the bytes 3584 to 4096"),
             std::string::npos)
       << screen_.out.str();
+  EXPECT_EQ(screen_.out.str().find("sound"), std::string::npos) << screen_.out.str();
+}
+
+TEST_F(SnapshotCommandTest, SaysThatAFolderIsNotThere) {
+  const Result<> none = RunSnapshotLs({root_ + "/nope", false}, screen_.console);
+  ASSERT_FALSE(none.ok());
+  EXPECT_EQ(none.error().code, ErrorCode::kUnavailable);
+  EXPECT_EQ(screen_.out.str(), "");
 }
 
 TEST_F(SnapshotCommandTest, ExportsOnceAndReplacesNothing) {

@@ -94,6 +94,23 @@ TEST(TimelineMergeTest, SaysWhatIsNotThere) {
             "there; worker 0 left none; that of server 0 is cut off");
 }
 
+std::string Span(const std::string& name, int begin, int duration) {
+  return R"({"name":")" + name + R"(","ph":"X","pid":1,"tid":1,"id":"","ts":)" +
+         std::to_string(begin) + R"(,"dur":)" + std::to_string(duration) + "}";
+}
+
+TEST(TimelineMergeTest, SaysForWhichShareOfItsStepsAWorkerWaited) {
+  WritePart(kTwo[0],
+            {Head("worker 0", 1'000), Span("wait for pull", 1, 50), Span("wait for pull", 110, 3),
+             Span("compute", 105, 60), Span("wait for end of step", 170, 20), Span("step", 100, 90),
+             Span("wait for pull", 200, 500), Span("step", 800, 10)});
+  WritePart(kTwo[1], {Head("server 0", 1'000)});
+  const auto merged = MergeTimeline(Folder(), kTwo, Folder() + "/out.json");
+  ASSERT_TRUE(merged.ok()) << merged.error().message;
+  EXPECT_EQ(Describe(merged.value()),
+            "9 events; open it in ui.perfetto.dev; worker 0 waited for 23.0 % of its steps");
+}
+
 TEST(TimelineMergeTest, FileThatCannotBeWrittenIsNamed) {
   const Result<> checked = CheckTimelineFile("/dev/null/out.json");
   ASSERT_FALSE(checked.ok());

@@ -305,6 +305,105 @@ TEST_F(PsClientPullTest, PushesLentMemoryWithoutACopy) {
   EXPECT_EQ(second.gradient.floats()[0], 7);
 }
 
+// Nobody else would tell it that a shard is another process by now.
+TEST_F(PsClientTest, AsksForTheViewWhileAShardDoesNotAnswerAndNotElse) {
+  EXPECT_EQ(Count<GetView>(After(milliseconds(1000))), 0);
+  Push();
+  EXPECT_EQ(Count<GetView>(After(milliseconds(9))), 0);
+  EXPECT_EQ(Count<GetView>(After(milliseconds(1))), 1);
+  EXPECT_EQ(Count<GetView>(After(milliseconds(10))), 1);
+  EXPECT_EQ(Count<GetView>(After(milliseconds(19))), 0) << "later each time";
+  EXPECT_EQ(Count<GetView>(After(milliseconds(1))), 1);
+  for (uint32_t shard = 0; shard < 2; ++shard) {
+    for (uint32_t index = 0; index < 4; ++index) HearHeld(shard, index);
+  }
+  EXPECT_EQ(Count<GetView>(After(milliseconds(1000))), 0);
+  EndStep();
+  EXPECT_EQ(Count<GetView>(After(milliseconds(10))), 1);
+}
+
+TEST_F(PsClientTest, AsksForTheViewWhileAPullIsNotAnswered) {
+  Outbox outbox;
+  const auto ticket =
+      client_.Pull(now_, *client_.FindTable("t"), 0, std::span(values_).first(2), {}, outbox);
+  ASSERT_TRUE(ticket.ok());
+  EXPECT_EQ(Count<GetView>(After(milliseconds(10))), 1);
+}
+
+// The job has gone back: shard 1 is another process.
+class PsClientRollbackTest : public PsClientTest {
+ protected:
+  static constexpr BootId kOther{31};
+  static constexpr Generation kNext{1};
+
+  Outbox HearInNext(PeerId peer, BootId boot, Message message) {
+    Outbox outbox;
+    client_.Handle(now_, {peer, {JobId{7}, kNext, Term{1}, boot, kClient}, std::move(message)},
+                   outbox);
+    return outbox;
+  }
+  Outbox HearOfIt() {
+    View view = client_.view();
+    view.number = view.number.Next();
+    view.generation = kNext;
+    view.shards[1].boot = kOther;
+    view.shards[1].endpoint = "tcp://other";
+    return HearInNext(kCoordinator, kCoordinatorBoot, ViewIs{view});
+  }
+  Outbox HearWhere(Step ended) {
+    return HearInNext(kCoordinator, kCoordinatorBoot, Granted{WorkerId{0}, Incarnation{1}, ended});
+  }
+};
+
+TEST_F(PsClientRollbackTest, DropsWhatWasUnderWayAndAsksWhereItGoesOn) {
+  Push();
+  EndStep();
+  const Outbox outbox = HearOfIt();
+  EXPECT_EQ(Count<Join>(outbox), 1);
+  EXPECT_TRUE(client_.rolled_back());
+  EXPECT_FALSE(client_.ending());
+  EXPECT_EQ(Count<Unit>(After(milliseconds(100))), 0);
+  ASSERT_EQ(client_.Unattached().size(), 1U);
+  EXPECT_EQ(client_.Unattached()[0].endpoint, "tcp://other");
+}
+
+TEST_F(PsClientRollbackTest, GoesOnAfterTheStepThatItIsToldOnceAllShardsHaveSaidWelcome) {
+  HearOfIt();
+  EXPECT_FALSE(client_.Ready());
+  HearWhere(4);
+  EXPECT_FALSE(client_.Ready()) << "shard 1 has not been greeted";
+  client_.Attach(ShardId{1}, PeerOf(1));
+  HearInNext(PeerOf(1), kOther, Welcome{});
+  EXPECT_TRUE(client_.Ready());
+  EXPECT_EQ(client_.step(), 5U);
+  EXPECT_EQ(client_.generation(), kNext);
+}
+
+TEST_F(PsClientRollbackTest, TakesNoGrantOfTheGenerationBefore) {
+  HearOfIt();
+  Hear(kCoordinator, kCoordinatorBoot, Granted{WorkerId{0}, Incarnation{1}, 9});
+  EXPECT_FALSE(client_.granted());
+  HearWhere(4);
+  EXPECT_EQ(client_.step(), 5U);
+}
+
+TEST_F(PsClientRollbackTest, WaitsForTheViewWhereTheGrantComesFirst) {
+  EXPECT_EQ(Count<GetView>(HearWhere(4)), 1);
+  EXPECT_FALSE(client_.rolled_back());
+  EXPECT_EQ(client_.step(), 1U);
+}
+
+TEST_F(PsClientRollbackTest, WritesNoAnswerOfTheGenerationBefore) {
+  Outbox outbox;
+  ASSERT_TRUE(
+      client_.Pull(now_, *client_.FindTable("t"), 0, std::span(values_).first(2), {}, outbox).ok());
+  const uint64_t id = std::get<shardmill::Pull>(outbox[0].message).pull;
+  HearOfIt();
+  Hear(PeerOf(0), BootOf(0), Pulled{id, 1, 1, 0, {Frame::CopyOf(std::vector<float>{3, 4})}});
+  EXPECT_EQ(values_[0], 0);
+  EXPECT_FALSE(client_.failure());
+}
+
 TEST(PsClientWaitTest, NamesTheCoordinatorWhileItHasNoView) {
   PsClientOptions options;
   options.boot = kClient;

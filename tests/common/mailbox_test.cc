@@ -13,12 +13,25 @@ TEST(MailboxTest, GivesInOrderAndHasSoMuchRoomAndNoMore) {
   Mailbox<int> box(2);
   EXPECT_EQ(box.TryTake(), std::nullopt);
   EXPECT_TRUE(box.Put(1));
-  EXPECT_TRUE(box.HasRoom());
   EXPECT_TRUE(box.Put(2));
-  EXPECT_FALSE(box.HasRoom());
+  int third = 3;
+  EXPECT_FALSE(box.TryPut(third));
   EXPECT_EQ(box.Take(), 1);
-  EXPECT_TRUE(box.HasRoom());
   EXPECT_EQ(box.TryTake(), 2);
+}
+
+TEST(MailboxTest, LeavesAValueThatHasNoRoomWhereItIs) {
+  Mailbox<std::unique_ptr<int>> box(1);
+  auto first = std::make_unique<int>(1);
+  auto second = std::make_unique<int>(2);
+  EXPECT_TRUE(box.TryPut(first));
+  EXPECT_FALSE(box.TryPut(second));
+  ASSERT_NE(second, nullptr);
+  EXPECT_EQ(**box.TakeWithin(std::chrono::minutes(1)), 1);
+  EXPECT_EQ(box.TakeWithin(std::chrono::milliseconds(1)), std::nullopt);
+  EXPECT_TRUE(box.TryPut(second));
+  box.Close();
+  EXPECT_FALSE(box.TryPut(second));
 }
 
 TEST(MailboxTest, WaitsForRoomAndForValues) {
@@ -47,7 +60,7 @@ TEST(MailboxTest, LetsEverybodyGoWhoWaitsWhenItIsClosed) {
   writer.join();
   EXPECT_EQ(full.TryTake(), std::nullopt);
   EXPECT_FALSE(full.Put(3));
-  EXPECT_FALSE(full.HasRoom());
+  EXPECT_FALSE(full.Put(1));
 }
 
 }  // namespace

@@ -39,8 +39,8 @@ TEST(BackendPluginTest, RefusesWhatWasBuiltApart) {
   ASSERT_FALSE(plugin.ok());
   EXPECT_EQ(plugin.error().code, ErrorCode::kUnavailable);
   EXPECT_TRUE(plugin.error().message.ends_with(
-      "it is of the build test-build, and this program of our-build; install both from the same "
-      "build"))
+      "it is of the build test-build, and this program of our-build; build both from the same "
+      "tree"))
       << plugin.error().message;
 }
 

@@ -1,6 +1,8 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -19,19 +21,52 @@ std::string WordsOn(const NetworkSpec& spec) {
   return network.ok() ? "" : network.error().message;
 }
 
-// Says which gradients came, and in which order.
-class Order final : public GradientSink {
+// Brings parameters no earlier than they are awaited, and keeps gradients as they are when they
+// leave; says in which order. Fails at one parameter, if it is told to.
+class LateFlow final : public ParameterFlow {
  public:
-  explicit Order(const Network& network) : network_(network) {}
-  void GradientReady(size_t parameter) override {
-    names_.push_back(network_.parameters()[parameter].name);
+  explicit LateFlow(NetworkFixture& fixture)
+      : fixture_(fixture), brings_(fixture.parameters()), sent_(brings_.size()) {
+    for (std::vector<float>& values : fixture.parameters()) {
+      std::ranges::fill(values, std::numeric_limits<float>::quiet_NaN());
+    }
   }
-  const std::vector<std::string>& names() const { return names_; }
+
+  Result<> Await(size_t parameter) override {
+    awaited_.push_back(NameOf(parameter));
+    if (awaited_.back() == fails_at) return Error{ErrorCode::kUnavailable, "nobody answers"};
+    fixture_.parameters()[parameter] = brings_[parameter];
+    return {};
+  }
+
+  Result<> Send(size_t parameter) override {
+    order_.push_back(NameOf(parameter));
+    if (order_.back() == fails_at_sending) return Error{ErrorCode::kUnavailable, "nobody takes"};
+    sent_[parameter] = fixture_.gradients()[parameter];
+    return {};
+  }
+
+  const std::vector<std::string>& awaited() const { return awaited_; }
+  const std::vector<std::string>& order() const { return order_; }
+  const std::vector<std::vector<float>>& sent() const { return sent_; }
+
+  std::string fails_at;
+  std::string fails_at_sending;
 
  private:
-  const Network& network_;
-  std::vector<std::string> names_;
+  std::string NameOf(size_t parameter) const {
+    return fixture_.network().parameters()[parameter].name;
+  }
+
+  NetworkFixture& fixture_;
+  const std::vector<std::vector<float>> brings_;
+  std::vector<std::string> awaited_, order_;
+  std::vector<std::vector<float>> sent_;
 };
+
+NetworkSpec ThreeLayers() {
+  return Spec({4}, {{"affine", 3}, {"relu"}, {"affine", 3}, {"affine", 2}});
+}
 
 TEST(GraphTest, HasTheGradientsOfFiniteDifferencesThroughEveryFamilyOfLayers) {
   NetworkFixture f(ManyLayersSpec());
@@ -55,17 +90,52 @@ TEST(GraphTest, HasTheGradientsOfFiniteDifferencesWhereLayersDoTheActivationAndL
   EXPECT_LT(f.GreatestError(7), 1e-4);
 }
 
-TEST(GraphTest, TellsOfEachGradientOnceAndOfTheLastLayersFirst) {
-  NetworkFixture f(Spec({4}, {{"affine", 3}, {"relu"}, {"affine", 3}, {"affine", 2}}));
+TEST(GraphTest, AwaitsTheFirstLayersFirstAndSendsTheLastLayersFirst) {
+  NetworkFixture f(ThreeLayers());
   f.MakeBatch(2);
-  Order order(f.network());
-  ASSERT_TRUE(f.Train(2, &order).ok());
-  const std::vector<std::string> want{"affine_4.weight", "affine_4.bias",   "affine_3.weight",
-                                      "affine_3.bias",   "affine_1.weight", "affine_1.bias"};
-  EXPECT_EQ(order.names(), want);
-  Order none(f.network());
-  ASSERT_TRUE(f.Train(0, &none).ok());
-  EXPECT_EQ(none.names().size(), want.size());
+  LateFlow flow(f);
+  ASSERT_TRUE(f.Train(2, &flow).ok());
+  EXPECT_EQ(flow.awaited(),
+            (std::vector<std::string>{"affine_1.weight", "affine_1.bias", "affine_3.weight",
+                                      "affine_3.bias", "affine_4.weight", "affine_4.bias"}));
+  EXPECT_EQ(flow.order(),
+            (std::vector<std::string>{"affine_4.weight", "affine_4.bias", "affine_3.weight",
+                                      "affine_3.bias", "affine_1.weight", "affine_1.bias"}));
+}
+
+TEST(GraphTest, AwaitsAndSendsEachParameterOnceWhereABatchHasNoRows) {
+  NetworkFixture f(ThreeLayers());
+  f.MakeBatch(2);
+  LateFlow flow(f);
+  ASSERT_TRUE(f.Train(0, &flow).ok());
+  EXPECT_EQ(flow.awaited().size(), 6U);
+  EXPECT_EQ(flow.order().size(), 6U);
+}
+
+TEST(GraphTest, ReadsNoParameterBeforeItIsThereAndChangesNoGradientThatHasLeft) {
+  NetworkFixture f(ManyLayersSpec());
+  f.MakeBatch(6);
+  const double loss = f.Train(6).value();
+  const std::vector<std::vector<float>> want = f.gradients();
+  LateFlow flow(f);
+  EXPECT_EQ(f.Train(6, &flow).value(), loss);
+  EXPECT_EQ(flow.sent(), want);
+  EXPECT_EQ(f.gradients(), want);
+}
+
+TEST(GraphTest, EndsABatchWhereAParameterDoesNotComeOrAGradientCannotLeave) {
+  NetworkFixture f(ThreeLayers());
+  f.MakeBatch(2);
+  LateFlow flow(f);
+  flow.fails_at = "affine_3.weight";
+  EXPECT_EQ(f.Train(2, &flow).error().message, "nobody answers");
+  EXPECT_TRUE(flow.order().empty());
+  NetworkFixture other(ThreeLayers());
+  other.MakeBatch(2);
+  LateFlow next(other);
+  next.fails_at_sending = "affine_3.weight";
+  EXPECT_EQ(other.Train(2, &next).error().message, "nobody takes");
+  EXPECT_EQ(next.order().size(), 3U);
 }
 
 TEST(GraphTest, LeavesFrozenLayersWithoutAGradient) {

@@ -50,8 +50,8 @@ Samples NetworkFixture::Batch(uint64_t rows) {
           .chance = chance_};
 }
 
-Result<double> NetworkFixture::Train(uint64_t rows, GradientSink* sink) {
-  return network_->Train(Batch(rows), lent_parameters_, lent_gradients_, sink);
+Result<double> NetworkFixture::Train(uint64_t rows, ParameterFlow* flow) {
+  return network_->Train(Batch(rows), lent_parameters_, lent_gradients_, flow);
 }
 
 Result<LossSums> NetworkFixture::Evaluate(uint64_t rows) {

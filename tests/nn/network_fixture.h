@@ -18,7 +18,7 @@ class NetworkFixture final {
   void MakeBatch(uint64_t rows);
   void SetChance(uint64_t chance) { chance_ = chance; }
 
-  Result<double> Train(uint64_t rows, GradientSink* sink = nullptr);
+  Result<double> Train(uint64_t rows, ParameterFlow* flow = nullptr);
   Result<LossSums> Evaluate(uint64_t rows);
   Result<std::span<const float>> Predict(uint64_t rows);
 

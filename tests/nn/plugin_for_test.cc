@@ -17,11 +17,11 @@ Backend* Make(uint32_t device, char* words, uint64_t words_max) {
 void Destroy(Backend* backend) { std::unique_ptr<Backend> gone(backend); }
 
 constexpr BackendPlugin kPlugin{
-    .size = sizeof(BackendPlugin), .build_id = "test-build", .make = Make, .destroy = Destroy};
+    .head = {sizeof(BackendPlugin), "test-build"}, .make = Make, .destroy = Destroy};
 
 }  // namespace
 }  // namespace shardmill::nn
 
-extern "C" const shardmill::nn::BackendPlugin* shardmill_backend_plugin() {
-  return &shardmill::nn::kPlugin;
+extern "C" const shardmill::nn::LibraryHead* shardmill_backend_plugin() {
+  return &shardmill::nn::kPlugin.head;
 }

@@ -2,96 +2,16 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <optional>
 #include <set>
 #include <utility>
 #include <vector>
 
 #include "common/identity.h"
+#include "tests/server/coordinator_by_hand.h"
 
 namespace shardmill {
 namespace {
-
-using std::chrono::milliseconds;
-
-constexpr JobId kJob{9};
-constexpr BootId kBoot{100};
-
-// A coordinator of two workers and one shard, spoken to by hand. Peers and boot ids are one number.
-class CoordinatorTest : public testing::Test {
- protected:
-  static constexpr uint64_t kShard = 50;
-
-  explicit CoordinatorTest(const CoordinatorOptions& options = Options())
-      : coordinator_(options, {}) {}
-
-  static CoordinatorOptions Options() {
-    CoordinatorOptions options;
-    options.job = kJob;
-    options.boot = kBoot;
-    options.workers = 2;
-    options.lease = milliseconds(100);
-    options.retry_after = milliseconds(10);
-    options.start_timeout = milliseconds(1000);
-    return options;
-  }
-
-  // What the coordinator says to `message` from the process `who`.
-  Outbox Say(uint64_t who, Message message) {
-    Outbox outbox;
-    const Stamp stamp{kJob, coordinator_.view().generation, {}, BootId{who}, kBoot};
-    coordinator_.Handle(now_, {PeerId{who}, stamp, std::move(message)}, outbox);
-    return outbox;
-  }
-
-  // The same from a process with a key.
-  Outbox SayAs(const Identity& key, uint64_t who, Message message) {
-    Outbox outbox;
-    const Stamp stamp{kJob, coordinator_.view().generation, {}, BootId{who}, kBoot};
-    coordinator_.Handle(now_, {PeerId{who}, stamp, std::move(message), &key}, outbox);
-    return outbox;
-  }
-
-  Outbox After(milliseconds time) {
-    Outbox outbox;
-    while (time > milliseconds(0)) {
-      const milliseconds step = std::min(time, milliseconds(20));
-      time -= step;
-      now_ += step;
-      coordinator_.Tick(now_, outbox);
-    }
-    return outbox;
-  }
-
-  // Plays the shard through the cut that is wanted now.
-  Outbox Cut(std::vector<RankState> states = {}) {
-    After(milliseconds(1));
-    const ViewNumber number = coordinator_.view().number.Next();
-    Say(kShard, Frozen{number, std::move(states)});
-    return Say(kShard, Installed{number});
-  }
-
-  void Begin() {
-    Say(kShard, Register{ShardId{0}, "s"});
-    Say(1, Join{WorkerId{0}});
-    Say(2, Join{WorkerId{1}});
-    Cut();
-  }
-
-  template <class Kind>
-  static const Kind* Find(const Outbox& outbox, uint64_t to) {
-    for (const Outgoing& out : outbox) {
-      if (out.peer == PeerId{to} && std::holds_alternative<Kind>(out.message)) {
-        return &std::get<Kind>(out.message);
-      }
-    }
-    return nullptr;
-  }
-
-  TimePoint now_{};
-  Coordinator coordinator_;
-};
 
 TEST_F(CoordinatorTest, MakesTheFirstViewWhenEverybodyIsThere) {
   Say(kShard, Register{ShardId{0}, "s"});
@@ -216,8 +136,9 @@ TEST_F(CoordinatorTest, LetsNoSecondProcessTakeTheShardOfOneThatWorks) {
 
 TEST_F(CoordinatorTest, NamesAShardThatIsSilentAndFailsWhenItStaysSo) {
   Begin();
+  Say(kShard, Register{ShardId{0}, "tcp://host:1;local=secret"});
   After(milliseconds(200));
-  EXPECT_EQ(coordinator_.words(), "shard 0 at s has not been heard of for 0s");
+  EXPECT_EQ(coordinator_.words(), "shard 0 at tcp://host:1 has not been heard of for 0s");
   EXPECT_EQ(coordinator_.state(), JobState::kTraining);
   After(std::chrono::minutes(6));
   EXPECT_EQ(coordinator_.state(), JobState::kFailed);
@@ -372,66 +293,6 @@ TEST_F(RestartedCoordinatorTest, RemembersWhyTheJobHasFailed) {
   Restart();
   EXPECT_EQ(coordinator_.state(), JobState::kFailed);
   EXPECT_EQ(coordinator_.words(), "shard 0: no memory");
-}
-
-// One that keeps snapshots, of a job with a table.
-class KeepingCoordinatorTest : public CoordinatorTest {
- protected:
-  KeepingCoordinatorTest() : CoordinatorTest(KeepingOptions()) {
-    Begin();
-    Say(1, MakeTable{{WorkerId{0}, Incarnation{1}}, {"t", 8, {}}});
-    Cut();
-  }
-  static CoordinatorOptions KeepingOptions() {
-    CoordinatorOptions options = Options();
-    options.name = "job";
-    options.snapshots.enabled = true;
-    options.snapshots.rounds = 10;
-    options.snapshots.number = 6;
-    return options;
-  }
-  // The cut that becomes a snapshot, after so many rounds; what the shard is told of it.
-  uint64_t CutAfter(uint64_t rounds) {
-    Beat beat;
-    beat.closed = rounds;
-    Say(kShard, beat);
-    After(milliseconds(20));
-    const ViewNumber number = coordinator_.view().number.Next();
-    const Outbox outbox = Say(kShard, Frozen{number, {}});
-    const Install* install = Find<Install>(outbox, kShard);
-    if (install == nullptr) return 0;
-    Say(kShard, Installed{number});
-    return install->snapshot;
-  }
-};
-
-TEST_F(KeepingCoordinatorTest, AsksForASnapshotWhenSoManyRoundsAreClosedAndGivesNoNumberTwice) {
-  EXPECT_EQ(CutAfter(9), 0U);
-  EXPECT_EQ(CutAfter(10), 7U);
-  EXPECT_EQ(coordinator_.TakeState()->snapshot, 7U) << "on disk before anybody hears of it";
-  EXPECT_EQ(CutAfter(20), 0U) << "one is under way";
-  Say(kShard, Saved{7, "no room", 0, 0, {}, 0});
-  EXPECT_EQ(coordinator_.snapshots()->given_up, 1U);
-  EXPECT_EQ(coordinator_.snapshots()->problem, "snapshot 7: shard 0: no room");
-  EXPECT_EQ(CutAfter(20), 8U);
-}
-
-TEST_F(KeepingCoordinatorTest, HandsOutTheManifestOnceWhenEachShardHasItsFile) {
-  ASSERT_EQ(CutAfter(10), 7U);
-  EXPECT_FALSE(coordinator_.TakeManifest());
-  EXPECT_NE(Find<GetSaved>(After(milliseconds(20)), kShard), nullptr);
-  Say(kShard, Saved{6, "", 1, 1, {1}, 1});
-  EXPECT_FALSE(coordinator_.TakeManifest()) << "that is another one's";
-  Say(kShard, Saved{7, "", 100, 64, {1, 2}, 9});
-  const std::optional<Manifest> manifest = coordinator_.TakeManifest();
-  ASSERT_TRUE(manifest);
-  EXPECT_EQ(manifest->number, 7U);
-  EXPECT_EQ(manifest->files.at(0).bytes, 100U);
-  EXPECT_FALSE(coordinator_.TakeManifest());
-  EXPECT_EQ(coordinator_.snapshots()->number, 0U) << "it is not on disk yet";
-  coordinator_.Wrote(now_, 7, {});
-  EXPECT_EQ(coordinator_.snapshots()->number, 7U);
-  EXPECT_EQ(coordinator_.snapshots()->bytes, 100U);
 }
 
 TEST_F(CoordinatorTest, HearsEachRoleInItsOwnPlaceAlone) {

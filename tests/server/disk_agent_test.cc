@@ -22,6 +22,10 @@ ShardHead HeadOf(uint64_t snapshot) {
   return head;
 }
 
+void Ask(DiskAgent::Line& line, DiskRequest request) {
+  while (!line.TryAsk(request)) std::this_thread::yield();
+}
+
 // The disk's thread has no clock to be told by: it is asked until it answers.
 DiskAnswer AnswerOf(DiskAgent::Line& line) {
   while (true) {
@@ -36,9 +40,9 @@ TEST(DiskAgentTest, AnswersEachShardWhatItAsked) {
   DiskAgent agent(store, "job", 2);
   DiskAgent::Line first = agent.LineOf(0);
   DiskAgent::Line second = agent.LineOf(1);
-  first.Ask(HeadOf(3));
-  first.Ask(FileEnd{3});
-  second.Ask(LoadTables{1, 8, ShardId{1}, {}});
+  Ask(first, HeadOf(3));
+  Ask(first, FileEnd{3});
+  Ask(second, LoadTables{1, 8, ShardId{1}, {}});
   const DiskAnswer written = AnswerOf(first);
   ASSERT_TRUE(std::holds_alternative<FileWritten>(written));
   EXPECT_EQ(std::get<FileWritten>(written).snapshot, 3U);
@@ -54,14 +58,38 @@ TEST(DiskAgentTest, SaysThatAFileDidNotReachTheDiskAndWritesTheNext) {
   DiskAgent agent(store, "job", 1);
   DiskAgent::Line line = agent.LineOf(0);
   files.FailSyncAfter(1);
-  line.Ask(HeadOf(1));
-  line.Ask(FileEnd{1});
+  Ask(line, HeadOf(1));
+  Ask(line, FileEnd{1});
   EXPECT_FALSE(std::get<FileWritten>(AnswerOf(line)).file.ok());
-  line.Ask(HeadOf(2));
-  line.Ask(FileEnd{2});
+  Ask(line, HeadOf(2));
+  Ask(line, FileEnd{2});
   const DiskAnswer second = AnswerOf(line);
   EXPECT_TRUE(std::get<FileWritten>(second).file.ok());
   EXPECT_EQ(std::get<FileWritten>(second).snapshot, 2U);
+}
+
+TEST(DiskAgentTest, LetsAShardGoOnWhoseDiskTheOthersHaveFilled) {
+  MemoryFiles files(1);
+  FolderStore store(files, "disk");
+  DiskAgent agent(store, "job", 2);
+  DiskAgent::Line first = agent.LineOf(0);
+  DiskAgent::Line second = agent.LineOf(1);
+  // Nobody takes the answers: four lie in their box, one waits for it, and four requests in theirs.
+  for (uint64_t load = 1; load <= 9; ++load) Ask(first, LoadTables{load, 8, ShardId{0}, {}});
+  DiskRequest request = LoadTables{1, 9, ShardId{1}, {}};
+  EXPECT_FALSE(second.TryAsk(request));
+  EXPECT_EQ(std::get<LoadTables>(request).snapshot, 9U) << "it is still there to be asked again";
+  while (!second.TryAsk(request)) AnswerOf(first);
+}
+
+TEST(DiskAgentTest, WakesWhoAwaitsAnAnswer) {
+  MemoryFiles files(1);
+  FolderStore store(files, "disk");
+  DiskAgent agent(store, "job", 1);
+  DiskAgent::Line line = agent.LineOf(0);
+  EXPECT_FALSE(line.AwaitAnswer(std::chrono::milliseconds(1)));
+  Ask(line, LoadTables{1, 8, ShardId{0}, {}});
+  EXPECT_TRUE(line.AwaitAnswer(std::chrono::minutes(1)));
 }
 
 TEST(DiskAgentTest, EndsWithoutATraceOfWhatWasUnderWay) {
@@ -70,7 +98,7 @@ TEST(DiskAgentTest, EndsWithoutATraceOfWhatWasUnderWay) {
   {
     DiskAgent agent(store, "job", 1);
     DiskAgent::Line line = agent.LineOf(0);
-    for (uint64_t snapshot = 1; snapshot <= 3; ++snapshot) line.Ask(HeadOf(snapshot));
+    for (uint64_t snapshot = 1; snapshot <= 3; ++snapshot) Ask(line, HeadOf(snapshot));
   }
   EXPECT_TRUE(store.List("").value().empty());
 }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -373,6 +374,79 @@ TEST_F(FollowingShardTest, IsSilentWhileFrozenOnARoundThatIsOpenHere) {
   Send(kCoordinator, kCoordinatorBoot, Freeze{ViewNumber{3}});
   EXPECT_TRUE(Told(2, 1, {Counts(0, 2), Counts(1, 2)}).empty());
   EXPECT_NE(Only<Ended>(Told(2, 1, {Counts(0, 1), Counts(1, 1)})), nullptr);
+}
+
+// The job goes back to a snapshot, and this shard with it.
+class RolledBackShardTest : public ShardTest {
+ protected:
+  Outbox GoBack(uint64_t restore, uint64_t generation = 1) {
+    View next = view_;
+    next.number = ViewNumber{view_.number.value + generation};
+    next.generation = Generation{generation};
+    return Send(kCoordinator, kCoordinatorBoot,
+                Install{next, {{WorkerId{0}, 4, 1, 4}, {WorkerId{1}, 4, 1, 4}}, 0, restore});
+  }
+  std::optional<LoadTables> NextLoad() {
+    std::optional<DiskRequest> request = shard_->NextDiskRequest(1);
+    if (!request || !std::holds_alternative<LoadTables>(*request)) return {};
+    return std::get<LoadTables>(*request);
+  }
+};
+
+TEST_F(RolledBackShardTest, BeginsAnewWithoutAFreezeWhereThereIsNoSnapshot) {
+  Finish(0, 1);
+  Push(1, 1);
+  ASSERT_EQ(Value(), 1);
+  EXPECT_NE(Only<Installed>(GoBack(0)), nullptr);
+  EXPECT_EQ(Value(), 0);
+  EXPECT_EQ(shard_->Status().held_bytes, 0U);
+}
+
+TEST_F(RolledBackShardTest, SaysThatItHasTakenTheViewOnceTheSnapshotIsLoaded) {
+  Finish(0, 1);
+  EXPECT_TRUE(GoBack(7).empty());
+  const std::optional<LoadTables> load = NextLoad();
+  ASSERT_TRUE(load);
+  EXPECT_EQ(load->snapshot, 7U);
+  EXPECT_TRUE(GoBack(7).empty()) << "asked again: it is not there yet";
+  Outbox outbox;
+  shard_->Handle(TablesLoaded{load->load, uint64_t{9}}, outbox);
+  EXPECT_NE(Only<Installed>(outbox), nullptr);
+  const std::vector<RankState> states = shard_->States();
+  ASSERT_EQ(states.size(), 2U);
+  EXPECT_EQ(states[0].ended, 4U);
+}
+
+TEST_F(RolledBackShardTest, TakesNoLoadForTheOneOfALaterGeneration) {
+  GoBack(7);
+  const std::optional<LoadTables> first = NextLoad();
+  GoBack(6, 2);
+  const std::optional<LoadTables> second = NextLoad();
+  ASSERT_TRUE(first && second);
+  EXPECT_EQ(second->snapshot, 6U);
+  Outbox outbox;
+  shard_->Handle(TablesLoaded{first->load, uint64_t{9}}, outbox);
+  EXPECT_TRUE(outbox.empty());
+  shard_->Handle(TablesLoaded{second->load, uint64_t{9}}, outbox);
+  EXPECT_NE(Only<Installed>(outbox), nullptr);
+}
+
+TEST_F(RolledBackShardTest, RefusesWhatIsSaidUnderTheGenerationBefore) {
+  GoBack(0);
+  const Outbox outbox = Push(0, 5);
+  EXPECT_NE(Only<Refused>(outbox), nullptr);
+  EXPECT_EQ(shard_->Status().held_bytes, 0U);
+}
+
+TEST_F(RolledBackShardTest, SaysWhyTheSnapshotCannotBeLoaded) {
+  GoBack(7);
+  const std::optional<LoadTables> load = NextLoad();
+  ASSERT_TRUE(load);
+  Outbox outbox;
+  shard_->Handle(TablesLoaded{load->load, Error{ErrorCode::kFailed, "no such file"}}, outbox);
+  ASSERT_NE(Only<Refused>(outbox), nullptr);
+  EXPECT_EQ(Only<Refused>(outbox)->words, "no such file");
+  EXPECT_EQ(CodeOf(GoBack(7)), Refusal::kFailed) << "asked again, it says so again";
 }
 
 }  // namespace

@@ -54,6 +54,7 @@ constexpr std::array kBugs{
     KnownBug{"LeaseBeforeWriting", Mutation::kLeaseBeforeWriting},
     KnownBug{"CutWithoutCursor", Mutation::kCutWithoutCursor},
     KnownBug{"ReturnNothing", Mutation::kReturnNothing},
+    KnownBug{"AskNobody", Mutation::kAskNobody},
 };
 
 // Sets the mutation for one scope, so that no hunt leaves it on.

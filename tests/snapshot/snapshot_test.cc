@@ -140,7 +140,7 @@ TEST(SnapshotTest, IsWholeOldOrWholeNewAfterACrashAtAnyChange) {
         ASSERT_TRUE(report.value().problems.empty()) << report.value().problems.front();
       }
       complete += found.value().size() - 1;
-      ASSERT_TRUE(RemoveIncomplete(store, "job", 3).ok());
+      ASSERT_TRUE(RemoveIncomplete(store, ManifestOf(3, 2)).ok());
       ASSERT_EQ(ListSnapshots(store, "job").value().size(), found.value().size());
       ASSERT_TRUE(Save(store, 3, 2).ok());
     }
@@ -164,8 +164,9 @@ TEST(SnapshotTest, RemovesWhatAKilledWriterOfTheSameNumberLeft) {
     files.Restart();
     ASSERT_EQ(HighestNumber(store, "job").value(), 1U);
     left += FilesIn(files, FolderOf("job", 2));
-    ASSERT_TRUE(Save(store, 2, 2).ok());
-    ASSERT_TRUE(CleanUp(store, "job", 2, {}, 0).ok());
+    const Result<Manifest> saved = Save(store, 2, 2);
+    ASSERT_TRUE(saved.ok());
+    ASSERT_TRUE(CleanUp(store, saved.value(), {}, 0).ok());
     EXPECT_EQ(FilesIn(files, FolderOf("job", 2)), 3U) << seed;
   }
   EXPECT_GT(left, 0U);
@@ -218,6 +219,47 @@ TEST(SnapshotTest, ProvesThatAFolderIsSeenByAll) {
   EXPECT_TRUE(CheckToken(disk.store, "job", JobId{5}).ok());
   EXPECT_FALSE(CheckToken(disk.store, "job", JobId{6}).ok());
   EXPECT_TRUE(ListSnapshots(disk.store, "").value().empty());
+}
+
+TEST(SnapshotTest, KnowsWhenAnotherJobHasTakenItsFolder) {
+  Disk disk;
+  EXPECT_TRUE(KeepToken(disk.store, "job", JobId{5}).ok());
+  EXPECT_TRUE(KeepToken(disk.store, "job", JobId{5}).ok());
+  const Result<> other = KeepToken(disk.store, "job", JobId{6});
+  ASSERT_FALSE(other.ok());
+  EXPECT_NE(other.error().message.find("another job of this name"), std::string::npos);
+}
+
+TEST(SnapshotTest, CleansUpItsOwnJobsAndThoseBeforeItAndLeavesOthersOfTheName) {
+  Disk disk;
+  for (uint64_t number = 1; number <= 5; ++number) {
+    Manifest manifest = Save(disk.store, number, 1).value();
+    manifest.job = JobId{number <= 2 ? 70 + number : 77};
+    if (manifest.job == JobId{77}) manifest.line = {JobId{72}};
+    ASSERT_TRUE(WriteManifest(disk.store, manifest).ok());
+  }
+  const Manifest newest = ReadManifest(disk.store, FolderOf("job", 5)).value();
+  ASSERT_EQ(newest.line, std::vector<JobId>{JobId{72}});
+  ASSERT_TRUE(CleanUp(disk.store, newest, {.count_max = 2}, 0).ok());
+  std::vector<uint64_t> left;
+  for (const FoundSnapshot& one : ListSnapshots(disk.store, "job").value()) {
+    left.push_back(one.number);
+  }
+  EXPECT_EQ(left, (std::vector<uint64_t>{1, 4, 5}));
+}
+
+TEST(SnapshotTest, CleansUpWhatItsOwnJobHasNotCompletedAndLeavesWhatAnotherIsWriting) {
+  Disk disk;
+  for (const uint64_t number : {1U, 2U}) {
+    Manifest manifest = ManifestOf(number, 1);
+    manifest.job = JobId{75 + number};
+    ASSERT_TRUE(SaveShard(disk.store, manifest, 0).ok());
+  }
+  const Manifest newest = Save(disk.store, 3, 1).value();
+  ASSERT_EQ(newest.job, JobId{77});
+  ASSERT_TRUE(CleanUp(disk.store, newest, {}, 0).ok());
+  EXPECT_TRUE(disk.store.Size(FolderOf("job", 1) + "shard-0.safetensors").ok());
+  EXPECT_FALSE(disk.store.Size(FolderOf("job", 2) + "shard-0.safetensors").ok());
 }
 
 // The reader in tests/snapshot/read_tensors.py goes by the format's rules alone.

@@ -50,16 +50,36 @@ class Checker final {
         all.emplace_back(record.at_ns, life->rank, &record);
     }
     std::ranges::sort(all);
+    std::map<std::string, uint64_t>
+        back_to;  // By generation, the lowest step that any went on with.
+    for (const auto& [at_ns, rank, entry] : all) {
+      if (entry->event != Event::kWentBack) continue;
+      const auto found = back_to.try_emplace(entry->words, entry->step).first;
+      found->second = std::min(found->second, entry->step);
+    }
     for (const auto& [at_ns, rank, entry] : all) {
       const Record& record = *entry;
       if (record.event == Event::kWentBack) {
         known_.erase(known_.lower_bound({rank, record.step}), known_.lower_bound({rank + 1, 0}));
+        ForgetAnswers(rank, back_to[record.words]);
       }
       if (record.step == 0 || record.step > probe_.steps()) continue;
       Known& known = known_[{rank, record.step}];
       known.attempted |= record.event == Event::kAttempt;
       known.counted |= record.event == Event::kCounted;
       known.discarded |= record.event == Event::kDiscarded;
+    }
+  }
+
+  // With backup workers rounds may have closed without this one before it heard that the job had
+  // gone back: then it goes on with a later step than the one that it went back to, which is about
+  // that of others.
+  void ForgetAnswers(uint32_t rank, uint64_t others_step) {
+    if (cluster_.plan().backups == 0) return;
+    for (auto& [step, known] : known_) {
+      if (step.first != rank || step.second + 2 < others_step) continue;
+      known.counted = false;
+      known.discarded = false;
     }
   }
 

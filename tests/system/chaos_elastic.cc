@@ -204,9 +204,7 @@ void Unrest::Make(Trouble trouble) {
 }
 
 void Unrest::Run() {
-  // One for any rank might take that of one that wants no other, and the job not begin.
-  const bool any = rng_.Chance(0.5);
-  for (uint32_t i = 0; i < plan_.workers; ++i) Start(any ? Cluster::kAnyRank : i);
+  for (uint32_t i = 0; i < plan_.workers; ++i) Start(rng_.Chance(0.5) ? Cluster::kAnyRank : i);
   const uint64_t troubles = 2 + rng_.Below(6);
   for (uint64_t i = 0; i < troubles && cluster_.violations().empty(); ++i) {
     LetPass(cluster_, UpTo(350));
@@ -224,15 +222,8 @@ void Unrest::Run() {
 void Run(Rng& rng, Cluster& cluster) { Unrest(rng, cluster).Run(); }
 
 void Shape(Rng& rng, ClusterPlan& plan) {
-  plan.backups = 0;
-  plan.workers = static_cast<uint32_t>(1 + rng.Below(2));
-  plan.workers_max = static_cast<uint32_t>(3 + rng.Below(2));
-  plan.rows = 200 + rng.Below(500);
-  plan.epochs = 2 + rng.Below(3);
-  plan.chunk = 4 + rng.Below(29);
+  LeaseData(rng, plan);
   plan.keeps_state = rng.Chance(0.4);
-  // Who is silent for longer loses its rank, also where it is only slow.
-  if (kSanitized) plan.lease *= 4;
   plan.think_us = 6000 + rng.Below(10'000);  // So that there is time for trouble.
 }
 

@@ -30,7 +30,8 @@ class ElasticWorker final {
 
  private:
   Result<> Open();
-  Result<bool> Train();  // False where it was asked to leave.
+  Result<bool> TrainToEnd();  // False where it was asked to leave.
+  Result<bool> Train();       // The same.
   Result<> MakeStep();
   Result<> MakeEmptyStep();
   Result<> Look(TrainingStep& step);
@@ -83,18 +84,28 @@ Result<> ElasticWorker::Run() {
     journal_.Write(Event::kDone, 0);
     return {};
   }
-  const bool over = SM_TRY(Train());
-  if (!over) {
+  while (true) {
+    const Result<bool> trained = TrainToEnd();
+    if (trained.ok()) {
+      journal_.Write(trained.value() ? Event::kDone : Event::kLeft, session_->next_step());
+      return {};
+    }
+    if (trained.error().code != ErrorCode::kRolledBack) return trained.error();
+    // What was used since the snapshot is to be used again, and comes by itself.
+    journal_.Write(Event::kWentBack, session_->next_step());
+  }
+}
+
+Result<bool> ElasticWorker::TrainToEnd() {
+  if (!SM_TRY(Train())) {
     // Where nobody hears it the lease ends.
     static_cast<void>(session_->Close(false).ok());
-    journal_.Write(Event::kLeft, session_->next_step());
-    return {};
+    return false;
   }
   SM_TRY(ReadEnd());
   journal_.Write(Event::kFinal, session_->next_step());
   SM_TRY(session_->Close(true));
-  journal_.Write(Event::kDone, session_->next_step());
-  return {};
+  return true;
 }
 
 Result<bool> ElasticWorker::Train() {

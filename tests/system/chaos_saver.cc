@@ -46,7 +46,7 @@ Result<> Save(const std::string& from, const std::string& to, uint32_t shards, K
   const std::optional<Manifest> manifest = elsewhere.Run();
   if (!manifest) return Error{ErrorCode::kFailed, "no snapshot: " + elsewhere.words()};
   SM_TRY(WriteManifest(store, *manifest));
-  SM_TRY(CleanUp(store, kJob, manifest->number, {1, 0}, manifest->time_ms));
+  SM_TRY(CleanUp(store, *manifest, {1, 0}, manifest->time_ms));
   std::printf("%llu\n", static_cast<unsigned long long>(killing.changes()));
   return {};
 }

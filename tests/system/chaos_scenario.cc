@@ -5,8 +5,10 @@
 namespace shardmill::chaos {
 namespace {
 
-const Scenario* const kScenarios[] = {&kWorkerKill, &kStop,       &kTwin,         &kCoordinatorKill,
-                                      &kStrangers,  &kServerKill, &kSnapshotKill, &kElastic};
+const Scenario* const kScenarios[] = {
+    &kWorkerKill, &kStop,       &kTwin,         &kCoordinatorKill,
+    &kStrangers,  &kServerKill, &kSnapshotKill, &kSnapshotKillDaemons,
+    &kElastic};
 
 uint64_t AckedByAll(const Cluster& cluster) {
   uint64_t acked = 0;
@@ -30,6 +32,18 @@ Aim DrawAim(Rng& rng, const ClusterPlan& plan, int signal) {
   aim.step = 1 + rng.Below(plan.steps / 2);
   aim.hit = 1 + rng.Below(6);
   return aim;
+}
+
+void LeaseData(Rng& rng, ClusterPlan& plan) {
+  plan.backups = 0;
+  plan.workers = static_cast<uint32_t>(1 + rng.Below(2));
+  plan.workers_max = static_cast<uint32_t>(3 + rng.Below(2));
+  plan.rows = 200 + rng.Below(500);
+  plan.epochs = 2 + rng.Below(3);
+  plan.chunk = 4 + rng.Below(29);
+  // Who is silent for longer loses its rank, also where it is only slow: on a machine with more to
+  // do than it can, a thread that lives was seen to wait for a quarter of a second.
+  plan.lease = milliseconds((kSanitized ? 2000 : 1000) + rng.Below(500));
 }
 
 void LetPass(Cluster& cluster, milliseconds time) {

@@ -25,20 +25,24 @@ struct Scenario {
   void (*alone)(uint64_t seed, const TrialPlaces& places, Trial& trial) = nullptr;
 };
 
-extern const Scenario kWorkerKill;       // chaos_worker_kill.cc
-extern const Scenario kStop;             // chaos_stop.cc
-extern const Scenario kTwin;             // chaos_twin.cc
-extern const Scenario kCoordinatorKill;  // chaos_coordinator_kill.cc
-extern const Scenario kStrangers;        // chaos_strangers.cc
-extern const Scenario kServerKill;       // chaos_server_kill.cc
-extern const Scenario kSnapshotKill;     // chaos_snapshot_kill.cc
-extern const Scenario kElastic;          // chaos_elastic.cc
+extern const Scenario kWorkerKill;           // chaos_worker_kill.cc
+extern const Scenario kStop;                 // chaos_stop.cc
+extern const Scenario kTwin;                 // chaos_twin.cc
+extern const Scenario kCoordinatorKill;      // chaos_coordinator_kill.cc
+extern const Scenario kStrangers;            // chaos_strangers.cc
+extern const Scenario kServerKill;           // chaos_server_kill.cc
+extern const Scenario kSnapshotKill;         // chaos_snapshot_kill.cc
+extern const Scenario kSnapshotKillDaemons;  // The same.
+extern const Scenario kElastic;              // chaos_elastic.cc
 
 std::span<const Scenario* const> Scenarios();
 const Scenario* FindScenario(std::string_view name);  // Or null.
 
 // A signal at any phase of a step in the first half of the training.
 Aim DrawAim(Rng& rng, const ClusterPlan& plan, int signal);
+
+// Makes it a job whose workers lease its data, and come and go.
+void LeaseData(Rng& rng, ClusterPlan& plan);
 
 // Lets the time pass, unless the trial fails.
 void LetPass(Cluster& cluster, milliseconds time);

@@ -1,6 +1,7 @@
 // SIGKILL of a server without replicas at a random moment, once or twice, and another process in
 // its place; or SIGSTOP, and the old one finds its shards taken when it goes on. The job goes back
-// to its last snapshot, and nobody else is started again.
+// to its last snapshot, and nobody else is started again. Now and then the coordinator is killed
+// together with the server, and in some trials the workers lease their data.
 #include <algorithm>
 
 #include "tests/system/chaos_scenario.h"
@@ -15,7 +16,7 @@ void AwaitMoment(Rng& rng, Cluster& cluster, When when) {
   if (when == When::kStart) return LetPass(cluster, milliseconds(rng.Below(300)));
   if (when == When::kTraining) {
     const auto rank = static_cast<uint32_t>(rng.Below(plan.workers));
-    cluster.AwaitStep(rank, 1 + rng.Below(plan.steps * 3 / 4));
+    cluster.AwaitStep(rank, 1 + rng.Below(plan.rows > 0 ? plan.rows / 20 : plan.steps * 3 / 4));
     return cluster.Pass(milliseconds(rng.Below(10)));
   }
   cluster.Await("a worker has read the end", kTroubleLimit, [&] {
@@ -43,7 +44,13 @@ void LoseServer(Rng& rng, Cluster& cluster, size_t index) {
   } else {
     cluster.KillServer(index);
   }
+  const bool together = rng.Chance(1.0 / 3);
+  if (together) cluster.KillCoordinator();
   LetPass(cluster, milliseconds(rng.Chance(0.5) ? 0 : rng.Below(2 * lease)));
+  if (together) {
+    cluster.RestartCoordinator();
+    if (!cluster.AwaitCoordinator()) return;
+  }
   std::unique_ptr<Child> old = cluster.ReplaceServer(index);
   for (uint32_t rank = 0; rank < cluster.plan().workers; ++rank) cluster.Healed(rank);
   bool done = false;
@@ -80,6 +87,7 @@ void Shape(Rng& rng, ClusterPlan& plan) {
   plan.steps += 40;
   plan.think_us = 2000 + rng.Below(6000);
   if (rng.Chance(0.5)) plan.table_step = 2 + rng.Below(plan.steps / 3);
+  if (rng.Chance(0.3)) LeaseData(rng, plan);
 }
 
 }  // namespace

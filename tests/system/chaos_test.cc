@@ -65,6 +65,14 @@ TEST(ChaosTest, ASnapshotThatIsBeingMadeIsThereWholeOrNotAtAll) {
   }
 }
 
+TEST(ChaosTest, DaemonsThatAreKilledWhileTheySaveLeaveOnlyWholeSnapshots) {
+  for (uint64_t seed = 1; seed <= (kSanitized ? 1 : 4); ++seed) {
+    const Trial trial = RunTrial(kSnapshotKillDaemons, seed, Places());
+    EXPECT_TRUE(trial.violations.empty())
+        << trial.cluster << ": " << testing::PrintToString(trial.violations);
+  }
+}
+
 TEST(ChaosTest, WorkersComeAndGoAndEachRowIsUsedOnceInEachEpoch) {
   ExpectPromisesKept(kElastic, kSanitized ? 3 : 10);
 }

@@ -70,6 +70,41 @@ TEST(ExamplesTest, KmeansFindsAllCentres) {
   EXPECT_NE(OutputOf("rank-0").find("5 centres"), std::string::npos) << OutputOf("rank-0");
 }
 
+std::vector<std::string> WithOwnTypes(const std::string& library) {
+  return {"--quiet",
+          "--set",
+          "model.library=" + library,
+          "--set",
+          "model.loss=my::SmoothedCrossEntropy",
+          "--set",
+          "model.layers=[{type = \"flatten\"}, {type = \"affine\", units = 8}, {type = "
+          "\"my::Swish\"}, {type = \"affine\", units = 4}]"};
+}
+
+TEST(ExamplesTest, OwnLayerTrainsInAWholeJob) {
+  const auto train = LaunchTrain(WriteJob(4), WithOwnTypes("examples/own_layer/libown_layer.so"));
+  EXPECT_EQ(train->Wait(kPatience), ExitStatus{}) << OutputOf("train");
+  EXPECT_TRUE(OutputOf("train").starts_with("accuracy 1")) << OutputOf("train");
+}
+
+TEST(ExamplesTest, ALibraryOfOwnTypesThatIsNotThereIsBadUsage) {
+  const auto train = LaunchTrain(WriteJob(1), WithOwnTypes("nowhere/libown_layer.so"));
+  EXPECT_EQ(train->Wait(kPatience), (ExitStatus{.code = 2})) << OutputOf("train");
+  EXPECT_NE(OutputOf("train").find("model.library: the library nowhere/libown_layer.so cannot be "
+                                   "used"),
+            std::string::npos)
+      << OutputOf("train");
+}
+
+TEST(ExamplesTest, ATypeOfOnesOwnAsksForItsLibrary) {
+  const auto train = LaunchTrain(WriteJob(1), WithOwnTypes(""));
+  EXPECT_EQ(train->Wait(kPatience), (ExitStatus{.code = 2})) << OutputOf("train");
+  EXPECT_NE(OutputOf("train").find("\"my::Swish\" is a type of one's own: say in "
+                                   "\"model.library\" which has it"),
+            std::string::npos)
+      << OutputOf("train");
+}
+
 // FTRL in one process, in double precision and without a server, comes to 0.9219 on this file.
 TEST(ExamplesTest, SparseLogisticIsAsGoodAsFtrlInOneProcess) {
   ExpectJobEndsWell("sparse_logistic", {MakeRows("rows", "20000", "1")}, {"0.91"});

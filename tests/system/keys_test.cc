@@ -63,6 +63,10 @@ TEST(KeysTest, JobSeedChangesTheWeights) {
   EXPECT_NE(Checksum(TrainWith({})), Checksum(TrainWith({"job.seed=6"})));
 }
 
+TEST(KeysTest, OverlapChangesNoWeight) {
+  EXPECT_EQ(Checksum(TrainWith({})), Checksum(TrainWith({"train.overlap=false"})));
+}
+
 TEST(KeysTest, ClusterSizesAreWhatRuns) {
   const JsonValue result =
       TrainWith({"cluster.servers=2", "cluster.shards_per_server=3", "cluster.workers=4"});

@@ -3,6 +3,7 @@
 
 #include <csignal>
 #include <filesystem>
+#include <fstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "common/blob/folder_store.h"
 #include "common/blob/posix_files.h"
 #include "common/json/json.h"
+#include "common/process/exit_code.h"
 #include "snapshot/folder.h"
 #include "snapshot/verify.h"
 #include "tests/system/launch.h"
@@ -161,6 +163,53 @@ TEST(SnapshotResumeTest, ThereIsOneAtTheEndOfSoManyEpochs) {
   ASSERT_EQ(train->Wait(kPatience), ExitStatus{}) << OutputOf("train");
   // One more at the end; on a slow disk that may be the next.
   EXPECT_GT(Found().size(), 1U);
+}
+
+// A file stands where the folder of each would be made.
+TEST(SnapshotResumeTest, AJobWhoseLastSnapshotIsLostSaysSoAndEndsWithACodeOfItsOwn) {
+  for (uint64_t number = 1; number <= 3; ++number) {
+    const std::string folder = FolderOfSnapshots() + "/" + FolderOf("job", number);
+    std::filesystem::create_directories(std::filesystem::path(folder).parent_path().parent_path());
+    std::ofstream(folder.substr(0, folder.size() - 1)) << "in the way";
+  }
+  const auto train = LaunchTrain(WriteJob(1), With({"job.name=job"}));
+  const auto ended = train->Wait(kPatience);
+  ASSERT_TRUE(ended) << OutputOf("train");
+  EXPECT_EQ(ended->code, static_cast<int>(ExitCode::kUnsaved)) << OutputOf("train");
+  EXPECT_NE(LastLineOf("train").find("the job is done, but the job's last snapshot was lost"),
+            std::string::npos)
+      << OutputOf("train");
+  EXPECT_NE(OutputOf("train").find(R"("unsaved":"the job's last snapshot was lost: snapshot 3)"),
+            std::string::npos)
+      << OutputOf("train");
+}
+
+// Spoils a byte of each file of the newest snapshot but the manifest. Which it was.
+uint64_t SpoilNewest() {
+  const FoundSnapshot newest = Found().back();
+  for (const SnapshotFile& file : newest.manifest->files) {
+    std::fstream spoilt(FolderOfSnapshots() + "/" + newest.folder() + file.name,
+                        std::ios::in | std::ios::out | std::ios::binary);
+    spoilt.seekg(static_cast<int64_t>(file.bytes) - 1);
+    const int last = spoilt.get();
+    spoilt.seekp(static_cast<int64_t>(file.bytes) - 1);
+    spoilt.put(static_cast<char>(~last));
+  }
+  return newest.number;
+}
+
+TEST(SnapshotResumeTest, AJobBeginsFromTheSnapshotBeforeOneThatIsDamagedUnlessToldWhichOne) {
+  const auto first = LaunchTrain(WriteJob(1), With({}));
+  ASSERT_EQ(first->Wait(kPatience), ExitStatus{}) << OutputOf("train");
+  const auto second = LaunchTrain(WriteJob(2), With({"snapshot.resume=latest"}));
+  ASSERT_EQ(second->Wait(kPatience), ExitStatus{}) << OutputOf("train");
+  ASSERT_EQ(Found().size(), 2U);
+  const std::string damaged = std::to_string(SpoilNewest());
+  const auto exactly = LaunchTrain(WriteJob(3), With({"snapshot.resume=" + damaged}));
+  EXPECT_NE(exactly->Wait(kPatience), ExitStatus{}) << OutputOf("train");
+  const auto latest = LaunchTrain(WriteJob(3), With({"snapshot.resume=latest"}));
+  ASSERT_EQ(latest->Wait(kPatience), ExitStatus{}) << OutputOf("train");
+  EXPECT_NE(LastLineOf("train").find(R"("rollbacks":1,)"), std::string::npos);
 }
 
 TEST(SnapshotResumeTest, ASnapshotThatIsNotThereIsNamed) {

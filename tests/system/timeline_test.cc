@@ -231,6 +231,36 @@ TEST(TimelineTest, ShowsEachStepOnceAndWhereItsTimeWent) {
   }
 }
 
+// Spans of that name that lie in one of the others.
+int CountIn(const std::vector<Event>& outer, const std::vector<Event>& inner) {
+  int count = 0;
+  for (const Event& span : inner) {
+    count += static_cast<int>(std::ranges::count_if(outer, [&span](const Event& around) {
+      return around.begin <= span.begin && span.end <= around.end;
+    }));
+  }
+  return count;
+}
+
+TEST(TimelineTest, GradientsLeaveAndParametersComeWhileABatchIsComputed) {
+  const std::string worker = "worker 0 trainer";
+  const std::vector<Event> events = Traced();
+  const std::vector<Event> computes = SpansOf(events, worker, {"compute"});
+  EXPECT_EQ(CountIn(computes, SpansOf(events, worker, {"push"})), 2 * static_cast<int>(kSteps));
+  EXPECT_GE(CountIn(computes, SpansOf(events, worker, {"wait for pull"})), 1);
+}
+
+TEST(TimelineTest, ABatchHasItsTimeToItselfWhereNothingOverlaps) {
+  const std::string worker = "worker 0 trainer";
+  for (const char* setting : {"train.overlap=false", "optimizer.clip_norm=1"}) {
+    const std::vector<Event> events = Traced({setting});
+    const std::vector<Event> computes = SpansOf(events, worker, {"compute"});
+    const std::vector<Event> pushes = SpansOf(events, worker, {"push"});
+    EXPECT_EQ(pushes.size(), 2 * kSteps) << setting;
+    EXPECT_EQ(CountIn(computes, pushes), 0) << setting;
+  }
+}
+
 TEST(TimelineTest, ShowsPullsThatAreParkedForASlowerWorker) {
   const std::vector<Event> events = Traced({"policy.mode=stale", "policy.staleness=0"});
   uint64_t parked = 0;

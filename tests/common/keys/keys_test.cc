@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
+#include <linux/capability.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -50,6 +52,39 @@ TEST_F(KeysTest, SecretsAreTheirOwnersAndCertificatesEverybodys) {
   EXPECT_EQ(ModeOf(keys_.path() + "/secret"), 0700U);
   EXPECT_EQ(ModeOf(Public("worker.pub")), 0644U);
   EXPECT_EQ(TextOf(Public("worker.pub")).find("secret ="), std::string::npos);
+}
+
+// Whether, for a process whom modes bind, no file comes into a folder that cannot be synced, and
+// none goes out of it, without an error that says so.
+bool SaysWhatDidNotReachTheDisk(const std::string& folder) {
+  const auto pair = [](const std::string& name) {
+    KeyPair made = MakeKeyPair();
+    made.certificate.name = name;
+    made.certificate.role = Role::kTool;
+    return made;
+  };
+  const auto fails = [](const Result<>& result) {
+    return !result.ok() &&
+           result.error().message.find("the folder cannot be opened") != std::string::npos;
+  };
+  __user_cap_header_struct caller{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct none[2] = {};  // So that modes bind root, too.
+  if (syscall(SYS_capset, &caller, none) != 0 || chdir(folder.c_str()) != 0) return false;
+  if (!WriteKeyPair("keys", pair("one"), false).ok() ||
+      !WriteKeyPair("keys", pair("two"), false).ok() || !RevokeKey("keys", "one").ok()) {
+    return false;
+  }
+  chmod("keys/revoked", 0300);
+  const bool revokes = fails(RevokeKey("keys", "two"));
+  chmod("keys/public", 0300);
+  return revokes && fails(WriteKeyPair("keys", pair("three"), false));
+}
+
+TEST_F(KeysTest, HasItsFoldersOnDiskBeforeItSaysThatAKeyIsThereOrRevoked) {
+  const std::string folder = testing::TempDir() + "/synced";
+  std::filesystem::remove_all(folder);
+  std::filesystem::create_directory(folder);
+  EXPECT_EXIT(_exit(SaysWhatDidNotReachTheDisk(folder) ? 0 : 1), testing::ExitedWithCode(0), "");
 }
 
 TEST_F(KeysTest, ReadsWhatItWrote) {

@@ -1,0 +1,96 @@
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "common/identity.h"
+#include "server/coordinator.h"
+
+namespace shardmill {
+
+using std::chrono::milliseconds;
+
+inline constexpr JobId kJob{9};
+inline constexpr BootId kBoot{100};
+
+// A coordinator of two workers and one shard, spoken to by hand. Peers and boot ids are one number.
+class CoordinatorTest : public testing::Test {
+ protected:
+  static constexpr uint64_t kShard = 50;
+
+  explicit CoordinatorTest(const CoordinatorOptions& options = Options())
+      : coordinator_(options, {}) {}
+
+  static CoordinatorOptions Options() {
+    CoordinatorOptions options;
+    options.job = kJob;
+    options.boot = kBoot;
+    options.workers = 2;
+    options.lease = milliseconds(100);
+    options.retry_after = milliseconds(10);
+    options.start_timeout = milliseconds(1000);
+    return options;
+  }
+
+  // What the coordinator says to `message` from the process `who`.
+  Outbox Say(uint64_t who, Message message) {
+    Outbox outbox;
+    const Stamp stamp{kJob, coordinator_.view().generation, {}, BootId{who}, kBoot};
+    coordinator_.Handle(now_, {PeerId{who}, stamp, std::move(message)}, outbox);
+    return outbox;
+  }
+
+  // The same from a process with a key.
+  Outbox SayAs(const Identity& key, uint64_t who, Message message) {
+    Outbox outbox;
+    const Stamp stamp{kJob, coordinator_.view().generation, {}, BootId{who}, kBoot};
+    coordinator_.Handle(now_, {PeerId{who}, stamp, std::move(message), &key}, outbox);
+    return outbox;
+  }
+
+  Outbox After(milliseconds time) {
+    Outbox outbox;
+    while (time > milliseconds(0)) {
+      const milliseconds step = std::min(time, milliseconds(20));
+      time -= step;
+      now_ += step;
+      coordinator_.Tick(now_, outbox);
+    }
+    return outbox;
+  }
+
+  // Plays the shard through the cut that is wanted now.
+  Outbox Cut(std::vector<RankState> states = {}) {
+    After(milliseconds(1));
+    const ViewNumber number = coordinator_.view().number.Next();
+    Say(kShard, Frozen{number, std::move(states)});
+    return Say(kShard, Installed{number});
+  }
+
+  void Begin() {
+    Say(kShard, Register{ShardId{0}, "s"});
+    Say(1, Join{WorkerId{0}});
+    Say(2, Join{WorkerId{1}});
+    Cut();
+  }
+
+  template <class Kind>
+  static const Kind* Find(const Outbox& outbox, uint64_t to) {
+    for (const Outgoing& out : outbox) {
+      if (out.peer == PeerId{to} && std::holds_alternative<Kind>(out.message)) {
+        return &std::get<Kind>(out.message);
+      }
+    }
+    return nullptr;
+  }
+
+  TimePoint now_{};
+  Coordinator coordinator_;
+};
+
+}  // namespace shardmill
