@@ -30,7 +30,8 @@ bool PsClient::Ready() const {
 }
 
 void PsClient::MakeTable(TimePoint now, const TableSpec& spec, Outbox& outbox) {
-  if (FindTable(spec.name) != nullptr) return;
+  const TablePlace* place = FindTable(spec.name);
+  if (place != nullptr && place->spec == spec) return;
   wanted_tables_.emplace(spec.name, spec);
   coordinator_.MarkFirst(now);
   SendToCoordinator(shardmill::MakeTable{sender(), spec}, outbox);

@@ -200,8 +200,11 @@ void PsClient::On(const ViewIs& news, TimePoint now, const Envelope& from, Outbo
   ForgetReplaced(news.view);
   view_ = news.view;
   for (const ShardPlace& place : view_.shards) shards_.try_emplace(place.id);
-  std::erase_if(wanted_tables_,
-                [this](const auto& entry) { return FindTable(entry.first) != nullptr; });
+  // One of another update is asked for on: it may be had, or the coordinator says why not.
+  std::erase_if(wanted_tables_, [this](const auto& entry) {
+    const TablePlace* place = FindTable(entry.first);
+    return place != nullptr && place->spec == entry.second;
+  });
   if (back) GoBack(now, outbox);
   SendEnds(now, outbox);
 }

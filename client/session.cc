@@ -6,6 +6,7 @@
 #include "common/config/text.h"
 #include "common/fresh_id.h"
 #include "common/process/cpu_set.h"
+#include "common/table_words.h"
 
 namespace shardmill {
 namespace {
@@ -107,14 +108,23 @@ Result<> Session::Impl::TellRollback() {
 
 Result<const TablePlace*> Session::Impl::Table(const TableSpec& spec) {
   SM_TRY(CheckOpen());
+  const auto problem = [&]() -> std::string {
+    const TablePlace* place = client_->FindTable(spec.name);
+    return place == nullptr ? "" : ShapeDifference(place->spec, spec);
+  };
+  const auto settled = [&] {
+    const TablePlace* place = client_->FindTable(spec.name);
+    return place != nullptr && (place->spec == spec || !problem().empty());
+  };
   const TimePoint end = clock_.Now() + options_.open_timeout;
-  client_->MakeTable(clock_.Now(), spec, outbox_);
-  SM_TRY(MoveUntil(end, [&] { return client_->FindTable(spec.name) != nullptr; }));
-  const TablePlace* place = client_->FindTable(spec.name);
-  if (place->spec == spec) return place;
-  return Error{ErrorCode::kBadUsage, "table \"" + spec.name +
-                                         "\" is not what this worker wants: it has another size, "
-                                         "first values or update"};
+  if (problem().empty()) {
+    client_->MakeTable(clock_.Now(), spec, outbox_);
+    SM_TRY(MoveUntil(end, settled));
+  }
+  const std::string other = problem();
+  if (other.empty()) return client_->FindTable(spec.name);
+  return Error{ErrorCode::kBadUsage,
+               "table \"" + spec.name + "\" is not what this worker wants: it has " + other};
 }
 
 Result<> Session::Impl::Close(bool done, const std::string& failure) {

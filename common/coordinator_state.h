@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "common/job_key.h"
 #include "common/messages.h"
 
 namespace shardmill {
@@ -47,7 +48,8 @@ struct CoordinatorState {
   uint64_t snapshot = 0;  // The last number that was given to one, whatever became of it.
   uint64_t base = 0;      // The snapshot that this generation began from; 0: none.
   uint64_t rollbacks = 0;
-  DataState data = {};  // Where it is leased.
+  DataState data = {};   // Where it is leased.
+  JobKeyList keys = {};  // What the job is, as its file said when it began.
 };
 
 }  // namespace shardmill

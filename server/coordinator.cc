@@ -7,6 +7,7 @@
 #include "common/assert.h"
 #include "common/identity.h"
 #include "common/mutation.h"
+#include "common/table_words.h"
 #include "optim/optimizer.h"
 
 namespace shardmill {
@@ -16,15 +17,13 @@ namespace {
 // Who has lost its connection for long waits so long, at most, before it tries again.
 constexpr Duration kReconnectMax = std::chrono::seconds(1);
 
-// What the one has and the other asks for, where that is not the same.
-std::string Differs(const TableSpec& is, const TableSpec& asked) {
-  const auto words = [](const char* what, uint64_t has, uint64_t wants) {
-    return std::to_string(has) + " " + what + "; this asks for " + std::to_string(wants);
-  };
-  if (is.dim != asked.dim) return words("floats a row", is.dim, asked.dim);
-  if (is.size != asked.size) return words("floats", is.size, asked.size);
-  if (!(is.initial == asked.initial)) return "other first values";
-  return "another optimizer";
+// Whether what the one rule has gathered is good for the other.
+bool CanFollow(const UpdateSettings& is, const UpdateSettings& asked) {
+  if (is.rule == asked.rule) return true;
+  if (IsMerge(is.rule) || IsMerge(asked.rule)) return false;
+  const auto before = MakeOptimizer(is);
+  const auto after = MakeOptimizer(asked);
+  return before.ok() && after.ok() && before.value()->slots() + after.value()->slots() == 0;
 }
 
 }  // namespace
@@ -140,6 +139,7 @@ CoordinatorState Coordinator::State() const {
   state.base = base_;
   state.rollbacks = rollbacks_;
   state.data = leases_.state();
+  state.keys = options_.keys;
   return state;
 }
 
@@ -266,6 +266,7 @@ void Coordinator::On(const MakeTable& request, TimePoint /*now*/, const Envelope
   const TableSpec& spec = request.spec;
   const TablePlace* place = view_.FindTable(spec.name);
   if (place != nullptr && place->spec == spec) {
+    unclaimed_.erase(spec.name);
     Send(from.peer, from.stamp.from, ViewIs{view_}, outbox);
     return;
   }
@@ -274,17 +275,40 @@ void Coordinator::On(const MakeTable& request, TimePoint /*now*/, const Envelope
     Refuse(Refusal::kBadRequest, 0, problem, from, outbox);
     return;
   }
-  if (KnownTable(spec.name) == nullptr) wanted_tables_.emplace(spec.name, spec);
+  const TableSpec* known = KnownTable(spec.name);
+  if (known != nullptr && *known == spec) return;
+  if (known != nullptr) {
+    update_changes_.push_back("table \"" + spec.name + "\" has " +
+                              UpdateDifference(known->update.value_or(options_.update),
+                                               spec.update.value_or(options_.update)));
+    unclaimed_.erase(spec.name);
+  }
+  wanted_tables_.emplace(spec.name, spec);
+}
+
+// A table of a snapshot may go on with other settings of its update, as its first worker says.
+std::string Coordinator::UpdateProblem(const TableSpec& is, const TableSpec& asked) const {
+  const UpdateSettings before = is.update.value_or(options_.update);
+  const UpdateSettings after = asked.update.value_or(options_.update);
+  const std::string difference = UpdateDifference(before, after);
+  const std::string name = "table \"" + is.name + "\"";
+  if (!unclaimed_.contains(is.name)) {
+    return "there is a " + name + " already with " +
+           (difference.empty() ? "the job's own update; this asks for one of its own" : difference);
+  }
+  if (CanFollow(before, after)) return "";
+  return name + " of the snapshot has " + difference +
+         ", for which what was gathered is no good: keep the optimizer (optimizer.name, "
+         "policy.exchange), or begin anew";
 }
 
 // The table of that name that there is, will be after the cut under way, or is asked for.
 const TableSpec* Coordinator::KnownTable(const std::string& name) const {
-  const bool taking = phase_ == Phase::kInstalling && !Mutated(Mutation::kTableTwice);
-  const View& view = taking ? next_ : view_;
-  const TablePlace* place = view.FindTable(name);
-  if (place != nullptr) return &place->spec;
   const auto wanted = wanted_tables_.find(name);
-  return wanted == wanted_tables_.end() ? nullptr : &wanted->second;
+  if (wanted != wanted_tables_.end()) return &wanted->second;
+  const bool taking = phase_ == Phase::kInstalling && !Mutated(Mutation::kTableTwice);
+  const TablePlace* place = (taking ? next_ : view_).FindTable(name);
+  return place == nullptr ? nullptr : &place->spec;
 }
 
 std::string Coordinator::TableProblem(const TableSpec& spec) const {
@@ -304,7 +328,9 @@ std::string Coordinator::TableProblem(const TableSpec& spec) const {
   }
   const TableSpec* other = KnownTable(spec.name);
   if (other != nullptr) {
-    return *other == spec ? "" : "there is a " + name + " already with " + Differs(*other, spec);
+    const std::string shape = ShapeDifference(*other, spec);
+    if (!shape.empty()) return "there is a " + name + " already with " + shape;
+    return *other == spec ? "" : UpdateProblem(*other, spec);
   }
   uint64_t floats = spec.size;  // Far from what 64 bits hold: 2^12 tables of 2^46 at most.
   for (const TablePlace& place : view_.tables) floats += place.spec.size;

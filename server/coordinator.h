@@ -4,7 +4,9 @@
 #include <deque>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/clock.h"
@@ -47,6 +49,7 @@ struct CoordinatorOptions {
   Duration silence_limit = std::chrono::minutes(5);
   std::string name = {};  // Of the job; for manifests.
   SnapshotSchedule snapshots = {};
+  JobKeyList keys = {};                 // What the job is.
   std::optional<Manifest> resume = {};  // A new job begins from it,
   bool resume_exactly = false;          // and from no older one where it cannot be read.
   // The complete snapshots that there are, the oldest first: to one of them a job goes back whose
@@ -139,6 +142,8 @@ class Coordinator final {
   void Wrote(TimePoint now, uint64_t snapshot, const Result<>& result);
   // Words where a job of these options cannot begin from their snapshot.
   static std::string ResumeProblem(const CoordinatorOptions& options);
+  // What has changed of the updates of the snapshot's tables since the last call, in words.
+  std::vector<std::string> TakeUpdateChanges() { return std::exchange(update_changes_, {}); }
   // Null where the job keeps none.
   const SnapshotStatus* snapshots() const {
     return options_.snapshots.enabled ? &snapshots_ : nullptr;
@@ -194,6 +199,7 @@ class Coordinator final {
   RankStatus* PassSender(const Sender& sender, const Envelope& from, Outbox& outbox);
   ShardStatus* FindShard(const Envelope& from, TimePoint now, ShardId* id);
   std::string TableProblem(const TableSpec& spec) const;
+  std::string UpdateProblem(const TableSpec& is, const TableSpec& asked) const;
   const TableSpec* KnownTable(const std::string& name) const;
 
   void FindLastSnapshot(const CoordinatorState& before);
@@ -277,7 +283,9 @@ class Coordinator final {
   std::map<ShardId, std::vector<RankState>> frozen_;  // Answers of the cut under way.
   std::map<ShardId, ViewNumber> installed_;
   std::vector<RankState> cut_;
-  std::map<std::string, TableSpec> wanted_tables_;
+  std::map<std::string, TableSpec> wanted_tables_;  // New ones, and others with another update.
+  std::set<std::string> unclaimed_;  // Of the snapshot, those that nobody has asked for yet.
+  std::vector<std::string> update_changes_;
   DataLeases leases_;
 
   std::vector<RankStatus> ranks_;

@@ -81,6 +81,9 @@ void Coordinator::FinishFreeze(TimePoint now, Outbox& outbox) {
   for (const auto& [rank, state] : furthest) cut_.push_back(state);
   const bool restores = view_.number.value == 0 && options_.resume;
   if (restores) {
+    for (const TablePlace& table : options_.resume->view.tables) {
+      unclaimed_.insert(table.spec.name);
+    }
     cut_ = options_.resume->cut;
     std::erase_if(cut_, [this](const RankState& s) { return s.rank.value >= options_.ranks(); });
   }
@@ -147,6 +150,12 @@ View Coordinator::NextView() const {
   next.members.clear();
   for (const auto& [id, member] : members) next.members.push_back(member);
   for (const auto& [name, spec] : wanted_tables_) {
+    const auto there = std::ranges::find(next.tables, name,
+                                         [](const TablePlace& table) { return table.spec.name; });
+    if (there != next.tables.end()) {
+      there->spec = spec;
+      continue;
+    }
     const TableId id{static_cast<uint32_t>(next.tables.size() + 1)};
     next.tables.push_back({id, spec, CutTable(spec, options_.shards)});
   }

@@ -41,6 +41,19 @@ Result<std::unique_ptr<CoordinatorJournal>> CoordinatorJournal::Open(
   };
   journal->log_ = SM_TRY(RecordLog::Open(journal->files_, path, visit));
   if (!journal->before_) return journal;
+  if (journal->begun()) {
+    const auto changes = ChangesOf(journal->before_->keys, options.keys);
+    std::string words;
+    for (const JobKeyChange& change : changes)
+      words += (words.empty() ? "" : ", ") + change.Words();
+    if (!words.empty()) {
+      return Error{ErrorCode::kBadUsage,
+                   "the job in " + folder +
+                       " has begun, and the job file has changed since: " + words +
+                       "; put that back, or begin another job from a snapshot (snapshot.resume) "
+                       "with a folder of its own (cluster.state)"};
+    }
+  }
   const size_t workers = journal->before_->ranks.size();
   const View& view = journal->before_->decided.view;
   const size_t shards = view.number.value > 0 ? view.shards.size() : options.shards;

@@ -38,6 +38,7 @@ CoordinatorOptions OptionsOf(const JobOptions& job) {
   options.boot = BootId{FreshId()};
   options.policy = job.policy.ToPolicy();
   options.update = job.ServerUpdate();
+  options.keys = MeaningOf(job);
   options.workers = job.cluster.workers;
   if (job.cluster.elastic) options.workers_max = job.cluster.Ranks();
   options.data.leased = job.data.scheme == DataScheme::kLeased;
@@ -203,6 +204,9 @@ Result<> Serve(const CoordinatorFlags& flags, const DaemonContext& daemon) {
   std::optional<TimePoint> failed_at;
   while (!daemon.stop.requested()) {
     SM_TRY(pump.Turn(kPoll));
+    for (const std::string& what : coordinator.TakeUpdateChanges()) {
+      log.Info("update_changed", {{"what", what}});
+    }
     snapshots.Keep(coordinator, clock, UnixMs());
     SM_TRY(keep());
     const bool changed = state_log.Look(coordinator, clock.Now());

@@ -83,6 +83,12 @@ void Coordinator::On(const Beat& beat, TimePoint now, const Envelope& from, Outb
     return;
   }
   shard->beat = beat;
+  if (!unclaimed_.empty()) {
+    // Once steps are made, nobody says any more how the snapshot's tables go on.
+    const Manifest& began = *options_.resume;
+    const uint64_t closed = options_.data.leased ? ClosedOf(began) : ClosedAt(began.cut);
+    if (beat.closed > closed) unclaimed_.clear();
+  }
   if (state_ == JobState::kFailed) Refuse(Refusal::kFailed, id.value, words_, from, outbox);
 }
 

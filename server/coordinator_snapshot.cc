@@ -76,6 +76,7 @@ void Coordinator::BeginSnapshot(TimePoint now) {
     if (!table.spec.update) table.spec.update = options_.update;
   }
   manifest.cut = cut_;
+  manifest.keys = options_.keys;
   if (options_.data.leased) manifest.data = leases_.AtCut(cut_);
   snapshots_.under_way = snapshot_;
   snapshots_.problem.clear();
@@ -246,6 +247,20 @@ std::string Coordinator::ResumeProblem(const CoordinatorOptions& options) {
   const Manifest& from = *options.resume;
   const auto began = [](const RankState& state) { return state.ended > 0; };
   const std::string name = "snapshot " + std::to_string(from.number);
+  for (const JobKeyChange& change : ChangesOf(from.keys, options.keys)) {
+    // Steps, and so the places in the data, are counted by these.
+    const bool counts = change.key == "job.seed" || change.key == "data.split" ||
+                        (change.key == "data.batch_size" && !options.data.leased);
+    if (!counts) continue;
+    return name + " is of a job of other steps: " + change.Words() +
+           "; put that back, or begin anew";
+  }
+  const uint64_t epochs = options.data.epochs;
+  if (options.data.leased &&
+      (from.data.epoch > epochs || (from.data.epoch == epochs && from.data.begin > 0))) {
+    return name + " is in epoch " + std::to_string(from.data.epoch + 1) +
+           " of its data, and this job has " + std::to_string(epochs) + " (train.epochs)";
+  }
   if (options.data.leased) {
     if (from.data.rows > 0 || std::ranges::none_of(from.cut, began)) return "";
     return name + " is of a job that did not lease its data (data.scheme)";

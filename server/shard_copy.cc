@@ -27,11 +27,26 @@ std::string ShardCopy::TakeView(JobId job, const View& view) {
   view_ = view;
   tracker_.Install(view);
   for (const TablePlace& place : view.tables) {
-    if (tables_.contains(place.id)) continue;
-    std::string problem = AddTable(place);
+    const auto there = tables_.find(place.id);
+    if (there != tables_.end() && there->second.place.spec == place.spec) continue;
+    std::string problem =
+        there != tables_.end() ? ChangeUpdate(there->second, place) : AddTable(place);
     if (!problem.empty()) return problem;
   }
   if (observer_ != nullptr) observer_->TookView(job, view_);
+  return "";
+}
+
+// What the optimizer has gathered stays: see Coordinator::UpdateProblem.
+std::string ShardCopy::ChangeUpdate(Table& table, const TablePlace& place) {
+  table.update = place.spec.update.value_or(update_);
+  auto optimizer = MakeOptimizer(table.update);
+  if (!optimizer.ok()) {
+    return "table \"" + place.spec.name + "\": " + optimizer.error().message;
+  }
+  SM_ASSERT(optimizer.value()->slots() == table.optimizer->slots());
+  table.optimizer = std::move(optimizer).value();
+  table.place = place;
   return "";
 }
 

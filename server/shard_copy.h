@@ -96,6 +96,7 @@ class ShardCopy final {
 
  private:
   std::string AddTable(const TablePlace& place);
+  std::string ChangeUpdate(Table& table, const TablePlace& place);
   void Settle(TableChange& change);
 
   ShardId id_;

@@ -62,6 +62,9 @@ Result<> SnapshotKeeper::Resume(CoordinatorOptions& options) {
   options.resume_exactly = options_.resume != kLatest;
   const std::string problem = Coordinator::ResumeProblem(options);
   if (!problem.empty()) return Error{ErrorCode::kBadUsage, problem};
+  for (const JobKeyChange& change : ChangesOf(options.resume->keys, options.keys)) {
+    log_.Info("resumes_with", {{"change", change.Words()}});
+  }
   log_.Info("resumes", {{"snapshot", options.resume->number},
                         {"generation", options.resume->view.generation.value + 1}});
   return {};

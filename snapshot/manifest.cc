@@ -65,6 +65,11 @@ std::string EncodeManifest(const Manifest& manifest) {
   ToProto(manifest.view, *to.mutable_view());
   for (const RankState& state : manifest.cut) ToProto(state, *to.add_cut());
   ToProto(manifest.data, *to.mutable_data());
+  for (const JobKey& key : manifest.keys) {
+    wire::JobKey& out = *to.add_keys();
+    out.set_key(key.key);
+    out.set_value(key.value);
+  }
   to.set_time_ms(manifest.time_ms);
   for (const SnapshotFile& file : manifest.files) {
     snapshot::File& out = *to.add_files();
@@ -109,6 +114,7 @@ Result<Manifest> DecodeManifest(std::string_view bytes) {
     return Bad("its cut has not each rank once, the lowest first");
   }
   manifest.data = SM_TRY(FromProto(from.data()));
+  for (const wire::JobKey& key : from.keys()) manifest.keys.push_back({key.key(), key.value()});
   manifest.time_ms = from.time_ms();
   for (const snapshot::File& file : from.files()) {
     manifest.files.push_back(SM_TRY(ReadFile(file, manifest.files.size())));

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "common/ids.h"
+#include "common/job_key.h"
 #include "common/messages.h"
 #include "common/result.h"
 #include "common/view.h"
@@ -23,6 +24,7 @@ struct Manifest {
   View view = {};         // At the cut. Tables name their updates, the job's own too.
   std::vector<RankState> cut = {};
   DataState data = {};                   // What was used of it at the cut, where it is leased.
+  JobKeyList keys = {};                  // What the job was, as its file said.
   int64_t time_ms = 0;                   // Since 1970, UTC.
   std::vector<SnapshotFile> files = {};  // File i is shard i's.
 };

@@ -1,6 +1,7 @@
 #include "common/job/job.h"
 
 #include <algorithm>
+#include <array>
 #include <initializer_list>
 #include <utility>
 
@@ -265,6 +266,26 @@ Result<Job> ParseJob(const std::string& name, std::string_view text,
   job.listing = SM_TRY(config::Load(schema, name, text, overrides));
   SM_TRY(CheckAcrossSections(job, name));
   return job;
+}
+
+JobKeyList MeaningOf(JobOptions job) {
+  constexpr std::array kSections = {"policy", "optimizer", "data", "model"};
+  constexpr std::array kOthers = {"job.seed", "cluster.elastic", "train.epochs"};
+  constexpr std::array kPlaces = {"data.folder", "data.train", "data.validate",    "data.test",
+                                  "data.memory", "data.cache", "data.bad_rows_max"};
+  config::Schema schema;
+  job.Declare(schema);
+  JobKeyList keys;
+  for (const config::Section& section : schema.sections()) {
+    const bool whole = std::ranges::find(kSections, section.name()) != kSections.end();
+    for (const config::Option& option : section.options()) {
+      const std::string key = section.name() + "." + option.key;
+      const bool one = std::ranges::find(kOthers, key) != kOthers.end();
+      const bool place = std::ranges::find(kPlaces, key) != kPlaces.end();
+      if ((whole || one) && !place && option.Applies()) keys.push_back({key, option.show()});
+    }
+  }
+  return keys;
 }
 
 Result<> CheckTrainable(const JobOptions& job) {

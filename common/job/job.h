@@ -9,6 +9,7 @@
 #include "common/config/load.h"
 #include "common/config/schema.h"
 #include "common/data_scheme.h"
+#include "common/job_key.h"
 #include "common/result.h"
 #include "common/view.h"
 
@@ -336,6 +337,10 @@ Result<Job> ParseJob(const std::string& name, std::string_view text,
 // What is wrong with a host that others can reach, where there are no keys; `key` or a flag names
 // it.
 std::string OpenDoorWords(const std::string& key, const std::string& host);
+
+// What its keys say that makes a job what it is: with other values it is another one. Not where its
+// files lie, how many processes it has, or how long they wait.
+JobKeyList MeaningOf(JobOptions job);
 
 // Whether a worker of ours can train this: it names data and a network. A job whose model is a
 // program of the user's own does not.

@@ -69,6 +69,11 @@ std::string EncodeState(const CoordinatorState& state) {
   out.set_base(state.base);
   out.set_rollbacks(state.rollbacks);
   ToProto(state.data, *out.mutable_data());
+  for (const JobKey& key : state.keys) {
+    wire::JobKey& to = *out.add_keys();
+    to.set_key(key.key);
+    to.set_value(key.value);
+  }
   return out.SerializeAsString();
 }
 
@@ -97,6 +102,7 @@ Result<CoordinatorState> DecodeState(std::string_view bytes) {
   state.base = from.base();
   state.rollbacks = from.rollbacks();
   state.data = SM_TRY(FromProto(from.data()));
+  for (const wire::JobKey& key : from.keys()) state.keys.push_back({key.key(), key.value()});
   return state;
 }
 
