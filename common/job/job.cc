@@ -270,9 +270,11 @@ Result<Job> ParseJob(const std::string& name, std::string_view text,
 
 JobKeyList MeaningOf(JobOptions job) {
   constexpr std::array kSections = {"policy", "optimizer", "data", "model"};
-  constexpr std::array kOthers = {"job.seed", "cluster.elastic", "train.epochs"};
-  constexpr std::array kPlaces = {"data.folder", "data.train", "data.validate",    "data.test",
-                                  "data.memory", "data.cache", "data.bad_rows_max"};
+  constexpr std::array kOthers = {"job.seed",    "cluster.elastic",  "train.epochs",
+                                  "train.steps", "train.accumulate", "train.stop"};
+  constexpr std::array kPlaces = {"data.folder",       "data.train",     "data.validate",
+                                  "data.test",         "data.memory",    "data.cache",
+                                  "data.bad_rows_max", "data.read_ahead"};
   config::Schema schema;
   job.Declare(schema);
   JobKeyList keys;
