@@ -1,6 +1,7 @@
 #include "nn/metrics.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "common/assert.h"
@@ -105,17 +106,36 @@ class AreaUnderCurve final : public Metric {
   std::vector<std::pair<float, bool>> outputs_;
 };
 
+struct MetricType {
+  std::string_view name;
+  std::unique_ptr<Metric> (*make)();
+};
+
+constexpr std::array kMetricTypes{
+    MetricType{"top1", [] { return std::unique_ptr<Metric>(std::make_unique<TopPlaces>(1)); }},
+    MetricType{"top5", [] { return std::unique_ptr<Metric>(std::make_unique<TopPlaces>(5)); }},
+    MetricType{"rmse",
+               [] { return std::unique_ptr<Metric>(std::make_unique<MeanDistance>(true)); }},
+    MetricType{"mae",
+               [] { return std::unique_ptr<Metric>(std::make_unique<MeanDistance>(false)); }},
+    MetricType{"auc", [] { return std::unique_ptr<Metric>(std::make_unique<AreaUnderCurve>()); }},
+};
+
 }  // namespace
 
+std::vector<std::string_view> MetricNames() {
+  std::vector<std::string_view> names;
+  for (const MetricType& type : kMetricTypes) names.push_back(type.name);
+  return names;
+}
+
 Result<std::unique_ptr<Metric>> MakeMetric(const std::string& name) {
-  if (name == "top1") return std::unique_ptr<Metric>(std::make_unique<TopPlaces>(1));
-  if (name == "top5") return std::unique_ptr<Metric>(std::make_unique<TopPlaces>(5));
-  if (name == "rmse") return std::unique_ptr<Metric>(std::make_unique<MeanDistance>(true));
-  if (name == "mae") return std::unique_ptr<Metric>(std::make_unique<MeanDistance>(false));
-  if (name == "auc") return std::unique_ptr<Metric>(std::make_unique<AreaUnderCurve>());
-  return Error{ErrorCode::kBadUsage, "there is no metric \"" + name +
-                                         "\"; there are \"top1\", \"top5\", \"rmse\", \"mae\", "
-                                         "\"auc\""};
+  std::string names;
+  for (const MetricType& type : kMetricTypes) {
+    if (type.name == name) return type.make();
+    names += (names.empty() ? "\"" : ", \"") + std::string(type.name) + '"';
+  }
+  return Error{ErrorCode::kBadUsage, "there is no metric \"" + name + "\"; there are " + names};
 }
 
 }  // namespace shardmill::nn

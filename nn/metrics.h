@@ -4,6 +4,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -25,6 +26,9 @@ class Metric {
   // Of no rows 0.
   virtual double value() const = 0;
 };
+
+// All that there are.
+std::vector<std::string_view> MetricNames();
 
 Result<std::unique_ptr<Metric>> MakeMetric(const std::string& name);
 
