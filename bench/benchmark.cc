@@ -91,6 +91,7 @@ Result<Line> Measure(const Benchmark& benchmark, const Programs& programs, const
   line.target = benchmark.target;
   const Prepared prepared = SM_TRY(benchmark.prepare(programs));
   line.skipped = prepared.skipped;
+  line.note = prepared.note;
   if (!prepared.sides) return line;
   Sides& sides = *prepared.sides;
   SM_TRY(sides.Product());
@@ -139,7 +140,8 @@ std::string ToJson(const std::vector<Line>& lines) {
     }
     number("spread", line.spread, measured);
     json.Key("unit").Text(line.unit).Key("about");
-    json.Text(measured ? line.about : line.about + "; skipped: " + line.skipped).EndObject();
+    const std::string more = measured ? line.note : "skipped: " + line.skipped;
+    json.Text(more.empty() ? line.about : line.about + "; " + more).EndObject();
   }
   return json.EndList().Take();
 }

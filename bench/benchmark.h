@@ -15,6 +15,8 @@ struct Programs {
   std::string coordinator;
   std::string server;
   std::string peer;     // shardmill-bench-peer.
+  std::string command;  // shardmill itself.
+  std::string torch;    // bench/torch_nets.py.
   std::string mpi;      // Empty: not built.
   std::string gloo;     // Empty: not built.
   std::string scratch;  // A folder for logs.
@@ -34,6 +36,7 @@ class Sides {
 struct Prepared {
   std::unique_ptr<Sides> sides;
   std::string skipped;
+  std::string note = {};  // What the baseline is made of here.
 };
 
 // What is held against the target, and from which side.
@@ -75,6 +78,7 @@ struct Line {
   double ratio = 0;     // The median of the ratios of neighbouring runs.
   double spread = 0;    // Of what is judged.
   std::string skipped;  // Why it was not measured; empty where it was.
+  std::string note = {};
 
   bool Holds() const;
 };

@@ -16,6 +16,8 @@ std::vector<Benchmark> OptimizerBenchmarks();
 std::vector<Benchmark> ReduceBenchmarks();
 // The longest pause while a sparse table grows.
 std::vector<Benchmark> GrowthBenchmarks();
+// Networks, by one worker alone and by two together.
+std::vector<Benchmark> NetworkBenchmarks();
 // What a worker notices of snapshots.
 std::vector<Benchmark> SnapshotBenchmarks();
 

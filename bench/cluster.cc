@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <fstream>
+#include <sstream>
 #include <utility>
 
 #include "common/config/environment.h"
@@ -56,22 +57,41 @@ Result<std::string> SpawnAnnounced(const std::string& scratch, const std::string
                name + " does not say where it is" + LogWords(options.log_path)};
 }
 
-Result<double> RunForNumber(const std::string& scratch, const std::string& name,
-                            const std::vector<std::string>& argv, const std::string& key) {
+Result<std::string> RunForOutput(const std::string& scratch, const std::string& name,
+                                 const std::vector<std::string>& argv) {
   ChildOptions options;
   options.name = name;
   options.argv = argv;
   options.log_path = scratch + "/" + name + ".log";
   const std::unique_ptr<Child> child = SM_TRY(Child::Spawn(options));
   const std::optional<ExitStatus> status = child->Wait(kRunMax);
-  std::ifstream log(options.log_path);
-  for (std::string word; status && status->ok() && log >> word;) {
-    double number = 0;
-    if (word == key && log >> number) return number;
+  std::ostringstream text;
+  if (status && status->ok()) {
+    text << std::ifstream(options.log_path).rdbuf();
+    return text.str();
   }
   return Error{ErrorCode::kFailed,
                name + (status ? " ended with " + ExitWords(*status) : " does not end") +
                    LogWords(options.log_path)};
+}
+
+Result<std::string> RunForWord(const std::string& scratch, const std::string& name,
+                               const std::vector<std::string>& argv, const std::string& key) {
+  const std::string text = SM_TRY(RunForOutput(scratch, name, argv));
+  std::istringstream words(text);
+  for (std::string word, value; words >> word;) {
+    if (word == key && words >> value) return value;
+  }
+  return Error{ErrorCode::kFailed,
+               name + " says no " + key + LogWords(scratch + "/" + name + ".log")};
+}
+
+Result<double> RunForNumber(const std::string& scratch, const std::string& name,
+                            const std::vector<std::string>& argv, const std::string& key) {
+  const std::string word = SM_TRY(RunForWord(scratch, name, argv, key));
+  double number = 0;
+  if (std::istringstream(word) >> number) return number;
+  return Error{ErrorCode::kFailed, name + " says " + word + " after " + key};
 }
 
 Result<std::unique_ptr<Cluster>> Cluster::Start(const Programs& programs,

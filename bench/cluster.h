@@ -56,7 +56,12 @@ Result<std::string> SpawnAnnounced(const std::string& scratch, const std::string
                                    const std::vector<std::string>& argv,
                                    std::unique_ptr<Child>* child);
 
-// Runs a program to its end. Gives the number after `key` in what it wrote.
+// Runs a program to its end. Gives what it wrote.
+Result<std::string> RunForOutput(const std::string& scratch, const std::string& name,
+                                 const std::vector<std::string>& argv);
+// The word, or the number, after `key` in that.
+Result<std::string> RunForWord(const std::string& scratch, const std::string& name,
+                               const std::vector<std::string>& argv, const std::string& key);
 Result<double> RunForNumber(const std::string& scratch, const std::string& name,
                             const std::vector<std::string>& argv, const std::string& key);
 

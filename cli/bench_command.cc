@@ -56,6 +56,8 @@ Result<bench::Programs> FindBenchPrograms(const std::string& scratch) {
   programs.coordinator = daemons.coordinator;
   programs.server = daemons.server;
   programs.peer = SM_TRY(FindProgram("bench", "shardmill-bench-peer"));
+  programs.command = SM_TRY(FindProgram("cli", "shardmill"));
+  programs.torch = SM_TRY(FindProgram("bench", "torch-nets.py"));
   // These two need libraries that few machines have.
   const Result<std::string> mpi = FindProgram("bench", "mpi_all_reduce");
   const Result<std::string> gloo = FindProgram("bench", "gloo_all_reduce");
@@ -151,6 +153,7 @@ Result<> RunBench(const BenchFlags& flags, const Console& console) {
       return Error{line.error().code, one.name + ": " + line.error().message};
     }
     scratch.keep = false;
+    if (!line.value().note.empty()) console.err << "  " << line.value().note << std::endl;
     lines.push_back(std::move(line).value());
   }
   Print(lines, flags.json, console);

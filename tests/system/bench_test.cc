@@ -34,6 +34,21 @@ TEST(BenchTest, MeasuresTheProductBesideItsBaselineAndPrintsJson) {
   EXPECT_GT(curve.Find("value")->number, 0);
 }
 
+TEST(BenchTest, MeasuresANetworkBesideTorchOrSaysWhatIsMissing) {
+  ASSERT_TRUE(RunBench({"nn.lstm", "--runs", "1", "--json"}).ok()) << OutputOf("bench");
+  const auto json = ParseJson(LastLineOf("bench"));
+  ASSERT_TRUE(json.ok()) << OutputOf("bench");
+  ASSERT_EQ(json.value().items.size(), 1U);
+  const JsonValue& line = json.value().items[0];
+  const std::string& about = line.Find("about")->text;
+  if (line.Find("value")->kind == JsonValue::Kind::kNull) {
+    EXPECT_NE(about.find("; skipped: torch "), std::string::npos) << about;
+    return;
+  }
+  for (const char* key : {"value", "baseline", "ratio"}) EXPECT_GT(line.Find(key)->number, 0);
+  EXPECT_NE(about.find("; torch multiplies with "), std::string::npos) << about;
+}
+
 TEST(BenchTest, NamesTheBenchmarkThatIsNotThere) {
   const ExitStatus status = RunBench({"latency.tpc"});
   EXPECT_EQ(status.code, 2);

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/result.h"
+#include "nn/network.h"
+#include "nn/ops/cpu/backend.h"
+#include "optim/optimizer.h"
+
+namespace shardmill::bench {
+
+// Trains one of the nets of bench/torch_nets.py by itself, on random pictures and with plain
+// descent. Owned by a benchmark, on one thread. There is no net of another name.
+class NetRunner final {
+ public:
+  static Result<std::unique_ptr<NetRunner>> Make(const std::string& net, uint64_t rows);
+
+  // Whose time counts: this thread's, or the wall clock's, where others share the machine.
+  enum class Time : uint8_t { kThread, kWall };
+
+  // Samples a second, over so many seconds at least.
+  Result<double> Run(double seconds, Time time);
+
+ private:
+  NetRunner(uint64_t rows, std::unique_ptr<Optimizer> optimizer);
+  Result<> Step();
+
+  nn::CpuBackend backend_;
+  std::unique_ptr<nn::Network> network_;
+  const std::unique_ptr<Optimizer> optimizer_;
+  const uint64_t rows_;
+  std::vector<float> pictures_;
+  std::vector<uint32_t> labels_;
+  std::vector<std::vector<float>> parameters_, gradients_;
+  std::vector<std::span<const float>> lent_parameters_;
+  std::vector<std::span<float>> lent_gradients_;
+};
+
+}  // namespace shardmill::bench
