@@ -65,8 +65,8 @@ class PartReader final {
   bool whole_ = false;
 };
 
-// Adds up how long the steps of a worker took, and how long they waited for others. A span comes
-// when it is over: what a step waited for comes before the step, and other waits come between.
+// Adds up how long the steps of a worker took, and how long they waited for others. Waits between
+// two steps, as those of a measure, do not count.
 class StepWaits final {
  public:
   void Take(const JsonValue& event) {
@@ -74,23 +74,24 @@ class StepWaits final {
     const JsonValue* begin = event.Find("ts");
     const JsonValue* duration = event.Find("dur");
     if (TextOf(event, "ph") != "X" || begin == nullptr || duration == nullptr) return;
-    if (name.starts_with("wait for ")) waits_.emplace_back(begin->number, duration->number);
-    if (name != "step") return;
-    steps_us_ += duration->number;
-    for (const auto& [wait_begin, wait_us] : waits_) {
-      if (wait_begin >= begin->number) waits_us_ += wait_us;
-    }
-    waits_.clear();
+    if (name.starts_with("wait for ")) waits_us_.emplace(begin->number, duration->number);
+    if (name == "step") steps_us_.emplace(begin->number, duration->number);
   }
 
   std::optional<double> share() const {
-    return steps_us_ > 0 ? std::optional<double>(waits_us_ / steps_us_) : std::nullopt;
+    double all = 0;
+    double waited = 0;
+    for (const auto& [begin, duration] : steps_us_) {
+      all += duration;
+      const auto end = waits_us_.lower_bound(begin + duration);
+      for (auto wait = waits_us_.lower_bound(begin); wait != end; ++wait) waited += wait->second;
+    }
+    return all > 0 ? std::optional<double>(waited / all) : std::nullopt;
   }
 
  private:
-  std::vector<std::pair<double, double>> waits_;  // Since the last step.
-  double steps_us_ = 0;
-  double waits_us_ = 0;
+  std::multimap<double, double> steps_us_;  // When each began, and how long it was.
+  std::multimap<double, double> waits_us_;
 };
 
 // Writes what the parts have, under one clock, and holds back what has no other end yet.

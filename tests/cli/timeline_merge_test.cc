@@ -103,12 +103,13 @@ TEST(TimelineMergeTest, SaysForWhichShareOfItsStepsAWorkerWaited) {
   WritePart(kTwo[0],
             {Head("worker 0", 1'000), Span("wait for pull", 1, 50), Span("wait for pull", 110, 3),
              Span("compute", 105, 60), Span("wait for end of step", 170, 20), Span("step", 100, 90),
-             Span("wait for pull", 200, 500), Span("step", 800, 10)});
+             Span("wait for pull", 200, 500), Span("step", 800, 100),
+             Span("wait for end of step", 850, 50)});
   WritePart(kTwo[1], {Head("server 0", 1'000)});
   const auto merged = MergeTimeline(Folder(), kTwo, Folder() + "/out.json");
   ASSERT_TRUE(merged.ok()) << merged.error().message;
   EXPECT_EQ(Describe(merged.value()),
-            "9 events; open it in ui.perfetto.dev; worker 0 waited for 23.0 % of its steps");
+            "10 events; open it in ui.perfetto.dev; worker 0 waited for 38.4 % of its steps");
 }
 
 TEST(TimelineMergeTest, FileThatCannotBeWrittenIsNamed) {

@@ -101,6 +101,8 @@ std::vector<Event> Traced(std::vector<std::string> settings = {}) {
   EXPECT_EQ(train->Wait(kPatience), ExitStatus{}) << OutputOf("train");
   EXPECT_NE(OutputOf("train").find("timeline in " + out), std::string::npos) << OutputOf("train");
   EXPECT_EQ(OutputOf("train").find("left none"), std::string::npos) << OutputOf("train");
+  EXPECT_NE(OutputOf("train").find("worker 1 waited for "), std::string::npos) << OutputOf("train");
+  EXPECT_EQ(OutputOf("train").find(" waited for 0.0 %"), std::string::npos) << OutputOf("train");
   return EventsOf(out);
 }
 
