@@ -43,7 +43,7 @@ CoordinatorOptions OptionsOf(const JobOptions& job) {
   if (job.cluster.elastic) options.workers_max = job.cluster.Ranks();
   options.data.leased = job.data.scheme == DataScheme::kLeased;
   options.data.epochs = job.train.epochs;
-  options.data.batch = job.data.batch_size;
+  options.data.batch = job.BatchRows();
   options.data.chunk = job.data.chunk;
   options.shards = job.cluster.Shards();
   options.lease = job.cluster.lease;
@@ -204,9 +204,6 @@ Result<> Serve(const CoordinatorFlags& flags, const DaemonContext& daemon) {
   std::optional<TimePoint> failed_at;
   while (!daemon.stop.requested()) {
     SM_TRY(pump.Turn(kPoll));
-    for (const std::string& what : coordinator.TakeUpdateChanges()) {
-      log.Info("update_changed", {{"what", what}});
-    }
     snapshots.Keep(coordinator, clock, UnixMs());
     SM_TRY(keep());
     const bool changed = state_log.Look(coordinator, clock.Now());

@@ -250,7 +250,8 @@ std::string Coordinator::ResumeProblem(const CoordinatorOptions& options) {
   for (const JobKeyChange& change : ChangesOf(from.keys, options.keys)) {
     // Steps, and so the places in the data, are counted by these.
     const bool counts = change.key == "job.seed" || change.key == "data.split" ||
-                        (change.key == "data.batch_size" && !options.data.leased);
+                        ((change.key == "data.batch_size" || change.key == "train.accumulate") &&
+                         !options.data.leased);
     if (!counts) continue;
     return name + " is of a job of other steps: " + change.Words() +
            "; put that back, or begin anew";

@@ -4,8 +4,11 @@
 
 namespace shardmill {
 
-bool StateLog::Look(const Coordinator& coordinator, TimePoint now) {
+bool StateLog::Look(Coordinator& coordinator, TimePoint now) {
   const JobState before = state_;
+  for (const std::string& what : coordinator.TakeUpdateChanges()) {
+    log_.Info("update_changed", {{"what", what}});
+  }
   LookAtRanks(coordinator);
   LookAtWords(coordinator, now);
   LookAtRollbacks(coordinator);

@@ -23,7 +23,7 @@ class StateLog final {
   explicit StateLog(const Log& log) : log_(log) {}
 
   // To be called after each turn. Whether the job's state is another than before.
-  bool Look(const Coordinator& coordinator, TimePoint now);
+  bool Look(Coordinator& coordinator, TimePoint now);
 
  private:
   struct Seen {
