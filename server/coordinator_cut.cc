@@ -152,7 +152,7 @@ View Coordinator::NextView() const {
   for (const auto& [name, spec] : wanted_tables_) {
     const auto there = std::ranges::find(next.tables, name,
                                          [](const TablePlace& table) { return table.spec.name; });
-    if (there != next.tables.end()) {
+    if (there != next.tables.end() && !Mutated(Mutation::kTableTwice)) {
       there->spec = spec;
       continue;
     }

@@ -231,8 +231,12 @@ TEST(LoadTest, RefusesValuesOfTheWrongKind) {
   EXPECT_EQ(
       ErrorOf("[look]\ntags = \"old\"\n"),
       "r.toml:2:8: \"look.tags\" must be a list of text such as [\"old\", \"new\"], not text");
+  EXPECT_EQ(ErrorOf("[look]\nparts = 1\n"),
+            "r.toml:2:9: \"look.parts\" must be a table or a list of tables, not a whole "
+            "number");
+  // One alone needs no brackets.
   EXPECT_EQ(ErrorOf("[look]\nparts = {}\n"),
-            "r.toml:2:9: \"look.parts\" must be a list of tables, not a table");
+            "r.toml:2:9: \"look.parts[0].colour\" is missing: What it looks like.");
   EXPECT_EQ(ErrorOf("[look]\nparts = [1]\n"),
             "r.toml:2:10: \"look.parts[0]\" must be a table, not a whole number");
   EXPECT_EQ(ErrorOf("room = 1\n"), "r.toml:1:1: \"room\" must be a table, not a whole number");
