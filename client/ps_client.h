@@ -87,6 +87,9 @@ class PsClient final {
     read_before_.clear();
   }
   Generation generation() const { return generation_; }  // Under which the rank is granted.
+  // What generation() and step() were before the job went back, until somebody takes that.
+  Generation told_generation() const { return rolled_back_ ? before_generation_ : generation_; }
+  Step told_step() const { return rolled_back_ ? before_step_ : step_; }
   const std::optional<Error>& failure() const { return failure_; }
   bool fenced() const { return failure_ && failure_->code == ErrorCode::kFenced; }
 
@@ -276,6 +279,8 @@ class PsClient final {
   bool granted_ = false;
   Generation generation_;  // Of the grant.
   bool rolled_back_ = false;
+  Generation before_generation_;  // Before it did.
+  Step before_step_ = 1;
   std::vector<Frame> read_before_;  // What somebody may still look at who has not been told of it.
   bool leaving_ = false;
   bool leaving_done_ = false;

@@ -159,6 +159,10 @@ void PsClient::On(const Granted& granted, TimePoint now, const Envelope& from, O
 // The job has gone back to a snapshot: nothing that was under way is.
 void PsClient::GoBack(TimePoint now, Outbox& outbox) {
   granted_ = false;
+  if (!rolled_back_) {
+    before_generation_ = generation_;
+    before_step_ = step_;
+  }
   rolled_back_ = true;
   ++progress_;
   // Who had made all its steps has some of them to make again.

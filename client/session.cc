@@ -269,9 +269,9 @@ Result<TrainingStep> Session::Begin(std::chrono::milliseconds deadline) {
   return TrainingStep(this, ++impl_->step_serial);
 }
 
-uint64_t Session::generation() const { return impl_->client().generation().value; }
+uint64_t Session::generation() const { return impl_->client().told_generation().value; }
 
-uint64_t Session::next_step() const { return impl_->client().step(); }
+uint64_t Session::next_step() const { return impl_->client().told_step(); }
 
 void Session::Report(const Progress& progress) {
   shardmill::Report report;

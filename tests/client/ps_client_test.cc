@@ -379,6 +379,18 @@ TEST_F(PsClientRollbackTest, GoesOnAfterTheStepThatItIsToldOnceAllShardsHaveSaid
   EXPECT_EQ(client_.generation(), kNext);
 }
 
+TEST_F(PsClientRollbackTest, SaysWhereItIsOnlyToWhoeverHasTakenThatItWentBack) {
+  const Generation before = client_.generation();
+  HearOfIt();
+  HearWhere(4);
+  EXPECT_EQ(client_.step(), 5U);
+  EXPECT_EQ(client_.told_step(), 1U);
+  EXPECT_EQ(client_.told_generation(), before);
+  client_.TakeRollback();
+  EXPECT_EQ(client_.told_step(), 5U);
+  EXPECT_GT(client_.told_generation(), before);
+}
+
 TEST_F(PsClientRollbackTest, TakesNoGrantOfTheGenerationBefore) {
   HearOfIt();
   Hear(kCoordinator, kCoordinatorBoot, Granted{WorkerId{0}, Incarnation{1}, 9});
