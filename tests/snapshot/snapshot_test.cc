@@ -242,7 +242,8 @@ TEST(SnapshotTest, CleansUpItsOwnJobsAndThoseBeforeItAndLeavesOthersOfTheName) {
   ASSERT_EQ(newest.line, std::vector<JobId>{JobId{72}});
   ASSERT_TRUE(CleanUp(disk.store, newest, {.count_max = 2}, 0).ok());
   std::vector<uint64_t> left;
-  for (const FoundSnapshot& one : ListSnapshots(disk.store, "job").value()) {
+  const std::vector<FoundSnapshot> found = ListSnapshots(disk.store, "job").value();
+  for (const FoundSnapshot& one : found) {
     left.push_back(one.number);
   }
   EXPECT_EQ(left, (std::vector<uint64_t>{1, 4, 5}));
