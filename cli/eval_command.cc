@@ -10,7 +10,8 @@
 namespace shardmill {
 
 Result<> RunEval(const EvalFlags& flags, const Console& console) {
-  TrainedModel trained = SM_TRY(OpenTrainedModel(flags.job, flags.model, console));
+  TrainedModel trained =
+      SM_TRY(OpenTrainedModel(flags.job, flags.model, LabelColumn::kNeeded, console));
   const SampleStore* rows = SM_TRY(trained.Part(flags.part));
   const std::unique_ptr<Measurer> measurer = SM_TRY(Measurer::Make(
       trained.job.model.metrics, *rows, *trained.network, trained.network->target_column()));

@@ -175,12 +175,13 @@ bool LocalCluster::MayRestart(const std::string& name, const ExitStatus& status)
   return true;
 }
 
-// Where the job keeps snapshots, it goes back to the last one when its new process is there.
+// With replicas the job has gone on, and its new process follows; else it goes back to the last
+// snapshot when that is there.
 Result<> LocalCluster::CheckServer(size_t index) {
   const std::optional<ExitStatus> status = servers_[index]->Poll();
   if (!status) return {};
   const std::string name = "server-" + std::to_string(index);
-  if (!options_.keeps_snapshots || !MayRestart(name, *status)) {
+  if (!options_.replaces_servers || !MayRestart(name, *status)) {
     return Culprit(*servers_[index], *status);
   }
   Children started;

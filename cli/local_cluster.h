@@ -25,9 +25,9 @@ struct LocalClusterOptions {
   JobFlags job;
   uint32_t servers = 1;
   uint32_t workers = 1;
-  bool elastic = false;          // It goes on without a worker that is killed.
-  bool keeps_snapshots = false;  // The job goes back to one where a server is lost.
-  std::string folder;            // Takes a log a process.
+  bool elastic = false;           // It goes on without a worker that is killed.
+  bool replaces_servers = false;  // The job can do without one for a while, or go back.
+  std::string folder;             // Takes a log a process.
 };
 
 // All processes of a job on this machine, as children of this one. Owned by the train command, on
@@ -45,7 +45,8 @@ class LocalCluster final {
   const Announcement& coordinator() const { return announcement_; }
 
   // An error where a process ended that should not have. A worker that is done is none; and a
-  // coordinator that was killed is started again, as is a server where the job keeps snapshots.
+  // coordinator that was killed is started again, as is a server where the job keeps snapshots or
+  // replicas.
   Result<> Check();
 
   // Waits until all workers have ended by themselves, `timeout` at most.

@@ -30,13 +30,17 @@ class Lines final {
       : target_(target),
         own_input_(trained.network->target_column().has_value()),
         chances_(trained.job.model.loss == "log_loss"),
-        classes_(trained.job.model.loss == "softmax_cross_entropy"),
+        classes_(trained.network->reads_labels()),
+        shares_(trained.job.model.loss == "softmax_cross_entropy"),
         outputs_(trained.network->output().size()) {}
 
   std::string Header() const {
-    if (classes_ || (chances_ && IsClass())) return "row,prediction,chance,label\n";
-    if (!own_input_) return "row,prediction,label\n";
     std::string line = "row";
+    if (!own_input_) {
+      line += ",prediction";
+      if (shares_ || (chances_ && IsClass())) line += ",chance";
+      return line + (target_.missing ? "\n" : ",label\n");
+    }
     for (uint64_t i = 0; i < outputs_; ++i) line += ",output_" + std::to_string(i + 1);
     return line + "\n";
   }
@@ -48,18 +52,23 @@ class Lines final {
       for (const float value : output) line += "," + Number(value);
       return line + "\n";
     }
+    line += "," + Prediction(output);
+    if (target_.missing) return line + "\n";
     const std::string label = IsClass() ? Class(batch.labels[place]) : Number(batch.values[place]);
-    if (classes_) {
-      const size_t best = static_cast<size_t>(std::ranges::max_element(output) - output.begin());
-      return line + "," + Class(best) + "," + Number(Share(output, best)) + "," + label + "\n";
-    }
-    if (!chances_) return line + "," + Number(output[0]) + "," + label + "\n";
-    const float chance = 1.0F / (1.0F + std::exp(-output[0]));
-    if (!IsClass()) return line + "," + Number(chance) + "," + label + "\n";
-    return line + "," + Class(chance > 0.5F ? 1 : 0) + "," + Number(chance) + "," + label + "\n";
+    return line + "," + label + "\n";
   }
 
  private:
+  // And its chance, where it has one.
+  std::string Prediction(std::span<const float> output) const {
+    if (classes_) {
+      const size_t best = static_cast<size_t>(std::ranges::max_element(output) - output.begin());
+      return Class(best) + (shares_ ? "," + Number(Share(output, best)) : "");
+    }
+    if (!chances_) return Number(output[0]);
+    const float chance = 1.0F / (1.0F + std::exp(-output[0]));
+    return IsClass() ? Class(chance > 0.5F ? 1 : 0) + "," + Number(chance) : Number(chance);
+  }
   bool IsClass() const { return target_.kind == ColumnKind::kIds; }
   static std::string Number(float value) { return config::FormatReal(static_cast<double>(value)); }
   std::string Class(size_t id) const {
@@ -74,7 +83,8 @@ class Lines final {
   const Column& target_;
   const bool own_input_;
   const bool chances_;
-  const bool classes_;
+  const bool classes_;  // The greatest output is the class.
+  const bool shares_;   // And the outputs say how likely each is.
   const uint64_t outputs_;
 };
 
@@ -102,7 +112,8 @@ Result<> WriteLines(TrainedModel& trained, const SampleStore& rows, std::ostream
 }  // namespace
 
 Result<> RunPredict(const PredictFlags& flags, const Console& console) {
-  TrainedModel trained = SM_TRY(OpenTrainedModel(flags.job, flags.model, console));
+  TrainedModel trained =
+      SM_TRY(OpenTrainedModel(flags.job, flags.model, LabelColumn::kOptional, console));
   const SampleStore* rows = SM_TRY(trained.Part(flags.part));
   if (flags.out.empty()) return WriteLines(trained, *rows, console.out);
   std::ofstream file(flags.out);

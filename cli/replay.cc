@@ -7,7 +7,9 @@
 
 #include "cli/replay_gradients.h"
 #include "cli/replay_shard.h"
+#include "common/initial.h"
 #include "worker/checksum.h"
+#include "worker/data/distinct_keys.h"
 
 namespace shardmill {
 namespace {
@@ -63,10 +65,36 @@ Result<> Play(Shards& shards) {
   }
 }
 
+// Of all keys that the data to train with has, in their order; of those that no step has named as
+// they begin.
+std::vector<float> RowsOf(const ReplayGradients& workers, size_t tensor, const Shards& shards) {
+  const ParameterSpec& spec = workers.tensors()[tensor];
+  std::map<uint64_t, std::vector<float>> known;
+  for (const auto& [id, shard] : shards)
+    known.merge(shard->core().Rows(workers.PlaceOf(tensor).id));
+  const std::vector<uint64_t> keys = AllKeys(workers.data(), spec.input);
+  std::vector<float> rows(keys.size() * spec.dim);
+  for (size_t i = 0; i < keys.size(); ++i) {
+    const std::span<float> row = std::span(rows).subspan(i * spec.dim, spec.dim);
+    const auto found = known.find(keys[i]);
+    if (found == known.end()) {
+      FillInitialRow(SaltedBy(spec.initial, spec.name), keys[i], row);
+    } else {
+      std::copy_n(found->second.begin(), spec.dim, row.begin());
+    }
+  }
+  return rows;
+}
+
 uint32_t ChecksumOf(const ReplayGradients& workers, const Shards& shards) {
   std::vector<std::vector<float>> tensors;
   for (size_t i = 0; i < workers.tensors().size(); ++i) {
     std::vector<float>& tensor = tensors.emplace_back();
+    const ParameterSpec& spec = workers.tensors()[i];
+    if (spec.sparse()) {
+      tensor = RowsOf(workers, i, shards);
+      continue;
+    }
     for (const auto& [id, shard] : shards) {
       const std::vector<float> slice = shard->core().Snapshot(workers.PlaceOf(i).id);
       tensor.insert(tensor.end(), slice.begin(), slice.end());

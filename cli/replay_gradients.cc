@@ -6,8 +6,17 @@
 #include "worker/job_model.h"
 #include "worker/local_steps.h"
 #include "worker/part_gradients.h"
+#include "worker/stop_signal.h"
 
 namespace shardmill {
+namespace {
+
+bool LiesOn(const TablePlace& place, uint64_t key, ShardId shard) {
+  const uint64_t bucket = BucketOf(key);
+  return bucket >= place.cuts.at(shard.value) && bucket < place.cuts.at(size_t{shard.value} + 1);
+}
+
+}  // namespace
 
 bool AnswerFilter::Counts(const TraceServed& served) {
   Rank& rank = ranks_[served.pull.sender.rank];
@@ -27,14 +36,11 @@ Result<std::unique_ptr<ReplayGradients>> ReplayGradients::Make(const JobOptions&
   const DataParts data = SM_TRY(ReadData(job.data, job.job.seed, nullptr));
   workers->data_ = data.train;
   workers->model_ = SM_TRY(MakeJobModel(job, *data.train));
-  if (!KeyedInputs(workers->tensors()).empty()) {
-    return Error{ErrorCode::kBadUsage,
-                 "the job's model has sparse tables, whose gradients a replay does not make yet"};
-  }
   workers->places_.resize(workers->tensors().size());
   for (uint32_t rank = 0; rank < job.cluster.workers; ++rank) {
     const BatchPlan plan{job.job.seed, rank, job.cluster.workers, job.BatchRows(), job.data.scheme};
-    workers->batches_.push_back(std::make_unique<Batches>(*workers->data_, plan));
+    workers->batches_.push_back(
+        std::make_unique<Batches>(*workers->data_, plan, KeyedInputs(workers->tensors())));
   }
   return workers;
 }
@@ -47,14 +53,20 @@ Result<> ReplayGradients::TakeTables(const View& view) {
     if (place == nullptr) continue;  // A later view has it.
     ++known;
     const std::vector<uint64_t>& cuts = place->cuts;
-    const bool same = place->spec.size == tensor.size && !place->spec.sparse();
-    const bool whole = !cuts.empty() && cuts.front() == 0 && cuts.back() == tensor.size &&
-                       std::ranges::is_sorted(cuts);
+    const bool same = place->spec.size == tensor.size && place->spec.dim == tensor.dim;
+    const uint64_t end = tensor.sparse() ? kBuckets : tensor.size;
+    const bool whole =
+        !cuts.empty() && cuts.front() == 0 && cuts.back() == end && std::ranges::is_sorted(cuts);
     if (!same || !whole || (!places_[i].cuts.empty() && places_[i] != *place)) {
       return Error{ErrorCode::kBadInput,
                    "table \"" + tensor.name + "\" is not what the job's model wants"};
     }
     places_[i] = *place;
+  }
+  const TablePlace* stop = view.FindTable(StopSignal::Table().name);
+  if (stop != nullptr && !job_.train.stop.empty()) {
+    stop_ = *stop;
+    ++known;
   }
   if (known == view.tables.size()) return {};
   return Error{ErrorCode::kBadUsage,
@@ -66,26 +78,82 @@ ReplayGradients::Key ReplayGradients::KeyOf(const TraceServed& served) {
   return {served.pull.sender.rank, served.pull.step, served.pull.sender.incarnation};
 }
 
-// What was pulled last counts: a worker that measures the model reads for a step that it then reads
-// for again.
-Result<> ReplayGradients::Take(const TraceServed& served, const FrameList& values) {
-  StepReads& reads = steps_[KeyOf(served)];
-  --reads.open;
+TableSpec ReplayGradients::SpecOf(const std::string& name) const {
+  const auto tensor = std::ranges::find(tensors(), name, &ParameterSpec::name);
+  if (tensor == tensors().end()) return StopSignal::Table();
+  return {tensor->name, tensor->size, tensor->initial, tensor->dim, tensor->update};
+}
+
+std::optional<size_t> ReplayGradients::TensorOf(TableId table) const {
+  for (size_t i = 0; i < places_.size(); ++i) {
+    if (!places_[i].cuts.empty() && places_[i].id == table) return i;
+  }
+  return std::nullopt;
+}
+
+ReplayGradients::StepReads& ReplayGradients::ReadsOf(const Key& key) {
+  StepReads& reads = steps_[key];
+  if (!reads.values.empty()) return reads;
+  reads.keys.resize(tensors().size());
   reads.values.resize(tensors().size());
   reads.pieces.resize(tensors().size());
-  for (size_t i = 0; i < places_.size(); ++i) {
-    if (places_[i].cuts.empty() || places_[i].id != served.pull.table) continue;
-    std::vector<float>& tensor = reads.values[i];
-    tensor.resize(places_[i].spec.size);
-    uint64_t at = served.pull.begin;
-    for (const Frame& frame : values) {
-      std::ranges::copy(frame.floats(), tensor.begin() + static_cast<ptrdiff_t>(at));
-      at += frame.floats().size();
-    }
-    reads.pieces[i][served.pull.begin] = served.pull.count;
+  Batches& batches = *batches_.at(key.rank.value);
+  const uint64_t each = batches.steps_per_epoch();
+  std::optional<Batch> batch;
+  for (size_t i = 0; i < tensors().size(); ++i) {
+    const ParameterSpec& tensor = tensors()[i];
+    reads.values[i].resize(tensor.size);
+    if (!tensor.sparse()) continue;
+    if (!batch) batch = batches.At((key.step - 1) / each, (key.step - 1) % each);
+    const std::span<const uint64_t> keys = batch->inputs[tensor.input].keys;
+    reads.keys[i].assign(keys.begin(), keys.end());
+    reads.values[i].resize(keys.size() * tensor.dim);
+  }
+  return reads;
+}
+
+Frame ReplayGradients::KeysOf(const TraceServed& served, ShardId shard) {
+  const std::optional<size_t> tensor = TensorOf(served.pull.table);
+  if (!tensor || served.pull.sender.rank.value >= batches_.size() || served.pull.step == 0)
+    return {};
+  std::vector<uint64_t> here;
+  for (const uint64_t key : ReadsOf(KeyOf(served)).keys[*tensor]) {
+    if (LiesOn(places_[*tensor], key, shard)) here.push_back(key);
+  }
+  if (here.empty() || here.size() != served.pull.count) return {};
+  return Frame::CopyOf(std::span<const uint64_t>(here));
+}
+
+// What was pulled last counts: a worker that measures the model reads for a step that it then reads
+// for again.
+Result<> ReplayGradients::Take(const TraceServed& served, const FrameList& values, ShardId shard) {
+  Pass(served);
+  if (stop_ && stop_->id == served.pull.table) return {};
+  const std::optional<size_t> tensor = TensorOf(served.pull.table);
+  if (!tensor || served.pull.sender.rank.value >= batches_.size() || served.pull.step == 0) {
+    return Error{ErrorCode::kBadInput, "a pull that the job's model does not make"};
+  }
+  StepReads& reads = ReadsOf(KeyOf(served));
+  std::vector<float> floats;
+  for (const Frame& frame : values) {
+    floats.insert(floats.end(), frame.floats().begin(), frame.floats().end());
+  }
+  std::vector<float>& to = reads.values[*tensor];
+  const uint32_t dim = tensors()[*tensor].dim;
+  if (dim == 0) {
+    std::ranges::copy(floats, to.begin() + static_cast<ptrdiff_t>(served.pull.begin));
+    reads.pieces[*tensor][served.pull.begin] = served.pull.count;
     return {};
   }
-  return Error{ErrorCode::kBadInput, "a pull of a table that the job's model does not have"};
+  const std::vector<uint64_t>& keys = reads.keys[*tensor];
+  const float* row = floats.data();
+  for (size_t i = 0; i < keys.size(); ++i) {
+    if (!LiesOn(places_[*tensor], keys[i], shard)) continue;
+    std::copy_n(row, dim, to.data() + i * dim);
+    row += dim;
+  }
+  reads.pieces[*tensor][shard.value] = served.pull.count * dim;
+  return {};
 }
 
 bool ReplayGradients::HasAll(const StepReads& reads) const {
@@ -94,9 +162,37 @@ bool ReplayGradients::HasAll(const StepReads& reads) const {
     if (reads.pieces.size() > i) {
       for (const auto& [begin, count] : reads.pieces[i]) floats += count;
     }
-    if (floats != tensors()[i].size) return false;
+    if (floats != (reads.values.empty() ? tensors()[i].size : reads.values[i].size())) return false;
   }
   return true;
+}
+
+std::optional<Unit> ReplayGradients::UnitOf(const Gradient& gradient, size_t tensor,
+                                            ShardId shard) {
+  const TablePlace& place = PlaceOf(tensor);
+  const TensorGradient& whole = gradient.at(tensor);
+  Unit unit;
+  unit.table = place.id;
+  const uint32_t dim = tensors()[tensor].dim;
+  if (dim == 0) {
+    unit.begin = place.cuts.at(shard.value);
+    const uint64_t count = place.cuts.at(size_t{shard.value} + 1) - unit.begin;
+    if (count == 0) return std::nullopt;
+    unit.gradient = whole.values.Slice(unit.begin * sizeof(float), count * sizeof(float));
+    return unit;
+  }
+  std::vector<uint64_t> keys;
+  std::vector<float> rows;
+  for (size_t i = 0; i < whole.keys.size(); ++i) {
+    if (!LiesOn(place, whole.keys[i], shard)) continue;
+    const std::span<const float> row = whole.values.floats().subspan(i * dim, dim);
+    keys.push_back(whole.keys[i]);
+    rows.insert(rows.end(), row.begin(), row.end());
+  }
+  if (keys.empty()) return std::nullopt;
+  unit.gradient = Frame::CopyOf(std::span<const float>(rows));
+  unit.keys = {++lists_, Frame::CopyOf(std::span<const uint64_t>(keys))};
+  return unit;
 }
 
 Result<const ReplayGradients::Gradient*> ReplayGradients::Of(const Sender& sender,
@@ -140,13 +236,19 @@ Result<ReplayGradients::Gradient> ReplayGradients::Compute(const Contribution& m
   }
   std::vector<std::vector<float>> floats;
   std::vector<std::span<const float>> values(reads.values.begin(), reads.values.end());
-  for (const ParameterSpec& tensor : tensors()) floats.emplace_back(tensor.size);
-  std::vector<std::span<float>> gradients(floats.begin(), floats.end());
+  for (const std::vector<float>& read : reads.values) floats.emplace_back(read.size());
+  const std::vector<std::span<float>> gradients(floats.begin(), floats.end());
   PartGradients parts(*model_, job_.train.accumulate > 1 ? job_.data.batch_size : 0);
   SM_TRY(parts.Train(batch, values, gradients));
-  if (job_.optimizer.clip_norm > 0) BoundLength(gradients, job_.optimizer.clip_norm);
+  std::vector<std::span<float>> trained;
+  for (size_t i = 0; i < gradients.size(); ++i) {
+    if (tensors()[i].trained) trained.push_back(gradients[i]);
+  }
+  if (job_.optimizer.clip_norm > 0) BoundLength(trained, job_.optimizer.clip_norm);
   Gradient gradient;
-  for (const std::span<const float> tensor : gradients) gradient.push_back(Frame::CopyOf(tensor));
+  for (size_t i = 0; i < gradients.size(); ++i) {
+    gradient.push_back({Frame::CopyOf(std::span<const float>(gradients[i])), reads.keys[i]});
+  }
   return gradient;
 }
 

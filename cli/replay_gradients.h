@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -39,7 +40,12 @@ class AnswerFilter final {
 // its data and the record are not of one piece.
 class ReplayGradients final {
  public:
-  using Gradient = std::vector<Frame>;  // A tensor each.
+  // Of a tensor; of a sparse one with the keys of its rows, in their order.
+  struct TensorGradient {
+    Frame values;
+    std::vector<uint64_t> keys = {};
+  };
+  using Gradient = std::vector<TensorGradient>;
 
   static Result<std::unique_ptr<ReplayGradients>> Make(const JobOptions& job);
 
@@ -48,11 +54,24 @@ class ReplayGradients final {
   Result<> TakeTables(const View& view);
   // Of a tensor that was pulled.
   const TablePlace& PlaceOf(size_t tensor) const { return places_.at(tensor); }
+  // The table as the job's worker makes it.
+  TableSpec SpecOf(const std::string& name) const;
+  // That of the job's last step, by which one worker ends the training of all, if it has one.
+  const std::optional<TablePlace>& stop() const { return stop_; }
+  const SampleStore& data() const { return *data_; }
 
   // An answer that is to come before the step of its reader can be made. All are told before the
   // replay begins.
   void Expect(const TraceServed& served) { ++steps_[KeyOf(served)].open; }
-  Result<> Take(const TraceServed& served, const FrameList& values);
+  // The keys that a pull of a sparse table names on that shard: those of its step's batch. None:
+  // it reads others, to measure the model, and changes nothing.
+  Frame KeysOf(const TraceServed& served, ShardId shard);
+  Result<> Take(const TraceServed& served, const FrameList& values, ShardId shard);
+  // It is no part of what its step computes with.
+  void Pass(const TraceServed& served) { --steps_[KeyOf(served)].open; }
+
+  // What the gradient of a tensor has for that shard, but for its sender; none: nothing.
+  std::optional<Unit> UnitOf(const Gradient& gradient, size_t tensor, ShardId shard);
 
   // The gradient of the step, or null while answers for it are to come. It is the caller's to
   // Forget, once for each shard that asked.
@@ -70,7 +89,8 @@ class ReplayGradients final {
   };
   struct StepReads {
     uint64_t open = 0;
-    std::vector<std::vector<float>> values;            // A tensor each.
+    std::vector<std::vector<uint64_t>> keys;  // A tensor each; of a sparse one its batch's.
+    std::vector<std::vector<float>> values;   // A tensor each.
     std::vector<std::map<uint64_t, uint64_t>> pieces;  // The same: floats by where they begin.
   };
   struct Made {
@@ -80,6 +100,9 @@ class ReplayGradients final {
 
   explicit ReplayGradients(const JobOptions& job) : job_(job) {}
   static Key KeyOf(const TraceServed& served);
+  // What the step reads, with the keys of its batch.
+  StepReads& ReadsOf(const Key& key);
+  std::optional<size_t> TensorOf(TableId table) const;
   bool HasAll(const StepReads& reads) const;
   Result<Gradient> Compute(const Contribution& made, const StepReads& reads);
 
@@ -90,7 +113,9 @@ class ReplayGradients final {
   std::vector<TablePlace> places_;                 // By tensor; without cuts: not known yet.
   std::map<Key, StepReads> steps_;
   std::map<std::pair<WorkerId, Step>, Made> gradients_;
+  std::optional<TablePlace> stop_;
   uint64_t made_ = 0;
+  uint64_t lists_ = uint64_t{1} << 40;  // Names of key lists that no record has.
 };
 
 }  // namespace shardmill

@@ -134,9 +134,7 @@ Result<> ReplayShard::Happen(const View& recorded) {
     if (table.cuts.size() != size_t{head().shards} + 1) {
       return Error{ErrorCode::kBadInput, Place() + ": a table is cut for another number of shards"};
     }
-    const auto tensors = workers_.tensors();
-    const auto tensor = std::ranges::find(tensors, table.spec.name, &ParameterSpec::name);
-    table.spec = {tensor->name, tensor->size, tensor->initial};
+    table.spec = workers_.SpecOf(table.spec.name);
   }
   Say(kCoordinator, kCoordinatorBoot, Freeze{view.number});
   Say(kCoordinator, kCoordinatorBoot, Install{view, {}});
@@ -146,7 +144,13 @@ Result<> ReplayShard::Happen(const View& recorded) {
 
 Result<> ReplayShard::Happen(const TraceServed& recorded) {
   const uint64_t rank = recorded.pull.sender.rank.value;
-  const Outbox outbox = Say(PeerId{kWorkers + rank}, BootId{kWorkers + rank}, recorded.pull);
+  Pull pull = recorded.pull;
+  if (pull.keys.id > 0) pull.keys.keys = workers_.KeysOf(recorded, head().shard);
+  if (pull.keys.id > 0 && pull.keys.keys.size() == 0) {
+    if (answers_.Counts(recorded)) workers_.Pass(recorded);
+    return {};
+  }
+  const Outbox outbox = Say(PeerId{kWorkers + rank}, BootId{kWorkers + rank}, std::move(pull));
   const auto* answer = outbox.empty() ? nullptr : std::get_if<Pulled>(&outbox.front().message);
   if (answer == nullptr) return Astray("a pull is not served");
   if (answer->closed != recorded.closed || answer->version != recorded.version ||
@@ -154,7 +158,7 @@ Result<> ReplayShard::Happen(const TraceServed& recorded) {
     return Astray("a pull is served with another version");
   }
   ++served_;
-  if (answers_.Counts(recorded)) return workers_.Take(recorded, answer->values);
+  if (answers_.Counts(recorded)) return workers_.Take(recorded, answer->values, head().shard);
   return {};
 }
 
@@ -174,10 +178,16 @@ Result<bool> ReplayShard::Happen(const LogEntry& recorded) {
   }
   // Where the first shard closes rounds for all, the others are told by whom it closed.
   if (job_.policy.backups == 0 || head().shard.value == 0) close.clear();
+  const auto& stop = workers_.stop();
+  const bool signals = stop && std::ranges::find(recorded.changes, stop->id, &TableChange::table) !=
+                                   recorded.changes.end();
   for (size_t i = 0; i < recorded.made.size(); ++i) {
-    if (!recorded.made[i].discarded) Finish(recorded.made[i], gradients[i], {});
+    const Contribution& made = recorded.made[i];
+    // The worker that measures says in which step training ends.
+    const bool says = signals && made.rank == WorkerId{0};
+    if (!made.discarded) Finish(made, gradients[i], {}, says);
   }
-  if (!close.empty()) Finish(recorded.made.front(), nullptr, close);
+  if (!close.empty()) Finish(recorded.made.front(), nullptr, close, false);
   const std::vector<std::string> applied = std::exchange(watch_->applied, {});
   if (applied.size() != 1 || applied.front() != Essence(recorded)) {
     return Astray("an entry comes to something else");
@@ -190,9 +200,17 @@ Result<bool> ReplayShard::Happen(const LogEntry& recorded) {
   return true;
 }
 
+Unit ReplayShard::LastStepUnit(const Contribution& made) const {
+  const auto last = static_cast<float>(made.step + job_.policy.ToPolicy().staleness);
+  Unit unit;
+  unit.table = workers_.stop()->id;
+  unit.gradient = Frame::CopyOf(std::span<const float>(&last, 1));
+  return unit;
+}
+
 // Sends a step's units and its End; with `close`, the End that brings word of a closed round.
 void ReplayShard::Finish(const Contribution& made, const ReplayGradients::Gradient* gradient,
-                         const std::vector<RankState>& close) {
+                         const std::vector<RankState>& close, bool signals) {
   const PeerId peer{kWorkers + made.rank.value};
   const BootId boot{kWorkers + made.rank.value};
   End end;
@@ -200,21 +218,17 @@ void ReplayShard::Finish(const Contribution& made, const ReplayGradients::Gradie
   end.step = made.step;
   end.samples = made.samples;
   end.close = close;
-  const uint32_t shard = head().shard.value;
-  for (size_t i = 0; gradient != nullptr && i < gradient->size(); ++i) {
-    const TablePlace& place = workers_.PlaceOf(i);
-    const uint64_t begin = place.cuts.at(shard);
-    const uint64_t count = place.cuts.at(size_t{shard} + 1) - begin;
-    if (count == 0) continue;
-    Unit unit;
+  const auto send = [&](Unit unit) {
     unit.sender = end.sender;
     unit.step = made.step;
     unit.index = end.units++;
-    unit.table = place.id;
-    unit.begin = begin;
-    unit.gradient = gradient->at(i).Slice(begin * sizeof(float), count * sizeof(float));
     Say(peer, boot, std::move(unit));
+  };
+  for (size_t i = 0; gradient != nullptr && i < gradient->size(); ++i) {
+    std::optional<Unit> unit = workers_.UnitOf(*gradient, i, head().shard);
+    if (unit) send(std::move(*unit));
   }
+  if (signals) send(LastStepUnit(made));
   Say(peer, boot, std::move(end));
 }
 

@@ -48,7 +48,8 @@ class ReplayShard final {
   Result<bool> HappenNext();
 
   void Finish(const Contribution& made, const ReplayGradients::Gradient* gradient,
-              const std::vector<RankState>& close);
+              const std::vector<RankState>& close, bool signals);
+  Unit LastStepUnit(const Contribution& made) const;
   Sender SenderOf(WorkerId rank) const;
   Outbox Say(PeerId peer, BootId from, Message message);
   Error Astray(const std::string& words) const;

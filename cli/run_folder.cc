@@ -97,6 +97,18 @@ std::vector<std::string> FindRuns(const std::string& runs) {
   return paths;
 }
 
+std::string FindModelFile(const std::string& runs, const std::string& job) {
+  for (const std::string& run : FindRuns(runs)) {
+    // A run's folder is called after its job, and the time.
+    const std::string name = fs::path(run).filename().string();
+    const bool of_job = name.starts_with(job + "-2") && name.find('T', job.size()) != name.npos;
+    std::string file = run + "/" + kModelFile;
+    std::error_code none;
+    if (of_job && fs::exists(file, none)) return file;
+  }
+  return "";
+}
+
 std::string LastLines(const std::string& path, size_t lines, std::string_view after) {
   constexpr size_t kLineBytesMax = 2000;
   std::ifstream file(path);

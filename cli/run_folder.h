@@ -38,6 +38,9 @@ Result<RunRecord> ReadRunRecord(const std::string& folder);
 // The folders under `runs` that have a record, the newest first.
 std::vector<std::string> FindRuns(const std::string& runs);
 
+// The model that the newest run of that job has kept, of those that have one; empty: none has.
+std::string FindModelFile(const std::string& runs, const std::string& job);
+
 Result<> WriteTextFile(const std::string& path, std::string_view text);
 
 // The last lines of a file, each indented by two blanks; empty where there are none. Where a line

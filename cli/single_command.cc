@@ -28,7 +28,7 @@ class Teller final {
 
   void Tell(const SingleProgress& progress) {
     TrackPoint point{progress.step,
-                     progress.step * job_.train.epochs / progress.last_step,
+                     progress.epochs,
                      progress.seconds,
                      static_cast<double>(progress.samples),
                      {}};

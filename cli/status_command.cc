@@ -99,7 +99,14 @@ std::string DescribeStatus(const JobStatus& status) {
   text += "\npolicy " + PolicyWords(status) + ", view " + std::to_string(status.view) +
           ", generation " + std::to_string(status.generation);
   if (status.rollbacks > 0) text += ", rolled back " + std::to_string(status.rollbacks) + " times";
+  if (status.promotions > 0) {
+    text += ", replicas promoted " + std::to_string(status.promotions) + " times";
+  }
   text += "\n";
+  for (const JobStatus::Shard& shard : status.shards) {
+    if (shard.degraded.empty()) continue;
+    text += "shard " + std::to_string(shard.id) + " is degraded: " + shard.degraded + "\n";
+  }
   if (status.snapshots) text += SnapshotWords(*status.snapshots) + "\n";
   text += "\n";
   std::vector<TableRow> rows = {
@@ -112,6 +119,8 @@ std::string DescribeStatus(const JobStatus& status) {
   }
   text += AlignTable(rows) + "\n";
   rows = {{"shard", "closed", "version", "units", "held", "staleness", "waiting for", "endpoint"}};
+  const bool copies = std::ranges::any_of(status.shards, &JobStatus::Shard::replicas);
+  if (copies) rows.front().insert(rows.front().begin() + 1, "in sync");
   for (const JobStatus::Shard& shard : status.shards) {
     rows.push_back({std::to_string(shard.id), FormatCount(static_cast<double>(shard.closed)),
                     FormatCount(static_cast<double>(shard.version)),
@@ -119,6 +128,9 @@ std::string DescribeStatus(const JobStatus& status) {
                     config::FormatSize(shard.held_bytes), std::to_string(shard.staleness_max),
                     WaitingWords(status, shard),
                     shard.endpoint.empty() ? "not there yet" : shard.endpoint});
+    if (!copies) continue;
+    rows.back().insert(rows.back().begin() + 1,
+                       std::to_string(shard.in_sync) + " of " + std::to_string(shard.replicas));
   }
   text += AlignTable(rows);
   if (status.state == JobStatus::State::kDone) {

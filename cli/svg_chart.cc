@@ -17,6 +17,8 @@ constexpr double kTop = 28;
 constexpr double kBottom = 40;
 constexpr double kLegendLine = 18;
 constexpr int kTicks = 5;
+constexpr double kDrawnMax = 1e300;   // Differences of what is drawn stay finite.
+constexpr double kApartLeast = 1e-9;  // Of the greatest; what is closer is drawn as alike.
 
 // Okabe and Ito's, which people who see fewer colors can tell apart.
 constexpr std::array<const char*, 8> kColors = {"#0072b2", "#d55e00", "#009e73", "#cc79a7",
@@ -56,7 +58,8 @@ struct Axis {
   }
   void Settle() {
     if (low > high) low = high = 0;
-    if (low == high) high = low + (low == 0 ? 1 : std::abs(low) / 10);
+    const double greatest = std::max(std::abs(low), std::abs(high));
+    if (high - low <= greatest * kApartLeast) high = low + (greatest == 0 ? 1 : greatest / 10);
     const double rough = (high - low) / kTicks;
     const double power = std::pow(10, std::floor(std::log10(rough)));
     const double times = rough / power;
@@ -65,6 +68,8 @@ struct Axis {
     high = std::ceil(high / tick) * tick;
   }
   double Part(double value) const { return (value - low) / (high - low); }
+  int Ticks() const { return static_cast<int>(std::lround((high - low) / tick)) + 1; }
+  double Tick(int which) const { return low + which * tick; }
 };
 
 std::string Text(double x, double y, const char* anchor, const std::string& text) {
@@ -77,12 +82,16 @@ std::string Stroke(double x1, double y1, double x2, double y2) {
          "\" y2=\"" + Number(y2) + "\" stroke=\"#ddd\"/>\n";
 }
 
+bool IsDrawn(double x, double y) {
+  return std::abs(x) <= kDrawnMax && std::abs(y) <= kDrawnMax;  // No NaN either.
+}
+
 class Panel final {
  public:
   Panel(const ChartPanel& panel, double left, double top) : panel_(panel), left_(left), top_(top) {
     for (const ChartLine& line : panel.lines) {
       for (const auto& [x, y] : line.points) {
-        if (!std::isfinite(x) || !std::isfinite(y)) continue;
+        if (!IsDrawn(x, y)) continue;
         across_.See(x);
         up_.See(y);
       }
@@ -93,11 +102,13 @@ class Panel final {
 
   std::string Draw(const std::vector<std::string>& names) const {
     std::string svg;
-    for (double at = up_.low; at <= up_.high + up_.tick / 2; at += up_.tick) {
+    for (int i = 0; i < up_.Ticks(); ++i) {
+      const double at = up_.Tick(i);
       svg += Stroke(X(across_.low), Y(at), X(across_.high), Y(at));
       svg += Text(X(across_.low) - 6, Y(at) + 4, "end", Number(at, "%.6g"));
     }
-    for (double at = across_.low; at <= across_.high + across_.tick / 2; at += across_.tick) {
+    for (int i = 0; i < across_.Ticks(); ++i) {
+      const double at = across_.Tick(i);
       svg += Stroke(X(at), Y(up_.low), X(at), Y(up_.high));
       svg += Text(X(at), Y(up_.low) + 16, "middle", Number(at, "%.6g"));
     }
@@ -109,7 +120,7 @@ class Panel final {
       svg += "<polyline fill=\"none\" stroke-width=\"1.6\" stroke=\"" +
              std::string(kColors.at(color)) + "\" points=\"";
       for (const auto& [x, y] : line.points) {
-        if (std::isfinite(x) && std::isfinite(y)) svg += Number(X(x)) + "," + Number(Y(y)) + " ";
+        if (IsDrawn(x, y)) svg += Number(X(x)) + "," + Number(Y(y)) + " ";
       }
       svg += "\"/>\n";
     }

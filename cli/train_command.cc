@@ -1,8 +1,10 @@
 #include "cli/train_command.h"
 
 #include <chrono>
+#include <filesystem>
 #include <ostream>
 #include <string>
+#include <system_error>
 #include <utility>
 
 #include "cli/local_cluster.h"
@@ -163,6 +165,18 @@ class Training final {
   SteadyClock clock_;
 };
 
+// A job that goes on from a snapshot goes on with the best model that the run before has kept, too.
+Result<> BringKeptModel(const JobOptions& job, const std::string& folder) {
+  if (job.snapshot.resume.empty() || job.train.best.empty() || !job.train.model.empty()) return {};
+  const std::string kept = FindModelFile(job.job.runs, job.job.name);
+  if (kept.empty()) return {};
+  std::error_code why;
+  std::filesystem::copy_file(kept, folder + "/" + kModelFile, why);
+  if (!why) return {};
+  return Error{ErrorCode::kFailed,
+               kept + ": it cannot be copied to " + folder + ": " + why.message()};
+}
+
 }  // namespace
 
 Result<> RunTrain(const TrainFlags& flags, const Console& console, const StopSource& stop) {
@@ -173,8 +187,15 @@ Result<> RunTrain(const TrainFlags& flags, const Console& console, const StopSou
     return Error{ErrorCode::kBadUsage,
                  "--single has no shards to record and no processes to trace"};
   }
+  if (flags.single && !job.options.snapshot.to.empty()) {
+    return Error{ErrorCode::kBadUsage,
+                 "--single makes no snapshots and resumes from none: leave \"snapshot.to\" out "
+                 "(--set snapshot.to=)"};
+  }
   const std::string overridden = OverriddenWords(job.listing);
   if (!overridden.empty()) console.err << "shardmill: " << overridden << "\n" << std::flush;
+  const std::string peeking = PeekingWords(job.options);
+  if (!peeking.empty()) console.err << "shardmill: " << peeking << "\n" << std::flush;
   if (!flags.trace.empty()) SM_TRY(CheckTimelineFile(flags.trace));
   LocalClusterOptions cluster;
   cluster.programs = SM_TRY(FindPrograms());
@@ -182,9 +203,11 @@ Result<> RunTrain(const TrainFlags& flags, const Console& console, const StopSou
   cluster.servers = job.options.cluster.servers;
   cluster.workers = job.options.cluster.workers;
   cluster.elastic = job.options.cluster.elastic;
-  cluster.keeps_snapshots = !job.options.snapshot.to.empty();
+  cluster.replaces_servers =
+      !job.options.snapshot.to.empty() || job.options.replication.replicas > 0;
   cluster.folder = SM_TRY(MakeRunFolder(job.options.job.runs, job.options.job.name, UtcStamp()));
   std::string folder = cluster.folder;
+  if (!flags.single) SM_TRY(BringKeptModel(job.options, folder));
   const auto write_to = [&](const char* key, const char* part) {
     cluster.job.sets.push_back(std::string(key) + "=" + folder + "/" + part);
   };

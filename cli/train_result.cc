@@ -40,6 +40,7 @@ TrainResult ResultOf(const JobOptions& job, const JobStatus& status) {
   result.samples_repeated = status.samples_repeated;
   result.generation = status.generation;
   result.rollbacks = status.rollbacks;
+  result.promotions = status.promotions;
   if (status.snapshots && status.snapshots->final_lost) result.unsaved = status.words;
   bool first = true;
   for (const JobStatus::Worker& worker : status.workers) {
@@ -95,6 +96,7 @@ std::string ToJson(const TrainResult& result) {
   json.Key("skipped").Whole(result.skipped);
   json.Key("generation").Whole(result.generation);
   json.Key("rollbacks").Whole(result.rollbacks);
+  json.Key("promotions").Whole(result.promotions);
   if (!result.unsaved.empty()) json.Key("unsaved").Text(result.unsaved);
   json.Key("reproducible").Flag(result.reproducible);
   return json.EndObject().Take();
@@ -123,6 +125,9 @@ std::string DescribeResult(const TrainResult& result) {
   if (result.rollbacks > 0) {
     line += ", rolled back " + std::to_string(result.rollbacks) + " times to generation " +
             std::to_string(result.generation);
+  }
+  if (result.promotions > 0) {
+    line += ", replicas promoted " + std::to_string(result.promotions) + " times";
   }
   if (!result.unsaved.empty()) line += "; " + result.unsaved;
   return line;

@@ -29,6 +29,7 @@ struct TrainResult {
   uint64_t skipped = 0;           // Steps left out for a gradient that is no number.
   uint64_t generation = 0;
   uint64_t rollbacks = 0;     // How often the job has gone back to a snapshot.
+  uint64_t promotions = 0;    // How often a replica has taken its primary's place.
   std::string unsaved = {};   // Why the job's last snapshot is lost; empty where it is not.
   bool reproducible = false;  // See JobOptions::Reproducible.
   std::vector<std::pair<std::string, double>> metrics;

@@ -9,22 +9,14 @@
 namespace shardmill {
 namespace {
 
-// A run's folder is called after its job, and the time.
-bool IsRunOf(const std::string& folder, const std::string& job) {
-  const std::string name = std::filesystem::path(folder).filename().string();
-  return name.starts_with(job + "-2") && name.find('T', job.size()) != std::string::npos;
-}
-
 Result<std::string> FindModel(const JobOptions& job, const std::string& named) {
   namespace fs = std::filesystem;
   std::error_code none;
   if (!named.empty()) {
     return fs::is_directory(named, none) ? named + "/" + kModelFile : named;
   }
-  for (const std::string& run : FindRuns(job.job.runs)) {
-    std::string file = run + "/" + kModelFile;
-    if (IsRunOf(run, job.job.name) && fs::exists(file, none)) return file;
-  }
+  std::string file = FindModelFile(job.job.runs, job.job.name);
+  if (!file.empty()) return file;
   return Error{ErrorCode::kUnavailable,
                "no run of \"" + job.job.name + "\" under " + job.job.runs +
                    " has a model; train it first, or say with --model where one is"};
@@ -41,13 +33,13 @@ Result<const SampleStore*> TrainedModel::Part(const std::string& name) const {
 }
 
 Result<TrainedModel> OpenTrainedModel(const JobFlags& job, const std::string& model,
-                                      const Console& console) {
+                                      LabelColumn label_column, const Console& console) {
   TrainedModel trained;
   Job loaded = SM_TRY(LoadJob(job.file, {job.sets, console.environment}));
   trained.job = std::move(loaded.options);
   SM_TRY(CheckTrainable(trained.job));
   const std::string file = SM_TRY(FindModel(trained.job, model));
-  trained.data = SM_TRY(ReadData(trained.job.data, trained.job.job.seed, nullptr));
+  trained.data = SM_TRY(ReadData(trained.job.data, trained.job.job.seed, nullptr, label_column));
   for (const std::string& note : trained.data.notes) console.err << note << "\n";
   trained.network = SM_TRY(MakeJobModel(trained.job, *trained.data.train));
   trained.parameters = SM_TRY(ModelFile::Open(file, trained.network->Parameters()));

@@ -25,9 +25,9 @@ struct TrainedModel {
   Result<const SampleStore*> Part(const std::string& name) const;
 };
 
-// Reads the job, its data and a model: the file of that name, or the one in that folder of a run.
-// Empty: of the newest run of the job.
+// Reads the job, its data and a model: the file of that name, such as an exported snapshot, or the
+// one in that folder of a run. Empty: of the newest run of the job.
 Result<TrainedModel> OpenTrainedModel(const JobFlags& job, const std::string& model,
-                                      const Console& console);
+                                      LabelColumn label_column, const Console& console);
 
 }  // namespace shardmill

@@ -86,7 +86,8 @@ class Model {
                                std::span<const std::span<const float>> parameters,
                                std::span<const std::span<float>> gradients) = 0;
 
-  // The same while parameters still come and gradients already go. A model that says nothing of its
+  // The same while parameters still come and gradients already go: where a parameter lies is to be
+  // read from `parameters` after it was awaited, and not before. A model that says nothing of its
   // own waits for all, trains, and sends all.
   virtual Result<double> TrainInFlow(const Batch& batch,
                                      std::span<const std::span<const float>> parameters,

@@ -43,6 +43,7 @@ void PsClient::SkipStep() {
   ++attempt_;
   for (auto& [id, flying] : units_) FinishPart(flying.ticket);
   units_.clear();
+  held_.clear();
   for (auto& [id, shard] : shards_) {
     shard.units = 0;
     shard.flying_bytes = 0;
@@ -65,6 +66,11 @@ void PsClient::AddUnit(ShardId shard, Unit unit, Ticket ticket, std::shared_ptr<
 void PsClient::EndStep(TimePoint now, double samples, Outbox& outbox) {
   SM_ASSERT(!ending_);
   ending_ = true;
+  // What was read in place goes back before the shards hear of the end: they replace what is lent.
+  std::erase_if(operations_, [](const auto& entry) {
+    const Operation& operation = entry.second;
+    return operation.kept && operation.open == 0 && !operation.next;
+  });
   samples_ = skipped_ ? 0 : samples;
   if (feed_) used_ = feed_->taken();
   ends_open_ = static_cast<uint32_t>(shards_.size());
@@ -133,6 +139,7 @@ void PsClient::ForgetPulls() {
 // Nothing of a step outlives it: late answers find nobody, and borrowed memory is given back.
 void PsClient::ResetStep() {
   units_.clear();
+  held_.clear();
   ending_ = false;
   ends_sent_ = false;
   skipped_ = false;
@@ -161,6 +168,10 @@ std::span<const ReadPiece> PsClient::Pieces(Ticket ticket) const {
   const auto found = operations_.find(ticket.id);
   if (found == operations_.end()) return {};
   return found->second.pieces;
+}
+
+void PsClient::GiveBack(Ticket ticket) {
+  if (Done(ticket)) operations_.erase(ticket.id);
 }
 
 Served PsClient::Take(Ticket ticket) {
@@ -300,6 +311,7 @@ void PsClient::SendUnits(TimePoint now, Outbox& outbox) {
     if (flying.asked.ever()) continue;
     Shard& shard = shards_[flying.shard];
     const uint64_t size = flying.unit.gradient.size();
+    if (!shard.welcomed) continue;
     if (shard.flying_bytes > 0 && shard.flying_bytes + size > options_.window_bytes) continue;
     shard.flying_bytes += size;
     SendUnit(flying, now, outbox);
@@ -329,7 +341,7 @@ bool PsClient::MayAsk(const FlyingPull& flying) {
   const Shard& shard = shards_[flying.shard];
   const bool room =
       shard.asked_bytes == 0 || shard.asked_bytes + flying.bytes <= options_.window_bytes;
-  return room && (!flying.next || shard.end.ever());
+  return room && shard.welcomed && (!flying.next || shard.end.ever());
 }
 
 void PsClient::SendFirst(FlyingPull& flying, TimePoint now, Outbox& outbox) {
@@ -374,7 +386,8 @@ void PsClient::SendEnds(TimePoint now, Outbox& outbox) {
   const bool told = !first_closes() || Mutated(Mutation::kCloseAlone);
   for (auto& [id, shard] : shards_) {
     const bool first = id.value == 0;
-    if (shard.ended || !Due(shard.end, now) || !(told || first || shards_[ShardId{0}].ended)) {
+    if (shard.ended || !shard.welcomed || !Due(shard.end, now) ||
+        !(told || first || shards_[ShardId{0}].ended)) {
       continue;
     }
     shard.end.Mark(now);

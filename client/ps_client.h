@@ -86,6 +86,7 @@ class PsClient final {
     rolled_back_ = false;
     read_before_.clear();
   }
+  JobId job() const { return job_; }
   Generation generation() const { return generation_; }  // Under which the rank is granted.
   // What generation() and step() were before the job went back, until somebody takes that.
   Generation told_generation() const { return rolled_back_ ? before_generation_ : generation_; }
@@ -108,6 +109,8 @@ class PsClient final {
                       const PullOptions& options, Outbox& outbox);
   // What was read, when it is done; in order.
   std::span<const ReadPiece> Pieces(Ticket ticket) const;
+  // It is not looked at any more.
+  void GiveBack(Ticket ticket);
 
   // Memory, all zeros, that is pushed without a copy: what is pushed from it must not change before
   // the step is over. It goes with the last frame.
@@ -308,6 +311,8 @@ class PsClient final {
   // Gives the maps below the same memory again and again.
   std::pmr::unsynchronized_pool_resource memory_;
   std::pmr::map<std::pair<ShardId, uint32_t>, FlyingUnit> units_{&memory_};  // Not held yet.
+  // Held, where shards have replicas: until the shard has ended the step.
+  std::pmr::map<std::pair<ShardId, uint32_t>, FlyingUnit> held_{&memory_};
   std::pmr::map<uint64_t, FlyingPull> pulls_{&memory_};
   std::pmr::set<std::pair<int64_t, uint64_t>> queue_{&memory_};  // Of pulls_: not asked yet.
   std::pmr::map<uint64_t, Operation> operations_{&memory_};

@@ -67,6 +67,9 @@ void PsClient::On(const Welcome& /*welcome*/, TimePoint now, const Envelope& fro
   if (shard == nullptr) return;
   shard->welcomed = true;
   shard->waiting.clear();
+  SendUnits(now, outbox);
+  SendPulls(now, outbox);
+  SendEnds(now, outbox);
 }
 
 void PsClient::On(const Refused& refused, TimePoint now, const Envelope& from, Outbox& outbox) {
@@ -189,10 +192,34 @@ void PsClient::GoBack(TimePoint now, Outbox& outbox) {
   if (!leaving_) SendToCoordinator(Join{options_.rank}, outbox);
 }
 
-// A shard that is another process now wants a link and a greeting of its own.
+// A shard that is another process now wants a link and a greeting of its own. A replica that has
+// taken its primary's place knows what that one has answered, and nothing of what it held: all that
+// the step has for it goes again.
 void PsClient::ForgetReplaced(const View& next) {
   for (const ShardPlace& place : view_.shards) {
-    if (next.shards.at(place.id.value).boot != place.boot) shards_.erase(place.id);
+    if (next.shards.at(place.id.value).boot == place.boot) continue;
+    Shard anew;
+    anew.units = shards_[place.id].units;
+    anew.ended = shards_[place.id].ended;
+    shards_[place.id] = anew;
+    const auto of_it = [&place](const auto& entry) { return entry.first.first == place.id; };
+    for (auto& [key, flying] : held_) {
+      if (key.first == place.id && !anew.ended) units_.emplace(key, std::move(flying));
+    }
+    std::erase_if(held_, of_it);
+    for (auto& [key, flying] : units_) {
+      if (key.first == place.id) flying.asked = {};
+    }
+    for (auto& [number, flying] : pulls_) {
+      if (flying.shard != place.id || flying.answered || !flying.asked.ever()) continue;
+      flying.asked = {};
+      Queue(flying);
+    }
+    for (auto& [id, keys] : bound_) {
+      for (BoundKeys::Piece& piece : keys->pieces()) {
+        if (piece.shard == place.id) piece.known = false;
+      }
+    }
   }
 }
 
@@ -210,6 +237,7 @@ void PsClient::On(const ViewIs& news, TimePoint now, const Envelope& from, Outbo
     return place != nullptr && place->spec == entry.second;
   });
   if (back) GoBack(now, outbox);
+  SendUnits(now, outbox);
   SendEnds(now, outbox);
 }
 
@@ -224,6 +252,11 @@ void PsClient::On(const Held& held, TimePoint now, const Envelope& from, Outbox&
   shard->flying_bytes -= found->second.unit.gradient.size();
   if (found->second.piece != nullptr) found->second.piece->known = true;
   FinishPart(found->second.ticket);
+  if (view_.replicas > 0) {
+    // Whoever takes the shard's place will ask for it. What the ticket stands for is done.
+    found->second.ticket = 0;
+    held_.emplace(found->first, std::move(found->second));
+  }
   units_.erase(found);
   const bool taken = view_.policy.nonfinite == OnNonfinite::kAccept;
   if (held.nonfinite && !taken && !Mutated(Mutation::kSkipOnOneShard)) {
@@ -253,6 +286,7 @@ void PsClient::On(const shardmill::Ended& ended, TimePoint now, const Envelope& 
   Shard* shard = FindShard(from, &id);
   if (shard == nullptr || ended.step != step_ || !ends_sent_ || shard->ended) return;
   shard->ended = true;
+  std::erase_if(held_, [id](const auto& entry) { return entry.first.first == id; });
   SM_ASSERT(ends_open_ > 0);
   --ends_open_;
   if (id.value == 0) filled_ = ended.filled;

@@ -1,5 +1,6 @@
 #include "client/session.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "client/session_impl.h"
@@ -157,13 +158,15 @@ Result<const TablePlace*> Session::Impl::Place(uint32_t table, bool sparse) cons
 Result<> Session::Impl::MoveOnce(std::chrono::milliseconds timeout) {
   client_->Tick(clock_.Now(), outbox_);
   Flush();
-  messages_.clear();
   bad_.clear();
   SM_TRY(messenger_.Poll(timeout, messages_, bad_));
   for (const Envelope& envelope : messages_) {
     timeline_.Hears(envelope);
     client_->Handle(clock_.Now(), envelope, outbox_);
   }
+  // What was read goes back before this worker says that its step is over: a shard replaces what is
+  // still lent.
+  messages_.clear();
   SM_TRY(AttachShards());
   Flush();
   if (client_->failure()) return *client_->failure();
@@ -179,6 +182,17 @@ Result<> Session::Impl::MoveOnce(std::chrono::milliseconds timeout) {
     if (lost) return *lost;
   }
   return {};
+}
+
+// Over a network the bytes travel while the worker computes. A shard on this host finds them where
+// they lie: what it can do before the step's end is no more than a look at each, and waking it for
+// that takes a processor from who computes.
+uint64_t Session::Impl::UnsentBytesMax() const {
+  constexpr uint64_t kOverNetwork = 4096;
+  constexpr uint64_t kInMemory = uint64_t{4} << 20;
+  const bool in_memory = std::ranges::all_of(
+      shard_peers_, [this](const auto& entry) { return transport_.IsInMemory(entry.second); });
+  return in_memory ? kInMemory : kOverNetwork;
 }
 
 Result<> Session::Impl::AttachShards() {
@@ -270,6 +284,8 @@ Result<TrainingStep> Session::Begin(std::chrono::milliseconds deadline) {
 }
 
 uint64_t Session::generation() const { return impl_->client().told_generation().value; }
+
+uint64_t Session::job() const { return impl_->client().job().value; }
 
 uint64_t Session::next_step() const { return impl_->client().told_step(); }
 

@@ -95,11 +95,13 @@ class TrainingStep final {
   Result<Ticket> Pull(DenseTable table, uint64_t begin, std::span<float> into,
                       const PullOptions& options = {});
 
-  // Reads without a copy: Pieces gives what came in, once Wait has returned, until the step is
-  // over.
+  // Reads without a copy: Pieces gives what came in, once Wait has returned, until Finish is called
+  // or the step is over.
   Result<Ticket> Read(DenseTable table, uint64_t begin, uint64_t count,
                       const PullOptions& options = {});
   std::span<const ReadPiece> Pieces(Ticket ticket) const;
+  // They are not looked at any more: what they lie in is the shards' again.
+  void GiveBack(Ticket ticket);
 
   // Adds to the step's gradient. The values are copied before Push returns; those in memory that
   // Session::Allocate gave are not, and must stay as they are until the step is over. What is not a
@@ -197,6 +199,8 @@ class Session final {
 
   // The step that Begin would begin.
   uint64_t next_step() const;
+  // Names this run of the job. One that begins from a snapshot is another.
+  uint64_t job() const;
   // Grows when the job goes back to a snapshot; within one, next_step() never goes back.
   uint64_t generation() const;
 

@@ -48,14 +48,16 @@ class Session::Impl final {
   void Flush() {
     timeline_.Sends(outbox_, client_->view());
     messenger_.Send(outbox_);
+    unsent_bytes_ = 0;
   }
   // Await in the step under way, to whose end `wait` belongs.
   template <class DoneFn>
   Result<> AwaitInStep(const char* wait, DoneFn done);
-  // Nobody waits for a push before the step's end: a small one leaves with what comes next.
-  void FlushUnlessSmall(uint64_t bytes) {
-    constexpr uint64_t kSmallBytes = 4096;
-    if (bytes > kSmallBytes) Flush();
+  // After a push, for which nobody waits before the step's end: it leaves with what comes next, or
+  // once there is much of it.
+  void FlushIfMuch(uint64_t bytes) {
+    unsent_bytes_ += bytes;
+    if (unsent_bytes_ > UnsentBytesMax()) Flush();
   }
 
   TimelineLane* lane() const { return timeline_.lane(); }
@@ -81,6 +83,7 @@ class Session::Impl final {
   Result<> MoveOnce(std::chrono::milliseconds timeout);
   Result<> AttachShards();
   Error Late(Duration waited) const;
+  uint64_t UnsentBytesMax() const;
 
   SessionOptions options_;
   SteadyClock clock_;
@@ -95,6 +98,7 @@ class Session::Impl final {
   PeerId coordinator_;
   std::map<ShardId, PeerId> shard_peers_;
   Outbox outbox_;
+  uint64_t unsent_bytes_ = 0;  // Of pushes in it.
   std::vector<Envelope> messages_;
   std::vector<BadPacket> bad_;
 };

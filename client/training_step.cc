@@ -57,6 +57,8 @@ std::span<const ReadPiece> TrainingStep::Pieces(Ticket ticket) const {
   return session_->impl_->client().Pieces(ticket);
 }
 
+void TrainingStep::GiveBack(Ticket ticket) { session_->impl_->client().GiveBack(ticket); }
+
 Result<Ticket> TrainingStep::Push(DenseTable table, uint64_t begin,
                                   std::span<const float> gradient) {
   SM_TRY(CheckOpen());
@@ -66,7 +68,7 @@ Result<Ticket> TrainingStep::Push(DenseTable table, uint64_t begin,
   span.Say("bytes", gradient.size_bytes());
   const Ticket ticket =
       SM_TRY(impl.client().Push(impl.Now(), *place, begin, gradient, impl.outbox()));
-  impl.FlushUnlessSmall(gradient.size_bytes());
+  impl.FlushIfMuch(gradient.size_bytes());
   return ticket;
 }
 
@@ -84,7 +86,7 @@ Result<Ticket> TrainingStep::Push(KeySet keys, std::span<const float> gradient) 
   Session::Impl& impl = *session_->impl_;
   TimelineSpan span(impl.lane(), "push", "bytes", gradient.size_bytes());
   const Ticket ticket = SM_TRY(impl.client().Push(impl.Now(), keys, gradient, impl.outbox()));
-  impl.FlushUnlessSmall(gradient.size_bytes());
+  impl.FlushIfMuch(gradient.size_bytes());
   return ticket;
 }
 

@@ -21,6 +21,17 @@ struct Audit {
   bool operator==(const Audit&) const = default;
 };
 
+// Who holds a shard, where it has replicas: a replica may be primary of a view that is still to
+// come.
+struct ShardCopies {
+  Term term;
+  uint32_t copy = 0;  // The primary's,
+  BootId boot;        // its process,
+  std::string endpoint;
+  uint64_t number = 0;  // Of Replicas.
+  std::vector<ReplicaPlace> replicas;
+};
+
 // All that a coordinator must know after its process has ended: whoever goes on from it is the same
 // coordinator, for everybody else.
 struct CoordinatorState {
@@ -48,8 +59,11 @@ struct CoordinatorState {
   uint64_t snapshot = 0;  // The last number that was given to one, whatever became of it.
   uint64_t base = 0;      // The snapshot that this generation began from; 0: none.
   uint64_t rollbacks = 0;
-  DataState data = {};   // Where it is leased.
-  JobKeyList keys = {};  // What the job is, as its file said when it began.
+  DataState data = {};                   // Where it is leased.
+  JobKeyList keys = {};                  // What the job is, as its file said when it began.
+  std::vector<ShardCopies> copies = {};  // By shard, where there are replicas.
+  uint64_t streams = 0;                  // Given to replicas so far.
+  std::string going_back = {};           // Why the job is about to; empty where it is not.
 };
 
 }  // namespace shardmill

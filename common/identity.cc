@@ -33,11 +33,11 @@ bool Speaks(Role role) {
                                 GetLease>) {
     return role == Role::kWorker;
   } else if constexpr (kIsOneOf<Kind, Held, Ended, Pulled, Waiting, Register, Beat, Frozen,
-                                Installed, Saved>) {
+                                Installed, Saved, Follow, Followed>) {
     return role == Role::kServer;
   } else {
     static_assert(kIsOneOf<Kind, Granted, Renewed, Farewell, ViewIs, Registered, Freeze, Install,
-                           GetSaved, Leased>);
+                           GetSaved, Leased, Replicas>);
     return role == Role::kCoordinator;
   }
 }

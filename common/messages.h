@@ -1,14 +1,17 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "common/data_lease.h"
+#include "common/entry.h"
 #include "common/frame.h"
 #include "common/frame_list.h"
 #include "common/ids.h"
+#include "common/table_piece.h"
 #include "common/view.h"
 
 namespace shardmill {
@@ -41,6 +44,9 @@ struct RankState {
   uint64_t discarded = 0;  // Steps discarded here, counted one by one.
   uint32_t attempt = 0;    // Which attempt at its last step it was.
   DataCursor used = {};    // Of its leases of data, after that step.
+  // Of a cut where a shard lacks that step, having lost it with its primary: the last that all
+  // have.
+  std::optional<Step> whole = {};
 };
 
 // Who sends, where the sender acts for a rank.
@@ -259,20 +265,33 @@ struct ViewIs {
 struct Register {
   ShardId shard;
   std::string endpoint;
+  uint32_t copy = 0;  // Of the shard; 0: its first primary.
 };
 
 struct Registered {
   ShardId shard;
 };
 
-// The cut before view `number` begins: take no End from here on.
+// The cut before view `number` begins: take no End from here on. `term`: of the shard. To a replica
+// it says that it is the primary now.
 struct Freeze {
   ViewNumber number;
+  Term term = {};
 };
 
 struct Frozen {
   ViewNumber number;
   std::vector<RankState> ranks;
+  // It has come to its place without a step that others have: it waits for the step's worker.
+  bool owes = false;
+};
+
+// Who holds copies of a shard beside its primary, as the coordinator has it on disk; and, said by
+// the primary, who is in sync by its own count.
+struct Replicas {
+  ShardId shard;
+  uint64_t number = 0;  // Grows with each change.
+  std::vector<ReplicaPlace> replicas;
 };
 
 // The end of a cut: complete these steps from the units held, drop the fenced, and take the view.
@@ -317,12 +336,63 @@ struct Beat {
   uint64_t skipped = 0;      // Steps left out for a gradient that is no number.
   uint64_t nonfinite = 0;    // Units taken with a NaN or an infinity in them.
   ViewNumber view = {};      // That it has.
+  uint32_t copy = 0;
+  // Of a primary: the Replicas that it has, which of them (by stream) it waits for before it
+  // answers, and how many answers wait for them.
+  uint64_t replicas = 0;
+  std::vector<uint64_t> in_sync = {};
+  uint64_t gated = 0;
+  uint64_t differing = 0;  // The stream of one that is no copy any more,
+  std::string why = {};    // as it says.
 };
 
-using Message = std::variant<Hello, Welcome, Refused, Unit, Held, End, Ended, Pull, Pulled, Waiting,
-                             Join, Granted, Renew, Renewed, Goodbye, Farewell, Report, MakeTable,
-                             GetView, ViewIs, Register, Registered, Freeze, Frozen, Install,
-                             Installed, Beat, GetSaved, Saved, GetLease, Leased>;
+// --- A shard's primary and its replicas.
+
+// The stream begins: what follows are the tables as they were after `version` entries, in pieces,
+// and then the entries since. The receiver forgets what it had.
+struct CopyHead {
+  View view;
+  uint64_t version = 0;
+  std::vector<RankState> ranks;
+  std::vector<RankState> last_close = {};  // See Ended.
+};
+struct CopyPiece {
+  TableId table;
+  TablePiece piece;
+};
+// All pieces are there.
+struct CopyEnd {
+  uint64_t filled = 0;  // See Ended.
+};
+// The floats, or the rows by their place, [begin, begin + count) of a table are such.
+struct CopyCheck {
+  TableId table;
+  uint64_t begin = 0;
+  uint64_t count = 0;
+  uint32_t crc = 0;
+};
+
+// One item of the stream to a replica, counted from 1, which takes them in order.
+struct Follow {
+  ShardId shard;
+  uint64_t stream = 0;
+  uint64_t item = 0;
+  std::variant<CopyHead, CopyPiece, CopyEnd, Entry, View, CopyCheck> what;
+};
+
+// The receiver has taken all items up to that one. `differs`: it is no copy any more, and why.
+struct Followed {
+  ShardId shard;
+  uint64_t stream = 0;
+  uint64_t item = 0;
+  std::string differs = {};
+};
+
+using Message =
+    std::variant<Hello, Welcome, Refused, Unit, Held, End, Ended, Pull, Pulled, Waiting, Join,
+                 Granted, Renew, Renewed, Goodbye, Farewell, Report, MakeTable, GetView, ViewIs,
+                 Register, Registered, Freeze, Frozen, Install, Installed, Beat, GetSaved, Saved,
+                 GetLease, Leased, Replicas, Follow, Followed>;
 
 struct Identity;
 

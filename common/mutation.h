@@ -54,6 +54,14 @@ enum class Mutation : uint8_t {
   kCutWithoutCursor,     // A step that a cut completes does not say what data it used.
   kReturnNothing,        // What a dead worker has not used is nobody's.
   kAskNobody,            // A worker waits for a shard without asking whether it is another by now.
+  kAnswerBeforeReplica,  // A primary answers before its replicas have what the answer shows.
+  kPromoteAnyReplica,    // A replica that is not in sync becomes primary.
+  kForgetOwed,           // A new primary completes a cut's steps from what it does not hold.
+  kBeginAfterOwed,     // Who comes in a dead worker's place begins after a step that a shard lacks.
+  kInSyncTooEarly,     // A replica counts as in sync before it has all its primary has.
+  kSameTerm,           // A shard's new primary has the term of the one before it.
+  kCopyWithoutSlots,   // A new replica has no optimizer state.
+  kUncombinedWeights,  // A replica weighs a sum again that its primary has weighed.
 };
 
 #ifdef SHARDMILL_MUTATIONS

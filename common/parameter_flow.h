@@ -13,7 +13,7 @@ class ParameterFlow {
  public:
   virtual ~ParameterFlow() = default;
 
-  // Blocks until the parameter is there to be read.
+  // Blocks until the parameter is there to be read. Only then is it known where it lies.
   virtual Result<> Await(size_t parameter) = 0;
 
   // The gradient is final: it leaves now, and does not change before the step is over.

@@ -88,12 +88,25 @@ struct ShardPlace {
   bool operator==(const ShardPlace&) const = default;
 };
 
+// A process that holds a copy of a shard beside its primary.
+struct ReplicaPlace {
+  uint32_t copy = 0;
+  BootId boot;
+  std::string endpoint;
+  uint64_t stream = 0;   // Another, where it must begin anew.
+  bool in_sync = false;  // It has all that was answered, and may become primary.
+
+  bool operator==(const ReplicaPlace&) const = default;
+};
+
 // The coordinator's statement of what the job is: the one fence. Members by rank, shards by id.
 struct View {
   Generation generation;
   ViewNumber number;
   Policy policy;
   uint64_t closed = 0;  // Rounds that have closed, whoever the members are.
+  // Copies of each shard beside its primary: what a shard holds for a step may be asked for again.
+  uint32_t replicas = 0;
   std::vector<Member> members;
   std::vector<ShardPlace> shards;
   std::vector<TablePlace> tables;

@@ -168,10 +168,13 @@ class Backend {
   virtual void Gather(IndexTensor ids, ConstTensor table, Tensor output) = 0;
   // The way back, added to what is there.
   virtual void AddRows(IndexTensor ids, ConstTensor output_gradient, Tensor table_gradient) = 0;
-  // ids [rows, n], output [rows, dim]: the sum of the n rows, times `scale`.
-  virtual void GatherSum(IndexTensor ids, ConstTensor table, float scale, Tensor output) = 0;
-  virtual void AddRowsOfSums(IndexTensor ids, ConstTensor output_gradient, float scale,
-                             Tensor table_gradient) = 0;
+  // output = f(input weight + bias) of sparse rows, whose ids name rows of weight [ids, out]; bias
+  // [out] or none.
+  virtual void SparseAffine(const SparseRows& input, ConstTensor weight, ConstTensor bias,
+                            const Elementwise& after, Tensor output) = 0;
+  // Zeros in rows that no id names. One that is empty is not wanted.
+  virtual void SparseAffineGradients(const SparseRows& input, ConstTensor output_gradient,
+                                     Tensor weight_gradient, Tensor bias_gradient) = 0;
 
   // input [rows, fields, dim], output [rows, 1]: the sum of the products of each two fields.
   virtual void PairwiseProducts(ConstTensor input, Tensor output) = 0;

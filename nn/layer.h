@@ -34,18 +34,23 @@ struct ParameterInfo {
   size_t input = 0;          // Of a network: what the layer reads first; of lent rows an input.
 };
 
-enum class ValueKind : uint8_t { kFloats, kIndices };
+enum class ValueKind : uint8_t {
+  kFloats,
+  kIndices,
+  kSparse,  // Rows of any number of ids, each with a number.
+};
 
-// What one row of a value is.
+// What one row of a value is; of kSparse the shape means nothing, and is {1}.
 struct ValueType {
   ValueKind kind = ValueKind::kFloats;
   Shape row;
 };
 
-// What a layer reads: one of the two.
+// What a layer reads: one of these.
 struct Value {
-  ConstTensor floats;
-  IndexTensor indices;
+  ConstTensor floats = {};
+  IndexTensor indices = {};
+  SparseRows sparse = {};
 };
 
 // How a network may treat the memory of a layer.

@@ -19,6 +19,7 @@ struct LayerType {
   size_t inputs_min = 1;
   size_t inputs_max = 1;
   ValueKind reads = ValueKind::kFloats;
+  bool reads_sparse = false;  // Rows of sparse numbers, too.
 };
 
 }  // namespace shardmill::nn

@@ -46,7 +46,7 @@ constexpr std::array kKeys{
     Key{"learning_rate", [](const LayerSpec& spec) { return spec.learning_rate != 1; }},
 };
 
-constexpr std::string_view kTrained = " initial bias frozen learning_rate ";
+constexpr std::string_view kAffine = " initial bias rows frozen learning_rate ";
 constexpr std::string_view kConvolution =
     " stride padding groups initial bias frozen learning_rate ";
 constexpr std::string_view kPooling = " stride padding ";
@@ -58,7 +58,7 @@ constexpr size_t kManyInputs = 1024;
 constexpr std::array kLayerTypes{
     LayerType{"flatten", Reshape::Make, "", ""},
     LayerType{"reshape", Reshape::Make, " shape ", ""},
-    LayerType{"affine", Affine::Make, " units ", kTrained},
+    LayerType{"affine", Affine::Make, " units ", kAffine, 1, 1, ValueKind::kFloats, true},
     LayerType{"relu", ElementwiseLayer::Make, "", ""},
     LayerType{"leaky_relu", ElementwiseLayer::Make, "", " slope "},
     LayerType{"elu", ElementwiseLayer::Make, "", " slope "},
@@ -84,7 +84,7 @@ constexpr std::array kLayerTypes{
     LayerType{"concat", MergeLayer::Make, "", "", 2, kManyInputs},
     LayerType{"embedding", EmbeddingLayer::Make, " units ", kEmbedding, 1, 1, ValueKind::kIndices},
     LayerType{"embedding_bag", EmbeddingLayer::Make, " units ", kEmbedding, 1, 1,
-              ValueKind::kIndices},
+              ValueKind::kIndices, true},
     LayerType{"fm", FactorizationLayer::Make, "", ""},
 };
 
@@ -117,9 +117,18 @@ Result<> CheckInputs(const LayerType& type, std::span<const ValueType> inputs) {
   }
   for (const ValueType& input : inputs) {
     if (input.kind == type.reads) continue;
-    return BadLayer(input.kind == ValueKind::kIndices
-                        ? "it reads numbers, but its input is ids: put an \"embedding\" before it"
-                        : "it reads ids, but its input is numbers");
+    if (input.kind == ValueKind::kSparse && type.reads_sparse) continue;
+    const std::string reads =
+        type.reads == ValueKind::kFloats ? "it reads numbers" : "it reads ids";
+    switch (input.kind) {
+      case ValueKind::kFloats:
+        return BadLayer(reads + ", but its input is numbers");
+      case ValueKind::kIndices:
+        return BadLayer(reads + ", but its input is ids: put an \"embedding\" before it");
+      case ValueKind::kSparse:
+        return BadLayer(
+            reads + ", but its input is sparse rows, which \"affine\" and \"embedding_bag\" read");
+    }
   }
   return {};
 }

@@ -73,15 +73,20 @@ class MeanDistance final : public Metric {
 // from all outputs of the test set. Where there are no two such rows, a half.
 class AreaUnderCurve final : public Metric {
  public:
-  void Reset() override { outputs_.clear(); }
+  void Reset() override {
+    outputs_.clear();
+    numbers_ = true;
+  }
   void Add(std::span<const float> outputs, uint64_t columns, const Targets& targets) override {
     SM_ASSERT(columns == 1 && outputs.size() == targets.values.size());
     for (size_t i = 0; i < outputs.size(); ++i) {
       outputs_.emplace_back(outputs[i], targets.values[i] > 0.5F);
+      numbers_ = numbers_ && !std::isnan(outputs[i]);
     }
   }
   double value() const override {
     if (outputs_.empty()) return 0;
+    if (!numbers_) return std::nan("");  // Which has no place in an order.
     std::vector<std::pair<float, bool>> sorted = outputs_;
     std::ranges::sort(sorted);
     double ranks = 0, positives = 0;
@@ -91,7 +96,6 @@ class AreaUnderCurve final : public Metric {
       for (; end < sorted.size() && sorted[end].first == sorted[begin].first; ++end) {
         here += sorted[end].second ? 1 : 0;
       }
-      if (end == begin) return std::nan("");  // An output that is no number.
       // Equal outputs share the mean of their ranks, which are begin + 1 to end.
       ranks += here * (static_cast<double>(begin + end) + 1) / 2;
       positives += here;
@@ -104,6 +108,7 @@ class AreaUnderCurve final : public Metric {
 
  private:
   std::vector<std::pair<float, bool>> outputs_;
+  bool numbers_ = true;  // All of them.
 };
 
 struct MetricType {

@@ -193,23 +193,40 @@ Result<> Network::CheckInputs(const Samples& samples) const {
   for (size_t index = 0; index < graph_.inputs; ++index) {
     const GraphValue& value = graph_.values[index];
     const Input& input = samples.inputs[index];
-    const bool ids = value.type.kind == ValueKind::kIndices;
-    const size_t size = ids ? input.ids.size() : input.floats.size();
-    if (samples.rows > rows_max_ || size != samples.rows * value.type.row.size()) {
-      return Error{ErrorCode::kBadInput,
-                   "a batch of " + std::to_string(samples.rows) + " labels comes with " +
-                       std::to_string(size) + (ids ? " ids" : " numbers") +
-                       ", but the network reads " + std::to_string(value.type.row.size()) +
-                       (ids ? " ids" : " numbers") + " a row (" + value.type.row.ToString() + ")"};
-    }
-    for (const uint32_t id : ids ? input.ids : std::span<const uint32_t>()) {
+    SM_TRY(CheckSize(value, input, samples.rows));
+    if (value.type.kind == ValueKind::kFloats) continue;
+    for (const uint32_t id : input.ids) {
       if (id < value.index_limit) continue;
       return Error{ErrorCode::kBadInput, "the input \"" + value.name + "\" holds the id " +
-                                             std::to_string(id) + ", but its embedding has " +
+                                             std::to_string(id) +
+                                             ", but the layer that reads it has " +
                                              std::to_string(value.index_limit) + " rows"};
     }
   }
   return {};
+}
+
+Result<> Network::CheckSize(const GraphValue& value, const Input& input, uint64_t rows) const {
+  const auto bad = [rows](const std::string& words) {
+    return Error{ErrorCode::kBadInput,
+                 "a batch of " + std::to_string(rows) + " labels comes with " + words};
+  };
+  if (value.type.kind == ValueKind::kSparse) {
+    const uint64_t end = input.ends.empty() ? 0 : input.ends.back();
+    const bool fits = input.ends.size() == rows && std::ranges::is_sorted(input.ends) &&
+                      end == input.ids.size() && end == input.floats.size();
+    if (fits && rows <= rows_max_) return {};
+    return bad(std::to_string(input.ends.size()) + " sparse rows of " +
+               std::to_string(input.ids.size()) + " ids and " +
+               std::to_string(input.floats.size()) + " numbers, which do not fit each other");
+  }
+  const bool ids = value.type.kind == ValueKind::kIndices;
+  const uint64_t size = ids ? input.ids.size() : input.floats.size();
+  if (rows <= rows_max_ && size == rows * value.type.row.size()) return {};
+  const std::string what = ids ? " ids" : " numbers";
+  return bad(std::to_string(size) + what + ", but the network reads " +
+             std::to_string(value.type.row.size()) + what + " a row (" + value.type.row.ToString() +
+             ")");
 }
 
 Result<> Network::CheckTargets(const Samples& samples) {
@@ -231,6 +248,7 @@ Result<> Network::CheckTargets(const Samples& samples) {
 
 void Network::Lend(std::span<const std::span<const float>> parameters) {
   SM_ASSERT(parameters.size() == graph_.parameters.size());
+  lent_ = parameters;
   for (size_t index = 0; index < parameters.size(); ++index) {
     const Shape shape = ShapeOf(graph_.parameters[index], parameters[index].size());
     lent_parameters_[index] = ConstTensor(parameters[index], shape);
@@ -255,10 +273,12 @@ Result<> Network::SendZeros(ParameterFlow* flow) {
   return {};
 }
 
-Result<> Network::AwaitParameters(const GraphNode& node, ParameterFlow* flow) const {
+Result<> Network::AwaitParameters(const GraphNode& node, ParameterFlow* flow) {
   if (flow == nullptr) return {};
   for (size_t index = 0; index < node.layer->parameters().size(); ++index) {
-    SM_TRY(flow->Await(node.parameters_begin + index));
+    const size_t at = node.parameters_begin + index;
+    SM_TRY(flow->Await(at));
+    lent_parameters_[at] = ConstTensor(lent_[at], ShapeOf(graph_.parameters[at], lent_[at].size()));
   }
   return {};
 }
@@ -274,10 +294,16 @@ Result<> Network::Forward(const Samples& samples, bool training, ParameterFlow* 
   for (size_t index = 0; index < graph_.inputs; ++index) {
     const Shape shape = graph_.values[index].type.row.Rows(samples.rows);
     const Input& input = samples.inputs[index];
-    if (graph_.values[index].type.kind == ValueKind::kIndices) {
-      values_[index].indices = IndexTensor(input.ids, shape);
-    } else {
-      values_[index].floats = ConstTensor(input.floats, shape);
+    switch (graph_.values[index].type.kind) {
+      case ValueKind::kFloats:
+        values_[index].floats = ConstTensor(input.floats, shape);
+        break;
+      case ValueKind::kIndices:
+        values_[index].indices = IndexTensor(input.ids, shape);
+        break;
+      case ValueKind::kSparse:
+        values_[index].sparse = {input.ids, input.floats, input.ends, samples.rows};
+        break;
     }
   }
   for (size_t index = 0; index < graph_.nodes.size(); ++index) {

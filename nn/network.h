@@ -17,10 +17,12 @@
 
 namespace shardmill::nn {
 
-// Rows of one input of a network: numbers or ids.
+// Rows of one input of a network: numbers, ids, or where they are sparse both, and where each row's
+// end.
 struct Input {
-  std::span<const float> floats;
-  std::span<const uint32_t> ids;
+  std::span<const float> floats = {};
+  std::span<const uint32_t> ids = {};
+  std::span<const uint64_t> ends = {};
 };
 
 // A batch, borrowed for a call. Numbers and ids lie in the backend's memory, targets too.
@@ -81,12 +83,13 @@ class Network final {
   void LayOutGradients();
   // Words where the batch does not fit this network.
   Result<> CheckInputs(const Samples& samples) const;
+  Result<> CheckSize(const GraphValue& value, const Input& input, uint64_t rows) const;
   Result<> CheckTargets(const Samples& samples);
   void Lend(std::span<const std::span<const float>> parameters);
   // Makes the values of all nodes.
   Result<> Forward(const Samples& samples, bool training, ParameterFlow* flow);
   void ForwardThrough(size_t index, const Samples& samples, bool training);
-  Result<> AwaitParameters(const GraphNode& node, ParameterFlow* flow) const;
+  Result<> AwaitParameters(const GraphNode& node, ParameterFlow* flow);
   // The gradients of a batch without rows.
   Result<> SendZeros(ParameterFlow* flow);
   Result<> Backward(const Samples& samples, ParameterFlow* flow);
@@ -106,6 +109,7 @@ class Network final {
   Layout* layout_ = nullptr;  // Of the call under way.
   Arena arena_;
   // For the call under way.
+  std::span<const std::span<const float>> lent_;  // Where parameters lie, once they are there.
   std::vector<ConstTensor> lent_parameters_;
   std::vector<Tensor> lent_gradients_;
   std::vector<Tensor> wanted_gradients_;  // The same, but empty where nothing is trained.

@@ -50,6 +50,21 @@ using Tensor = TensorView<float>;
 using ConstTensor = TensorView<const float>;
 using IndexTensor = TensorView<const uint32_t>;
 
+// Rows of which those numbers are listed that are not zero, each with the id of its column. Borrows
+// as a TensorView does.
+struct SparseRows {
+  std::span<const uint32_t> ids = {};
+  std::span<const float> numbers = {};  // One an id; none: each is 1.
+  std::span<const uint64_t> ends = {};  // Of each row's ids; none: all rows have equally many.
+  uint64_t rows = 0;
+
+  uint64_t end(uint64_t row) const {
+    return ends.empty() ? (row + 1) * (ids.size() / rows) : ends[row];
+  }
+  uint64_t begin(uint64_t row) const { return row == 0 ? 0 : end(row - 1); }
+  float number(uint64_t place) const { return numbers.empty() ? 1.0F : numbers[place]; }
+};
+
 // Rows of floats of which one begins `stride` after the other: the only view that knows gaps, for
 // one moment of a sequence or one part of joined channels. A tensor is one whose columns are its
 // last axis. Borrows as a TensorView does.

@@ -33,7 +33,12 @@ Coordinator::Coordinator(const CoordinatorOptions& options, TimePoint now)
       started_(now),
       leases_(options.data, options.workers),
       ranks_(options.ranks()),
-      shards_(options.shards) {
+      shards_(options.shards),
+      copies_(options.shards) {
+  for (Copies& copies : copies_) {
+    copies.replicas.resize(options.replicas);
+    for (uint32_t i = 0; i < options.replicas; ++i) copies.replicas[i].copy = i + 1;
+  }
   view_.policy = options.policy;
   view_.generation = Generation{1};
   if (options.resume) {
@@ -44,6 +49,7 @@ Coordinator::Coordinator(const CoordinatorOptions& options, TimePoint now)
     leases_.Restore(options.resume->data);
   }
   FindLine();
+  decided_ = view_;
   snapshot_ = options.snapshots.number;
   snapshot_at_ = now;
   words_ = MissingWords();
@@ -91,13 +97,20 @@ Coordinator::Coordinator(const CoordinatorOptions& options, TimePoint now,
     cut_ = before.decided.cut;
     // Its snapshot is given up: what the shards have written of it, nobody has heard.
     install_restore_ = before.decided.restore;
-    next_ = decided;
+    next_ = decided_ = decided;
     view_.generation = decided.generation;
     view_.number = ViewNumber{decided.number.value - 1};
     phase_ = Phase::kInstalling;
     asked_at_ = now;
     state_ = JobState::kTraining;
     recut_ = !Mutated(Mutation::kForgetFreeze);
+  }
+  streams_ = before.streams;
+  RestoreCopies(before.copies, now);
+  if (promotion_) phase_ = Phase::kIdle;
+  if (!before.going_back.empty()) {
+    going_back_ = now + Duration(1);  // Each shard must be heard of again.
+    rollback_words_ = before.going_back;
   }
   if (before.done) {
     view_ = next_;
@@ -140,6 +153,21 @@ CoordinatorState Coordinator::State() const {
   state.rollbacks = rollbacks_;
   state.data = leases_.state();
   state.keys = options_.keys;
+  state.streams = streams_;
+  state.going_back = going_back_ ? rollback_words_ : "";
+  for (uint32_t i = 0; options_.replicas > 0 && i < copies_.size(); ++i) {
+    const ShardStatus& primary = shards_[i];
+    ShardCopies& copies = state.copies.emplace_back();
+    copies.term = copies_[i].term;
+    copies.copy = primary.copy;
+    copies.boot = primary.registered ? primary.boot : BootId{};
+    copies.endpoint = primary.endpoint;
+    copies.number = copies_[i].number;
+    for (const ShardStatus& replica : copies_[i].replicas) {
+      copies.replicas.push_back({replica.copy, replica.registered ? replica.boot : BootId{},
+                                 replica.endpoint, replica.stream, replica.in_sync});
+    }
+  }
   return state;
 }
 
@@ -165,6 +193,7 @@ void Coordinator::Tick(TimePoint now, Outbox& outbox) {
   ForgiveSilence(now);
   CheckStart(now);
   CheckLeases(now);
+  CheckReplicas(now, outbox);
   CheckShards(now);
   if (state_ == JobState::kFailed) return;
   if (state_ == JobState::kDone && !farewell_said_) SayFarewell(outbox);
@@ -193,7 +222,7 @@ void Coordinator::On(const Frozen& frozen, TimePoint now, const Envelope& from, 
   if (phase_ != Phase::kFreezing || frozen.number != next_.number || going_back_) return;
   const auto known = [this](const RankState& s) { return s.rank.value < options_.ranks(); };
   if (!std::ranges::all_of(frozen.ranks, known)) return;
-  frozen_.emplace(id, frozen.ranks);
+  frozen_.emplace(id, frozen);
   if (frozen_.size() == shards_.size()) FinishFreeze(now, outbox);
 }
 

@@ -41,6 +41,7 @@ struct CoordinatorOptions {
   uint32_t workers_max = 0;
   DataPlan data = {};
   uint32_t shards = 1;
+  uint32_t replicas = 0;  // Of each shard, beside its primary.
   Duration lease = std::chrono::seconds(5);
   Duration retry_after = std::chrono::milliseconds(500);
   Duration start_timeout = std::chrono::seconds(60);
@@ -96,7 +97,9 @@ struct RankStatus {
   Report report;
 };
 
+// A process that holds a copy of a shard, as the coordinator sees it: its primary or a replica.
 struct ShardStatus {
+  uint32_t copy = 0;
   bool registered = false;
   PeerId peer;
   BootId boot;
@@ -104,6 +107,9 @@ struct ShardStatus {
   TimePoint lease_until{};  // It is silent after that.
   TimePoint heard_at{};
   Beat beat;
+  // Of a replica; see ReplicaPlace.
+  uint64_t stream = 0;
+  bool in_sync = false;
 };
 
 inline constexpr uint64_t kTableFloatsMax = uint64_t{1} << 46;
@@ -164,9 +170,13 @@ class Coordinator final {
   bool timed_out() const { return timed_out_; }        // Failed because somebody never came.
   const View& view() const { return view_; }
   // What all shards have taken, or are about to: it never goes back, also where the process ends.
-  const View& decided() const { return phase_ == Phase::kInstalling ? next_ : view_; }
+  const View& decided() const { return decided_; }
   const std::vector<RankStatus>& ranks() const { return ranks_; }
-  const std::vector<ShardStatus>& shards() const { return shards_; }
+  const std::vector<ShardStatus>& shards() const { return shards_; }  // Their primaries.
+  const std::vector<ShardStatus>& replicas(ShardId shard) const {
+    return copies_[shard.value].replicas;
+  }
+  uint64_t promotions() const { return promotions_; }
   const Audit& audit() const { return audit_; }
   const DataLeases& data() const { return leases_; }
   bool elastic() const { return options_.elastic(); }
@@ -198,12 +208,26 @@ class Coordinator final {
   bool PassStamp(const Envelope& from, Outbox& outbox);
   RankStatus* PassSender(const Sender& sender, const Envelope& from, Outbox& outbox);
   ShardStatus* FindShard(const Envelope& from, TimePoint now, ShardId* id);
+  // Of copies of shards: see coordinator_replicas.cc.
+  void RegisterReplica(const Register& request, ShardStatus& replica, TimePoint now,
+                       const Envelope& from, Outbox& outbox);
+  bool TakeBeatOfReplica(const Beat& beat, TimePoint now, const Envelope& from);
+  void TakeInSync(ShardId id, const Beat& beat, Outbox& outbox);
+  void CheckReplicas(TimePoint now, Outbox& outbox);
+  const ShardStatus* Awaited(ShardId id) const;
+  bool Promote(ShardId id, TimePoint now);
+  void Strike(ShardId id, ShardStatus& replica);
+  void SendReplicas(ShardId id, Outbox& outbox) const;
+  bool AllReplicasAreHere() const;
+  bool CopyIsUnderWay() const;
+  void RestoreCopies(const std::vector<ShardCopies>& before, TimePoint now);
   std::string TableProblem(const TableSpec& spec) const;
   std::string UpdateProblem(const TableSpec& is, const TableSpec& asked) const;
   const TableSpec* KnownTable(const std::string& name) const;
 
   void FindLastSnapshot(const CoordinatorState& before);
-  void LoseShard(const std::string& name, TimePoint now);
+  void Lose(const std::string& name, const std::string& how, TimePoint now);
+  bool LosesOwed(TimePoint now);
   bool AllShardsAreBack(TimePoint now) const;
   std::string GoingBackWords() const;
   void GoBack(TimePoint now, Outbox& outbox);
@@ -230,6 +254,7 @@ class Coordinator final {
   bool ChangeWanted(TimePoint now) const;
   void BeginCut(TimePoint now, Outbox& outbox);
   void FinishFreeze(TimePoint now, Outbox& outbox);
+  void MarkOwed(TimePoint now);
   void FinishInstall(TimePoint now, Outbox& outbox);
   void SendCut(TimePoint now, Outbox& outbox);
   void CountAudit();
@@ -274,13 +299,14 @@ class Coordinator final {
   bool changed_ = true;  // Since the last TakeState.
   std::optional<Error> outdated_;
 
-  View view_;
-  View next_;  // The view of the cut under way.
+  View view_;     // That all shards have taken,
+  View decided_;  // that they are to take, and some may have,
+  View next_;     // and of the cut under way.
   Phase phase_ = Phase::kIdle;
   TimePoint asked_at_{};
   bool final_cut_ = false;
-  bool recut_ = false;  // A cut that another process has begun may hold the shards.
-  std::map<ShardId, std::vector<RankState>> frozen_;  // Answers of the cut under way.
+  bool recut_ = false;                // A cut that another process has begun may hold the shards.
+  std::map<ShardId, Frozen> frozen_;  // Answers of the cut under way.
   std::map<ShardId, ViewNumber> installed_;
   std::vector<RankState> cut_;
   std::map<std::string, TableSpec> wanted_tables_;  // New ones, and others with another update.
@@ -290,6 +316,17 @@ class Coordinator final {
 
   std::vector<RankStatus> ranks_;
   std::vector<ShardStatus> shards_;
+  // Of each shard.
+  struct Copies {
+    Term term{1};
+    uint64_t number = 0;  // Of its Replicas.
+    std::vector<ShardStatus> replicas;
+  };
+  std::vector<Copies> copies_;
+  uint64_t streams_ = 0;               // Given so far.
+  uint64_t promotions_ = 0;            // Of this process.
+  bool promotion_ = false;             // A shard has another primary than the view says.
+  std::optional<TimePoint> owing_at_;  // A shard lacked a step that others have, at a cut then.
   Audit audit_;
 
   // A snapshot on its way: from its cut until its manifest is on disk.

@@ -13,6 +13,7 @@ namespace {
 
 // Who lives connects anew and is heard of within that time.
 constexpr Duration kComesBackWithin = std::chrono::milliseconds(500);
+constexpr Duration kReplacedAfter = std::chrono::milliseconds(100);
 
 // A shard's part of a table: near-equal bytes in whole cache lines, or near-equal buckets.
 std::vector<uint64_t> CutTable(const TableSpec& spec, uint32_t shards) {
@@ -33,11 +34,12 @@ bool Coordinator::ChangeWanted(TimePoint now) const {
   using State = RankStatus::State;
   const auto waits = [](const RankStatus& rank) { return rank.state == State::kWaiting; };
   if (state_ == JobState::kDone) return false;
-  if (recut_) return true;
+  if (recut_ || promotion_) return true;
   if (view_.number.value == 0) {
     // The first view has everybody, so that a job's membership history begins the same every time.
     return std::ranges::count_if(ranks_, waits) >= options_.workers &&
-           std::ranges::all_of(shards_, [](const ShardStatus& s) { return s.registered; });
+           std::ranges::all_of(shards_, [](const ShardStatus& s) { return s.registered; }) &&
+           AllReplicasAreHere();
   }
   // The job's last cut is made when the snapshot before it is over.
   return std::ranges::any_of(ranks_, waits) || !wanted_tables_.empty() || SnapshotDue(now) ||
@@ -50,7 +52,7 @@ void Coordinator::BeginCut(TimePoint now, Outbox& outbox) {
   frozen_.clear();
   installed_.clear();
   next_ = View{};
-  next_.number = view_.number.Next();
+  next_.number = decided_.number.Next();
   SendCut(now, outbox);
 }
 
@@ -59,7 +61,9 @@ void Coordinator::SendCut(TimePoint now, Outbox& outbox) {
   for (uint32_t i = 0; i < shards_.size(); ++i) {
     const ShardId id{i};
     if (phase_ == Phase::kFreezing && !frozen_.contains(id)) {
-      Send(shards_[i].peer, shards_[i].boot, Freeze{next_.number}, outbox);
+      Send(shards_[i].peer, shards_[i].boot, Freeze{next_.number, copies_[i].term}, outbox);
+      // A new primary does not know its replicas, and says nothing before it does.
+      SendReplicas(id, outbox);
     }
     if (phase_ == Phase::kInstalling && !installed_.contains(id)) {
       Send(shards_[i].peer, shards_[i].boot,
@@ -68,18 +72,50 @@ void Coordinator::SendCut(TimePoint now, Outbox& outbox) {
   }
 }
 
+// Steps that a shard lacks, and cannot complete from what it holds, are made again by their
+// workers; a worker that comes in their place begins with them.
+void Coordinator::MarkOwed(TimePoint now) {
+  for (const auto& [shard, answer] : frozen_) {
+    if (!answer.owes) continue;
+    for (RankState& state : cut_) {
+      const auto here = std::ranges::find(answer.ranks, state.rank, &RankState::rank);
+      const Step ended = here == answer.ranks.end() ? 0 : here->ended;
+      if (ended >= state.ended) continue;
+      state.whole = std::min(ended, state.whole.value_or(ended));
+      owing_at_ = now;
+    }
+  }
+}
+
+// Whoever comes in a dead worker's place makes the same step from the same data; but where data is
+// leased, nobody has the dead one's. Then the job goes back.
+bool Coordinator::LosesOwed(TimePoint now) {
+  if (!options_.data.leased || Mutated(Mutation::kForgetOwed)) return false;
+  for (const RankState& state : cut_) {
+    const RankStatus& rank = ranks_[state.rank.value];
+    const bool gone = Leaves(rank) || rank.state == RankStatus::State::kWaiting;
+    if (!state.whole || !gone) continue;
+    Lose("the last step of worker " + std::to_string(state.rank.value),
+         " is on some shards alone, and its worker is gone, with the primary of another", now);
+    return true;
+  }
+  return false;
+}
+
 // All shards stand still: the cut is each rank's last step on the shard that is furthest.
 void Coordinator::FinishFreeze(TimePoint now, Outbox& outbox) {
   std::map<WorkerId, RankState> furthest;
-  for (const auto& [shard, ranks] : frozen_) {
-    for (const RankState& state : ranks) {
+  for (const auto& [shard, answer] : frozen_) {
+    for (const RankState& state : answer.ranks) {
       RankState& most = furthest.try_emplace(state.rank, state).first->second;
       if (state.ended > most.ended) most = state;
     }
   }
   cut_.clear();
-  for (const auto& [rank, state] : furthest) cut_.push_back(state);
-  const bool restores = view_.number.value == 0 && options_.resume;
+  for (auto& [rank, state] : furthest) cut_.push_back(state);
+  MarkOwed(now);
+  if (LosesOwed(now)) return;
+  const bool restores = decided_.number.value == 0 && options_.resume;
   if (restores) {
     for (const TablePlace& table : options_.resume->view.tables) {
       unclaimed_.insert(table.spec.name);
@@ -107,21 +143,28 @@ void Coordinator::FinishFreeze(TimePoint now, Outbox& outbox) {
     ranks_[i].lease_until = now + options_.lease;
   }
   wanted_tables_.clear();
+  decided_ = next_;
+  promotion_ = false;
   phase_ = Phase::kInstalling;
   changed_ = !Mutated(Mutation::kSpeakBeforeWriting);
   SendCut(now, outbox);
 }
 
 View Coordinator::NextView() const {
-  View next = view_;
-  next.number = view_.number.Next();
+  View next = decided_;
+  next.number = decided_.number.Next();
   if (next.shards.empty()) {
     for (uint32_t i = 0; i < shards_.size(); ++i) {
-      next.shards.push_back({ShardId{i}, Term{1}, shards_[i].boot, shards_[i].endpoint});
+      next.shards.push_back({ShardId{i}, copies_[i].term, shards_[i].boot, shards_[i].endpoint});
     }
   }
+  next.replicas = options_.replicas;
+  for (uint32_t i = 0; i < shards_.size(); ++i) {
+    if (next.shards[i].term == copies_[i].term) continue;
+    next.shards[i] = {ShardId{i}, copies_[i].term, shards_[i].boot, shards_[i].endpoint};
+  }
   std::map<WorkerId, Member> members;
-  for (const Member& member : view_.members) {
+  for (const Member& member : decided_.members) {
     if (!Leaves(ranks_[member.rank.value])) members[member.rank] = member;
   }
   next.closed = ClosedAtCut();
@@ -140,7 +183,7 @@ View Coordinator::NextView() const {
       member.incarnation = ranks_[i].incarnation;
     }
   }
-  if (view_.number.value == 0 && options_.resume) {
+  if (decided_.number.value == 0 && options_.resume) {
     next.tables = options_.resume->view.tables;
     for (TablePlace& table : next.tables) {
       if (table.spec.update == options_.update) table.spec.update.reset();
@@ -190,8 +233,8 @@ void Coordinator::FinishInstall(TimePoint /*now*/, Outbox& outbox) {
 
 void Coordinator::CountAudit() {
   audit_ = {};  // The last cut may be made again.
-  for (const auto& [shard, states] : frozen_) {
-    for (const RankState& state : states) {
+  for (const auto& [shard, answer] : frozen_) {
+    for (const RankState& state : answer.ranks) {
       const Step acked = ranks_[state.rank.value].acked;
       const uint64_t made = state.applied + state.discarded;
       audit_.lost += acked > made ? acked - made : 0;
@@ -210,6 +253,11 @@ std::string Coordinator::MissingWords() const {
   for (uint32_t i = 0; i < shards_.size(); ++i) {
     if (!shards_[i].registered)
       names += (names.empty() ? "shard " : ", shard ") + std::to_string(i);
+    for (const ShardStatus& replica : copies_[i].replicas) {
+      if (replica.registered) continue;
+      names += (names.empty() ? "copy " : ", copy ") + std::to_string(replica.copy) + " of shard " +
+               std::to_string(i);
+    }
   }
   if (options_.elastic()) {
     const auto waits = [](const RankStatus& r) { return r.state == RankStatus::State::kWaiting; };
@@ -273,6 +321,9 @@ void Coordinator::ForgiveSilence(TimePoint now) {
   for (RankStatus& rank : ranks_)
     rank.lease_until = std::max(rank.lease_until, now + options_.lease);
   for (ShardStatus& shard : shards_) HeardOf(shard, now);
+  for (Copies& copies : copies_) {
+    for (ShardStatus& replica : copies.replicas) HeardOf(replica, now);
+  }
 }
 
 void Coordinator::HeardOf(ShardStatus& shard, TimePoint now) const {
@@ -285,8 +336,15 @@ void Coordinator::LinkEnded(TimePoint now, PeerId peer) {
   for (RankStatus& rank : ranks_) {
     if (rank.lease_peer == peer) rank.lease_until = std::min(rank.lease_until, soon);
   }
+  // Where another can take its place there is less to lose by taking it for gone.
+  const TimePoint sooner = options_.replicas > 0 ? now + kReplacedAfter : soon;
   for (ShardStatus& shard : shards_) {
-    if (shard.peer == peer) shard.lease_until = std::min(shard.lease_until, soon);
+    if (shard.peer == peer) shard.lease_until = std::min(shard.lease_until, sooner);
+  }
+  for (Copies& copies : copies_) {
+    for (ShardStatus& replica : copies.replicas) {
+      if (replica.peer == peer) replica.lease_until = std::min(replica.lease_until, sooner);
+    }
   }
 }
 

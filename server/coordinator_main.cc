@@ -46,6 +46,7 @@ CoordinatorOptions OptionsOf(const JobOptions& job) {
   options.data.batch = job.BatchRows();
   options.data.chunk = job.data.chunk;
   options.shards = job.cluster.Shards();
+  options.replicas = job.replication.replicas;
   options.lease = job.cluster.lease;
   options.retry_after = job.network.retry_after;
   options.table_bytes_max = job.cluster.table_bytes;
@@ -62,6 +63,11 @@ struct CoordinatorMetrics {
                                      "Grows when the job goes back to a snapshot.")),
         rollbacks(registry.AddCounter("shardmill_rollbacks_total",
                                       "How often the job has gone back to its last snapshot.")),
+        promotions(
+            registry.AddCounter("shardmill_promotions_total",
+                                "How often a replica has taken the place of a shard's primary.")),
+        degraded(registry.AddGauge("shardmill_degraded_shards",
+                                   "Shards with fewer replicas in sync than they should have.")),
         members(registry.AddGauge("shardmill_members", "Workers in the view.")),
         silent(registry.AddGauge("shardmill_silent_workers", "Workers whose lease has ended.")),
         snapshots(registry.AddCounter("shardmill_snapshots_total", "Snapshots that are complete.")),
@@ -85,6 +91,8 @@ struct CoordinatorMetrics {
     members.Set(static_cast<double>(coordinator.decided().members.size()));
     generation.Set(static_cast<double>(coordinator.decided().generation.value));
     rollbacks.Add(coordinator.rollbacks() - rollbacks.value());
+    promotions.Add(coordinator.promotions() - promotions.value());
+    degraded.Set(CountDegraded(coordinator));
     int count = 0;
     for (const RankStatus& rank : coordinator.ranks()) {
       count += rank.state == RankStatus::State::kSilent ? 1 : 0;
@@ -92,6 +100,14 @@ struct CoordinatorMetrics {
     silent.Set(count);
     if (const SnapshotStatus* seen = coordinator.snapshots()) Publish(*seen);
     bad_packets.Add(bad - bad_packets.value());
+  }
+
+  static int CountDegraded(const Coordinator& coordinator) {
+    int count = 0;
+    for (uint32_t i = 0; i < coordinator.shards().size(); ++i) {
+      count += std::ranges::all_of(coordinator.replicas(ShardId{i}), &ShardStatus::in_sync) ? 0 : 1;
+    }
+    return count;
   }
 
   void Publish(const SnapshotStatus& seen) {
@@ -105,6 +121,8 @@ struct CoordinatorMetrics {
   Gauge& view;
   Gauge& generation;
   Counter& rollbacks;
+  Counter& promotions;
+  Gauge& degraded;
   Gauge& members;
   Gauge& silent;
   Counter& snapshots;

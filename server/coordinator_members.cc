@@ -159,7 +159,7 @@ bool Coordinator::AllDone() const {
 void Coordinator::LetGo() {
   using State = RankStatus::State;
   if (!options_.data.leased) return;
-  for (const Member& member : view_.members) {
+  for (const Member& member : decided_.members) {
     RankStatus& rank = ranks_[member.rank.value];
     const bool leaves = Leaves(rank);
     if (!leaves && rank.state != State::kWaiting) continue;
@@ -187,18 +187,18 @@ Step Coordinator::EndedAt(WorkerId rank) const {
 // who were there. It never goes back, whoever comes and goes.
 uint64_t Coordinator::ClosedAtCut() const {
   if (!options_.data.leased) return 0;
-  const bool restores = view_.number.value == 0 && options_.resume;
+  const bool restores = decided_.number.value == 0 && options_.resume;
   if (restores) return ClosedOf(*options_.resume);
   std::optional<int64_t> of_staying;
   std::optional<int64_t> of_all;
-  for (const Member& member : view_.members) {
+  for (const Member& member : decided_.members) {
     const int64_t rounds = static_cast<int64_t>(EndedAt(member.rank)) - member.base;
     of_all = std::min(of_all.value_or(rounds), rounds);
     if (Leaves(ranks_[member.rank.value])) continue;
     of_staying = std::min(of_staying.value_or(rounds), rounds);
   }
   const int64_t rounds = of_staying.value_or(of_all.value_or(0));
-  return std::max(view_.closed, static_cast<uint64_t>(std::max<int64_t>(rounds, 0)));
+  return std::max(decided_.closed, static_cast<uint64_t>(std::max<int64_t>(rounds, 0)));
 }
 
 // The same of a snapshot.
@@ -275,7 +275,8 @@ void Coordinator::FeedHungry(Outbox& outbox) {
 void Coordinator::Grant(const RankStatus& rank, WorkerId id, Outbox& outbox) const {
   Granted granted{id, rank.incarnation, 0};
   for (const RankState& state : cut_) {
-    if (state.rank == id) granted.ended = state.ended;
+    const bool late = Mutated(Mutation::kBeginAfterOwed);
+    if (state.rank == id) granted.ended = late ? state.ended : state.whole.value_or(state.ended);
     if (Mutated(Mutation::kResumeTooEarly) && granted.ended > 0) --granted.ended;
   }
   // The view first: who has seen a later generation takes no word of an earlier one.

@@ -39,6 +39,17 @@ void Coordinator::On(const Register& request, TimePoint now, const Envelope& fro
     return;
   }
   ShardStatus& shard = shards_[request.shard.value];
+  for (ShardStatus& replica : copies_[request.shard.value].replicas) {
+    if (replica.copy != request.copy) continue;
+    RegisterReplica(request, replica, now, from, outbox);
+    return;
+  }
+  if (request.copy != shard.copy) {
+    refuse(Refusal::kBadRank, name + " has " + std::to_string(options_.replicas) +
+                                  " replicas (replication.replicas), and this is copy " +
+                                  std::to_string(request.copy));
+    return;
+  }
   if (shard.registered && shard.boot != from.stamp.from) {
     if (!Silent(shard, now)) {
       // A second process must not cost the job the one that works.
@@ -46,7 +57,17 @@ void Coordinator::On(const Register& request, TimePoint now, const Envelope& fro
              "another process holds " + name + "; it is free when that one's lease ends");
       return;
     }
-    LoseShard(name, now);
+    if (Promote(request.shard, now)) {
+      On(request, now, from, outbox);  // As a replica.
+      return;
+    }
+    const ShardStatus* replica = going_back_ ? nullptr : Awaited(request.shard);
+    if (replica != nullptr) {
+      refuse(Refusal::kRankHeld, name + " waits for its copy " + std::to_string(replica->copy) +
+                                     ", which has all that was answered, and is not heard of");
+      return;
+    }
+    Lose(name, " was started again; its part of the tables is lost", now);
     if (state_ == JobState::kFailed || state_ == JobState::kDone) {
       refuse(Refusal::kFailed, state_ == JobState::kDone ? "the job is done" : words_);
       return;
@@ -62,6 +83,11 @@ void Coordinator::On(const Register& request, TimePoint now, const Envelope& fro
 }
 
 void Coordinator::On(const Beat& beat, TimePoint now, const Envelope& from, Outbox& outbox) {
+  if (TakeBeatOfReplica(beat, now, from)) {
+    if (state_ == JobState::kFailed)
+      Refuse(Refusal::kFailed, beat.shard.value, words_, from, outbox);
+    return;
+  }
   ShardId id;
   ShardStatus* shard = FindShard(from, now, &id);
   if (beat.shard.value >= options_.shards || (shard != nullptr && beat.shard != id)) return;
@@ -89,6 +115,7 @@ void Coordinator::On(const Beat& beat, TimePoint now, const Envelope& from, Outb
     const uint64_t closed = options_.data.leased ? ClosedOf(began) : ClosedAt(began.cut);
     if (beat.closed > closed) unclaimed_.clear();
   }
+  TakeInSync(id, beat, outbox);
   if (state_ == JobState::kFailed) Refuse(Refusal::kFailed, id.value, words_, from, outbox);
 }
 
@@ -105,24 +132,26 @@ ShardStatus* Coordinator::FindShard(const Envelope& from, TimePoint now, ShardId
   return nullptr;
 }
 
-// A new process stands in the place of one that is gone, and its part of the tables with it.
-void Coordinator::LoseShard(const std::string& name, TimePoint now) {
+// What `name` had is gone, as in a shard in whose place a new process stands, and the job goes
+// back.
+void Coordinator::Lose(const std::string& name, const std::string& how, TimePoint now) {
   if (state_ == JobState::kDone || state_ == JobState::kFailed) return;
   if (decided().number.value == 0) {
     phase_ = Phase::kIdle;  // There is nothing to lose yet: the first cut begins anew.
     return;
   }
   if (!options_.snapshots.enabled) {
-    Fail(name + " was started again; its part of the tables is lost");
+    Fail(name + how);
     return;
   }
   if (base_ != 0 && !last_) {
-    Fail(name + " was started again, and snapshot " + std::to_string(base_) +
+    Fail(name + how + ", and snapshot " + std::to_string(base_) +
          ", to which the job would go back, is not there any more");
     return;
   }
   const bool first = !going_back_;
   if (first) going_back_ = now;
+  changed_ = true;
   rollback_words_ = first ? name + " was lost" : name + " was lost, " + rollback_words_;
   if (!saving_) return;
   ++snapshots_.given_up;
@@ -158,8 +187,10 @@ void Coordinator::GoBack(TimePoint now, Outbox& outbox) {
   next.generation = next.generation.Next();
   next.number = next.number.Next();
   for (uint32_t i = 0; i < shards_.size(); ++i) {
-    next.shards[i].boot = shards_[i].boot;
-    next.shards[i].endpoint = shards_[i].endpoint;
+    next.shards[i] = {ShardId{i}, copies_[i].term, shards_[i].boot, shards_[i].endpoint};
+    // What they follow now is another stream.
+    for (ShardStatus& replica : copies_[i].replicas) Strike(ShardId{i}, replica);
+    SendReplicas(ShardId{i}, outbox);
   }
   for (Member& member : next.members) {
     const Member* then = last_ ? last_->view.FindMember(member.rank) : nullptr;
@@ -168,7 +199,8 @@ void Coordinator::GoBack(TimePoint now, Outbox& outbox) {
   cut_ = last_ ? last_->cut : std::vector<RankState>{};
   std::erase_if(cut_, [this](const RankState& s) { return s.rank.value >= options_.ranks(); });
   if (options_.data.leased) GoBackWithData(next);
-  next_ = std::move(next);
+  next_ = decided_ = std::move(next);
+  promotion_ = false;
   base_ = last_ ? last_->number : 0;
   install_restore_ = base_;
   install_snapshot_ = 0;

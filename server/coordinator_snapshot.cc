@@ -20,6 +20,8 @@ std::string Rounded(Duration time) {
   return config::FormatDuration(std::chrono::round<std::chrono::seconds>(time));
 }
 
+constexpr int kCopiesFirst = 10;
+
 }  // namespace
 
 bool Coordinator::FinalSnapshotWanted() const {
@@ -45,13 +47,18 @@ uint64_t Coordinator::EpochsOver() const {
 bool Coordinator::SnapshotDue(TimePoint now) const {
   const SnapshotSchedule& schedule = options_.snapshots;
   if (!schedule.enabled || saving_ || view_.tables.empty()) return false;
+  // A cut that a shard cannot complete is no snapshot.
+  if (owing_at_ && now - *owing_at_ < options_.retry_after) return false;
   if (AllDone()) return FinalSnapshotWanted() && now >= final_retry_at_;
   const bool by_time = schedule.every > Duration{} && now - snapshot_at_ >= schedule.every;
   const bool by_rounds =
       schedule.rounds > 0 && ClosedRounds() >= snapshot_closed_ + schedule.rounds;
   const bool by_epochs =
       schedule.epochs > 0 && EpochsOver() / schedule.epochs > snapshot_epoch_ / schedule.epochs;
-  return by_time || by_rounds || by_epochs;
+  if (!by_time && !by_rounds && !by_epochs) return false;
+  // A copy that is being made would begin anew: it goes first, for some time.
+  const Duration patience = schedule.every + kCopiesFirst * options_.lease;
+  return !CopyIsUnderWay() || now - snapshot_at_ >= patience;
 }
 
 // The cut under way, whose view is next_, becomes a snapshot. Its number is on disk before any

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "common/assert.h"
+#include "common/crc32c.h"
 #include "common/mutation.h"
 
 namespace shardmill {
@@ -27,20 +28,37 @@ std::span<float> Writable(FramePool& frames, Frame& frame) {
 }  // namespace
 
 DenseSlice::DenseSlice(FramePool& frames, uint64_t begin, uint64_t end, const Initial& initial,
-                       uint32_t slots)
-    : frames_(&frames), begin_(begin), end_(end), slots_(slots) {
+                       uint32_t slots, Begins how)
+    : frames_(&frames),
+      begin_(begin),
+      end_(end),
+      slots_(slots),
+      chunk_floats_(end - begin <= kOneChunkFloats ? kOneChunkFloats : kChunkFloats),
+      initial_(initial) {
   SM_ASSERT(begin <= end);
   if (begin < end) updates_.push_back({begin, end, 0});
-  for (uint64_t at = begin; at < end; at += kChunkFloats) {
-    const uint64_t size = std::min(kChunkFloats, end - at);
-    Buffer chunk = frames.OfFloats(size);
-    FillInitial(initial, at, chunk.floats());
-    chunks_.push_back(std::move(chunk).Close());
-    if (slots == 0) continue;
-    Buffer state = frames.OfFloats(size * slots);
-    std::ranges::fill(state.floats(), 0.0F);
-    states_.push_back(std::move(state).Close());
+  chunks_.resize((end - begin + chunk_floats_ - 1) / chunk_floats_);
+  if (slots > 0) states_.resize(chunks_.size());
+  if (how == Begins::kMade) MakeRest();
+}
+
+void DenseSlice::MakeRest() {
+  for (size_t i = 0; i < chunks_.size(); ++i) {
+    if (chunks_[i].size() == 0) MakeChunk(i);
+    if (slots_ > 0 && states_[i].size() == 0) MakeState(i);
   }
+}
+
+void DenseSlice::MakeChunk(size_t chunk) {
+  Buffer made = frames_->OfFloats(ChunkFloats(chunk));
+  FillInitial(initial_, begin_ + chunk * chunk_floats_, made.floats());
+  chunks_[chunk] = std::move(made).Close();
+}
+
+void DenseSlice::MakeState(size_t chunk) {
+  Buffer made = frames_->OfFloats(ChunkFloats(chunk) * slots_);
+  std::ranges::fill(made.floats(), 0.0F);
+  states_[chunk] = std::move(made).Close();
 }
 
 FrameList DenseSlice::Read(uint64_t begin, uint64_t count) const {
@@ -49,10 +67,10 @@ FrameList DenseSlice::Read(uint64_t begin, uint64_t count) const {
   uint64_t at = begin - begin_;
   const uint64_t end = at + count;
   while (at < end) {
-    const uint64_t inside = at % kChunkFloats;
-    const uint64_t size = std::min(kChunkFloats - inside, end - at);
+    const uint64_t inside = at % chunk_floats_;
+    const uint64_t size = std::min(chunk_floats_ - inside, end - at);
     frames.push_back(
-        chunks_[at / kChunkFloats].Slice(inside * sizeof(float), size * sizeof(float)));
+        chunks_[at / chunk_floats_].Slice(inside * sizeof(float), size * sizeof(float)));
     at += size;
   }
   return frames;
@@ -100,11 +118,11 @@ void DenseSlice::ApplySegment(uint64_t begin, uint64_t end, std::span<const Chan
                               const UpdateTime& time, const Optimizer& optimizer) {
   std::array<float, 1024> block;
   for (uint64_t at = begin; at < end;) {
-    const size_t which = (at - begin_) / kChunkFloats;
+    const size_t which = (at - begin_) / chunk_floats_;
     const std::span<float> chunk = Writable(*frames_, chunks_[which]);
     UpdateState state;
     if (slots_ > 0) state = {Writable(*frames_, states_[which]).data(), chunk.size()};
-    const uint64_t chunk_begin = begin_ + which * kChunkFloats;
+    const uint64_t chunk_begin = begin_ + which * chunk_floats_;
     const uint64_t chunk_end = std::min(end, chunk_begin + chunk.size());
     const auto step = [&](const UpdateTime& when, std::span<const float> change) {
       const uint64_t inside = at - chunk_begin;
@@ -116,7 +134,9 @@ void DenseSlice::ApplySegment(uint64_t begin, uint64_t end, std::span<const Chan
       // What one part brings is used where it lies.
       const ChangePart& part = parts[covering_.front()];
       UpdateTime alone = time;
-      if (optimizer.combine() == Combine::kWeightedSum) alone.scale = part.weight;
+      if (optimizer.combine() == Combine::kWeightedSum && !part.combined) {
+        alone.scale = part.weight;
+      }
       step(alone, part.gradient.floats().subspan(at - part.begin, chunk_end - at));
     }
     while (at < chunk_end) {
@@ -134,6 +154,16 @@ void DenseSlice::ApplySegment(uint64_t begin, uint64_t end, std::span<const Chan
   }
 }
 
+uint32_t DenseSlice::Checksum(uint64_t begin, uint64_t count) const {
+  uint32_t crc = 0;
+  for (const Frame& frame : Read(begin, count)) crc = Crc32c(frame.bytes(), crc);
+  for (size_t i = 0; i < states_.size(); ++i) {
+    const uint64_t at = begin_ + i * kChunkFloats;
+    if (at >= begin && at < begin + count) crc = Crc32c(states_[i].bytes(), crc);
+  }
+  return crc;
+}
+
 DenseImage DenseSlice::Image(const Optimizer& optimizer) const {
   DenseImage image{{begin_, end_, slots_, {}}, chunks_, states_};
   if (optimizer.counts()) image.head.updates = updates_;
@@ -149,18 +179,30 @@ Result<> DenseSlice::Restore(const DensePiece& piece) {
   if (piece.slot > 0 && Mutated(Mutation::kForgetSlots)) return {};
   for (uint64_t done = 0; done < floats.size();) {
     const uint64_t at = piece.begin - begin_ + done;
-    const size_t which = at / kChunkFloats;
-    const uint64_t inside = at % kChunkFloats;
-    const uint64_t chunk = chunks_[which].floats().size();
-    const uint64_t size = std::min(chunk - inside, floats.size() - done);
-    const std::span<float> to =
-        piece.slot == 0
-            ? Writable(*frames_, chunks_[which]).subspan(inside, size)
-            : Writable(*frames_, states_[which]).subspan((piece.slot - 1) * chunk + inside, size);
+    const size_t which = at / chunk_floats_;
+    const uint64_t inside = at % chunk_floats_;
+    const uint64_t size = std::min(ChunkFloats(which) - inside, floats.size() - done);
+    const std::span<float> to = ToRestore(which, piece.slot, inside, size);
     std::ranges::copy(floats.subspan(done, size), to.begin());
     done += size;
   }
   return {};
+}
+
+std::span<float> DenseSlice::ToRestore(size_t chunk, uint32_t slot, uint64_t inside,
+                                       uint64_t size) {
+  const uint64_t floats = ChunkFloats(chunk);
+  if (slot > 0) {
+    if (states_[chunk].size() == 0) MakeState(chunk);
+    return Writable(*frames_, states_[chunk]).subspan((slot - 1) * floats + inside, size);
+  }
+  // What is wholly overwritten needs no values before.
+  if (chunks_[chunk].size() == 0 && size == floats) {
+    chunks_[chunk] = frames_->OfFloats(floats).Close();
+  } else if (chunks_[chunk].size() == 0) {
+    MakeChunk(chunk);
+  }
+  return Writable(*frames_, chunks_[chunk]).subspan(inside, size);
 }
 
 Result<> DenseSlice::Restore(const UpdateRuns& runs) {

@@ -1,6 +1,7 @@
 #include "server/disk_agent.h"
 
 #include <optional>
+#include <utility>
 
 namespace shardmill {
 
@@ -8,7 +9,7 @@ DiskAgent::DiskAgent(BlobStore& store, const std::string& job, size_t shards)
     : store_(store), job_(job) {
   for (size_t i = 0; i < shards; ++i) {
     desks_.emplace_back(store, job);
-    answers_.push_back(std::make_unique<Mailbox<DiskAnswer>>(kRoom));
+    answers_.push_back(std::make_unique<Mailbox<Answered>>(kRoom));
   }
   thread_ = std::thread([this] { Run(); });
 }
@@ -20,17 +21,16 @@ DiskAgent::~DiskAgent() {
 }
 
 bool DiskAgent::Line::TryAsk(DiskRequest& request) {
-  std::pair<size_t, DiskRequest> asked(place_, std::move(request));
+  Asked asked{place_, speaker_, std::move(request)};
   if (agent_->asked_.TryPut(asked)) return true;
-  request = std::move(asked.second);
+  request = std::move(asked.what);
   return false;
 }
 
 void DiskAgent::Run() {
   while (const auto asked = asked_.Take()) {
-    const size_t place = asked->first;
-    desks_[place].Do(asked->second, [&](DiskAnswer answer) -> Result<> {
-      if (answers_[place]->Put(std::move(answer))) return {};
+    desks_[asked->place].Do(asked->what, [&](DiskAnswer answer) -> Result<> {
+      if (answers_[asked->place]->Put({asked->speaker, std::move(answer)})) return {};
       return Error{ErrorCode::kUnavailable, "the process ends"};
     });
   }

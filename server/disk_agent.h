@@ -2,7 +2,9 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -25,18 +27,27 @@ class DiskAgent final {
    public:
     Line(DiskAgent& agent, size_t place) : agent_(&agent), place_(place) {}
 
+    // Another shard speaks from now on: nothing comes of what the one before it asked for.
+    void BeginAnew() { ++speaker_; }
     // Does not wait: where there is no room now the request stays with who asks, to be asked again.
     [[nodiscard]] bool TryAsk(DiskRequest& request);
     // Whether this is the folder that the coordinator of the job sees. Waits for the disk.
     Result<> Check(JobId job) const { return CheckToken(agent_->store_, agent_->job_, job); }
-    std::optional<DiskAnswer> NextAnswer() { return agent_->answers_[place_]->TryTake(); }
+    std::optional<DiskAnswer> NextAnswer() { return Own(agent_->answers_[place_]->TryTake()); }
     std::optional<DiskAnswer> AwaitAnswer(std::chrono::milliseconds time) {
-      return agent_->answers_[place_]->TakeWithin(time);
+      return Own(agent_->answers_[place_]->TakeWithin(time));
     }
 
    private:
+    template <class Answer>
+    std::optional<DiskAnswer> Own(std::optional<Answer> answer) const {
+      if (!answer || answer->speaker != speaker_) return {};
+      return std::move(answer->what);
+    }
+
     DiskAgent* agent_;
     size_t place_;
+    uint64_t speaker_ = 0;
   };
 
   // `job`: the name under which snapshots lie in the store.
@@ -52,13 +63,23 @@ class DiskAgent final {
   // Batches of rows and pieces of tables that wait in memory, at most.
   static constexpr size_t kRoom = 4;
 
+  struct Asked {
+    size_t place = 0;
+    uint64_t speaker = 0;
+    DiskRequest what;
+  };
+  struct Answered {
+    uint64_t speaker = 0;
+    DiskAnswer what;
+  };
+
   void Run();
 
   BlobStore& store_;
   const std::string job_;
   std::vector<DiskDesk> desks_;  // The thread's own.
-  Mailbox<std::pair<size_t, DiskRequest>> asked_{kRoom};
-  std::vector<std::unique_ptr<Mailbox<DiskAnswer>>> answers_;
+  Mailbox<Asked> asked_{kRoom};
+  std::vector<std::unique_ptr<Mailbox<Answered>>> answers_;
   std::thread thread_;
 };
 

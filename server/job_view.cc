@@ -76,6 +76,37 @@ JobStatus::Shard ShardOf(uint32_t id, const ShardStatus& status) {
   return shard;
 }
 
+// Why a shard has fewer replicas in sync than it should.
+std::string DegradedWords(const ShardStatus& primary, const std::vector<ShardStatus>& replicas,
+                          TimePoint now) {
+  std::string words;
+  for (const ShardStatus& replica : replicas) {
+    if (replica.in_sync) continue;
+    words += (words.empty() ? "copy " : ", copy ") + std::to_string(replica.copy);
+    const bool differs = primary.beat.differing != 0 && replica.stream == primary.beat.differing;
+    if (!replica.registered || now > replica.lease_until) {
+      words += " is not there";
+    } else if (differs) {
+      words += " is no copy any more: " + primary.beat.why;
+    } else {
+      words += " catches up";
+    }
+  }
+  if (!words.empty() && primary.beat.gated > 0) {
+    words += "; " + std::to_string(primary.beat.gated) + " answers wait";
+  }
+  return words;
+}
+
+void AddReplicas(const ShardStatus& primary, const std::vector<ShardStatus>& replicas,
+                 TimePoint now, JobStatus::Shard& shard) {
+  shard.copy = primary.copy;
+  shard.replicas = static_cast<uint32_t>(replicas.size());
+  shard.in_sync = static_cast<uint32_t>(std::ranges::count_if(replicas, &ShardStatus::in_sync));
+  shard.gated = primary.beat.gated;
+  shard.degraded = DegradedWords(primary, replicas, now);
+}
+
 JobStatus::Snapshots SnapshotsOf(const SnapshotStatus& seen, TimePoint now) {
   JobStatus::Snapshots snapshots;
   snapshots.number = seen.number;
@@ -111,6 +142,7 @@ JobStatus StatusOf(const Coordinator& coordinator, TimePoint now) {
   status.view = coordinator.decided().number.value;
   status.generation = coordinator.decided().generation.value;
   status.rollbacks = coordinator.rollbacks();
+  status.promotions = coordinator.promotions();
   for (uint32_t i = 0; i < coordinator.ranks().size(); ++i) {
     // Where workers come and go, not every rank was ever somebody's.
     const RankStatus& rank = coordinator.ranks()[i];
@@ -119,7 +151,13 @@ JobStatus StatusOf(const Coordinator& coordinator, TimePoint now) {
     status.workers.push_back(WorkerOf(i, rank, now));
   }
   for (uint32_t i = 0; i < coordinator.shards().size(); ++i) {
-    status.shards.push_back(ShardOf(i, coordinator.shards()[i]));
+    JobStatus::Shard& shard = status.shards.emplace_back(ShardOf(i, coordinator.shards()[i]));
+    AddReplicas(coordinator.shards()[i], coordinator.replicas(ShardId{i}), now, shard);
+    // Nothing that a worker waits for comes while no replica is there to have it, too.
+    const bool waits = shard.gated > 0 && shard.in_sync == 0 && !shard.degraded.empty();
+    if (waits && status.words.empty()) {
+      status.words = "shard " + std::to_string(i) + " is degraded: " + shard.degraded;
+    }
   }
   if (const SnapshotStatus* snapshots = coordinator.snapshots()) {
     status.snapshots = SnapshotsOf(*snapshots, now);

@@ -4,7 +4,7 @@
 #include <memory>
 #include <vector>
 
-#include "common/data_lease.h"
+#include "common/entry.h"
 #include "common/frame.h"
 #include "common/ids.h"
 #include "server/row_index.h"
@@ -20,23 +20,15 @@ struct KeyRows {
   uint64_t bytes() const { return keys.size() + rows.size() * sizeof(uint32_t); }
 };
 
-// A worker's step that an entry counts.
-struct Contribution {
-  WorkerId rank;
-  Step step = 0;
-  double samples = 0;
-  bool discarded = false;  // Its round was closed without it.
-  uint32_t attempt = 0;    // Of its worker at the step.
-  DataCursor used = {};    // Of its worker's leases of data.
-};
-
 // One unit's values and their weight in the entry.
 struct ChangePart {
   uint64_t begin = 0;  // In floats, in the whole table; of a dense one.
   float weight = 1;
   Frame gradient;
   // Of a sparse table. Shared: the list also serves the pulls and pushes that come after.
-  std::shared_ptr<KeyRows> keys;
+  std::shared_ptr<KeyRows> keys = {};
+  // Several units of one range, summed, each by its weight already; `weight` is their sum.
+  bool combined = false;
 };
 
 // What an entry does to one table. Parts stand in rank order, and within a rank in the order of its

@@ -35,32 +35,52 @@ namespace {
 
 using Agents = std::vector<std::unique_ptr<ShardAgent>>;
 
+// Of one shard, or of a replica of another server's; `place`: among those of the process.
+ShardAgent::Options OptionsOf(const JobOptions& job, ShardId shard, uint32_t copy, uint32_t place) {
+  ShardAgent::Options options;
+  options.shard.id = shard;
+  options.shard.copy = copy;
+  options.shard.replicas = job.replication.replicas;
+  options.shard.in_sync_min = job.replication.min_in_sync;
+  options.shard.boot = BootId{FreshId()};
+  options.shard.update = job.ServerUpdate();
+  options.shard.held_bytes_max = job.network.held_bytes;
+  options.shard.rows_bytes_max = job.cluster.table_bytes / job.cluster.Shards();
+  options.shard.answer_bytes_max = job.network.message_bytes;
+  options.shard.retry_after = job.network.retry_after;
+  options.shard.start_timeout = job.cluster.start_timeout;
+  options.shard.beat_every = std::min<Duration>(options.shard.beat_every, job.cluster.lease / 4);
+  // What finds a full queue is dropped, and sent again later.
+  options.shard.window_bytes = std::min(options.shard.window_bytes, job.network.queue_bytes / 2);
+  const uint32_t port = job.cluster.server_port;
+  options.bind =
+      "tcp://" + job.cluster.host + ":" + (port == 0 ? "*" : std::to_string(port + place));
+  options.coordinator = ParseAddress(job.cluster.coordinator)->Endpoint();
+  options.limits = WireLimitsOf(job);
+  options.trace_folder = job.trace.folder;
+  options.workers = job.cluster.workers;
+  return options;
+}
+
+std::string NameOf(ShardId shard, uint32_t copy) {
+  return "shard " + std::to_string(shard.value) +
+         (copy == 0 ? "" : ", copy " + std::to_string(copy));
+}
+
+// The shards of this server, and behind them its copies of those of others.
 Result<Agents> MakeAgents(uint32_t index, const DaemonContext& daemon, ZmqContext& context,
                           FramePool& frames, const Clock& clock, Registry& registry,
                           Timeline* timeline, DiskAgent* disk) {
   const JobOptions& job = daemon.job;
+  const uint32_t shards = job.cluster.shards_per_server;
   Agents agents;
-  for (uint32_t i = 0; i < job.cluster.shards_per_server; ++i) {
-    ShardAgent::Options options;
-    options.shard.id = ShardId{index * job.cluster.shards_per_server + i};
-    options.shard.boot = BootId{FreshId()};
-    options.shard.update = job.ServerUpdate();
-    options.shard.held_bytes_max = job.network.held_bytes;
-    options.shard.rows_bytes_max = job.cluster.table_bytes / job.cluster.Shards();
-    options.shard.answer_bytes_max = job.network.message_bytes;
-    options.shard.retry_after = job.network.retry_after;
-    options.shard.start_timeout = job.cluster.start_timeout;
-    options.shard.beat_every = std::min<Duration>(options.shard.beat_every, job.cluster.lease / 4);
-    const uint32_t port = job.cluster.server_port;
-    options.bind = "tcp://" + job.cluster.host + ":" + (port == 0 ? "*" : std::to_string(port + i));
-    options.coordinator = ParseAddress(job.cluster.coordinator)->Endpoint();
-    options.limits = WireLimitsOf(job);
-    options.trace_folder = job.trace.folder;
-    options.workers = job.cluster.workers;
-    if (disk != nullptr) options.disk = disk->LineOf(i);
-    if (timeline != nullptr) {
-      options.lane = &timeline->AddLane("shard " + std::to_string(options.shard.id.value));
-    }
+  for (uint32_t place = 0; place < shards * (1 + job.replication.replicas); ++place) {
+    const uint32_t copy = place / shards;
+    const uint32_t home = ReplicationOptions::HomeOf(index, copy, job.cluster.servers);
+    const ShardId shard{home * shards + place % shards};
+    ShardAgent::Options options = OptionsOf(job, shard, copy, place);
+    if (disk != nullptr) options.disk = disk->LineOf(place);
+    if (timeline != nullptr) options.lane = &timeline->AddLane(NameOf(shard, copy));
     agents.push_back(SM_TRY(ShardAgent::Make(
         options, std::make_unique<PeerTransport>(context, frames, PeerOptionsOf(job)), frames,
         clock, registry, daemon.log)));
@@ -72,7 +92,7 @@ std::string UnreadyWords(const Agents& agents) {
   std::string words;
   for (const auto& agent : agents) {
     if (agent->ready()) continue;
-    words += (words.empty() ? "shard " : ", shard ") + std::to_string(agent->id().value);
+    words += (words.empty() ? "" : "; ") + NameOf(agent->id(), agent->copy());
   }
   return words.empty() ? "" : words + " has no view yet";
 }
@@ -96,7 +116,8 @@ Result<> Serve(const ServerFlags& flags, const DaemonContext& daemon) {
   FolderStore store(files, job.snapshot.to);
   std::unique_ptr<DiskAgent> disk;
   if (!job.snapshot.to.empty()) {
-    disk = std::make_unique<DiskAgent>(store, job.job.name, job.cluster.shards_per_server);
+    disk = std::make_unique<DiskAgent>(
+        store, job.job.name, job.cluster.shards_per_server * (1 + job.replication.replicas));
   }
   const Agents agents = SM_TRY(MakeAgents(flags.index, daemon, context, frames, clock, registry,
                                           timeline.get(), disk.get()));

@@ -83,13 +83,18 @@ RowMemory::~RowMemory() = default;
 std::span<std::byte> RowMemory::Take(uint64_t bytes) {
   const uint64_t size = RoundedUp(bytes, kAlignment);
   if (rest_.size() < size) {
-    if (next_ == nullptr || next_->bytes().size() < size) {
-      next_ = std::make_unique<Mapping>(std::max(size, kMappedBytesMin));
-    }
+    const auto make_next = [this](uint64_t at_least) {
+      const uint64_t doubled = used_.empty() ? kMappedBytesMin : 2 * used_.back()->bytes().size();
+      next_ = std::make_unique<Mapping>(std::max(at_least, std::min(doubled, kMappedBytesMax)));
+    };
+    if (next_ == nullptr || next_->bytes().size() < size) make_next(size);
     rest_ = next_->bytes();
     used_.push_back(std::move(next_));
-    next_ = std::make_unique<Mapping>(std::min(2 * rest_.size(), kMappedBytesMax));
-    next_->TouchAhead();
+    // What is small may stay so.
+    if (rest_.size() >= kHugePage) {
+      make_next(0);
+      next_->TouchAhead();
+    }
   }
   const std::span<std::byte> taken = rest_.first(bytes);
   rest_ = rest_.subspan(size);

@@ -22,14 +22,14 @@ uint32_t RowStore::Make(uint64_t key) {
   const auto row = static_cast<uint32_t>(size_++);
   if (row >> shift_ == slabs_.size()) {
     const uint64_t rows = uint64_t{1} << shift_;
-    // Pages that no step uses are never touched.
-    const auto floats = memory_.Take(rows * row_floats_ * sizeof(float));
-    const auto keys = memory_.Take(rows * sizeof(uint64_t));
-    const auto marks = memory_.Take(rows * sizeof(Mark));
-    const auto places = memory_.Take(rows * sizeof(uint32_t));
-    slabs_.push_back(
-        {reinterpret_cast<float*>(floats.data()), reinterpret_cast<uint64_t*>(keys.data()),
-         reinterpret_cast<Mark*>(marks.data()), reinterpret_cast<uint32_t*>(places.data())});
+    // Together, so that the first slab lies in one mapping. Pages that no step uses are never
+    // touched.
+    const std::span<std::byte> all = memory_.Take(
+        rows * (row_floats_ * sizeof(float) + sizeof(uint64_t) + sizeof(uint32_t) + sizeof(Mark)));
+    auto* keys = reinterpret_cast<uint64_t*>(all.data());
+    auto* floats = reinterpret_cast<float*>(keys + rows);
+    auto* places = reinterpret_cast<uint32_t*>(floats + rows * row_floats_);
+    slabs_.push_back({floats, keys, reinterpret_cast<Mark*>(places + rows), places});
   }
   slabs_[row >> shift_].keys[Inside(row)] = key;
   return row;

@@ -22,15 +22,20 @@ Shard::Shard(const ShardOptions& options, FramePool& frames, ShardObserver* obse
       frames_(frames),
       observer_(observer),
       copy_(options.id, options.update, frames, observer),
+      followers_({options.id, options.retry_after, options.window_bytes, options.held_bytes_max},
+                 copy_, frames),
       held_(options.held_bytes_max, options.units_max),
-      keys_(options.key_lists_max, options.keys_max, frames) {}
+      keys_(options.key_lists_max, options.keys_max, frames) {
+  if (options.replicas > 0) gate_.Close();
+}
 
 void Shard::Handle(TimePoint now, const Envelope& envelope, Outbox& outbox) {
   Take(now, envelope, outbox);
   SettleAll(outbox);
 }
 
-void Shard::Take(TimePoint /*now*/, const Envelope& envelope, Outbox& outbox) {
+void Shard::Take(TimePoint now, const Envelope& envelope, Outbox& outbox) {
+  now_ = now;
   if (envelope.identity != nullptr && !PassIdentity(envelope, outbox)) return;
   std::visit(
       [&](const auto& message) {
@@ -44,7 +49,8 @@ void Shard::Take(TimePoint /*now*/, const Envelope& envelope, Outbox& outbox) {
           constexpr bool kAnyStamp = std::is_same_v<Kind, Hello> || std::is_same_v<Kind, Refused>;
           constexpr bool kByCoordinator =
               std::is_same_v<Kind, Registered> || std::is_same_v<Kind, Freeze> ||
-              std::is_same_v<Kind, Install> || std::is_same_v<Kind, GetSaved>;
+              std::is_same_v<Kind, Install> || std::is_same_v<Kind, GetSaved> ||
+              std::is_same_v<Kind, Replicas>;
           if (kByCoordinator && envelope.peer != options_.coordinator) {
             Refuse(Refusal::kBadRequest, 0, "only the coordinator may say this", envelope, outbox);
             return;
@@ -61,6 +67,8 @@ void Shard::Take(TimePoint /*now*/, const Envelope& envelope, Outbox& outbox) {
 }
 
 void Shard::Tick(TimePoint now, Outbox& outbox) {
+  now_ = now;
+  MoveFollowers(outbox);
   if (!freezing_ && !late_ends_.empty()) TakeLateEnds(outbox);
   if (!began_at_) began_at_ = now;
   if (!registered_ && !failure_ && now - *began_at_ >= options_.start_timeout) {
@@ -75,7 +83,7 @@ void Shard::Tick(TimePoint now, Outbox& outbox) {
       hello.role = Role::kServer;
       Send(Coordinator(), hello, outbox);
     } else {
-      Send(Coordinator(), Register{options_.id, options_.endpoint}, outbox);
+      Send(Coordinator(), Register{options_.id, options_.endpoint, options_.copy}, outbox);
     }
   }
   if (registered_ && (!beat_at_ || now - *beat_at_ >= options_.beat_every)) {
@@ -98,6 +106,12 @@ Beat Shard::Status() const {
   beat.skipped = counters_.skipped;
   beat.nonfinite = counters_.nonfinite;
   beat.view = view().number;
+  beat.copy = options_.copy;
+  beat.replicas = followers_.number();
+  if (primary_) beat.in_sync = followers_.InSync();
+  beat.gated = gate_.waiting();
+  beat.differing = followers_.differing();
+  if (beat.differing != 0) beat.why = followers_.why();
   return beat;
 }
 
@@ -203,6 +217,7 @@ void Shard::On(const End& end, const Envelope& from, Outbox& outbox) {
   if (!PassSender(end.sender, end.step, from, outbox)) return;
   const WorkerId rank = end.sender.rank;
   const Client client{from.peer, from.stamp.from};
+  Bring(end);
   const bool frozen = freezing_ && !Mutated(Mutation::kEndWhileFrozen);
   if (frozen && end.step > copy_.tracker().Ended(rank)) {
     late_ends_.insert_or_assign(rank, Envelope{from.peer, from.stamp, end, nullptr});
@@ -280,6 +295,8 @@ void Shard::On(const Pull& pull, const Envelope& from, Outbox& outbox) {
   }
   if (copy_.tracker().MayRead(rank, pull.step, pull.closed_min)) {
     Serve(asked, outbox);
+    // Others wait for the table that was settled for this one.
+    if (releases_) ReleaseParked(pull.table, outbox);
     return;
   }
   // One step ahead is a pull that has overtaken its End.
@@ -300,15 +317,6 @@ void Shard::On(const Pull& pull, const Envelope& from, Outbox& outbox) {
   }
 }
 
-// What a parked pull keeps is its list of keys, which may be forgotten otherwise.
-bool Shard::MayPark(const ParkedPulls& parked, const ParkedPull& pull) const {
-  if (parked.size() >= options_.parked_pulls_max) return false;
-  if (pull.keys == nullptr) return true;
-  uint64_t keys = pull.keys->rows.size();
-  for (const auto& [number, other] : parked) keys += other.keys ? other.keys->rows.size() : 0;
-  return parked.empty() || keys <= options_.keys_max;
-}
-
 void Shard::On(const Registered& /*registered*/, const Envelope& /*from*/, Outbox& /*outbox*/) {
   registered_ = true;
 }
@@ -319,10 +327,12 @@ void Shard::On(const Freeze& freeze, const Envelope& /*from*/, Outbox& outbox) {
     Send(Coordinator(), Installed{view().number}, outbox);
     return;
   }
+  if (!primary_) Promote(freeze.term);
   SettleAll(outbox);
   freezing_ = freeze.number;
   Send(Coordinator(), Status(), outbox);  // So that what people see at a job's end is the end.
-  Send(Coordinator(), Frozen{freeze.number, copy_.tracker().States()}, outbox);
+  Show(Gate::To::kCoordinator, Coordinator(),
+       Frozen{freeze.number, copy_.tracker().States(), Owes()}, outbox);
 }
 
 void Shard::On(const Install& install, const Envelope& from, Outbox& outbox) {
@@ -336,7 +346,10 @@ void Shard::On(const Install& install, const Envelope& from, Outbox& outbox) {
     return;
   }
   if (!anew && freezing_ != install.view.number) return;
-  if (anew) DropGeneration();
+  if (anew) {
+    DropGeneration();
+    primary_ = true;
+  }
   const std::string problem = install.view.shards.size() > options_.id.value
                                   ? CompleteCut(install.cut, outbox)
                                   : "a view without this shard";
@@ -351,6 +364,10 @@ void Shard::On(const Install& install, const Envelope& from, Outbox& outbox) {
     return;
   }
   freezing_.reset();
+  for (const Member& member : view().members) {
+    if (promoted_) unsure_[member.rank] = copy_.tracker().Ended(member.rank) + 1;
+  }
+  promoted_ = false;
   if (install.restore != 0) {
     if (!Mutated(Mutation::kKeepSteps)) copy_.RestoreSteps(install.cut);
     restoring_ = Restoring{++loads_, install.restore, false, false, {}};
@@ -409,6 +426,10 @@ bool Shard::PassStamp(const Envelope& from, Outbox& outbox) {
 }
 
 bool Shard::PassSender(const Sender& sender, uint64_t about, const Envelope& from, Outbox& outbox) {
+  if (!primary_ && options_.replicas > 0) {
+    Refuse(Refusal::kOldView, about, "this process holds a replica", from, outbox);
+    return false;
+  }
   const Member* member = view().FindMember(sender.rank);
   if (member == nullptr || sender.incarnation > member->incarnation) {
     Refuse(Refusal::kNotReady, about, "this shard has no view with this worker yet", from, outbox);
@@ -457,25 +478,6 @@ bool Shard::PassPlace(TableId table, uint64_t begin, uint64_t count, const KeyLi
          from, outbox);
   rows = nullptr;
   return false;
-}
-
-std::string Shard::PlaceProblem(const ShardCopy::Table& table, uint64_t begin, uint64_t count,
-                                const KeyList& keys) const {
-  const auto where = [&] {
-    return "\"" + table.place.spec.name + "\" are not on shard " +
-           std::to_string(options_.id.value);
-  };
-  if (count == 0) return "an empty range";
-  const auto* dense = std::get_if<DenseSlice>(&table.values);
-  if (dense != nullptr) {
-    if (keys.id != 0) return "keys for a table without";
-    if (dense->Contains(begin, count)) return "";
-    return "the floats " + std::to_string(begin) + " + " + std::to_string(count) + " of table " +
-           where();
-  }
-  if (keys.id == 0) return "no keys for a table that has them";
-  const auto& sparse = std::get<SparseSlice>(table.values);
-  return sparse.Owns(keys.keys.keys()) ? "" : "some of those rows of table " + where();
 }
 
 }  // namespace shardmill

@@ -15,6 +15,8 @@
 #include "common/messages.h"
 #include "common/result.h"
 #include "server/disk_work.h"
+#include "server/followers.h"
+#include "server/gate.h"
 #include "server/held_units.h"
 #include "server/key_cache.h"
 #include "server/log_entry.h"
@@ -36,6 +38,13 @@ struct ShardOptions {
   Duration retry_after = std::chrono::milliseconds(500);
   Duration beat_every = std::chrono::seconds(1);
   Duration start_timeout = std::chrono::seconds(60);  // For the coordinator to answer.
+  // Copies of each shard beside its primary, and which copy this is; so many of them must have what
+  // an answer shows, beside the primary.
+  uint32_t replicas = 0;
+  uint32_t copy = 0;
+  uint32_t in_sync_min = 1;
+  Duration check_every = std::chrono::seconds(1);  // A part of the tables, against the replicas'.
+  uint64_t window_bytes = uint64_t{64} << 20;      // Sent to a replica and not taken by it yet.
   // Of sparse tables: all rows together, the rows of one table, and what answers one pull.
   uint64_t rows_bytes_max = uint64_t{64} << 30;
   uint64_t table_rows_max = RowIndex::kRowsMax;
@@ -81,6 +90,14 @@ class Shard final {
   void Handle(DiskAnswer answer, Outbox& outbox);
   void Tick(TimePoint now, Outbox& outbox);
 
+  // Replicas that have no peer yet; whoever moves the IO connects and attaches them.
+  std::vector<ReplicaPlace> Unattached() const { return followers_.Unattached(); }
+  void Attach(BootId replica, PeerId peer) { followers_.Attach(replica, peer); }
+  // It is the one that workers speak to.
+  bool primary() const { return primary_; }
+  // A replica that has all its primary had when it began.
+  bool follows() const { return following_ && following_->whole; }
+
   // Once the coordinator has said which it is.
   std::optional<JobId> job() const { return registered_ ? std::optional(job_) : std::nullopt; }
   bool ready() const { return view().number.value > 0; }
@@ -113,6 +130,7 @@ class Shard final {
     std::shared_ptr<KeyRows> keys;  // See ChangePart.
     Client client;
   };
+
   Shard(const ShardOptions& options, FramePool& frames, ShardObserver* observer);
 
   void On(const Hello& hello, const Envelope& from, Outbox& outbox);
@@ -124,6 +142,9 @@ class Shard final {
   void On(const Freeze& freeze, const Envelope& from, Outbox& outbox);
   void On(const Install& install, const Envelope& from, Outbox& outbox);
   void On(const GetSaved& save, const Envelope& from, Outbox& outbox);
+  void On(const Replicas& replicas, const Envelope& from, Outbox& outbox);
+  void On(const Follow& follow, const Envelope& from, Outbox& outbox);
+  void On(const Followed& followed, const Envelope& from, Outbox& outbox);
   void On(FileWritten& written, Outbox& outbox);
   void On(PieceLoaded& loaded, Outbox& outbox);
   void On(TablesLoaded& loaded, Outbox& outbox);
@@ -165,6 +186,23 @@ class Shard final {
   void DropReplaced(const View& next);
   std::string TakeView(const View& view);
 
+  // Of replicas: see shard_follow.cc.
+  void Promote(Term term);
+  std::string TakeItem(const CopyHead& head);
+  std::string TakeItem(const CopyPiece& piece);
+  std::string TakeItem(const CopyEnd& end);
+  std::string TakeItem(const Entry& entry);
+  std::string TakeItem(const View& view);
+  std::string TakeItem(const CopyCheck& check);
+  void MoveFollowers(Outbox& outbox);
+  void CheckFollowers();
+  // Sends what shows the state of this shard, when it may.
+  void Show(Gate::To to, Client client, Message message, Outbox& outbox);
+  bool Owes() const;
+  void Bring(const End& end);
+  bool MayLackUnits(WorkerId rank, Step step) const;
+  uint32_t AttemptOf(const RankState& state) const;
+
   void DropGeneration();
   void BeginSave(const Install& install);
   void TakeImage();
@@ -172,7 +210,7 @@ class Shard final {
   void RefuseRestored(Outbox& outbox) const;
 
   void SettleAll(Outbox& outbox);
-  void AnswerEnded(WorkerId rank, Step step, const Client& client, Outbox& outbox) const;
+  void AnswerEnded(WorkerId rank, Step step, const Client& client, Outbox& outbox);
   void Serve(const ParkedPull& parked, Outbox& outbox);
   // Serves the parked pulls that may be served: of one table, or of all.
   void ReleaseParked(std::optional<TableId> table, Outbox& outbox);
@@ -197,6 +235,27 @@ class Shard final {
   std::optional<TimePoint> beat_at_;
 
   ShardCopy copy_;
+  Followers followers_;
+  CopyCheck check_;  // The last that was made.
+  TimePoint checked_at_{};
+  Gate gate_;
+  TimePoint now_{};  // As of the last call that said so.
+  bool primary_ = false;
+  // The stream that a replica takes.
+  struct Following {
+    BootId primary;
+    uint64_t stream = 0;
+    uint64_t item = 0;   // The last that was taken.
+    bool whole = false;  // All pieces are there.
+    uint64_t version = 0;
+    std::vector<RankState> last_close;
+  };
+  std::optional<Following> following_;
+  // The step of each rank that was under way when this replica became primary; until its first view
+  // as such, all may be.
+  std::map<WorkerId, Step> unsure_;
+  std::map<WorkerId, End> brought_;  // Of those steps, where all units are here.
+  bool promoted_ = false;
   Term term_;
   std::optional<ViewNumber> freezing_;      // The cut under way,
   std::map<WorkerId, Envelope> late_ends_;  // and the last End of each rank that came in it.

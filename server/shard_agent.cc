@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "common/fresh_id.h"
+
 namespace shardmill {
 namespace {
 
@@ -14,46 +16,69 @@ Result<std::unique_ptr<ShardAgent>> ShardAgent::Make(const Options& options,
                                                      std::unique_ptr<Transport> transport,
                                                      FramePool& frames, const Clock& clock,
                                                      Registry& registry, const Log& log) {
-  ShardOptions shard_options = options.shard;
-  shard_options.endpoint = SM_TRY(transport->Bind(options.bind));
-  shard_options.coordinator = SM_TRY(transport->Connect(options.coordinator));
-  std::unique_ptr<TraceWriter> trace;
+  Options filled = options;
+  filled.shard.endpoint = SM_TRY(transport->Bind(options.bind));
+  filled.shard.coordinator = SM_TRY(transport->Connect(options.coordinator));
+  std::unique_ptr<ShardAgent> agent(new ShardAgent(filled, std::move(transport), frames, clock,
+                                                   MakeMetrics(options.shard.id, registry), log));
   if (!options.trace_folder.empty()) {
-    trace = SM_TRY(TraceWriter::Make(options.trace_folder, shard_options.id, options.workers, log));
+    agent->trace_ =
+        SM_TRY(TraceWriter::Make(options.trace_folder, options.shard.id, options.workers, log));
   }
-  ShardObserver* observer = trace.get();
-  std::unique_ptr<ShardTimeline> timeline;
-  if (options.lane != nullptr) {
-    timeline = std::make_unique<ShardTimeline>(shard_options.id, *options.lane, observer);
-    observer = timeline.get();
-  }
-  std::unique_ptr<Shard> shard = SM_TRY(Shard::Make(shard_options, frames, observer));
-  return std::unique_ptr<ShardAgent>(new ShardAgent(
-      shard_options.id, shard_options.endpoint, std::move(transport), frames, options.limits,
-      std::move(trace), std::move(timeline), std::move(shard), options.disk, shard_options, clock,
-      MakeMetrics(shard_options.id, registry), log));
+  SM_TRY(agent->MakeShard());
+  return agent;
 }
 
-ShardAgent::ShardAgent(ShardId id, const std::string& endpoint,
-                       std::unique_ptr<Transport> transport, FramePool& frames,
-                       const WireLimits& limits, std::unique_ptr<TraceWriter> trace,
-                       std::unique_ptr<ShardTimeline> timeline, std::unique_ptr<Shard> shard,
-                       std::optional<DiskAgent::Line> disk, const ShardOptions& options,
-                       const Clock& clock, const Metrics& metrics, const Log& log)
-    : id_(id),
-      endpoint_(Endpoint::Parse(endpoint)),
+ShardAgent::ShardAgent(const Options& options, std::unique_ptr<Transport> transport,
+                       FramePool& frames, const Clock& clock, const Metrics& metrics,
+                       const Log& log)
+    : options_(options),
+      endpoint_(Endpoint::Parse(options.shard.endpoint)),
       transport_(std::move(transport)),
-      messenger_(*transport_, frames, limits),
+      frames_(frames),
+      messenger_(*transport_, frames, options.limits),
       clock_(clock),
-      trace_(std::move(trace)),
-      timeline_(std::move(timeline)),
-      shard_(std::move(shard)),
-      coordinator_(options.coordinator),
-      disk_(disk),
-      timed_(*shard_, timeline_.get()),
       pump_(timed_, messenger_, clock, log),
       log_(log),
       metrics_(metrics) {}
+
+Result<> ShardAgent::MakeShard() {
+  ShardObserver* observer = trace_.get();
+  if (options_.lane != nullptr) {
+    timeline_ = std::make_unique<ShardTimeline>(id(), *options_.lane, observer);
+    observer = timeline_.get();
+  }
+  shard_ = SM_TRY(Shard::Make(options_.shard, frames_, observer));
+  timed_.Set(*shard_, timeline_.get());
+  return {};
+}
+
+// Nothing of what it was may be left: who still speaks to it speaks to a process that is gone.
+Result<> ShardAgent::BeginAnew(const Error& why) {
+  log_.Warn("shard_begins_anew", {{"shard", id().value}, {"copy", copy()}, {"why", why.message}});
+  for (const auto& [copy, link] : links_) transport_->Disconnect(link.peer);
+  links_.clear();
+  to_disk_.reset();
+  if (options_.disk) options_.disk->BeginAnew();
+  options_.shard.boot = BootId{FreshId()};
+  counted_ = {};
+  primary_ = false;
+  ready_.store(false, std::memory_order_relaxed);
+  return MakeShard();
+}
+
+Result<> ShardAgent::AttachReplicas() {
+  for (const ReplicaPlace& place : shard_->Unattached()) {
+    Link& link = links_[place.copy];
+    if (link.boot != place.boot) {
+      if (link.boot.value != 0) transport_->Disconnect(link.peer);
+      link.peer = SM_TRY(transport_->Connect(place.endpoint));
+      link.boot = place.boot;
+    }
+    shard_->Attach(place.boot, link.peer);
+  }
+  return {};
+}
 
 ShardAgent::Metrics ShardAgent::MakeMetrics(ShardId id, Registry& registry) {
   const Labels labels{{"shard", std::to_string(id.value)}};
@@ -81,11 +106,17 @@ ShardAgent::Metrics ShardAgent::MakeMetrics(ShardId id, Registry& registry) {
                           "Events that the trace lacks because it could not be written.", labels),
       peers("shared_memory"),
       peers("tcp"),
+      registry.AddGauge("shardmill_primary", "1 where workers speak to it, 0 at a replica.",
+                        labels),
+      registry.AddGauge("shardmill_replicas_in_sync",
+                        "Replicas that a primary waits for before it answers.", labels),
+      registry.AddGauge("shardmill_gated_answers", "Answers that wait for replicas.", labels),
   };
 }
 
 Result<> ShardAgent::Run(const StopSource& stop) {
-  log_.Info("shard_listens", {{"shard", id_.value}, {"endpoint", endpoint_.tcp}});
+  log_.Info("shard_listens",
+            {{"shard", id().value}, {"copy", copy()}, {"endpoint", endpoint_.tcp}});
   Result<> result;
   bool disk_busy = false;
   while (!stop.requested()) {
@@ -93,24 +124,27 @@ Result<> ShardAgent::Run(const StopSource& stop) {
     disk_busy = WorkDisk();
     if (trace_ != nullptr) trace_->Tick(clock_.Now());
     Publish();
+    if (result.ok()) result = AttachReplicas();
     if (result.ok()) result = CheckFolder();
+    if (result.ok() && shard_->failure()) result = TakeFailure(*shard_->failure());
     if (!result.ok()) break;
-    if (shard_->failure()) {
-      Error error = *shard_->failure();
-      const std::string trouble = transport_->Trouble(coordinator_);
-      if (!trouble.empty()) error.message += ": " + trouble;
-      result = std::move(error);
-      break;
-    }
   }
   if (trace_ != nullptr) trace_->Close();
   return result;
 }
 
+// An error where it cannot go on.
+Result<> ShardAgent::TakeFailure(Error why) {
+  if (why.code == ErrorCode::kFenced && options_.shard.replicas > 0) return BeginAnew(why);
+  const std::string trouble = transport_->Trouble(options_.shard.coordinator);
+  if (!trouble.empty()) why.message += ": " + trouble;
+  return why;
+}
+
 Result<> ShardAgent::CheckFolder() {
-  if (folder_checked_ || !disk_ || !shard_->job()) return {};
+  if (folder_checked_ || !options_.disk || !shard_->job()) return {};
   folder_checked_ = true;
-  return disk_->Check(*shard_->job());
+  return options_.disk->Check(*shard_->job());
 }
 
 bool ShardAgent::WorkDisk() {
@@ -118,22 +152,22 @@ bool ShardAgent::WorkDisk() {
   constexpr uint64_t kRows = 2048;
   // So many answers are taken between two looks at it.
   constexpr int kAnswers = 16;
-  if (!disk_) return false;
+  if (!options_.disk) return false;
   Outbox outbox;
   // Who restores has nothing else to do: it goes on as soon as the disk does.
   std::optional<DiskAnswer> answer =
-      shard_->Restores() ? disk_->AwaitAnswer(kPoll) : disk_->NextAnswer();
+      shard_->Restores() ? options_.disk->AwaitAnswer(kPoll) : options_.disk->NextAnswer();
   for (int i = 1; answer; ++i) {
     shard_->Handle(std::move(*answer), outbox);
     answer.reset();
-    if (i < kAnswers) answer = disk_->NextAnswer();
+    if (i < kAnswers) answer = options_.disk->NextAnswer();
   }
   messenger_.Send(outbox);
   const bool more = to_disk_ || shard_->DiskWaits();
   if (!to_disk_ && more) to_disk_ = shard_->NextDiskRequest(kRows);
   if (to_disk_) {
     // The other shards of the process ask the same disk: waiting here would keep messages waiting.
-    if (!disk_->TryAsk(*to_disk_)) return shard_->Restores();
+    if (!options_.disk->TryAsk(*to_disk_)) return shard_->Restores();
     to_disk_.reset();
   }
   return more || shard_->Restores();
@@ -141,7 +175,8 @@ bool ShardAgent::WorkDisk() {
 
 void ShardAgent::Publish() {
   if (shard_->ready() && !ready()) {
-    log_.Info("shard_ready", {{"shard", id_.value}, {"view", shard_->view().number.value}});
+    log_.Info("shard_ready",
+              {{"shard", id().value}, {"copy", copy()}, {"view", shard_->view().number.value}});
     ready_.store(true, std::memory_order_relaxed);
   }
   const ShardCounters& now = shard_->counters();
@@ -162,10 +197,23 @@ void ShardAgent::Publish() {
   metrics_.held_bytes.Set(static_cast<double>(beat.held_bytes));
   metrics_.parked_pulls.Set(static_cast<double>(beat.parked_pulls));
   metrics_.staleness_max.Set(static_cast<double>(beat.staleness_max));
+  PublishReplicas(beat);
   const Reach reach = transport_->reach();
   metrics_.peers_in_memory.Set(static_cast<double>(reach.shared_memory));
   metrics_.peers_over_tcp.Set(static_cast<double>(reach.tcp));
   if (trace_ != nullptr) metrics_.trace_lost.Add(trace_->lost() - metrics_.trace_lost.value());
+}
+
+void ShardAgent::PublishReplicas(const Beat& beat) {
+  if (shard_->primary() != primary_) {
+    primary_ = shard_->primary();
+    if (options_.shard.replicas > 0) {
+      log_.Info("shard_is_primary", {{"shard", id().value}, {"copy", copy()}});
+    }
+  }
+  metrics_.primary.Set(primary_ ? 1 : 0);
+  metrics_.in_sync.Set(static_cast<double>(beat.in_sync.size()));
+  metrics_.gated.Set(static_cast<double>(beat.gated));
 }
 
 }  // namespace shardmill

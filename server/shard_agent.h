@@ -1,6 +1,8 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -21,9 +23,10 @@
 
 namespace shardmill {
 
-// One shard with its thread's worth of machinery: transport, core, metrics. Made on the main
-// thread, then run on one of its own. Ends when asked, or by itself with an error that main passes
-// on.
+// One shard, or a replica of one, with its thread's worth of machinery: transport, core, metrics.
+// Made on the main thread, then run on one of its own. Ends when asked, or by itself with an error
+// that main passes on. Where there are replicas, one that has lost its place begins anew in it, as
+// if it were of another process, and takes what the others have.
 class ShardAgent final {
  public:
   struct Options {
@@ -46,7 +49,8 @@ class ShardAgent final {
   Result<> Run(const StopSource& stop);
 
   const std::string& endpoint() const { return endpoint_.tcp; }
-  ShardId id() const { return id_; }
+  ShardId id() const { return options_.shard.id; }
+  uint32_t copy() const { return options_.shard.copy; }
   // Whether the shard has a view. Any thread.
   bool ready() const { return ready_.load(std::memory_order_relaxed); }
 
@@ -66,33 +70,44 @@ class ShardAgent final {
     Counter& trace_lost;
     Gauge& peers_in_memory;
     Gauge& peers_over_tcp;
+    Gauge& primary;
+    Gauge& in_sync;
+    Gauge& gated;
+  };
+  // To the process that holds a replica.
+  struct Link {
+    BootId boot;
+    PeerId peer;
   };
 
-  ShardAgent(ShardId id, const std::string& endpoint, std::unique_ptr<Transport> transport,
-             FramePool& frames, const WireLimits& limits, std::unique_ptr<TraceWriter> trace,
-             std::unique_ptr<ShardTimeline> timeline, std::unique_ptr<Shard> shard,
-             std::optional<DiskAgent::Line> disk, const ShardOptions& options, const Clock& clock,
-             const Metrics& metrics, const Log& log);
+  ShardAgent(const Options& options, std::unique_ptr<Transport> transport, FramePool& frames,
+             const Clock& clock, const Metrics& metrics, const Log& log);
 
   static Metrics MakeMetrics(ShardId id, Registry& registry);
+  Result<> MakeShard();
+  Result<> BeginAnew(const Error& why);
+  Result<> TakeFailure(Error why);
+  Result<> AttachReplicas();
   void Publish();
+  void PublishReplicas(const Beat& beat);
   // Once, when the job is known: whether its snapshots go where this server's do.
   Result<> CheckFolder();
   // Carries what shard and disk have for each other. Whether there is more of it at once.
   bool WorkDisk();
 
-  ShardId id_;
+  Options options_;
   Endpoint endpoint_;
   std::unique_ptr<Transport> transport_;
+  FramePool& frames_;
   Messenger messenger_;
   const Clock& clock_;
   std::unique_ptr<TraceWriter> trace_;       // None: no trace. The shard tells it what it does.
   std::unique_ptr<ShardTimeline> timeline_;  // None: nobody wants it. Passes on to the trace.
   std::unique_ptr<Shard> shard_;
-  PeerId coordinator_;
-  std::optional<DiskAgent::Line> disk_;
+  std::map<uint32_t, Link> links_;      // By the copy at the other end.
   std::optional<DiskRequest> to_disk_;  // For which there was no room yet.
   bool folder_checked_ = false;
+  bool primary_ = false;  // As was last told.
   TimedShard timed_;
   Pump<TimedShard> pump_;
   const Log& log_;

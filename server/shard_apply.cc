@@ -17,18 +17,23 @@ std::string Shard::CompleteCut(const std::vector<RankState>& cut, Outbox& outbox
   for (const RankState& state : cut) {
     const WorkerId rank = state.rank;
     if (view().FindMember(rank) == nullptr || state.ended <= copy_.tracker().Ended(rank)) continue;
-    held_.DropBefore(rank, state.ended, state.attempt);
-    const uint32_t units = held_.Count(rank, state.ended, state.attempt);
+    if (MayLackUnits(rank, state.ended) && !Mutated(Mutation::kForgetOwed)) {
+      if (closes_rounds()) return "";  // A round is applied as a whole.
+      continue;
+    }
+    const uint32_t attempt = AttemptOf(state);
+    held_.DropBefore(rank, state.ended, attempt);
+    const uint32_t units = held_.Count(rank, state.ended, attempt);
     PendingEnd step;
     step.discarded = state.counted < state.ended;
     if (state.ended != copy_.tracker().Ended(rank) + 1 ||
-        (!step.discarded && !held_.Whole(rank, state.ended, state.attempt, units))) {
+        (!step.discarded && !held_.Whole(rank, state.ended, attempt, units))) {
       return "step " + std::to_string(state.ended) + " of worker " + std::to_string(rank.value) +
              " is applied on another shard and not whole here";
     }
     step.end.sender.rank = rank;
     step.end.step = state.ended;
-    step.end.attempt = state.attempt;
+    step.end.attempt = attempt;
     step.end.units = units;
     step.end.samples = state.samples;
     if (!Mutated(Mutation::kCutWithoutCursor)) step.end.used = state.used;
@@ -51,6 +56,7 @@ void Shard::DropReplaced(const View& next) {
     if (same && !Mutated(Mutation::kDropEndsAtCut)) continue;
     if (then == nullptr && Mutated(Mutation::kKeepDeadEnd)) continue;
     held_.Drop(member.rank);
+    brought_.erase(member.rank);
     pending_.erase(member.rank);
     parked_.erase(member.rank);
     keys_.Forget(member.rank);
@@ -61,7 +67,9 @@ void Shard::DropReplaced(const View& next) {
 std::string Shard::TakeView(const View& view) {
   term_ = view.shards.at(options_.id.value).term;
   held_.SetShare(options_.held_bytes_max / std::max<uint64_t>(view.members.size(), 1));
-  return copy_.TakeView(job_, view);
+  std::string problem = copy_.TakeView(job_, view);
+  if (problem.empty()) followers_.Append(view);
+  return problem;
 }
 
 void Shard::Serve(const ParkedPull& parked, Outbox& outbox) {
@@ -82,7 +90,7 @@ void Shard::Serve(const ParkedPull& parked, Outbox& outbox) {
   counters_.staleness_max = std::max(counters_.staleness_max, pulled.staleness);
   ++counters_.pulls;
   if (observer_ != nullptr) observer_->Served(pull, parked.client.boot, pulled);
-  Send(parked.client, std::move(pulled), outbox);
+  Show(Gate::To::kWorker, parked.client, std::move(pulled), outbox);
 }
 
 void Shard::ReleaseParked(std::optional<TableId> table, Outbox& outbox) {

@@ -23,14 +23,14 @@ void ShardCopy::Clear() {
   settled_ = 0;
 }
 
-std::string ShardCopy::TakeView(JobId job, const View& view) {
+std::string ShardCopy::TakeView(JobId job, const View& view, DenseSlice::Begins how) {
   view_ = view;
   tracker_.Install(view);
   for (const TablePlace& place : view.tables) {
     const auto there = tables_.find(place.id);
     if (there != tables_.end() && there->second.place.spec == place.spec) continue;
     std::string problem =
-        there != tables_.end() ? ChangeUpdate(there->second, place) : AddTable(place);
+        there != tables_.end() ? ChangeUpdate(there->second, place) : AddTable(place, how);
     if (!problem.empty()) return problem;
   }
   if (observer_ != nullptr) observer_->TookView(job, view_);
@@ -50,7 +50,7 @@ std::string ShardCopy::ChangeUpdate(Table& table, const TablePlace& place) {
   return "";
 }
 
-std::string ShardCopy::AddTable(const TablePlace& place) {
+std::string ShardCopy::AddTable(const TablePlace& place, DenseSlice::Begins how) {
   const TableSpec& spec = place.spec;
   const UpdateSettings update = spec.update.value_or(update_);
   auto optimizer = MakeOptimizer(update);
@@ -65,7 +65,7 @@ std::string ShardCopy::AddTable(const TablePlace& place) {
   if (spec.sparse()) {
     table.values.emplace<SparseSlice>(begin, end, spec.dim, initial, *table.optimizer);
   } else {
-    table.values.emplace<DenseSlice>(frames_, begin, end, initial, table.optimizer->slots());
+    table.values.emplace<DenseSlice>(frames_, begin, end, initial, table.optimizer->slots(), how);
   }
   return "";
 }
@@ -150,6 +150,59 @@ Result<> ShardCopy::Restore(TableId id, const TablePiece& piece) {
   if (taken.ok()) return {};
   return Error{taken.error().code,
                "table \"" + table.place.spec.name + "\": " + taken.error().message};
+}
+
+void ShardCopy::MakeRest() {
+  for (auto& [id, table] : tables_) {
+    if (auto* dense = std::get_if<DenseSlice>(&table.values)) dense->MakeRest();
+  }
+}
+
+uint32_t ShardCopy::ChecksumOf(TableId id, uint64_t begin, uint64_t count) const {
+  SM_ASSERT(settled());
+  const auto& values = tables_.at(id).values;
+  if (const auto* sparse = std::get_if<SparseSlice>(&values)) {
+    const bool there = begin <= sparse->rows() && count <= sparse->rows() - begin;
+    return there ? sparse->Checksum(begin, count) : 0;
+  }
+  const auto& dense = std::get<DenseSlice>(values);
+  return dense.Contains(begin, count) ? dense.Checksum(begin, count) : 0;
+}
+
+std::string ShardCopy::Read(const Entry& from, LogEntry& entry) const {
+  if (from.version != version_ + 1) {
+    return "entry " + std::to_string(from.version) + " after " + std::to_string(version_);
+  }
+  for (const Contribution& made : from.made) {
+    const bool next =
+        view_.FindMember(made.rank) != nullptr && made.step == tracker_.Ended(made.rank) + 1;
+    if (!next) return "a step that cannot be";
+  }
+  entry.version = from.version;
+  entry.made = from.made;
+  entry.changes.clear();
+  for (const EntryChange& change : from.changes) {
+    const auto found = tables_.find(change.table);
+    if (found == tables_.end()) return "a table that is not here";
+    const auto* dense = std::get_if<DenseSlice>(&found->second.values);
+    const auto* sparse = std::get_if<SparseSlice>(&found->second.values);
+    TableChange& to = entry.changes.emplace_back(TableChange{change.table, change.rate, {}});
+    for (const EntryPart& part : change.parts) {
+      const uint64_t floats = part.gradient.size() / sizeof(float);
+      ChangePart& added = to.parts.emplace_back(
+          ChangePart{part.begin, part.weight, part.gradient, nullptr,
+                     part.combined && !Mutated(Mutation::kUncombinedWeights)});
+      bool fits = dense != nullptr && part.keys.size() == 0 && dense->Contains(part.begin, floats);
+      if (sparse != nullptr) {
+        const std::span<const uint64_t> keys = part.keys.keys();
+        fits = !keys.empty() && floats == keys.size() * sparse->dim() && sparse->Owns(keys);
+        added.keys = std::make_shared<KeyRows>(
+            KeyRows{change.table, part.keys, std::vector<uint32_t>(keys.size(), RowIndex::kNone)});
+      }
+      if (!fits) return "a gradient that fits no table here";
+    }
+  }
+  return "";
 }
 
 }  // namespace shardmill

@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "common/entry.h"
 #include "common/frame_pool.h"
 #include "common/messages.h"
 #include "common/result.h"
@@ -70,7 +71,8 @@ class ShardCopy final {
   const std::map<TableId, Table>& tables() const { return tables_; }
 
   // Words where the view cannot be taken.
-  std::string TakeView(JobId job, const View& view);
+  std::string TakeView(JobId job, const View& view,
+                       DenseSlice::Begins how = DenseSlice::Begins::kMade);
 
   // Takes what `entry` holds, and leaves it empty, with its memory.
   void Take(LogEntry& entry);
@@ -88,14 +90,27 @@ class ShardCopy final {
   // Does those of that table, before a read.
   void Settle(TableId table);
 
+  // Of so many floats of a dense table from `begin` on, or rows of a sparse one. Wants a settled
+  // copy; 0 where there are no such.
+  uint32_t ChecksumOf(TableId table, uint64_t begin, uint64_t count) const;
+
   // What a snapshot has is taken instead: steps, pieces of tables, and at the end the version. No
   // entry has been taken before.
   void RestoreSteps(const std::vector<RankState>& cut) { tracker_.Restore(cut); }
   Result<> Restore(TableId table, const TablePiece& piece);
+  // Makes what no piece restored.
+  void MakeRest();
   void RestoreVersion(uint64_t version) { version_ = version; }
+  void RestoreCounts(uint64_t filled, const std::vector<RankState>& last_close) {
+    filled_ = filled;
+    last_close_ = last_close;
+  }
+  // Words where an entry of another copy is none that can follow what is here; or else `entry` is
+  // the same, ready to be taken.
+  std::string Read(const Entry& from, LogEntry& entry) const;
 
  private:
-  std::string AddTable(const TablePlace& place);
+  std::string AddTable(const TablePlace& place, DenseSlice::Begins how);
   std::string ChangeUpdate(Table& table, const TablePlace& place);
   void Settle(TableChange& change);
 

@@ -41,8 +41,9 @@ Shard::Told Shard::RoundAsTold(const std::vector<RankState>& close) const {
     Told here = Told::kTooEarly;
     if (state.ended < next) here = Told::kClosed;
     if (state.ended == next) {
-      const uint32_t units = held_.Count(state.rank, next, state.attempt);
-      if (!held_.Whole(state.rank, next, state.attempt, units)) return Told::kCannotBe;
+      if (MayLackUnits(state.rank, next)) return Told::kTooEarly;
+      const uint32_t units = held_.Count(state.rank, next, AttemptOf(state));
+      if (!held_.Whole(state.rank, next, AttemptOf(state), units)) return Told::kCannotBe;
       here = Told::kNext;
     }
     if (told && *told != here) return Told::kCannotBe;
@@ -58,7 +59,7 @@ void Shard::CloseAsTold(const std::vector<RankState>& close, Outbox& outbox) {
     step.end.sender.rank = state.rank;
     step.end.step = state.ended;
     step.end.samples = state.samples;
-    step.end.attempt = state.attempt;
+    step.end.attempt = AttemptOf(state);
     round_.push_back(step);
   }
   CloseRound(outbox);
@@ -128,6 +129,7 @@ void Shard::ApplySteps(std::span<const PendingEnd> steps, Outbox& outbox) {
     change.rate = static_cast<float>(RateAt(update.rate, round, count));
   }
   SettleAll(outbox);
+  followers_.Append(entry);
   copy_.Take(entry);
   ++counters_.entries;
   for (const PendingEnd& step : steps) {
@@ -154,7 +156,7 @@ void Shard::AddChanges(const PendingEnd& step, float weight, LogEntry& entry) {
       change->parts = copy_.SpareParts();
     }
     change->parts.push_back(
-        {held.unit.begin, weight, std::move(held.unit.gradient), std::move(held.keys)});
+        {held.unit.begin, weight, std::move(held.unit.gradient), std::move(held.keys), false});
   });
 }
 
@@ -173,6 +175,7 @@ bool Shard::Settle(Outbox& outbox) {
     AnswerEnded(answer.rank, answer.step, answer.client, outbox);
   }
   answers_.clear();
+  MoveFollowers(outbox);
   return false;
 }
 
@@ -181,11 +184,11 @@ void Shard::SettleAll(Outbox& outbox) {
   }
 }
 
-void Shard::AnswerEnded(WorkerId rank, Step step, const Client& client, Outbox& outbox) const {
+void Shard::AnswerEnded(WorkerId rank, Step step, const Client& client, Outbox& outbox) {
   Ended ended{rank, step, false, copy_.tracker().Ended(rank) + 1, copy_.filled(), {}};
   ended.discarded = !copy_.tracker().Counted(rank, step) && !Mutated(Mutation::kAckDiscarded);
   if (first_closes() && options_.id.value == 0) ended.close = copy_.last_close();
-  Send(client, std::move(ended), outbox);
+  Show(Gate::To::kWorker, client, std::move(ended), outbox);
 }
 
 }  // namespace shardmill

@@ -1,4 +1,4 @@
-// The part of Shard that bounds the rows of sparse tables.
+// The part of Shard that says for what it has no room, or no place.
 
 #include <string>
 #include <unordered_set>
@@ -62,6 +62,34 @@ void Shard::CountRows(const HeldUnit& asked) {
     const auto* sparse = std::get_if<SparseSlice>(&table.values);
     if (sparse != nullptr) table.rows_bound = sparse->rows() + missing[id].size();
   }
+}
+
+// What a parked pull keeps is its list of keys, which may be forgotten otherwise.
+bool Shard::MayPark(const ParkedPulls& parked, const ParkedPull& pull) const {
+  if (parked.size() >= options_.parked_pulls_max) return false;
+  if (pull.keys == nullptr) return true;
+  uint64_t keys = pull.keys->rows.size();
+  for (const auto& [number, other] : parked) keys += other.keys ? other.keys->rows.size() : 0;
+  return parked.empty() || keys <= options_.keys_max;
+}
+
+std::string Shard::PlaceProblem(const ShardCopy::Table& table, uint64_t begin, uint64_t count,
+                                const KeyList& keys) const {
+  const auto where = [&] {
+    return "\"" + table.place.spec.name + "\" are not on shard " +
+           std::to_string(options_.id.value);
+  };
+  if (count == 0) return "an empty range";
+  const auto* dense = std::get_if<DenseSlice>(&table.values);
+  if (dense != nullptr) {
+    if (keys.id != 0) return "keys for a table without";
+    if (dense->Contains(begin, count)) return "";
+    return "the floats " + std::to_string(begin) + " + " + std::to_string(count) + " of table " +
+           where();
+  }
+  if (keys.id == 0) return "no keys for a table that has them";
+  const auto& sparse = std::get<SparseSlice>(table.values);
+  return sparse.Owns(keys.keys.keys()) ? "" : "some of those rows of table " + where();
 }
 
 }  // namespace shardmill

@@ -49,11 +49,18 @@ void Shard::DropGeneration() {
   saving_.reset();
   saved_ = {};
   restoring_.reset();
+  gate_.Clear();
+  followers_.BeginAnew();
+  unsure_.clear();
+  brought_.clear();
+  promoted_ = false;
+  following_.reset();
   copy_.Clear();
 }
 
 void Shard::BeginSave(const Install& install) {
   EndSave();
+  followers_.DropImage();
   saving_.emplace();
   saving_->cut = install.cut;
   saving_->head.job = job_;

@@ -54,23 +54,27 @@ class ShardTimeline final : public ShardObserver {
   std::optional<TimelineEvent> change_;  // Under way.
 };
 
-// A shard as a Pump drives it, on a timeline where there is one. Borrows both.
+// A shard as a Pump drives it, on a timeline where there is one. Borrows both; set before the first
+// turn, and again where another shard takes its place.
 class TimedShard final {
  public:
-  TimedShard(Shard& shard, ShardTimeline* timeline) : shard_(shard), timeline_(timeline) {}
+  void Set(Shard& shard, ShardTimeline* timeline) {
+    shard_ = &shard;
+    timeline_ = timeline;
+  }
 
   void Take(TimePoint now, const Envelope& envelope, Outbox& outbox) {
-    if (timeline_ == nullptr) return shard_.Take(now, envelope, outbox);
-    timeline_->Take(shard_, now, envelope, outbox);
+    if (timeline_ == nullptr) return shard_->Take(now, envelope, outbox);
+    timeline_->Take(*shard_, now, envelope, outbox);
   }
   bool Settle(Outbox& outbox) {
-    return timeline_ == nullptr ? shard_.Settle(outbox) : timeline_->Settle(shard_, outbox);
+    return timeline_ == nullptr ? shard_->Settle(outbox) : timeline_->Settle(*shard_, outbox);
   }
-  void Tick(TimePoint now, Outbox& outbox) { shard_.Tick(now, outbox); }
+  void Tick(TimePoint now, Outbox& outbox) { shard_->Tick(now, outbox); }
 
  private:
-  Shard& shard_;
-  ShardTimeline* timeline_;
+  Shard* shard_ = nullptr;
+  ShardTimeline* timeline_ = nullptr;
 };
 
 }  // namespace shardmill

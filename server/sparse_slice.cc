@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "common/assert.h"
+#include "common/crc32c.h"
 #include "common/mutation.h"
 #include "common/view.h"
 
@@ -192,6 +193,18 @@ void SparseSlice::BeginImage() { image_ = std::make_unique<RowImage>(store_, dim
 std::optional<RowBatch> SparseSlice::NextRows(uint64_t rows_max, FramePool& frames) {
   SM_ASSERT(image_ != nullptr);
   return image_->Advance(rows_max, frames);
+}
+
+uint32_t SparseSlice::Checksum(uint64_t begin, uint64_t count) const {
+  SM_ASSERT(begin + count <= rows());
+  uint32_t crc = 0;
+  for (uint64_t i = begin; i < begin + count; ++i) {
+    const auto row = static_cast<uint32_t>(i);
+    const uint64_t key = store_.KeyOf(row);
+    crc = Crc32c(std::as_bytes(std::span(&key, 1)), crc);
+    crc = Crc32c(std::as_bytes(std::span(store_.At(row), row_floats_)), crc);
+  }
+  return crc;
 }
 
 Result<> SparseSlice::Restore(const RowBatch& batch) {

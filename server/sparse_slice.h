@@ -69,6 +69,9 @@ class SparseSlice final {
   bool ImageDone() const { return image_ == nullptr || image_->done(); }
   std::optional<RowBatch> NextRows(uint64_t rows_max, FramePool& frames);
   void EndImage() { image_.reset(); }
+  // Of the rows [begin, begin + count), counted in the order in which they were made: keys, floats
+  // and state.
+  uint32_t Checksum(uint64_t begin, uint64_t count) const;
   // Takes rows of a snapshot that are not here yet. Fails where they do not fit.
   Result<> Restore(const RowBatch& batch);
 

@@ -1,6 +1,9 @@
 #include "server/state_log.h"
 
+#include <algorithm>
 #include <chrono>
+
+#include "common/net/endpoint.h"
 
 namespace shardmill {
 
@@ -12,6 +15,7 @@ bool StateLog::Look(Coordinator& coordinator, TimePoint now) {
   LookAtRanks(coordinator);
   LookAtWords(coordinator, now);
   LookAtRollbacks(coordinator);
+  LookAtReplicas(coordinator);
   if (coordinator.decided().number != view_) {
     view_ = coordinator.decided().number;
     log_.Info("view", {{"number", view_.value},
@@ -63,6 +67,34 @@ void StateLog::LookAtRollbacks(const Coordinator& coordinator) {
                               {"lost", "all steps made since"}});
   }
   rollbacks_ = coordinator.rollbacks();
+}
+
+void StateLog::LookAtReplicas(const Coordinator& coordinator) {
+  const bool first = shards_.empty();
+  shards_.resize(coordinator.shards().size());
+  for (uint32_t i = 0; i < shards_.size(); ++i) {
+    const ShardStatus& primary = coordinator.shards()[i];
+    const std::vector<ShardStatus>& replicas = coordinator.replicas(ShardId{i});
+    const SeenShard before = shards_[i];
+    const auto in_sync =
+        static_cast<uint32_t>(std::ranges::count_if(replicas, &ShardStatus::in_sync));
+    shards_[i] = {primary.copy, in_sync, primary.beat.differing};
+    if (first) continue;
+    if (primary.copy != before.copy) {
+      log_.Warn("promoted", {{"shard", i},
+                             {"copy", primary.copy},
+                             {"endpoint", Endpoint::Parse(primary.endpoint).tcp}});
+    }
+    if (primary.beat.differing != 0 && primary.beat.differing != before.differing) {
+      log_.Error("replica_differs", {{"shard", i}, {"why", primary.beat.why}});
+    }
+    if (in_sync == before.in_sync) continue;
+    if (in_sync == replicas.size()) {
+      log_.Info("all_in_sync", {{"shard", i}, {"replicas", replicas.size()}});
+    } else if (in_sync < before.in_sync) {
+      log_.Warn("degraded", {{"shard", i}, {"in_sync", in_sync}, {"replicas", replicas.size()}});
+    }
+  }
 }
 
 void StateLog::LookAtWords(const Coordinator& coordinator, TimePoint now) {

@@ -30,10 +30,16 @@ class StateLog final {
     RankStatus::State state = RankStatus::State::kAbsent;
     Incarnation incarnation;
   };
+  struct SeenShard {
+    uint32_t copy = 0;
+    uint32_t in_sync = 0;
+    uint64_t differing = 0;
+  };
 
   void LookAtRanks(const Coordinator& coordinator);
   void LookAtWords(const Coordinator& coordinator, TimePoint now);
   void LookAtRollbacks(const Coordinator& coordinator);
+  void LookAtReplicas(const Coordinator& coordinator);
 
   const Log& log_;
   JobState state_ = JobState::kStarting;
@@ -43,6 +49,7 @@ class StateLog final {
   std::optional<TimePoint> named_at_;
   std::string named_;
   std::vector<Seen> ranks_;
+  std::vector<SeenShard> shards_;
 };
 
 }  // namespace shardmill

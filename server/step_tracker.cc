@@ -105,7 +105,8 @@ void StepTracker::Recount() {
     const uint64_t rounds = RoundsOf(state.ended, state.base);
     fewest = std::min(fewest.value_or(rounds), rounds);
   }
-  closed_ = std::max(closed_min_, fewest.value_or(0));
+  // A new primary may lack a step that the view counts.
+  closed_ = fewest.value_or(closed_min_);
 }
 
 }  // namespace shardmill

@@ -15,12 +15,10 @@ namespace {
 using std::chrono::microseconds;
 using std::chrono::milliseconds;
 
-constexpr PeerId kCoordinator{1};
 constexpr uint64_t kFirstPeer = 2;
 constexpr Duration kTick = milliseconds(1);
 constexpr Duration kLease = milliseconds(100);
 constexpr uint64_t kTwinsMax = 8;  // In one history.
-constexpr uint64_t kHeldBytesMax = uint64_t{1} << 14;
 
 }  // namespace
 
@@ -30,8 +28,8 @@ Cluster::Cluster(const Scenario& scenario)
       network_(Mix(scenario.seed ^ 0x9e7)),
       model_(scenario.seed, scenario.ranks(), scenario.shards, scenario.steps, scenario.policy,
              scenario.leased()),
-      ledger_(model_, scenario.policy),
-      vault_(scenario.seed, scenario.shards),
+      ledger_(model_, scenario.policy, scenario.replicas > 0),
+      vault_(scenario.seed, scenario.shards * (1 + scenario.replicas)),
       fate_(Mix(scenario.seed ^ 0xd00)),
       thief_(Mix(scenario.seed ^ 0x7415f)),
       next_peer_(kFirstPeer) {
@@ -48,40 +46,6 @@ Cluster::Cluster(const Scenario& scenario)
   disk_ = EncodeState(*coordinator_->TakeState());
   MakeShards();
   for (uint32_t i = 0; i < scenario.workers; ++i) StartWorker(WorkerId{i});
-}
-
-std::unique_ptr<Shard> Cluster::MakeShard(uint32_t index) {
-  ShardOptions options;
-  options.id = ShardId{index};
-  options.boot = shard_boots_[index];
-  options.endpoint = std::to_string(shard_peers_[index].value);
-  options.coordinator = kCoordinator;
-  options.held_bytes_max = kHeldBytesMax;
-  options.key_lists_max = 8;
-  options.retry_after = milliseconds(20);
-  options.beat_every = milliseconds(50);
-  auto shard = Shard::Make(options, frames_, ledger_.ObserverOf(ShardId{index}));
-  SM_ASSERT(shard.ok());
-  return std::move(shard).value();
-}
-
-void Cluster::MakeShards() {
-  shards_.clear();
-  shard_boots_.clear();
-  shard_callers_.clear();
-  shard_peers_.clear();
-  shard_back_.assign(scenario_.shards, TimePoint{});
-  for (uint32_t i = 0; i < scenario_.shards; ++i) {
-    shard_boots_.push_back(BootId{500 + 100 * outcome_.ruins + i});
-    shard_peers_.push_back(NewShardPeer(i));
-    shards_.push_back(MakeShard(i));
-    shard_callers_.push_back(PeerId{next_peer_++});
-  }
-}
-
-PeerId Cluster::NewShardPeer(uint32_t index) {
-  shard_of_[PeerId{next_peer_}] = index;
-  return PeerId{next_peer_++};
 }
 
 void Cluster::StartWorker(WorkerId rank, std::optional<PeerId> peer) {
@@ -120,6 +84,7 @@ CoordinatorOptions Cluster::CoordinatorSettings() {
   options.data.epochs = scenario_.epochs;
   options.data.chunk = scenario_.chunk;
   options.shards = scenario_.shards;
+  options.replicas = scenario_.replicas;
   options.lease = kLease;
   options.retry_after = milliseconds(20);
   return options;
@@ -175,6 +140,8 @@ Outcome Cluster::Run() {
       next_tick += kTick;
       if (!healed_) InjectFaults();
       InjectDiskFaults();
+      if (!healed_) InjectShardFaults();
+      StartFenced();
       StartAgain();
       ComeAndGo();
       SendForgeries();
@@ -188,10 +155,11 @@ Outcome Cluster::Run() {
   }
   if (ledger_.violations().empty()) CheckAtRest();
   outcome_.violations = ledger_.violations();
-  for (const auto& shard : shards_) {
-    outcome_.stale_shards += shard->counters().staleness_max > 0 ? 1 : 0;
-    outcome_.skipped = std::max(outcome_.skipped, shard->counters().skipped);
-    outcome_.nonfinite += shard->counters().nonfinite;
+  for (const Holder& holder : holders_) {
+    const ShardCounters& counters = holder.node->counters();
+    outcome_.stale_shards += counters.staleness_max > 0 ? 1 : 0;
+    outcome_.skipped = std::max(outcome_.skipped, counters.skipped);
+    outcome_.nonfinite += counters.nonfinite;
   }
   outcome_.discarded = ledger_.discarded();
   for (const Process& process : processes_) outcome_.leaves += process.worker->left_early() ? 1 : 0;
@@ -212,24 +180,28 @@ void Cluster::SendForgeries() {
   const View& view = coordinator_->view();
   const Member* victim = bound_.empty() ? nullptr : view.FindMember(*bound_.begin());
   const Sender sender = victim == nullptr ? Sender{} : Sender{victim->rank, victim->incarnation};
-  std::vector<Message> lies{Register{ShardId{0}, "thief"}, Refused{Refusal::kFailed, 0, "a lie"},
-                            Freeze{view.number.Next()}, Install{view, {}}};
+  const Holder& holder = holders_[thief_.Below(holders_.size())];
+  std::vector<Message> lies{
+      Register{ShardId{0}, "thief"},    Refused{Refusal::kFailed, 0, "a lie"},
+      Freeze{view.number.Next()},       Install{view, {}},
+      Replicas{holder.shard, 1000, {}}, Follow{holder.shard, 1000, 1, CopyEnd{}},
+      Followed{holder.shard, 1, 1, ""}};
   if (victim != nullptr) {
     lies.insert(lies.end(), {Goodbye{sender, true, 0, "a lie"}, Renew{sender}, Join{sender.rank},
                              End{sender, 1 + thief_.Below(20)}});
   }
   const Message& lie = lies[thief_.Below(lies.size())];
-  const uint32_t shard = static_cast<uint32_t>(thief_.Below(shards_.size()));
   const Identity thief{Role::kWorker, std::nullopt, &bound_, "thief"};
   Outbox answers;
   Envelope envelope{PeerId{UINT64_MAX}, {}, lie, &thief};
-  envelope.stamp = {Job(), view.generation, Term{}, shard_boots_[0], CoordinatorBoot()};
+  envelope.stamp = {Job(), view.generation, Term{}, holders_[0].boot, CoordinatorBoot()};
   coordinator_->Handle(now_, envelope, answers);
   envelope.peer = kCoordinator;
   envelope.stamp.from = CoordinatorBoot();
-  envelope.stamp.to = shard_boots_[shard];
+  envelope.stamp.to = holder.boot;
+  const uint32_t shard = holder.shard.value;
   if (shard < view.shards.size()) envelope.stamp.term = view.shards[shard].term;
-  shards_[shard]->Take(now_, envelope, answers);
+  holder.node->Take(now_, envelope, answers);
   for (const Outgoing& answer : answers) {
     const auto* refused = std::get_if<Refused>(&answer.message);
     if (refused != nullptr && refused->code == Refusal::kForbidden) continue;
@@ -242,27 +214,28 @@ void Cluster::Deliver(Delivery delivery) {
     return;  // Somebody of whom the coordinator has not heard since it began.
   delivery.envelope.identity = IdentityOf(delivery.envelope.peer);
   Outbox outbox;
-  const auto caller = std::ranges::find(shard_callers_, delivery.to);
+  const auto caller = std::ranges::find(holders_, delivery.to, &Holder::caller);
   if (delivery.to == kCoordinator) {
-    if (now_ < coordinator_back_) return;
+    const auto from = std::ranges::find(holders_, delivery.envelope.peer, &Holder::caller);
+    if (now_ < coordinator_back_ || (from != holders_.end() && now_ < from->deaf_until)) return;
     coordinator_->Handle(now_, delivery.envelope, outbox);
     WriteAndSend(outbox);
     return;
   }
-  const auto called = shard_of_.find(delivery.to);
-  if (caller != shard_callers_.end()) {
-    DeliverToShard(static_cast<uint32_t>(caller - shard_callers_.begin()), delivery.envelope,
-                   outbox);
-  } else if (called != shard_of_.end()) {
-    if (shard_peers_[called->second] != delivery.to) return;  // That process is gone.
+  const auto called = holder_at_.find(delivery.to);
+  if (caller != holders_.end()) {
+    if (now_ < caller->deaf_until) return;
+    DeliverToShard(static_cast<uint32_t>(caller - holders_.begin()), delivery.envelope, outbox);
+  } else if (called != holder_at_.end()) {
+    if (holders_[called->second].peer != delivery.to) return;  // That process is gone.
     DeliverToShard(called->second, delivery.envelope, outbox);
   } else {
     for (Process& process : processes_) {
       if (process.peer != delivery.to || now_ < process.paused_until) continue;
       const auto* pulled = std::get_if<Pulled>(&delivery.envelope.message);
       if (pulled != nullptr && delivery.envelope.stamp.to == process.worker->boot()) {
-        const uint32_t shard = shard_of_.at(delivery.envelope.peer);
-        ledger_.SawAnswer(ShardId{shard}, process.worker->boot(), *pulled);
+        const Holder& holder = holders_[holder_at_.at(delivery.envelope.peer)];
+        ledger_.SawAnswer(holder.shard, process.worker->boot(), *pulled);
       }
       process.worker->Handle(now_, delivery.envelope, outbox);
     }
@@ -272,21 +245,18 @@ void Cluster::Deliver(Delivery delivery) {
 
 // A shard calls the coordinator, and is called by workers: it has a number for each.
 void Cluster::Send(PeerId from, Outbox& outbox) {
-  const auto caller = std::ranges::find(shard_callers_, from);
-  const auto called = shard_of_.find(from);
-  if (caller == shard_callers_.end() && called == shard_of_.end()) {
+  const auto caller = std::ranges::find(holders_, from, &Holder::caller);
+  const auto called = holder_at_.find(from);
+  if (caller == holders_.end() && called == holder_at_.end()) {
     for (Outgoing& out : outbox) {
       if (auto* unit = std::get_if<Unit>(&out.message)) Spoil(*unit);
     }
     network_.Send(now_, from, outbox);
     return;
   }
-  const uint64_t shard = called != shard_of_.end()
-                             ? called->second
-                             : static_cast<uint64_t>(caller - shard_callers_.begin());
+  const Holder& holder = called != holder_at_.end() ? holders_[called->second] : *caller;
   for (Outgoing& out : outbox) {
-    const PeerId as = out.peer == kCoordinator ? shard_callers_[shard] : shard_peers_[shard];
-    network_.Send(now_, as, {std::move(out)});
+    network_.Send(now_, out.peer == kCoordinator ? holder.caller : holder.peer, {std::move(out)});
   }
 }
 
@@ -301,30 +271,6 @@ void Cluster::Spoil(Unit& unit) const {
   unit.gradient = std::move(spoilt).Close();
 }
 
-void Cluster::DeliverToShard(uint32_t index, const Envelope& envelope, Outbox& outbox) {
-  if (IsAway(index)) return;
-  Shard& shard = *shards_[index];
-  const auto* install = std::get_if<Install>(&envelope.message);
-  if (install != nullptr) SawInstall(*install);
-  const ViewNumber before = shard.view().number;
-  // What it sets off is done at once, or some time after other messages have come.
-  if (rng_.Chance(0.5)) {
-    shard.Handle(now_, envelope, outbox);
-  } else {
-    shard.Take(now_, envelope, outbox);
-    if (rng_.Chance(0.5)) shard.Settle(outbox);
-  }
-  if (install == nullptr || shard.view().number == before) return;
-  ledger_.SawCut(ShardId{index}, install->cut, shard.States());
-}
-
-void Cluster::SettleShard(uint32_t index) {
-  Outbox outbox;
-  while (shards_[index]->Settle(outbox)) {
-  }
-  Send(shard_peers_[index], outbox);
-}
-
 void Cluster::TickAll() {
   const auto tick = [this](PeerId peer, auto& node) {
     Outbox outbox;
@@ -332,14 +278,16 @@ void Cluster::TickAll() {
     Send(peer, outbox);
   };
   TickCoordinator();
-  for (uint32_t i = 0; i < shards_.size(); ++i) {
-    if (IsAway(i)) continue;
+  for (uint32_t i = 0; i < holders_.size(); ++i) {
+    Holder& holder = holders_[i];
+    if (IsAway(holder)) continue;
     SettleShard(i);
-    tick(shard_peers_[i], *shards_[i]);
+    AttachReplicas(holder);
+    tick(holder.peer, *holder.node);
     Outbox said;
-    vault_.Work(i, *shards_[i], said);
-    Send(shard_peers_[i], said);
-    if (shards_[i]->Status().held_bytes > kHeldBytesMax)
+    vault_.Work(i, *holder.node, said);
+    Send(holder.peer, said);
+    if (holder.node->Status().held_bytes > kHeldBytesMax)
       ledger_.Violation("a shard holds too much");
   }
   for (Process& process : processes_) {
@@ -361,11 +309,11 @@ void Cluster::TickCoordinator() {
 
 void Cluster::InjectFaults() {
   if (coordinator_back_ == TimePoint{} && rng_.Chance(scenario_.restart)) EndCoordinator();
-  for (PeerId& caller : shard_callers_) {
+  for (Holder& holder : holders_) {
     if (!rng_.Chance(scenario_.relink)) continue;
     ++outcome_.relinks;
-    if (coordinator_back_ == TimePoint{}) coordinator_->LinkEnded(now_, caller);
-    caller = PeerId{next_peer_++};
+    if (coordinator_back_ == TimePoint{}) coordinator_->LinkEnded(now_, holder.caller);
+    holder.caller = PeerId{next_peer_++};
   }
   std::vector<std::pair<WorkerId, std::optional<PeerId>>> start;
   for (size_t i = 0; i < processes_.size(); ++i) {
@@ -446,19 +394,20 @@ void Cluster::StartAgain() {
 // A job that has failed is over when everybody has been told.
 bool Cluster::Finished() const {
   if (coordinator_->state() != JobState::kFailed) return coordinator_->state() == JobState::kDone;
-  return std::ranges::all_of(shards_,
-                             [](const auto& shard) { return shard->failure().has_value(); }) &&
+  return std::ranges::all_of(holders_,
+                             [](const Holder& h) { return h.node->failure().has_value(); }) &&
          std::ranges::all_of(processes_, [](const Process& p) { return p.worker->over(); });
 }
 
 void Cluster::CheckAtRest() {
-  for (uint32_t i = 0; i < shards_.size(); ++i) SettleShard(i);
-  for (uint32_t i = 0; i < shards_.size(); ++i) {
+  for (uint32_t i = 0; i < holders_.size(); ++i) SettleShard(i);
+  for (uint32_t i = 0; i < scenario_.shards; ++i) {
     // A job that has failed while it went back has shards in two generations.
     if (outcome_.failed && outcome_.lost_shards > 0) continue;
-    ledger_.SawEnd(ShardId{i}, *shards_[i], !outcome_.failed);
+    ledger_.SawEnd(ShardId{i}, *PrimaryOf(i).node, !outcome_.failed);
   }
   CheckSnapshots();
+  CompareCopies();
   if (outcome_.failed) return;
   if (coordinator_->view().tables.size() != model_.tables().size()) {
     ledger_.Violation("there are " + std::to_string(coordinator_->view().tables.size()) +
@@ -468,7 +417,9 @@ void Cluster::CheckAtRest() {
   if (scenario_.policy.apply == ApplyRule::kPerStep && !scenario_.leased()) {
     Reference reference(model_, scenario_.policy, ledger_);
     reference.Train();
-    const std::string words = reference.Differs(coordinator_->view(), shards_);
+    std::vector<const Shard*> shards;
+    for (uint32_t i = 0; i < scenario_.shards; ++i) shards.push_back(PrimaryOf(i).node.get());
+    const std::string words = reference.Differs(coordinator_->view(), shards);
     if (!words.empty()) ledger_.Violation(words);
     outcome_.compared = true;
   }

@@ -30,23 +30,26 @@ struct Outcome {
   uint64_t replaced = 0;
   uint64_t twins = 0;
   uint64_t relinks = 0;
-  uint64_t restarts = 0;      // Of the coordinator.
-  uint64_t joins = 0;         // Workers that came later,
-  uint64_t leaves = 0;        // and that left before the end.
-  uint64_t forgeries = 0;     // Sent by the thief.
-  uint64_t stale_shards = 0;  // Shards that served a read behind its round.
-  uint64_t discarded = 0;     // Steps whose round was closed without them.
-  uint64_t skipped = 0;       // Steps left out for a NaN.
-  uint64_t nonfinite = 0;     // Units that shards took with a NaN or an infinity in them.
-  uint64_t snapshots = 0;     // Complete.
-  uint64_t given_up = 0;      // Snapshots that did not come about.
-  uint64_t resumed = 0;       // Beginnings from a snapshot,
-  uint64_t ruins = 0;         // and of ends of everything.
-  uint64_t lost_shards = 0;
-  uint64_t lost_together = 0;  // Those whose coordinator ended with them.
-  uint64_t rollbacks = 0;      // Of the job, for lost shards.
-  bool failed = false;         // As it should, for a NaN that is rejected.
-  bool compared = false;       // With the same training in one process.
+  uint64_t restarts = 0;       // Of the coordinator.
+  uint64_t joins = 0;          // Workers that came later,
+  uint64_t leaves = 0;         // and that left before the end.
+  uint64_t forgeries = 0;      // Sent by the thief.
+  uint64_t stale_shards = 0;   // Shards that served a read behind its round.
+  uint64_t discarded = 0;      // Steps whose round was closed without them.
+  uint64_t skipped = 0;        // Steps left out for a NaN.
+  uint64_t nonfinite = 0;      // Units that shards took with a NaN or an infinity in them.
+  uint64_t snapshots = 0;      // Complete.
+  uint64_t given_up = 0;       // Snapshots that did not come about.
+  uint64_t resumed = 0;        // Beginnings from a snapshot,
+  uint64_t ruins = 0;          // and of ends of everything.
+  uint64_t lost_shards = 0;    // Processes that hold a copy of one,
+  uint64_t lost_together = 0;  // those whose coordinator ended with them,
+  uint64_t cut_off = 0;        // and those that it could not hear for some time.
+  uint64_t promotions = 0;
+  uint64_t copies = 0;     // In-sync replicas that were the same as their primary at the end.
+  uint64_t rollbacks = 0;  // Of the job, for lost shards.
+  bool failed = false;     // As it should, for a NaN that is rejected.
+  bool compared = false;   // With the same training in one process.
 };
 
 // A whole cluster in one thread: the real coordinator, shards and client cores under simulated
@@ -58,6 +61,9 @@ class Cluster final {
   Outcome Run();
 
  private:
+  static constexpr PeerId kCoordinator{1};
+  static constexpr uint64_t kHeldBytesMax = uint64_t{1} << 14;
+
   // A worker process; a crashed one is gone, a paused one comes back as a zombie.
   struct Process {
     PeerId peer;
@@ -65,6 +71,18 @@ class Cluster final {
     std::unique_ptr<ProbeWorker> worker;
     TimePoint paused_until{};
     bool zombie = false;
+  };
+
+  // A process that holds a copy of a shard: its primary or a replica.
+  struct Holder {
+    ShardId shard;
+    uint32_t copy = 0;
+    BootId boot;
+    PeerId caller;           // What the coordinator knows it by,
+    PeerId peer;             // and what others know it by: its process's address.
+    TimePoint back{};        // Until then nobody is in its place.
+    TimePoint deaf_until{};  // Until then it and the coordinator do not hear each other.
+    std::unique_ptr<Shard> node;
   };
 
   // `peer`: where the process before it was, if it is started in its place.
@@ -84,17 +102,23 @@ class Cluster final {
   void InjectDiskFaults();
   void Ruin();
   void CheckSnapshots();
+  void MakeShards();
+  void Begin(uint32_t index);
+  PeerId NewAddress(uint32_t index);
+  void InjectShardFaults();
   void LoseShard(uint32_t index);
+  bool MayLose(const Holder& holder) const;
+  void StartFenced();
+  bool IsAway(const Holder& holder) const { return now_ < holder.back; }
   void SawInstall(const Install& install);
-  bool IsAway(uint32_t index) const { return now_ < shard_back_[index]; }
   BootId CoordinatorBoot() const { return BootId{400 + outcome_.ruins}; }
   JobId Job() const { return JobId{77 + outcome_.ruins}; }
-  void MakeShards();
-  std::unique_ptr<Shard> MakeShard(uint32_t index);
-  PeerId NewShardPeer(uint32_t index);
   void DeliverToShard(uint32_t index, const Envelope& envelope, Outbox& outbox);
+  void AttachReplicas(Holder& holder);
   void Spoil(Unit& unit) const;
   void SettleShard(uint32_t index);
+  Holder& PrimaryOf(uint32_t shard);
+  void CompareCopies();
   void TickAll();
   void StartAgain();
   void ComeAndGo();
@@ -115,12 +139,8 @@ class Cluster final {
   TimePoint coordinator_back_{};
   std::string disk_;  // The coordinator's log.
   FramePool frames_{FramePool::Memory::kPrivate};
-  std::vector<std::unique_ptr<Shard>> shards_;
-  std::vector<BootId> shard_boots_;
-  std::vector<TimePoint> shard_back_;    // Until then nobody is in its place.
-  std::vector<PeerId> shard_callers_;    // What the coordinator knows each shard by,
-  std::vector<PeerId> shard_peers_;      // and what workers know it by: its process's address.
-  std::map<PeerId, uint32_t> shard_of_;  // All such addresses that there ever were.
+  std::vector<Holder> holders_;           // By shard, then copy.
+  std::map<PeerId, uint32_t> holder_at_;  // All addresses that there ever were.
   std::vector<Process> processes_;
   std::set<WorkerId> bound_;  // Ranks with keys of their own.
   std::map<WorkerId, Identity> worker_keys_;

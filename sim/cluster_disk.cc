@@ -29,26 +29,6 @@ void Cluster::InjectDiskFaults() {
   if (!vault_.crashed() && fate_.Chance(scenario_.disk_crash)) vault_.CrashSoon();
   constexpr uint64_t kRuinsMax = 3;
   if (!outcome_.failed && outcome_.ruins < kRuinsMax && fate_.Chance(scenario_.ruin)) Ruin();
-  constexpr uint64_t kLossesMax = 5;
-  const bool may = !outcome_.failed && outcome_.lost_shards < kLossesMax;
-  if (may && fate_.Chance(scenario_.lose_shard)) {
-    LoseShard(static_cast<uint32_t>(fate_.Below(shards_.size())));
-  }
-}
-
-// Another process takes its place some time later, at another address; now and then the machine
-// that is gone was the coordinator's, too.
-void Cluster::LoseShard(uint32_t index) {
-  ++outcome_.lost_shards;
-  shard_boots_[index] = BootId{next_boot_++};
-  shard_back_[index] = now_ + std::chrono::microseconds(fate_.Below(150'000));
-  shard_callers_[index] = PeerId{next_peer_++};
-  shard_peers_[index] = NewShardPeer(index);
-  vault_.ForgetShard(index);
-  shards_[index] = MakeShard(index);
-  if (coordinator_back_ != TimePoint{} || !fate_.Chance(0.4)) return;
-  ++outcome_.lost_together;
-  EndCoordinator();
 }
 
 // Where it takes the job back, that is to the last snapshot that there is.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <utility>
 
 #include "common/rng.h"
 
@@ -25,43 +26,81 @@ uint64_t Checksum(const Pulled& pulled) {
 
 }  // namespace
 
-// Sees what one shard does.
+// Sees what one process does with a shard.
 class Ledger::Observer final : public ShardObserver {
  public:
-  Observer(Ledger& ledger, ShardId shard) : ledger_(ledger), shard_(shard) {}
+  Observer(Ledger& ledger, ShardId shard, BootId process)
+      : ledger_(ledger), shard_(shard), process_(process) {}
 
   void TookView(JobId job, const View& view) override {
     generation_ = view.generation;
+    if (!Counts()) return;
     Life& life = ledger_.LifeOf(generation_);
-    Shadow& shadow = *life.shadows[shard_.value];
+    Shadow& shadow = life.shards[shard_.value].shadow;
     shadow.TookView(view);
     ledger_.SawView(life, shard_, view);
     ledger_.cuts_.try_emplace({job, view.number, shard_}, shadow);
+    ledger_.Keep(life, shard_, version_);
   }
   void Applied(const LogEntry& entry) override {
-    ledger_.SawApplied(ledger_.LifeOf(generation_), shard_, entry);
+    version_ = entry.version;
+    if (!Counts()) return;
+    Life& life = ledger_.LifeOf(generation_);
+    ledger_.SawApplied(life, shard_, entry);
+    ledger_.Keep(life, shard_, version_);
   }
   void Served(const Pull& pull, BootId reader, const Pulled& answer) override {
-    ledger_.SawServed(ledger_.LifeOf(generation_), shard_, answer);
+    if (Counts()) ledger_.SawServed(ledger_.LifeOf(generation_), shard_, answer);
     ledger_.served_.insert({shard_.value, reader.value, pull.pull, Checksum(answer)});
   }
 
  private:
+  bool Counts() const { return ledger_.primaries_[shard_.value] == process_; }
+
   Ledger& ledger_;
   ShardId shard_;
+  BootId process_;
   Generation generation_;  // That the shard is in.
+  uint64_t version_ = 0;
 };
 
-Ledger::Ledger(const ProbeModel& model, const Policy& policy) : model_(model), policy_(policy) {
+Ledger::Ledger(const ProbeModel& model, const Policy& policy, bool promotions)
+    : model_(model), policy_(policy), promotions_(promotions), primaries_(model.shards()) {
   BeginAnew(nullptr, model.workers());
-  for (uint32_t i = 0; i < model.shards(); ++i) {
-    observers_.push_back(std::make_unique<Observer>(*this, ShardId{i}));
-  }
 }
 
 Ledger::~Ledger() = default;
 
-ShardObserver* Ledger::ObserverOf(ShardId shard) { return observers_[shard.value].get(); }
+ShardObserver* Ledger::ObserverOf(ShardId shard, BootId process) {
+  auto& observer = observers_[process];
+  if (observer == nullptr) observer = std::make_unique<Observer>(*this, shard, process);
+  return observer.get();
+}
+
+// What a promotion may need.
+void Ledger::Keep(Life& life, ShardId shard, uint64_t version) {
+  if (!promotions_) return;
+  life.past_shards[shard.value].insert_or_assign(version, life.shards[shard.value]);
+}
+
+void Ledger::Promoted(ShardId shard, BootId process, uint64_t version) {
+  primaries_[shard.value] = process;
+  Life& life = lives_.rbegin()->second;
+  auto& past = life.past_shards[shard.value];
+  past.erase(past.upper_bound(version), past.end());
+  if (past.empty()) return;
+  const OnShard before = std::exchange(life.shards[shard.value], past.rbegin()->second);
+  life.shards[shard.value].shadow.ForgetCounts();
+  for (const auto& [worker, last] : before.applied) {
+    for (Step step = life.shards[shard.value].applied[worker] + 1; step <= last; ++step) {
+      const auto has = [&](OnShard& other) { return other.applied[worker] >= step; };
+      if (std::ranges::any_of(life.shards, has)) continue;
+      Made& made = At(life, worker, step);
+      if (made.fate == Fate::kDiscarded) --life.discarded;
+      made = Made{};
+    }
+  }
+}
 
 bool Ledger::Counts(const Life& life, uint32_t worker, Step step) const {
   const std::vector<Made>& steps = life.made[worker];
@@ -92,9 +131,6 @@ void Ledger::RollBack(Generation generation, const Manifest* from, uint32_t rank
   life.attempted.resize(model_.workers());
   life.made.resize(model_.workers());
   life.past.resize(model_.workers());
-  life.at_view.resize(model_.shards());
-  life.views.resize(model_.shards());
-  life.closed.resize(model_.shards());
   if (from != nullptr) {
     const Life& before = LifeOf(from->view.generation);
     life.made = before.made;
@@ -111,22 +147,18 @@ void Ledger::RollBack(Generation generation, const Manifest* from, uint32_t rank
     }
     for (const Made& step : made) life.discarded += step.fate == Fate::kDiscarded ? 1 : 0;
   }
+  life.past_shards.resize(model_.shards());
   for (uint32_t i = 0; i < model_.shards(); ++i) {
-    Shadow shadow(model_, policy_, i);
-    if (from != nullptr) {
-      const auto found = cuts_.find({from->job, from->view.number, ShardId{i}});
-      if (found != cuts_.end()) {
-        life.shadows.push_back(std::make_unique<Shadow>(found->second));
-      }
+    const auto found =
+        from == nullptr ? cuts_.end() : cuts_.find({from->job, from->view.number, ShardId{i}});
+    OnShard& shard = life.shards.emplace_back(
+        OnShard{found == cuts_.end() ? Shadow(model_, policy_, i) : found->second, {}, {}, {}, {}});
+    shard.shadow.ForgetCounts();
+    for (uint32_t w = 0; w < model_.workers(); ++w) shard.applied[w] = life.attempted[w];
+    for (const RankState& state : from == nullptr ? std::vector<RankState>{} : from->cut) {
+      if (state.rank.value < ranks) shard.used[state.rank.value] = state.used;
     }
-    if (life.shadows.size() == i) life.shadows.push_back(std::make_unique<Shadow>(shadow));
-    life.shadows.back()->ForgetCounts();
-    for (uint32_t w = 0; w < model_.workers(); ++w) life.applied[{i, w}] = life.attempted[w];
-  }
-  for (uint32_t i = 0; i < model_.shards() && from != nullptr; ++i) {
-    for (const RankState& state : from->cut) {
-      if (state.rank.value < ranks) life.used[{i, state.rank.value}] = state.used;
-    }
+    Keep(life, ShardId{i}, 0);
   }
   lives_[generation] = std::move(life);
 }
@@ -143,7 +175,7 @@ void Ledger::SawApplied(Life& life, ShardId shard, const LogEntry& entry) {
   for (const Contribution& made : entry.made) {
     if (!SawMade(life, shard, made)) return;
   }
-  const std::string words = life.shadows[shard.value]->Take(entry);
+  const std::string words = life.shards[shard.value].shadow.Take(entry);
   if (words.empty()) return;
   const Contribution& first = entry.made.front();
   Violation("the entry with step " + std::to_string(first.step) + " of " + Name(first.rank) +
@@ -154,13 +186,14 @@ void Ledger::SawApplied(Life& life, ShardId shard, const LogEntry& entry) {
 bool Ledger::SawMade(Life& life, ShardId shard, const Contribution& made) {
   const std::string what = "step " + std::to_string(made.step) + " of " + Name(made.rank) +
                            " on shard " + std::to_string(shard.value);
-  Step& last = life.applied[{shard.value, made.rank.value}];
+  OnShard& here = life.shards[shard.value];
+  Step& last = here.applied[made.rank.value];
   if (made.step != last + 1 || (made.step > model_.steps() && !model_.leased())) {
     Violation(what + " comes after step " + std::to_string(last));
     return false;
   }
   last = made.step;
-  life.used[{shard.value, made.rank.value}] = made.used;
+  here.used[made.rank.value] = made.used;
   if (model_.leased()) {
     SawLeased(life, shard, made, what);
     return true;
@@ -180,11 +213,11 @@ bool Ledger::SawMade(Life& life, ShardId shard, const Contribution& made) {
 }
 
 void Ledger::SawView(Life& life, ShardId shard, const View& view) {
-  life.views[shard.value] = view;
-  auto& at_view = life.at_view[shard.value];
-  at_view.clear();
+  OnShard& here = life.shards[shard.value];
+  here.view = view;
+  here.at_view.clear();
   for (uint32_t w = 0; w < model_.workers(); ++w) {
-    at_view[WorkerId{w}] = {life.applied[{shard.value, w}], life.used[{shard.value, w}]};
+    here.at_view[WorkerId{w}] = {here.applied[w], here.used[w]};
   }
   for (const Member& member : view.members) {
     life.bases[{member.rank, member.incarnation}] = member.base;
@@ -194,7 +227,7 @@ void Ledger::SawView(Life& life, ShardId shard, const View& view) {
 // What the step weighs, and what data it used, is what the life of the rank took that made it.
 void Ledger::SawLeased(Life& life, ShardId shard, const Contribution& made,
                        const std::string& what) {
-  const Member* member = life.views[shard.value].FindMember(made.rank);
+  const Member* member = life.shards[shard.value].view.FindMember(made.rank);
   if (member == nullptr) {
     Violation(what + " is of nobody who is a member");
     return;
@@ -205,7 +238,7 @@ void Ledger::SawLeased(Life& life, ShardId shard, const Contribution& made,
   double samples = 0;
   for (const DataRange& range : now.data) samples += static_cast<double>(range.size());
   if (made.samples != samples) Violation(what + " weighs " + std::to_string(made.samples));
-  const uint64_t closed = life.closed[shard.value];
+  const uint64_t closed = life.shards[shard.value].closed;
   if (now.round <= static_cast<int64_t>(closed)) {
     Violation(what + " belongs to round " + std::to_string(now.round) + ", and round " +
               std::to_string(closed) + " is closed");
@@ -219,7 +252,7 @@ void Ledger::SawLeased(Life& life, ShardId shard, const Contribution& made,
 }
 
 void Ledger::SawServed(Life& life, ShardId shard, const Pulled& answer) {
-  uint64_t& closed = life.closed[shard.value];
+  uint64_t& closed = life.shards[shard.value].closed;
   if (answer.closed < closed) {
     Violation("shard " + std::to_string(shard.value) + " says that " +
               std::to_string(answer.closed) + " rounds are closed, after " +
@@ -352,16 +385,19 @@ void Ledger::SawAnswer(ShardId shard, BootId reader, const Pulled& pulled) {
 
 void Ledger::SawCut(ShardId shard, const std::vector<RankState>& cut,
                     const std::vector<RankState>& states) {
-  auto& at_view = lives_.rbegin()->second.at_view[shard.value];
+  auto& at_view = lives_.rbegin()->second.shards[shard.value].at_view;
   for (const RankState& want : cut) {
     for (const RankState& have : states) {
       if (have.rank != want.rank) continue;
       const auto [ended, used] = at_view[want.rank];
-      if (used != want.used || (have.ended == ended && have.used != used)) {
+      const bool owes = ended < want.ended && want.whole;
+      if ((used != want.used && !owes) || (have.ended == ended && have.used != used)) {
         Violation("after a cut shard " + std::to_string(shard.value) + " does not know what data " +
                   Name(want.rank) + " has used");
       }
-      if (ended == want.ended && have.ended >= ended) continue;
+      // A new primary may owe a step that its worker brings again.
+      const bool owed = want.whole && ended >= *want.whole && ended < want.ended;
+      if ((ended == want.ended || owed) && have.ended >= ended) continue;
       Violation("after a cut " + Name(want.rank) + " stands at step " + std::to_string(ended) +
                 " on shard " + std::to_string(shard.value) + ", and the cut is " +
                 std::to_string(want.ended));
@@ -371,11 +407,11 @@ void Ledger::SawCut(ShardId shard, const std::vector<RankState>& cut,
 
 void Ledger::SawEnd(ShardId shard, const Shard& state, bool done) {
   Life& life = LifeOf(state.view().generation);
-  const std::string words = life.shadows[shard.value]->Differs(state);
+  const std::string words = life.shards[shard.value].shadow.Differs(state);
   if (!words.empty()) Violation("at rest shard " + std::to_string(shard.value) + " " + words);
   for (const RankState& rank : state.States()) {
     const bool known = done && !model_.leased();
-    const Step last = known ? model_.steps() : life.applied[{shard.value, rank.rank.value}];
+    const Step last = known ? model_.steps() : life.shards[shard.value].applied[rank.rank.value];
     if (rank.ended == last && rank.applied + rank.discarded == last) continue;
     Violation("at rest shard " + std::to_string(shard.value) + " says that " + Name(rank.rank) +
               " has ended step " + std::to_string(rank.ended) + ", which should be " +

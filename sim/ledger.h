@@ -24,10 +24,15 @@ namespace shardmill::sim {
 // by what workers see, and by what is there at rest. Owned by a Cluster.
 class Ledger final {
  public:
-  Ledger(const ProbeModel& model, const Policy& policy);
+  // `promotions`: a shard may get another primary, which lacks what the one before it did last.
+  Ledger(const ProbeModel& model, const Policy& policy, bool promotions);
   ~Ledger();
 
-  ShardObserver* ObserverOf(ShardId shard);
+  // Of one process that holds a copy of the shard. Only what its primary does has happened.
+  ShardObserver* ObserverOf(ShardId shard, BootId process);
+  // The process is the primary from now on, with so many entries: what the one before it did beyond
+  // them, and has shown nobody, has not happened.
+  void Promoted(ShardId shard, BootId process, uint64_t version);
 
   // Of workers, each under the generation that it is in.
   // A step is tried, with that data where it is leased.
@@ -87,6 +92,17 @@ class Ledger final {
     std::vector<DataRange> data = {};
   };
 
+  // What has happened on one shard.
+  struct OnShard {
+    Shadow shadow;
+    std::map<uint32_t, Step> applied;     // By worker, the last step,
+    std::map<uint32_t, DataCursor> used;  // and what that says of data.
+    // Both, as they were when the shard took its last view; and that view.
+    std::map<WorkerId, std::pair<Step, DataCursor>> at_view;
+    View view;
+    uint64_t closed = 0;  // Rounds, as it has last said.
+  };
+
   // What has happened under one generation.
   struct Life {
     std::vector<Step> attempted;
@@ -95,22 +111,19 @@ class Ledger final {
     std::vector<std::vector<Made>> made;                     // By rank, then step.
     std::vector<std::vector<Made>> past;  // The same of ranks that have begun anew.
     uint64_t discarded = 0;
-    std::map<std::pair<uint32_t, uint32_t>, Step> applied;  // By shard and worker, the last step.
-    std::map<std::pair<uint32_t, uint32_t>, DataCursor> used;  // What that says of data.
-    // Both, as they were when a shard took its last view; and that view.
-    std::vector<std::map<WorkerId, std::pair<Step, DataCursor>>> at_view;
-    std::vector<View> views;
-    std::vector<uint64_t> closed;  // Rounds, as each shard has last said.
     // Where data is leased: what each life of a rank took for a step, and where it begins.
     std::map<std::tuple<WorkerId, Incarnation, Step>, std::vector<DataRange>> taken;
     std::map<std::pair<WorkerId, Incarnation>, int64_t> bases;
-    std::vector<std::unique_ptr<Shadow>> shadows;  // By shard.
+    std::vector<OnShard> shards;
+    // Of each shard, the same as it was after so many entries.
+    std::vector<std::map<uint64_t, OnShard>> past_shards;
   };
 
   Life& LifeOf(Generation generation) { return lives_.at(generation); }
   const Life& Last() const { return lives_.rbegin()->second; }
   static Made& At(Life& life, uint32_t worker, Step step);
   void SawView(Life& life, ShardId shard, const View& view);
+  void Keep(Life& life, ShardId shard, uint64_t version);
   void SawLeased(Life& life, ShardId shard, const Contribution& made, const std::string& what);
   void SawServed(Life& life, ShardId shard, const Pulled& answer);
   // The fewest of the worker's steps that the pull must show on the shard, and the most that it
@@ -125,10 +138,12 @@ class Ledger final {
 
   const ProbeModel& model_;
   Policy policy_;
+  bool promotions_;
   std::map<Generation, Life> lives_;
   std::set<std::pair<WorkerId, Step>> rejected_;
   std::map<BootId, std::pair<Generation, Step>> steps_;  // The last of each process.
-  std::vector<std::unique_ptr<Observer>> observers_;
+  std::map<BootId, std::unique_ptr<Observer>> observers_;
+  std::vector<BootId> primaries_;  // By shard.
   // The shadows as they were when a shard took a view, in any life of the job.
   std::map<std::tuple<JobId, ViewNumber, ShardId>, Shadow> cuts_;
   // What was served: shard, reader's process, pull, and a checksum. A pull may be asked again.

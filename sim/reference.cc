@@ -146,8 +146,7 @@ void Reference::Round(Step step) {
   }
 }
 
-std::string Reference::Differs(const View& view,
-                               const std::vector<std::unique_ptr<Shard>>& shards) const {
+std::string Reference::Differs(const View& view, const std::vector<const Shard*>& shards) const {
   const TablePlace& weights = *view.FindTable(weights_.spec.name);
   const TablePlace& rows = *view.FindTable(rows_.spec.name);
   for (uint32_t i = 0; i < shards.size(); ++i) {

@@ -25,7 +25,7 @@ class Reference final {
   void Train();
 
   // Words where a shard has something else.
-  std::string Differs(const View& view, const std::vector<std::unique_ptr<Shard>>& shards) const;
+  std::string Differs(const View& view, const std::vector<const Shard*>& shards) const;
 
  private:
   struct Row {

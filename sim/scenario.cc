@@ -65,6 +65,12 @@ Scenario Scenario::FromSeed(uint64_t seed) {
     if (rng.Chance(0.6)) scenario.lose_shard = rng.Uniform() * 0.02;
   }
   if (rng.Chance(0.35)) scenario.Lease(rng);
+  const bool may_go_back = scenario.snapshot_every > Duration{};
+  if ((!scenario.leased() || may_go_back) && rng.Chance(0.5)) {
+    scenario.replicas = rng.Chance(0.8) ? 1 : 2;
+    if (rng.Chance(0.8)) scenario.lose_shard = rng.Uniform() * 0.02;
+    if (rng.Chance(0.5)) scenario.cut_off = rng.Uniform() * 0.01;
+  }
   return scenario;
 }
 

@@ -14,6 +14,7 @@ struct Scenario {
   uint64_t seed = 0;
   uint32_t workers = 2;
   uint32_t shards = 2;
+  uint32_t replicas = 0;  // Of each.
   Step steps = 10;
   Policy policy;
   NetworkFaults faults;
@@ -28,6 +29,7 @@ struct Scenario {
   double disk_crash = 0;      // Chance that the disk dies.
   double ruin = 0;        // Chance that everything is killed, and begins from the last snapshot.
   double lose_shard = 0;  // Chance that a shard's process is gone, and another takes its place.
+  double cut_off = 0;     // Chance that one and the coordinator do not hear each other for a while.
   uint64_t rows = 0;      // Of the data, where it is leased.
   uint64_t epochs = 1;
   uint64_t chunk = 1;

@@ -34,7 +34,7 @@ std::vector<uint64_t> ElementsOf(const TableChange& change) {
 }  // namespace
 
 Shadow::Shadow(const ProbeModel& model, const Policy& policy, uint32_t shard)
-    : model_(model), policy_(policy), shard_(shard) {
+    : model_(&model), policy_(policy), shard_(shard) {
   for (size_t i = 0; i < kProbeTables; ++i) {
     const TableSpec& spec = model.tables()[i];
     tables_[i].floats.assign(spec.size, spec.initial.scale);
@@ -43,12 +43,12 @@ Shadow::Shadow(const ProbeModel& model, const Policy& policy, uint32_t shard)
 
 void Shadow::TookView(const View& view) {
   for (size_t i = 0; i < kProbeTables; ++i) {
-    const TablePlace* place = view.FindTable(model_.tables()[i].name);
+    const TablePlace* place = view.FindTable(model_->tables()[i].name);
     if (place != nullptr) tables_[i].id = place->id;
   }
 }
 
-bool Shadow::Merged(ProbeTable table) const { return IsMerge(model_.Spec(table).update->rule); }
+bool Shadow::Merged(ProbeTable table) const { return IsMerge(model_->Spec(table).update->rule); }
 
 std::string Shadow::Take(const LogEntry& entry) {
   std::string words;
@@ -69,10 +69,10 @@ std::string Shadow::CheckTable(ProbeTable table, const LogEntry& entry, const Ta
   std::vector<uint64_t> wanted;
   for (const Contribution& made : entry.made) {
     const bool pushes =
-        model_.leased() ? made.samples > 0 : model_.Contributes(made.rank, made.step);
+        model_->leased() ? made.samples > 0 : model_->Contributes(made.rank, made.step);
     if (made.discarded || !pushes) continue;
-    std::vector<uint64_t> own = model_.Elements(table, made.rank, made.step);
-    std::erase_if(own, [&](uint64_t at) { return model_.OwnerOf(table, at) != shard_; });
+    std::vector<uint64_t> own = model_->Elements(table, made.rank, made.step);
+    std::erase_if(own, [&](uint64_t at) { return model_->OwnerOf(table, at) != shard_; });
     std::ranges::sort(own);
     own.erase(std::ranges::unique(own).begin(), own.end());  // A client names each once.
     wanted.insert(wanted.end(), own.begin(), own.end());
@@ -81,7 +81,7 @@ std::string Shadow::CheckTable(ProbeTable table, const LogEntry& entry, const Ta
   std::ranges::sort(wanted);
   const std::vector<uint64_t> have =
       change == nullptr ? std::vector<uint64_t>{} : ElementsOf(*change);
-  const std::string& name = model_.Spec(table).name;
+  const std::string& name = model_->Spec(table).name;
   if (have != wanted) {
     return "changes " + std::to_string(have.size()) + " elements of \"" + name +
            "\", and not the " + std::to_string(wanted.size()) + " that were pushed";
@@ -96,15 +96,15 @@ std::string Shadow::CheckTable(ProbeTable table, const LogEntry& entry, const Ta
 }
 
 void Shadow::Merge(ProbeTable table, WorkerId rank, Step step) {
-  const TableSpec& spec = model_.Spec(table);
+  const TableSpec& spec = model_->Spec(table);
   Table& shadow = tables_[static_cast<size_t>(table)];
   if (!spec.sparse() && !Merged(table)) return;
-  const std::vector<uint64_t> elements = model_.Elements(table, rank, step);
+  const std::vector<uint64_t> elements = model_->Elements(table, rank, step);
   const std::vector<float> values =
-      Merged(table) ? model_.Values(table, rank, step) : std::vector<float>(elements.size());
+      Merged(table) ? model_->Values(table, rank, step) : std::vector<float>(elements.size());
   for (size_t i = 0; i < elements.size(); ++i) {
     const uint64_t at = elements[i];
-    if (model_.OwnerOf(table, at) != shard_) continue;
+    if (model_->OwnerOf(table, at) != shard_) continue;
     float& value = spec.sparse() ? shadow.rows.try_emplace(at, spec.initial.scale).first->second
                                  : shadow.floats[at];
     MergeInto(spec.update->rule, values[i], value);
@@ -114,7 +114,7 @@ void Shadow::Merge(ProbeTable table, WorkerId rank, Step step) {
 std::string Shadow::Differs(const Shard& state) const {
   for (size_t i = 0; i < kProbeTables; ++i) {
     const auto table = static_cast<ProbeTable>(i);
-    const TableSpec& spec = model_.Spec(table);
+    const TableSpec& spec = model_->Spec(table);
     const TablePlace* place = state.view().FindTable(spec.name);
     if (place == nullptr) return "has no table \"" + spec.name + "\"";
     if (!spec.sparse()) {

@@ -40,7 +40,7 @@ class Shadow final {
   std::string CheckTable(ProbeTable table, const LogEntry& entry, const TableChange* change);
   void Merge(ProbeTable table, WorkerId rank, Step step);
 
-  const ProbeModel& model_;
+  const ProbeModel* model_;
   Policy policy_;
   uint32_t shard_;
   std::array<Table, kProbeTables> tables_;

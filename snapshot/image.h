@@ -8,20 +8,11 @@
 #include "common/frame.h"
 #include "common/ids.h"
 #include "common/messages.h"
+#include "common/table_piece.h"
 
 // What a shard is at a cut, as plain values: it makes them, they are written to a file, and any
 // shard takes its part of them again.
 namespace shardmill {
-
-// How often the floats [begin, end) of a dense table have been stepped, where their rule counts
-// that. Kept by range: at a restore one shard may get parts of several, each with its own count.
-struct UpdateRun {
-  uint64_t begin = 0;
-  uint64_t end = 0;
-  uint64_t updates = 0;
-
-  bool operator==(const UpdateRun&) const = default;
-};
 
 // What there is of a dense table: the floats [begin, end) and so many floats of optimizer state
 // beside each. The runs cover them all, in order; or there are none.
@@ -74,22 +65,7 @@ struct DenseImage {
       states;  // Of each frame of values, slot by slot; none where there are no slots.
 };
 
-// Rows of a sparse table: a file has them in batches of kBatchRows, the last one smaller.
-struct RowBatch {
-  Frame keys;    // uint64 each.
-  Frame values;  // `dim` floats a row.
-  Frame state;   // `state` floats a row.
-};
+// A file has rows in batches of so many, the last one smaller.
 inline constexpr uint64_t kBatchRows = 65536;
-
-// A piece of a table on its way back from a snapshot. Slot 0 are the parameters, slot k the k-th
-// state beside them.
-struct DensePiece {
-  uint32_t slot = 0;
-  uint64_t begin = 0;  // In floats, in the whole table.
-  Frame floats;
-};
-using UpdateRuns = std::vector<UpdateRun>;
-using TablePiece = std::variant<DensePiece, UpdateRuns, RowBatch>;
 
 }  // namespace shardmill

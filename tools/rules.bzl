@@ -57,3 +57,33 @@ def shardmill_test(name, copts = [], deps = [], **kwargs):
         ],
         **kwargs
     )
+
+def shardmill_fuzz_test(name, copts = [], deps = [], args = [], **kwargs):
+    """A fuzz target: see tests/fuzz/target.h.
+
+    A test as any other tries seeds and mutations of them by chance; with --config=fuzz it is a
+    libFuzzer's for some seconds, and a program to run for longer.
+
+    Args:
+      name: target name.
+      copts: as of shardmill_test.
+      deps: dependencies.
+      args: as of shardmill_test.
+      **kwargs: as of cc_test.
+    """
+    cc_test(
+        name = name,
+        copts = COPTS + copts,
+        args = args + select({
+            "//tests/fuzz:libfuzzer": ["--inputs", "1000000000", "--seconds", "3"],
+            "//conditions:default": [],
+        }),
+        linkopts = select({
+            "//tests/fuzz:libfuzzer": ["-fsanitize=fuzzer"],
+            "//conditions:default": [],
+        }),
+        # One file, to be copied and run for long.
+        linkstatic = True,
+        deps = deps + ["//tools:sanitizer_options"],
+        **kwargs
+    )

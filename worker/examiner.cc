@@ -1,5 +1,7 @@
 #include "worker/examiner.h"
 
+#include <algorithm>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -19,7 +21,18 @@ bool Examiner::Wants(uint64_t steps, uint64_t steps_per_epoch) const {
   return epoch_ends && options_.validate_epochs > 0 && epochs % options_.validate_epochs == 0;
 }
 
+void Examiner::TakeUp() {
+  if (!keeps_best() || origin_.job == 0) return;
+  const std::optional<KeptModel> kept = ReadKeptModel(options_.model);
+  if (!kept || kept->metric != options_.best || kept->step == kept_step_) return;
+  const bool before = origin_.resumes && kept_step_ == 0 && kept->step <= origin_.steps;
+  if (kept->job != origin_.job && !before) return;
+  kept_step_ = kept->step;
+  referee_.TakeUp(kept->value);
+}
+
 Result<bool> Examiner::Look(uint64_t epochs, uint64_t steps, ParameterReader& reader) {
+  TakeUp();
   figures_ = SM_TRY(parts_.validate.Measure(reader));
   looked_at_ = steps;
   const Referee::Verdict verdict = referee_.Judge(epochs, steps, figures_);
@@ -30,12 +43,18 @@ Result<bool> Examiner::Look(uint64_t epochs, uint64_t steps, ParameterReader& re
 Result<> Examiner::Keep(uint64_t steps, ParameterReader& reader) {
   kept_step_ = steps;
   if (options_.model.empty()) return {};
+  std::vector<std::pair<std::string, std::string>> notes{{"step", std::to_string(steps)}};
+  const auto told_by =
+      std::ranges::find(figures_, options_.best, [](const auto& figure) { return figure.first; });
+  if (told_by != figures_.end()) {
+    notes = NotesOf({origin_.job, steps, options_.best, told_by->second});
+  }
   return WriteModelFile(options_.model, parts_.model.Parameters(), parts_.train, reader,
-                        {{"step", std::to_string(steps)}});
+                        std::move(notes));
 }
 
 Result<> Examiner::Finish(uint64_t epochs, uint64_t steps, ParameterReader& reader) {
-  const bool best = !options_.best.empty() && !options_.model.empty();
+  const bool best = keeps_best();
   if (best && looked_at_ != steps) SM_TRY(Look(epochs, steps, reader));
   if (!best) SM_TRY(Keep(steps, reader));
   const uint32_t checksum = SM_TRY(Checksum(reader));

@@ -20,12 +20,22 @@ struct ExaminerParts {
   Measurer& test;            // and at its end; it may be the same.
 };
 
+// Where in a job's life an examiner begins: which kept model is its own.
+struct Origin {
+  uint64_t job = 0;      // See JobId; 0: there is none, and no kept model is its own.
+  uint64_t steps = 0;    // That are made by then.
+  bool resumes = false;  // The job began from a snapshot of one before it, whose kept model counts.
+};
+
 // Looks at a model while it is trained, wherever its parameters lie: measures it, keeps the best or
-// the last in a file, and says when training is to end. Owned by a trainer that measures, on its
-// thread. Fails as the reader and the disk do.
+// the last in a file, and says when training is to end. How good the best is stands in its file, so
+// that whoever measures next knows. Owned by a trainer that measures, on its thread. Fails as the
+// reader and the disk do.
 class Examiner final {
  public:
   Examiner(const ExaminerParts& parts, const TrainOptions& options);
+
+  void Begin(const Origin& origin) { origin_ = origin; }
 
   // When to look, after so many steps.
   bool Wants(uint64_t steps, uint64_t steps_per_epoch) const;
@@ -34,8 +44,12 @@ class Examiner final {
   Result<bool> Look(uint64_t epochs, uint64_t steps, ParameterReader& reader);
   // The last look. With a best model its figures are those that count.
   Result<> Finish(uint64_t epochs, uint64_t steps, ParameterReader& reader);
-  // The job went back.
-  void Forget() { referee_.Forget(); }
+  // The job went back to where so many steps were made. A model that is kept stays: it was as good
+  // as it was.
+  void ForgetAfter(uint64_t steps) {
+    referee_.ForgetAfter(steps);
+    looked_at_ = 0;
+  }
 
   // As last measured.
   const Figures& figures() const { return figures_; }
@@ -43,6 +57,9 @@ class Examiner final {
   const std::string& reason() const { return referee_.reason(); }
 
  private:
+  bool keeps_best() const { return !options_.best.empty() && !options_.model.empty(); }
+  // Takes up a model that another process has kept in this job, or in the one before it.
+  void TakeUp();
   Result<> Keep(uint64_t steps, ParameterReader& reader);
   // Of all parameters, those of sparse ones in the order of the keys that the training data has.
   Result<uint32_t> Checksum(ParameterReader& reader);
@@ -53,6 +70,7 @@ class Examiner final {
   Figures figures_;
   uint64_t looked_at_ = 0;  // The step of the last look; 0: none.
   uint64_t kept_step_ = 0;
+  Origin origin_;
 };
 
 }  // namespace shardmill

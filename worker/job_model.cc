@@ -44,8 +44,17 @@ Result<std::vector<size_t>> ColumnsOf(const ModelOptions& model, const SampleSto
 Result<nn::InputSpec> InputOf(const Column& column) {
   nn::InputSpec input{column.name, {}};
   input.type.row = SM_TRY(nn::Shape::Make(column.row_shape));
-  const bool ids = column.kind == ColumnKind::kIds || column.kind == ColumnKind::kKeys;
-  if (ids) input.type.kind = nn::ValueKind::kIndices;
+  switch (column.kind) {
+    case ColumnKind::kFloats:
+      break;
+    case ColumnKind::kIds:
+    case ColumnKind::kKeys:
+      input.type.kind = nn::ValueKind::kIndices;
+      break;
+    case ColumnKind::kSparse:
+      input.type.kind = nn::ValueKind::kSparse;
+      break;
+  }
   return input;
 }
 
@@ -88,6 +97,15 @@ std::string LabelWords(const Column& label) {
   // One damaged label makes classes that nobody has heard of.
   return "; the greatest label is " + std::to_string(label.ids_end - 1) + " (" + label.greatest_at +
          ")";
+}
+
+Result<> CheckExchange(const JobOptions& job, std::span<const ParameterSpec> parameters) {
+  const auto sparse = std::ranges::find_if(parameters, &ParameterSpec::sparse);
+  if (job.policy.exchange == Exchange::kGradients || sparse == parameters.end()) return {};
+  return Error{ErrorCode::kBadUsage,
+               "\"policy.exchange\" is \"parameters\" and \"" + sparse->name +
+                   "\" is a sparse table, of which no worker has all rows; give the layer \"rows\" "
+                   "or exchange \"gradients\""};
 }
 
 // What is wrong with it is wrong with the job file: no restart mends it.
@@ -136,6 +154,7 @@ Result<std::unique_ptr<NetworkModel>> MakeJobModel(const JobOptions& job, const 
   const bool classes = label.kind == ColumnKind::kIds;
   Result<std::unique_ptr<NetworkModel>> model = NetworkModel::Make(
       spec, classes ? static_cast<uint32_t>(label.ids_end) : 0, job.job.seed, settings);
+  if (model.ok()) SM_TRY(CheckExchange(job, model.value()->Parameters()));
   if (model.ok() || model.error().code != ErrorCode::kBadUsage) return model;
   return Error{model.error().code, model.error().message + "; the data have the inputs " +
                                        InputNames(data) + LabelWords(label)};

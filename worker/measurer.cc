@@ -10,6 +10,8 @@ constexpr uint64_t kRowsAtATime = 1000;
 
 bool ReadsLabels(const std::string& metric) { return metric == "top1" || metric == "top5"; }
 
+bool IsYesOrNo(float value) { return value == 0 || value == 1; }
+
 }  // namespace
 
 Result<std::unique_ptr<Measurer>> Measurer::Make(const std::vector<std::string>& metrics,
@@ -21,8 +23,9 @@ Result<std::unique_ptr<Measurer>> Measurer::Make(const std::vector<std::string>&
     Figure figure{name, nullptr};
     if (name != "accuracy" && name != "loss") figure.metric = SM_TRY(nn::MakeMetric(name));
     if (figure.metric && ReadsLabels(name) && !classes) {
-      return Error{ErrorCode::kBadUsage,
-                   "the metric \"" + name + "\" reads classes, but what is learnt are numbers"};
+      return Error{ErrorCode::kBadUsage, "the metric \"" + name +
+                                             "\" reads classes, but what is learnt are numbers; "
+                                             "\"model.metrics\" can be \"rmse\" and \"mae\""};
     }
     measurer->figures_.push_back(std::move(figure));
   }
@@ -70,6 +73,10 @@ Result<> Measurer::Add(const Batch& batch, const Evaluation& found) {
       return Error{ErrorCode::kBadUsage,
                    "the metric \"" + figure.name + "\" does not fit a network that gives " +
                        std::to_string(columns) + " numbers a row for what is learnt here"};
+    }
+    if (figure.name == "auc" && !std::ranges::all_of(targets.values, IsYesOrNo)) {
+      return Error{ErrorCode::kBadUsage,
+                   "the metric \"auc\" tells two classes apart, 0 and 1; there are others here"};
     }
     figure.metric->Add(found.outputs, columns, targets);
   }

@@ -1,10 +1,12 @@
 #include "worker/model_file.h"
 
 #include <algorithm>
+#include <charconv>
 #include <utility>
 
 #include "common/blob/folder_store.h"
 #include "common/blob/posix_files.h"
+#include "common/config/text.h"
 #include "common/initial.h"
 #include "snapshot/safetensors.h"
 #include "worker/data/distinct_keys.h"
@@ -45,6 +47,8 @@ class TensorFile final {
     return numbers;
   }
 
+  const TensorIndex& index() const { return index_; }
+
   Error Bad(const std::string& words) const {
     return {ErrorCode::kBadInput, store_.PlaceOf(name_) + ": " + words};
   }
@@ -57,8 +61,25 @@ class TensorFile final {
   TensorIndex index_;
 };
 
-std::vector<uint64_t> KeysOf(const ParameterSpec& spec, const SampleStore& train) {
-  return spec.sparse() ? AllKeys(train, spec.input) : std::vector<uint64_t>();
+// A number that a file's notes have, whole.
+template <class T>
+std::optional<T> NumberAt(const TensorIndex& index, const char* key) {
+  const std::string* text = index.Metadata(key);
+  T number{};
+  if (text == nullptr) return {};
+  const char* const end = text->data() + text->size();
+  const auto [at, error] = std::from_chars(text->data(), end, number);
+  return error == std::errc() && at == end ? std::optional<T>(number) : std::nullopt;
+}
+
+// Of each sparse parameter, those that the data to train with names.
+std::vector<std::vector<uint64_t>> KeysOf(std::span<const ParameterSpec> parameters,
+                                          const SampleStore& train) {
+  std::vector<std::vector<uint64_t>> keys(parameters.size());
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    if (parameters[i].sparse()) keys[i] = AllKeys(train, parameters[i].input);
+  }
+  return keys;
 }
 
 }  // namespace
@@ -69,15 +90,16 @@ Result<> WriteModelFile(const std::string& path, std::span<const ParameterSpec> 
   TensorIndex index;
   index.metadata = std::move(notes);
   index.metadata.insert(index.metadata.begin(), {"format", "shardmill"});
+  const std::vector<std::vector<uint64_t>> keys = KeysOf(parameters, train);
   // Keys come first: so all numbers lie as their size wants them to.
-  for (const ParameterSpec& spec : parameters) {
-    if (!spec.sparse()) continue;
-    index.tensors.push_back({spec.name + ".keys", Dtype::kU64, {KeysOf(spec, train).size()}});
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    if (!parameters[i].sparse()) continue;
+    index.tensors.push_back({parameters[i].name + ".keys", Dtype::kU64, {keys[i].size()}});
   }
-  for (const ParameterSpec& spec : parameters) {
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    const ParameterSpec& spec = parameters[i];
     if (spec.sparse()) {
-      const uint64_t rows = KeysOf(spec, train).size();
-      index.tensors.push_back({spec.name + ".rows", Dtype::kF32, {rows, spec.dim}});
+      index.tensors.push_back({spec.name + ".rows", Dtype::kF32, {keys[i].size(), spec.dim}});
     } else {
       index.tensors.push_back({spec.name, Dtype::kF32, {spec.size}});
     }
@@ -88,19 +110,38 @@ Result<> WriteModelFile(const std::string& path, std::span<const ParameterSpec> 
   FolderStore store(files, folder);
   const std::unique_ptr<BlobWriter> writer = SM_TRY(store.Create(name));
   SM_TRY(writer->Append(std::as_bytes(std::span(header))));
-  for (const ParameterSpec& spec : parameters) {
-    if (!spec.sparse()) continue;
-    const std::vector<uint64_t> keys = KeysOf(spec, train);
-    SM_TRY(writer->Append(std::as_bytes(std::span(keys))));
+  for (const std::vector<uint64_t>& some : keys) {
+    SM_TRY(writer->Append(std::as_bytes(std::span(some))));
   }
   for (size_t i = 0; i < parameters.size(); ++i) {
-    const std::vector<uint64_t> keys = KeysOf(parameters[i], train);
     const Result<std::span<const float>> values =
-        parameters[i].sparse() ? reader.Rows(i, keys) : reader.Dense(i);
+        parameters[i].sparse() ? reader.Rows(i, keys[i]) : reader.Dense(i);
     if (!values.ok()) return values.error();
     SM_TRY(writer->Append(std::as_bytes(values.value())));
   }
   return writer->Commit();
+}
+
+std::vector<std::pair<std::string, std::string>> NotesOf(const KeptModel& kept) {
+  return {{"job", std::to_string(kept.job)},
+          {"step", std::to_string(kept.step)},
+          {"best", kept.metric},
+          {"best_value", config::FormatReal(kept.value)}};
+}
+
+std::optional<KeptModel> ReadKeptModel(const std::string& path) {
+  PosixFiles files;
+  const auto [folder, name] = Split(path);
+  FolderStore store(files, folder);
+  const Result<TensorFile> file = TensorFile::Open(store, name);
+  if (!file.ok()) return {};
+  const TensorIndex& index = file.value().index();
+  const std::optional<uint64_t> job = NumberAt<uint64_t>(index, "job");
+  const std::optional<uint64_t> step = NumberAt<uint64_t>(index, "step");
+  const std::string* metric = index.Metadata("best");
+  const std::optional<double> value = NumberAt<double>(index, "best_value");
+  if (!job || !step || metric == nullptr || !value) return {};
+  return KeptModel{*job, *step, *metric, *value};
 }
 
 Result<std::unique_ptr<ModelFile>> ModelFile::Open(const std::string& path,

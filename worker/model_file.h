@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <unordered_map>
@@ -21,6 +22,17 @@ namespace shardmill {
 Result<> WriteModelFile(const std::string& path, std::span<const ParameterSpec> parameters,
                         const SampleStore& train, ParameterReader& reader,
                         std::vector<std::pair<std::string, std::string>> notes);
+
+// What the file of a best model says of it.
+struct KeptModel {
+  uint64_t job = 0;  // See JobId; 0: of no job with servers.
+  uint64_t step = 0;
+  std::string metric = {};  // That told it from others, and how it did by it.
+  double value = 0;
+};
+std::vector<std::pair<std::string, std::string>> NotesOf(const KeptModel& kept);
+// Nothing where there is no such file, or one that says no such things.
+std::optional<KeptModel> ReadKeptModel(const std::string& path);
 
 // Parameters as a file has them, one of ours or an exported snapshot. A row that it lacks is what
 // it was before training. Owned by whoever predicts, on one thread. A file that does not fit the

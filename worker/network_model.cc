@@ -93,13 +93,11 @@ Result<std::unique_ptr<NetworkModel>> NetworkModel::Make(const nn::NetworkSpec& 
   // Ids that count the rows of a batch's keys are no ids of another layer's own table.
   for (const nn::ParameterInfo& sparse : network->parameters()) {
     if (sparse.shape.dim(0) > 0) continue;
-    for (const nn::ParameterInfo& dense : network->parameters()) {
-      if (dense.shape.dim(0) == 0 || dense.input != sparse.input) continue;
-      return Error{ErrorCode::kBadUsage,
-                   "\"" + sparse.name + "\" and \"" + dense.name +
-                       "\" read one input, the first by key and the other with \"rows\" of its "
-                       "own: give both \"rows\", or neither"};
-    }
+    const nn::GraphValue& input = network->inputs()[sparse.input];
+    if (input.index_limit == UINT64_MAX) continue;
+    return Error{ErrorCode::kBadUsage, "\"" + sparse.name + "\" reads \"" + input.name +
+                                           "\" by key, and another layer reads it with \"rows\" "
+                                           "of its own: give both \"rows\", or neither"};
   }
   return std::unique_ptr<NetworkModel>(
       new NetworkModel(std::move(backend), std::move(network), std::move(parameters), settings));
@@ -124,7 +122,8 @@ Result<nn::Samples> NetworkModel::SamplesOf(const Batch& batch) {
                                              std::to_string(batch.inputs.size()) +
                                              " inputs, but the network reads one after them"};
     }
-    inputs_.push_back({.floats = batch.inputs[column].floats, .ids = batch.inputs[column].ids});
+    const ColumnView& input = batch.inputs[column];
+    inputs_.push_back({.floats = input.floats, .ids = input.ids, .ends = input.ends});
   }
   nn::Targets targets{.labels = batch.labels, .values = batch.values};
   if (target_) targets = {.labels = {}, .values = batch.inputs[target_->column].floats};

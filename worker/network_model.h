@@ -44,6 +44,8 @@ class NetworkModel final : public Model {
 
   // What the network makes of a row.
   const nn::Shape& output() const { return network_->output(); }
+  // Whether classes are learnt; else numbers.
+  bool reads_labels() const { return network_->reads_labels(); }
   // What outputs are compared with, where it is no label or value.
   std::optional<size_t> target_column() const {
     return target_ ? std::optional(target_->column) : std::nullopt;

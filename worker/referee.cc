@@ -61,9 +61,10 @@ Referee::Verdict Referee::Judge(uint64_t epochs, uint64_t steps, const Figures& 
   Verdict verdict;
   const std::optional<double> told_by = ValueOf(figures, metric_);
   verdict.best = metric_.empty() || (told_by && course_.Take(metric_, *told_by));
-  for (Rule& rule : rules_) {
+  if (!rules_.empty()) seen_.push_back({steps, figures});
+  ShowRules(figures);
+  for (const Rule& rule : rules_) {
     const std::optional<double> value = ValueOf(figures, rule.stop.metric);
-    if (value) rule.course.Take(rule.stop.metric, *value);
     std::string words;
     if (!Holds(rule.stop, value, rule.course.since_best, epochs, steps, words)) continue;
     if (!verdict.stop) reason_ = words;
@@ -72,9 +73,17 @@ Referee::Verdict Referee::Judge(uint64_t epochs, uint64_t steps, const Figures& 
   return verdict;
 }
 
-void Referee::Forget() {
-  course_ = {};
+void Referee::ShowRules(const Figures& figures) {
+  for (Rule& rule : rules_) {
+    const std::optional<double> value = ValueOf(figures, rule.stop.metric);
+    if (value) rule.course.Take(rule.stop.metric, *value);
+  }
+}
+
+void Referee::ForgetAfter(uint64_t steps) {
+  std::erase_if(seen_, [steps](const Seen& one) { return one.steps > steps; });
   for (Rule& rule : rules_) rule.course = {};
+  for (const Seen& one : seen_) ShowRules(one.figures);
 }
 
 }  // namespace shardmill

@@ -10,8 +10,8 @@
 namespace shardmill {
 
 // Looks at each measure and says whether it is the best by now and whether training is to end. A
-// value of the worker that measures; what it has seen ends with its process: a plateau is counted
-// anew then. Cannot fail.
+// value of the worker that measures; what it has seen ends with its process, but for a best model's
+// value, which its owner takes up: a plateau is counted anew then. Cannot fail.
 class Referee final {
  public:
   // `best`: the metric that models are told by; empty: each is the best.
@@ -24,8 +24,11 @@ class Referee final {
   // Once so many epochs and steps are over.
   Verdict Judge(uint64_t epochs, uint64_t steps, const Figures& figures);
 
-  // The job went back: what was seen is not what comes.
-  void Forget();
+  // A model of that value is kept: only a better one is the best.
+  void TakeUp(double value) { course_.Take(metric_, value); }
+  // The job went back to where so many steps were made: what was seen later comes again. A best
+  // model stays the best for as long as it is kept.
+  void ForgetAfter(uint64_t steps);
 
   // "accuracy at least 0.88".
   const std::string& reason() const { return reason_; }
@@ -44,7 +47,16 @@ class Referee final {
     Course course;
   };
 
+  // What rules go by, to be seen again.
+  struct Seen {
+    uint64_t steps = 0;
+    Figures figures = {};
+  };
+
+  void ShowRules(const Figures& figures);
+
   std::vector<Rule> rules_;
+  std::vector<Seen> seen_;  // None where there are no rules.
   std::string metric_;
   Course course_;
   std::string reason_;

@@ -7,7 +7,7 @@ namespace shardmill {
 Result<> ServerReader::Begin() {
   TrainingStep step = SM_TRY(session_.Begin(timeout_));
   tables_.Forget();
-  SM_TRY(tables_.AskDense(step, {.closed_min = closed_min_}));
+  SM_TRY(tables_.AskDense(step, {.closed_min = closed_min_}, false));
   return tables_.Wait(step);
 }
 

@@ -1,8 +1,40 @@
 #include "worker/server_tables.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace shardmill {
+namespace {
+
+// A shard has a table of so many floats in one piece. What is larger is copied as it comes in.
+constexpr uint64_t kInPlaceFloatsMax = uint64_t{1} << 20;
+
+}  // namespace
+
+std::span<const float> Joined(std::span<const ReadPiece> pieces, std::span<float> copy) {
+  const float* const first = pieces.front().values.data();
+  const float* end = first;
+  const bool adjoin = std::ranges::all_of(pieces, [&end](const ReadPiece& piece) {
+    const bool follows = piece.values.data() == end;
+    end = piece.values.data() + piece.values.size();
+    return follows;
+  });
+  if (adjoin) return {first, copy.size()};
+  for (const ReadPiece& piece : pieces) {
+    std::ranges::copy(piece.values, copy.subspan(piece.begin).begin());
+  }
+  return copy;
+}
+
+bool MayStayLent(std::span<const ParameterSpec> parameters, uint64_t lent_bytes_max) {
+  uint64_t floats = 0;
+  for (const ParameterSpec& parameter : parameters) {
+    // Nobody knows how large its rows of a step are.
+    if (parameter.sparse()) return false;
+    floats += parameter.size;
+  }
+  return floats * sizeof(float) <= lent_bytes_max / 4;
+}
 
 Result<> ServerTables::Make(bool own_updates) {
   for (const ParameterSpec& spec : specs_) {
@@ -15,6 +47,7 @@ Result<> ServerTables::Make(bool own_updates) {
       tensor.dense = SM_TRY(session_.Dense(spec.name, spec.size, options));
     }
     tensor.values.resize(spec.size);
+    tensor.read = tensor.values;
     if (!spec.sparse()) tensor.memory = SM_TRY(session_.Allocate(spec.size));
     tensors_.push_back(std::move(tensor));
   }
@@ -30,18 +63,25 @@ void ServerTables::Lend() {
   trained_.clear();
   for (size_t i = 0; i < tensors_.size(); ++i) {
     Tensor& tensor = tensors_[i];
-    values_.emplace_back(tensor.values);
+    values_.emplace_back(tensor.read);
     parameters_.emplace_back(tensor.values);
     gradients_.emplace_back(tensor.gradient());
     if (specs_[i].trained) trained_.emplace_back(tensor.gradient());
   }
 }
 
-Result<> ServerTables::AskDense(TrainingStep& step, const PullOptions& options) {
+Result<> ServerTables::AskDense(TrainingStep& step, const PullOptions& options, bool in_place) {
   if (dense_asked_) return {};
   for (size_t i = 0; i < tensors_.size(); ++i) {
     if (specs_[i].sparse()) continue;
-    pulls_[i] = SM_TRY(step.Pull(tensors_[i].dense, 0, tensors_[i].values, options));
+    Tensor& tensor = tensors_[i];
+    Asked asked{{}, in_place && may_stay_lent_ && specs_[i].size <= kInPlaceFloatsMax};
+    if (asked.in_place) {
+      asked.ticket = SM_TRY(step.Read(tensor.dense, 0, tensor.values.size(), options));
+    } else {
+      asked.ticket = SM_TRY(step.Pull(tensor.dense, 0, tensor.values, options));
+    }
+    pulls_[i] = asked;
   }
   dense_asked_ = true;
   return {};
@@ -61,11 +101,13 @@ Result<> ServerTables::AskRowsOf(TrainingStep& step, size_t parameter,
   if (std::exchange(tensor.bound, false)) session_.Unbind(tensor.keys);
   tensor.values.resize(keys.size() * specs_[parameter].dim);
   tensor.rows.resize(tensor.values.size());
+  tensor.read = tensor.values;
   Lend();
   if (keys.empty()) return {};
   tensor.keys = SM_TRY(session_.Bind(tensor.sparse, keys));
   tensor.bound = true;
-  pulls_[parameter] = SM_TRY(step.Pull(tensor.keys, tensor.values, options));
+  const Ticket ticket = SM_TRY(step.Pull(tensor.keys, tensor.values, options));
+  pulls_[parameter] = Asked{ticket};
   return {};
 }
 
@@ -74,7 +116,8 @@ Result<> ServerTables::AskLittle(TrainingStep& step) {
   for (size_t i = 0; i < tensors_.size(); ++i) {
     if (specs_[i].sparse()) continue;
     const std::span<float> little = std::span(tensors_[i].values).first(1);
-    pulls_[i] = SM_TRY(step.Pull(tensors_[i].dense, 0, little));
+    const Ticket ticket = SM_TRY(step.Pull(tensors_[i].dense, 0, little));
+    pulls_[i] = Asked{ticket};
     return {};
   }
   constexpr uint64_t kAnyKey = 0;
@@ -83,7 +126,13 @@ Result<> ServerTables::AskLittle(TrainingStep& step) {
 
 Result<> ServerTables::WaitFor(TrainingStep& step, size_t parameter) {
   if (!pulls_[parameter]) return {};
-  SM_TRY(step.Wait(*std::exchange(pulls_[parameter], std::nullopt)));
+  const Asked asked = *std::exchange(pulls_[parameter], std::nullopt);
+  SM_TRY(step.Wait(asked.ticket));
+  Tensor& tensor = tensors_[parameter];
+  tensor.read = asked.in_place ? Joined(step.Pieces(asked.ticket), tensor.values) : tensor.values;
+  values_[parameter] = tensor.read;
+  const bool copied = tensor.read.data() == tensor.values.data();
+  if (asked.in_place && copied) step.GiveBack(asked.ticket);
   return {};
 }
 

@@ -37,8 +37,8 @@ Result<> SingleTrainer::Run(const std::function<void(const SingleProgress&)>& wa
 Result<> SingleTrainer::MakeStep(uint64_t step) {
   const uint64_t each = batches_.steps_per_epoch();
   progress_.step = step;
-  progress_.epoch = (step - 1) / each;
-  const Batch batch = batches_.At(progress_.epoch, (step - 1) % each);
+  progress_.epochs = step / each;
+  const Batch batch = batches_.At((step - 1) / each, (step - 1) % each);
   const std::span<const std::span<const float>> values = SM_TRY(tables_.For(batch));
   progress_.loss = SM_TRY(gradients_.Train(batch, values, tables_.gradients()));
   if (options_.clip_norm > 0) BoundLength(tables_.trained(), options_.clip_norm);

@@ -25,7 +25,7 @@ struct SingleOptions {
 struct SingleProgress {
   uint64_t step = 0;
   uint64_t last_step = 0;
-  uint64_t epoch = 0;
+  uint64_t epochs = 0;  // That are over.
   uint64_t samples = 0;
   uint64_t skipped = 0;   // Steps whose gradient was no number.
   double loss = 0;        // Of the last batch.

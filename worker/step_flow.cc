@@ -1,5 +1,6 @@
 #include "worker/step_flow.h"
 
+#include <cstdint>
 #include <optional>
 
 namespace shardmill {
@@ -13,14 +14,16 @@ Result<> StepFlow::Await(size_t parameter) {
 }
 
 Result<> StepFlow::Send(size_t parameter) {
-  // What is smaller has room in any window.
-  constexpr size_t kLargeBytes = size_t{1} << 20;
+  // Less has room in any window.
+  constexpr uint64_t kMuchBytes = uint64_t{8} << 20;
   if (!sends_) return {};
   const std::optional<Ticket> ticket = SM_TRY(tables_.PushGradient(step_, parameter));
+  unlooked_bytes_ += tables_.gradients()[parameter].size_bytes();
+  if (unlooked_bytes_ < kMuchBytes || !ticket) return {};
   // Takes in what came meanwhile, which makes room for what is to leave. What went wrong is told by
   // the step's next wait.
-  const bool large = tables_.gradients()[parameter].size_bytes() >= kLargeBytes;
-  if (large && ticket) static_cast<void>(step_.Done(*ticket));
+  static_cast<void>(step_.Done(*ticket));
+  unlooked_bytes_ = 0;
   return {};
 }
 

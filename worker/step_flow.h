@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 #include "client/session.h"
 #include "common/clock.h"
@@ -31,6 +32,7 @@ class StepFlow final : public ParameterFlow {
   const Clock& clock_;
   const bool sends_;
   Duration waited_{0};
+  uint64_t unlooked_bytes_ = 0;  // Pushed since this side last took in what came.
 };
 
 }  // namespace shardmill

@@ -4,10 +4,15 @@
 
 namespace shardmill {
 
-Result<> StopSignal::Make() {
+TableSpec StopSignal::Table() {
   UpdateSettings update;
   update.rule = UpdateRule::kMax;
-  table_ = SM_TRY(session_.Dense("train.last_step", 1, {.initial = {}, .update = update}));
+  return {.name = "train.last_step", .size = 1, .initial = {}, .update = update};
+}
+
+Result<> StopSignal::Make() {
+  const TableSpec table = Table();
+  table_ = SM_TRY(session_.Dense(table.name, table.size, {.initial = {}, .update = table.update}));
   return {};
 }
 

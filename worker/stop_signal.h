@@ -5,6 +5,7 @@
 
 #include "client/session.h"
 #include "common/result.h"
+#include "common/view.h"
 
 namespace shardmill {
 
@@ -16,6 +17,8 @@ class StopSignal final {
  public:
   explicit StopSignal(Session& session) : session_(session) {}
 
+  // What the table is.
+  static TableSpec Table();
   Result<> Make();
   // Reads it with what the step reads.
   Result<> Ask(TrainingStep& step, const PullOptions& options);

@@ -23,7 +23,7 @@ Trainer::Trainer(const TrainerOptions& options, const TrainerParts& parts, const
       examiner_(parts.examiner),
       clock_(clock),
       log_(log),
-      tables_(session_, model_.Parameters()),
+      tables_(session_, model_.Parameters(), options.lent_bytes_max),
       stop_(session_),
       part_gradients_(model_, options.part_rows) {}
 
@@ -54,7 +54,7 @@ Result<> Trainer::Run(const std::function<void(const TrainerProgress&)>& watch) 
     if (trained.ok() || trained.error().code != ErrorCode::kRolledBack) return trained;
     ++progress_.rollbacks;
     last_step_ = 0;
-    examiner_.Forget();
+    examiner_.ForgetAfter(session_.next_step() - 1);
     log_.Warn("rolled_back", {{"why", trained.error().message}});
   }
 }
@@ -129,7 +129,7 @@ Result<bool> Trainer::MakeStep(uint64_t number) {
   TimelineSpan span(options_.timeline, "step", "step", number);
   const TimePoint begin = clock_.Now();
   TrainingStep step = SM_TRY(session_.Begin(options_.step_timeout));
-  SM_TRY(tables_.AskDense(step, {}));
+  SM_TRY(tables_.AskDense(step, {}, local_ == nullptr));
   SM_TRY(stop_.Ask(step, {}));
   const std::optional<Batch> batch = NextBatch(step, number, 0);
   if (batch) SM_TRY(tables_.AskRows(step, *batch, {}));
@@ -172,7 +172,7 @@ bool Trainer::LooksAfter(uint64_t steps) const {
 Result<> Trainer::AskAhead(TrainingStep& step, uint64_t number) {
   // What is measured is read in a step of its own.
   if (EpochOf(number + 1) != EpochOf(number) || LooksAfter(number)) return {};
-  SM_TRY(tables_.AskDense(step, {.next_step = true}));
+  SM_TRY(tables_.AskDense(step, {.next_step = true}, local_ == nullptr));
   return stop_.Ask(step, {.next_step = true});
 }
 

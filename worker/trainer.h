@@ -48,6 +48,7 @@ struct TrainerOptions {
   // Layers start when their parameters are there, and gradients leave when they are final; else
   // all are waited for before a batch, and all leave after it.
   bool overlap = true;
+  uint64_t lent_bytes_max = 0;  // By a server; see ServerTables.
 };
 
 // What a worker has done in its life; for metrics.

@@ -142,6 +142,7 @@ TrainerOptions TrainerOptionsOf(const JobOptions& job) {
   options.clip_norm = job.optimizer.clip_norm;
   options.average_every = job.policy.average_every;
   options.overlap = job.train.overlap;
+  options.lent_bytes_max = job.network.queue_bytes;
   options.on_nonfinite = job.policy.on_nonfinite;
   options.rate = job.optimizer.ToUpdate().rate;
   options.workers = job.cluster.workers;
@@ -156,6 +157,8 @@ Result<> Train(const WorkerFlags& flags, const DaemonContext& daemon, WorkerMetr
       SM_TRY(ReadData(job.data, job.job.seed, [&daemon] { return daemon.stop.requested(); }));
   TellOfData(data, daemon.log);
   const std::unique_ptr<NetworkModel> model = SM_TRY(MakeJobModel(job, *data.train));
+  const std::string peeking = PeekingWords(job);
+  if (!peeking.empty()) daemon.log.Warn("looks_at_test_rows", {{"why", peeking}});
   const JobMeasurers measurers = SM_TRY(MakeMeasurers(job, data, *model));
   Examiner examiner({*model, *data.train, *measurers.validate, measurers.at_end()}, job.train);
   const BatchPlan plan = SM_TRY(PlanOf(job, flags));
@@ -194,6 +197,7 @@ Result<> Train(const WorkerFlags& flags, const DaemonContext& daemon, WorkerMetr
     tracker = SM_TRY(Tracker::Make(job.train.track, name, UnixSeconds()));
     options.track = [&](const TrackPoint& point) { Track(point, tracker, daemon.log); };
   }
+  examiner.Begin({session->job(), session->next_step() - 1, !job.snapshot.resume.empty()});
   const TrainerParts parts{*session, *model, batches, local.get(), examiner};
   Trainer trainer(options, parts, clock, daemon.log);
   Result<> trained;

@@ -77,22 +77,7 @@ void DataOptions::Declare(Section& section) {
         "MovieLens has a default, the file of Debian's r-cran-dslabs.");
   files("validate", &validate, "The files that are measured with while training goes on.");
   files("test", &test, "The files that are measured with at the end.");
-  section.Numbers("split", &split, {.at_least = 0, .at_most = 1},
-                  "Shares of the rows of data.train to train, validate and test with, by the "
-                  "job's seed; for files that are not split already.");
-  section.OnlyWith("split", "format", "any other than \"idx\"",
-                   [this] { return format != DataFormat::kIdx; });
-  section.Require({"split", "validate", "test"}, [this]() -> std::string {
-    if (split.empty()) return "";
-    const double sum = std::accumulate(split.begin(), split.end(), 0.0);
-    if (split.size() > 3 || split[0] <= 0 || std::abs(sum - 1) > 1e-6) {
-      return "\"data.split\" must be up to three shares, of train, validate and test, that add up "
-             "to 1, the first above 0";
-    }
-    if (validate.empty() && test.empty()) return "";
-    return "\"data.split\" cuts up data.train, and \"data.validate\" or \"data.test\" names files; "
-           "give the one or the others";
-  });
+  DeclareSplit(section);
   DeclareColumns(section);
   DeclareMemory(section);
   section.Number("batch_size", &batch_size,
@@ -111,6 +96,28 @@ void DataOptions::Declare(Section& section) {
                  "worker has some chunks in an epoch.");
   section.OnlyWith("chunk", "scheme", "\"leased\"",
                    [this] { return scheme == DataScheme::kLeased; });
+}
+
+void DataOptions::DeclareSplit(Section& section) {
+  section.Numbers("split", &split, {.at_least = 0, .at_most = 1},
+                  "Shares of the rows of data.train to train, validate and test with, by the "
+                  "job's seed. A part without a share may have files of its own, as those to test "
+                  "with of \"idx\" have.");
+  section.Require({"split", "validate", "test", "format"}, [this]() -> std::string {
+    if (split.empty()) return "";
+    const double sum = std::accumulate(split.begin(), split.end(), 0.0);
+    if (split.size() > 3 || split[0] <= 0 || std::abs(sum - 1) > 1e-6) {
+      return "\"data.split\" must be up to three shares, of train, validate and test, that add up "
+             "to 1, the first above 0";
+    }
+    const auto both = [](const std::string& part) {
+      return "\"data.split\" has a share of data.train to " + part +
+             " with, and there are files for that; give the one or the others";
+    };
+    if (Share(1) > 0 && !validate.empty()) return both("validate");
+    if (Share(2) > 0 && (!test.empty() || format == DataFormat::kIdx)) return both("test");
+    return "";
+  });
 }
 
 void DataOptions::DeclareColumns(Section& section) {

@@ -87,10 +87,6 @@ Result<> CheckTraining(const Job& job, const std::string& file) {
   const auto bad = [&](std::initializer_list<std::string_view> keys, const std::string& words) {
     return Error{ErrorCode::kBadUsage, PlaceOf(job, file, keys) + ": " + words};
   };
-  const auto measured = [&](const std::string& metric) {
-    const std::vector<std::string>& metrics = job.options.model.metrics;
-    return metric.empty() || std::ranges::find(metrics, metric) != metrics.end();
-  };
   const bool leased = job.options.data.scheme == DataScheme::kLeased;
   if (leased && (!train.stop.empty() || train.steps > 0)) {
     return bad({"train.stop", "train.steps", "data.scheme"},
@@ -109,6 +105,31 @@ Result<> CheckTraining(const Job& job, const std::string& file) {
             " and \"policy.exchange\" \"parameters\"; those workers step with each batch; say "
             "with \"policy.average_every\" how many they make");
   }
+  return {};
+}
+
+// What is measured fits what is learnt, and what is stopped or chosen by is measured.
+Result<> CheckMeasures(const Job& job, const std::string& file) {
+  const TrainOptions& train = job.options.train;
+  const auto bad = [&](std::initializer_list<std::string_view> keys, const std::string& words) {
+    return Error{ErrorCode::kBadUsage, PlaceOf(job, file, keys) + ": " + words};
+  };
+  const ModelOptions& model = job.options.model;
+  const bool distance = model.loss == "l1" || model.loss == "l2";
+  if (distance && std::ranges::find(model.metrics, "accuracy") != model.metrics.end()) {
+    return bad({"model.metrics", "model.loss"},
+               "\"model.metrics\" has \"accuracy\" and \"model.loss\" is \"" + model.loss +
+                   "\"; numbers that are near are not right or wrong: take \"rmse\" or \"mae\"");
+  }
+  const auto measured = [&](const std::string& metric) {
+    return metric.empty() || std::ranges::find(model.metrics, metric) != model.metrics.end();
+  };
+  const bool looks = train.validate_epochs > 0 || train.validate_steps > 0;
+  if (!looks && (!train.stop.empty() || !train.best.empty())) {
+    return bad({"train.stop", "train.best", "train.validate_epochs"},
+               "\"train.stop\" and \"train.best\" are looked at with each measure, and there is "
+               "none: \"train.validate_epochs\" and \"train.validate_steps\" are 0");
+  }
   if (!measured(train.best)) {
     return bad({"train.best"},
                "\"train.best\" is \"" + train.best + "\", which is not among \"model.metrics\"");
@@ -121,11 +142,42 @@ Result<> CheckTraining(const Job& job, const std::string& file) {
   return {};
 }
 
+// Copies of one shard are on servers of their own, which one process's trace cannot tell of.
+Result<> CheckReplicas(const Job& job, const std::string& file) {
+  const JobOptions& options = job.options;
+  const ClusterOptions& cluster = options.cluster;
+  const uint32_t replicas = options.replication.replicas;
+  const auto bad = [&](std::initializer_list<std::string_view> keys, const std::string& words) {
+    return Error{ErrorCode::kBadUsage, PlaceOf(job, file, keys) + ": \"replication.replicas\" is " +
+                                           std::to_string(replicas) + " and " + words};
+  };
+  if (replicas == 0) return {};
+  if (replicas >= cluster.servers) {
+    return bad({"replication.replicas", "cluster.servers"},
+               "\"cluster.servers\" " + std::to_string(cluster.servers) +
+                   "; each copy of a shard is on a server of its own, so have at least " +
+                   std::to_string(replicas + 1) + " servers");
+  }
+  if (!options.trace.folder.empty()) {
+    return bad({"trace.folder", "replication.replicas"},
+               "\"trace.folder\" is given; a trace is of one process, and a shard that has "
+               "replicas goes on in another one");
+  }
+  const uint32_t ports = cluster.shards_per_server * (1 + replicas);
+  if (cluster.server_port + ports <= 65536) return {};
+  return bad({"cluster.server_port", "replication.replicas"},
+             "\"cluster.server_port\" " + std::to_string(cluster.server_port) + "; a server has " +
+                 std::to_string(ports) +
+                 " shards and copies of others', and the last one's port is above 65535");
+}
+
 // What sections say together and cannot mean.
 Result<> CheckAcrossSections(const Job& job, const std::string& file) {
   SM_TRY(CheckDoors(job, file));
   SM_TRY(CheckLeases(job, file));
   SM_TRY(CheckTraining(job, file));
+  SM_TRY(CheckMeasures(job, file));
+  SM_TRY(CheckReplicas(job, file));
   const JobOptions& options = job.options;
   if (options.policy.backups >= options.cluster.workers) {
     return Error{ErrorCode::kBadUsage,
@@ -133,16 +185,6 @@ Result<> CheckAcrossSections(const Job& job, const std::string& file) {
                      ": \"policy.backups\" is " + std::to_string(options.policy.backups) +
                      " and \"cluster.workers\" " + std::to_string(options.cluster.workers) +
                      "; the backups are some of the workers, and not all"};
-  }
-  const auto sparse = std::ranges::find_if(options.model.layers, [](const LayerOptions& layer) {
-    return layer.type.starts_with("embedding") && layer.rows == 0;
-  });
-  if (options.policy.exchange == Exchange::kParameters && sparse != options.model.layers.end()) {
-    return Error{ErrorCode::kBadUsage,
-                 PlaceOf(job, file, {"policy.exchange"}) +
-                     ": \"policy.exchange\" is \"parameters\" and a layer \"" + sparse->type +
-                     "\" has a sparse table, of which no worker has all rows; give the layer "
-                     "\"rows\" or exchange \"gradients\""};
   }
   // FTRL makes its parameters anew of two sums in each step, and the average would be forgotten.
   if (options.policy.exchange == Exchange::kParameters &&
@@ -249,6 +291,8 @@ void JobOptions::Declare(config::Schema& schema) {
   data.Declare(schema.Add("data", "What is learnt from."));
   model.Declare(schema.Add("model", "What is trained."));
   train.Declare(schema.Add("train", "How long, and how much is said about it."));
+  replication.Declare(
+      schema.Add("replication", "Copies of the tables, so that servers may be lost."));
   network.Declare(schema.Add("network", "Limits and waits of everything that is sent."));
   snapshot.Declare(schema.Add("snapshot", "What is kept on disk, and what a job begins from."));
   security.Declare(schema.Add("security", "Who may take part."));

@@ -142,9 +142,14 @@ struct DataOptions {
   DataScheme scheme = DataScheme::kRandom;
   uint64_t chunk = 0;  // Samples; 0: see docs/config.md. Read with kLeased alone.
 
+  // Of train's rows to train, validate or test with: 0, 1, 2.
+  double Share(size_t part) const { return part < split.size() ? split[part] : 0; }
+  bool validates() const { return !validate.empty() || Share(1) > 0; }
+
   void Declare(config::Section& section);
 
  private:
+  void DeclareSplit(config::Section& section);
   void DeclareColumns(config::Section& section);
   void DeclareMemory(config::Section& section);
 };
@@ -221,6 +226,22 @@ struct TrainOptions {
   std::string track;  // A folder for how each worker got on; empty: nowhere.
   bool overlap = true;
 
+  void Declare(config::Section& section);
+};
+
+enum class AckLevel : uint8_t { kAuto, kMemory, kReplica, kDisk };
+
+// [replication]: copies of each shard beside its primary, and what an answer promises.
+struct ReplicationOptions {
+  uint32_t replicas = 0;
+  AckLevel ack = AckLevel::kAuto;
+  uint32_t min_in_sync = 1;  // Read where there are replicas.
+
+  // Copy `copy` of a server's shards is on the server so many behind it, in a ring. This is the one
+  // whose shards' copy `copy` the server `index` has.
+  static uint32_t HomeOf(uint32_t index, uint32_t copy, uint32_t servers) {
+    return index < copy ? index + servers - copy : index - copy;
+  }
   void Declare(config::Section& section);
 };
 
@@ -301,6 +322,7 @@ struct JobOptions {
   DataOptions data;
   ModelOptions model;
   TrainOptions train;
+  ReplicationOptions replication;
   NetworkOptions network;
   SnapshotOptions snapshot;
   SecurityOptions security;
@@ -345,6 +367,10 @@ JobKeyList MeaningOf(JobOptions job);
 // Whether a worker of ours can train this: it names data and a network. A job whose model is a
 // program of the user's own does not.
 Result<> CheckTrainable(const JobOptions& job);
+
+// Words to warn with where rows that a model is tested with say when its training ends or which
+// model is kept; else none.
+std::string PeekingWords(const JobOptions& job);
 
 // Every key of the job file, "section.key" and "section.key[].key".
 std::vector<std::string> JobKeys();

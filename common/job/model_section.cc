@@ -140,9 +140,11 @@ void LayerOptions::DeclareRows(Section& section) {
   section.Number("rows", &rows, {.at_least = 1, .at_most = UINT32_MAX},
                  "Ids must be below it, and all rows go to all workers in each step; by itself the "
                  "table is sparse: a row a key, made when it is first trained, and a worker reads "
-                 "and changes those that its batch names.");
-  section.OnlyWith("rows", "type", "\"embedding\"",
-                   [this] { return type == "embedding" || type == "embedding_bag"; });
+                 "and changes those that its batch names. Of an affine, where its input is sparse "
+                 "rows.");
+  section.OnlyWith("rows", "type", "\"embedding\" or \"affine\"", [this] {
+    return type == "embedding" || type == "embedding_bag" || type == "affine";
+  });
 }
 
 void LayerOptions::DeclareRate(Section& section) {

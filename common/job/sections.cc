@@ -128,7 +128,8 @@ void ClusterOptions::Declare(Section& section) {
   section.Text("host", &host, {.form = kHostForm, .accepts = IsHost},
                "The address that servers and the coordinator listen at.");
   section.Number("server_port", &server_port, {.at_most = 65535},
-                 "Shard i of a server listens at this port plus i; 0 takes any free port.");
+                 "Shard i of a server listens at this port plus i, copies of other servers' shards "
+                 "behind them; 0 takes any free port.");
   section.Duration("start_timeout", &start_timeout,
                    {.at_least = milliseconds(100), .at_most = hours(24)},
                    "How long a process waits for the others before it gives up with exit code 4.");

@@ -16,6 +16,15 @@ bool IsPathOrNone(std::string_view path) {
 
 }  // namespace
 
+std::string PeekingWords(const JobOptions& job) {
+  const bool stops = std::ranges::any_of(
+      job.train.stop, [](const StopOptions& stop) { return !stop.metric.empty(); });
+  if (job.data.validates() || (!stops && job.train.best.empty())) return "";
+  return std::string("\"train.") + (stops ? "stop" : "best") +
+         "\" goes by the rows to test with, which makes the last figures look better than they "
+         "are; keep rows apart with \"data.split\" or \"data.validate\"";
+}
+
 const std::vector<std::string>& MetricNames() {
   static const std::vector<std::string> names{"accuracy", "loss", "top1", "top5",
                                               "rmse",     "mae",  "auc"};

@@ -4,13 +4,13 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "common/result.h"
 
 namespace shardmill {
 
+struct JsonMember;
 struct JsonValue;
 
 // Writes one JSON document, piece by piece, on one line. Owned by whoever writes; one thread. A
@@ -61,10 +61,16 @@ struct JsonValue {
   uint64_t whole = 0;
   std::string text;
   std::vector<JsonValue> items;
-  std::vector<std::pair<std::string, JsonValue>> members;  // In the order of the document.
+  std::vector<JsonMember> members;  // In the order of the document.
 
   // The member of that name, or null where this is no object or has none.
   const JsonValue* Find(std::string_view key) const;
+};
+
+// A member of an object.
+struct JsonMember {
+  std::string key;
+  JsonValue value;
 };
 
 // What ParseJson accepts; beyond it a document is refused.

@@ -107,7 +107,7 @@ class JsonReader final {
       if (!Take(':')) return Fail("a colon is missing");
       JsonValue inner;
       if (!Value(depth + 1, &inner)) return false;
-      value->members.emplace_back(std::move(key), std::move(inner));
+      value->members.push_back({std::move(key), std::move(inner)});
       SkipSpace();
     } while (Take(','));
     return Take('}') || Fail("an object does not end");

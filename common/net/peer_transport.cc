@@ -374,6 +374,11 @@ Reach PeerTransport::reach() const {
   return {links, tcp - (zmq_.has_keys() ? std::min(tcp, links) : 0)};
 }
 
+bool PeerTransport::IsInMemory(PeerId peer) const {
+  const auto found = peers_.find(peer);
+  return found != peers_.end() && found->second.link != nullptr && found->second.link->open();
+}
+
 size_t PeerTransport::CountLinks() const {
   return std::ranges::count_if(peers_, [](const auto& entry) {
     return entry.second.link != nullptr && entry.second.link->open();

@@ -44,6 +44,9 @@ class PeerTransport final : public Transport {
   std::string Trouble(PeerId peer) const override;
   Reach reach() const override;
 
+  // Whether messages to this peer go through memory now.
+  bool IsInMemory(PeerId peer) const;
+
  private:
   using Time = std::chrono::steady_clock::time_point;
   struct Peer {

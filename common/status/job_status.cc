@@ -47,6 +47,11 @@ void Write(const Shard& shard, bool waits, JsonWriter* json) {
   json->Key("discarded").Whole(shard.discarded);
   json->Key("skipped").Whole(shard.skipped);
   json->Key("nonfinite").Whole(shard.nonfinite);
+  json->Key("copy").Whole(shard.copy);
+  json->Key("replicas").Whole(shard.replicas);
+  json->Key("in_sync").Whole(shard.in_sync);
+  json->Key("gated").Whole(shard.gated);
+  json->Key("degraded").Text(shard.degraded);
   json->EndObject();
 }
 
@@ -164,6 +169,11 @@ Shard ReadShard(const JsonValue& object, std::string* wrong) {
   members.Read("discarded", &shard.discarded);
   members.Read("skipped", &shard.skipped);
   members.Read("nonfinite", &shard.nonfinite);
+  members.Read("copy", &shard.copy);
+  members.Read("replicas", &shard.replicas);
+  members.Read("in_sync", &shard.in_sync);
+  members.Read("gated", &shard.gated);
+  members.Read("degraded", &shard.degraded);
   return shard;
 }
 
@@ -205,6 +215,7 @@ std::string ToJson(const JobStatus& status) {
   json.Key("view").Whole(status.view);
   json.Key("generation").Whole(status.generation);
   json.Key("rollbacks").Whole(status.rollbacks);
+  json.Key("promotions").Whole(status.promotions);
   json.Key("workers").BeginList();
   for (const Worker& worker : status.workers) Write(worker, &json);
   json.EndList().Key("shards").BeginList();
@@ -238,6 +249,7 @@ Result<JobStatus> ParseJobStatus(std::string_view text) {
   members.Read("view", &status.view);
   members.Read("generation", &status.generation);
   members.Read("rollbacks", &status.rollbacks);
+  members.Read("promotions", &status.promotions);
   if (const JsonValue* policy = members.Find("policy", JsonValue::Kind::kObject)) {
     Members(*policy, &wrong).Read("mode", &status.policy);
     Members(*policy, &wrong).Read("staleness", &status.staleness);

@@ -42,10 +42,15 @@ struct JobStatus {
     uint64_t held_bytes = 0;
     uint64_t parked_pulls = 0;
     uint64_t staleness_max = 0;
-    uint32_t waiting_for = 0;  // The rank that is furthest behind; see Waits.
-    uint64_t discarded = 0;    // Steps whose round was closed without them.
-    uint64_t skipped = 0;      // Steps left out for a gradient that is no number.
-    uint64_t nonfinite = 0;    // Units that came with a NaN or an infinity in them.
+    uint32_t waiting_for = 0;   // The rank that is furthest behind; see Waits.
+    uint64_t discarded = 0;     // Steps whose round was closed without them.
+    uint64_t skipped = 0;       // Steps left out for a gradient that is no number.
+    uint64_t nonfinite = 0;     // Units that came with a NaN or an infinity in them.
+    uint32_t copy = 0;          // That is its primary.
+    uint32_t replicas = 0;      // That it should have beside it,
+    uint32_t in_sync = 0;       // and those that may take its place.
+    uint64_t gated = 0;         // Answers that wait for replicas.
+    std::string degraded = {};  // Why fewer are in sync than should be; empty: all are.
   };
 
   // Snapshots, as far as the coordinator's process has seen any.
@@ -69,7 +74,8 @@ struct JobStatus {
   uint64_t staleness = 0;       // Where the mode is "stale".
   uint64_t view = 0;
   uint64_t generation = 0;
-  uint64_t rollbacks = 0;  // How often the job has gone back to a snapshot.
+  uint64_t rollbacks = 0;   // How often the job has gone back to a snapshot.
+  uint64_t promotions = 0;  // How often a replica has taken the place of a shard's primary.
   std::vector<Worker> workers;
   std::vector<Shard> shards;
   std::optional<Snapshots> snapshots;  // None: the job keeps none.

@@ -5,6 +5,7 @@
 
 #include "common/assert.h"
 #include "common/wire/from_proto.h"
+#include "common/wire/replica_codec.h"
 #include "common/wire/to_proto.h"
 #include "proto/coordinator.pb.h"
 
@@ -36,6 +37,28 @@ Result<CoordinatorState::Rank> GetRank(const wire::RankRecord& from) {
   rank.acked = from.acked();
   if (from.has_report()) rank.report = SM_TRY(Get<Report>(from.report()));
   return rank;
+}
+
+void Put(const ShardCopies& copies, wire::ShardCopies& to) {
+  to.set_term(copies.term.value);
+  to.set_copy(copies.copy);
+  to.set_boot(copies.boot.value);
+  to.set_endpoint(copies.endpoint);
+  to.set_number(copies.number);
+  for (const ReplicaPlace& replica : copies.replicas) ToProto(replica, *to.add_replicas());
+}
+
+Result<ShardCopies> GetCopies(const wire::ShardCopies& from) {
+  ShardCopies copies;
+  copies.term = Term{from.term()};
+  copies.copy = from.copy();
+  copies.boot = BootId{from.boot()};
+  copies.endpoint = from.endpoint();
+  copies.number = from.number();
+  for (const wire::ReplicaPlace& replica : from.replicas()) {
+    copies.replicas.push_back(SM_TRY(FromProto(replica, WireLimits{})));
+  }
+  return copies;
 }
 
 }  // namespace
@@ -74,6 +97,9 @@ std::string EncodeState(const CoordinatorState& state) {
     to.set_key(key.key);
     to.set_value(key.value);
   }
+  for (const ShardCopies& copies : state.copies) Put(copies, *out.add_copies());
+  out.set_streams(state.streams);
+  out.set_going_back(state.going_back);
   return out.SerializeAsString();
 }
 
@@ -103,6 +129,11 @@ Result<CoordinatorState> DecodeState(std::string_view bytes) {
   state.rollbacks = from.rollbacks();
   state.data = SM_TRY(FromProto(from.data()));
   for (const wire::JobKey& key : from.keys()) state.keys.push_back({key.key(), key.value()});
+  for (const wire::ShardCopies& copies : from.copies()) {
+    state.copies.push_back(SM_TRY(GetCopies(copies)));
+  }
+  state.streams = from.streams();
+  state.going_back = from.going_back();
   return state;
 }
 

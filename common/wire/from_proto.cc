@@ -6,6 +6,9 @@
 #include <string>
 #include <utility>
 
+#include "common/wire/payload.h"
+#include "common/wire/replica_codec.h"
+
 namespace shardmill {
 namespace {
 
@@ -31,24 +34,6 @@ Result<> CheckList(int size, const WireLimits& limits) {
 Result<> CheckWeight(double samples) {
   if (std::isfinite(samples) && samples >= 0) return {};
   return Bad("an amount that is negative or no number");
-}
-
-// A frame as floats, wherever it lies: small frames may come at any address.
-Result<Frame> FloatsOf(const Frame& frame, const In& in) {
-  if (frame.size() % sizeof(float) != 0) {
-    return Bad("a payload of " + std::to_string(frame.size()) + " bytes is no list of floats");
-  }
-  if (frame.IsFloats()) return frame;
-  return in.frames.CopyOf(frame.bytes());
-}
-
-// Keys, wherever they lie.
-Result<Frame> KeysOf(const Frame& frame, const In& in) {
-  if (frame.size() == 0 || frame.size() % sizeof(uint64_t) != 0) {
-    return Bad("a payload of " + std::to_string(frame.size()) + " bytes is no list of keys");
-  }
-  if (frame.IsKeys()) return frame;
-  return in.frames.CopyOf(frame.bytes());
 }
 
 // A value of an enum of ours that the wire counts from 1. Negative or too large is refused.
@@ -170,6 +155,7 @@ Result<View> Get(const wire::View& from, const WireLimits& limits) {
   SM_TRY(CheckList(from.tables_size(), limits));
   View view;
   view.closed = from.closed();
+  view.replicas = from.replicas();
   view.generation = Generation{from.generation()};
   view.number = ViewNumber{from.number()};
   view.policy = SM_TRY(Get(from.policy()));
@@ -221,7 +207,7 @@ Result<KeyList> Get(const wire::KeyList& from, std::span<const Frame> payload, c
   if (from.id() == 0) return Bad("a list of keys without a name");
   KeyList keys;
   keys.id = from.id();
-  if (from.attached()) keys.keys = SM_TRY(KeysOf(payload.front(), in));
+  if (from.attached()) keys.keys = SM_TRY(KeysOf(payload.front(), in.frames));
   return keys;
 }
 
@@ -237,7 +223,7 @@ Result<Message> Read(const wire::Unit& from, const In& in) {
   unit.index = from.index();
   unit.table = TableId{from.table()};
   unit.begin = from.begin();
-  unit.gradient = SM_TRY(FloatsOf(in.payload.front(), in));
+  unit.gradient = SM_TRY(FloatsOf(in.payload.front(), in.frames));
   SM_TRY(CheckRange(unit.begin, unit.gradient.size() / sizeof(float)));
   if (from.has_keys()) unit.keys = SM_TRY(Get(from.keys(), in.payload.subspan(1), in));
   return Message(std::move(unit));
@@ -275,7 +261,7 @@ Result<Message> Read(const wire::Pulled& from, const In& in) {
   pulled.closed = from.closed();
   pulled.version = from.version();
   pulled.staleness = from.staleness();
-  for (const Frame& frame : in.payload) pulled.values.push_back(SM_TRY(FloatsOf(frame, in)));
+  for (const Frame& frame : in.payload) pulled.values.push_back(SM_TRY(FloatsOf(frame, in.frames)));
   return Message(std::move(pulled));
 }
 
@@ -309,6 +295,7 @@ Result<Message> Read(const wire::Leased& from, const In& in) {
 Result<Message> Read(const wire::Frozen& from, const In& in) {
   Frozen frozen;
   frozen.number = ViewNumber{from.number()};
+  frozen.owes = from.owes();
   frozen.ranks = SM_TRY(GetStates(from.ranks(), in.limits));
   return Message(std::move(frozen));
 }
@@ -335,7 +322,9 @@ Result<Message> Read(const wire::Saved& from, const In& in) {
   return Message(std::move(saved));
 }
 
-Message Read(const wire::Beat& from) {
+Result<Message> Read(const wire::Beat& from, const In& in) {
+  SM_TRY(CheckList(from.in_sync_size(), in.limits));
+  SM_TRY(CheckText(from.why(), in.limits));
   Beat beat;
   beat.shard = ShardId{from.shard()};
   beat.closed = from.closed();
@@ -349,7 +338,13 @@ Message Read(const wire::Beat& from) {
   beat.skipped = from.skipped();
   beat.nonfinite = from.nonfinite();
   beat.view = ViewNumber{from.view()};
-  return beat;
+  beat.copy = from.copy();
+  beat.replicas = from.replicas();
+  beat.in_sync.assign(from.in_sync().begin(), from.in_sync().end());
+  beat.gated = from.gated();
+  beat.differing = from.differing();
+  beat.why = from.why();
+  return Message(std::move(beat));
 }
 
 // Messages of workers and shards.
@@ -426,8 +421,10 @@ Result<Message> ReadMembership(const wire::Message& from, const In& in) {
 
 Result<RankState> FromProto(const wire::RankState& state) {
   SM_TRY(CheckWeight(state.samples()));
-  return RankState{WorkerId{state.rank()}, state.ended(),     state.samples(), state.applied(),
-                   state.counted(),        state.discarded(), state.attempt(), Get(state.used())};
+  RankState to{WorkerId{state.rank()}, state.ended(),     state.samples(), state.applied(),
+               state.counted(),        state.discarded(), state.attempt(), Get(state.used())};
+  if (state.has_whole()) to.whole = state.whole();
+  return to;
 }
 
 Result<DataState> FromProto(const wire::DataState& from) {
@@ -462,16 +459,17 @@ Stamp FromProto(const wire::Stamp& stamp) {
 Result<Message> FromProto(const wire::Message& from, std::span<const Frame> payload,
                           FramePool& frames, const WireLimits& limits) {
   const In in{payload, limits, frames};
-  const bool carries = from.has_unit() || from.has_pull() || from.has_pulled();
+  const bool carries = from.has_unit() || from.has_pull() || from.has_pulled() || from.has_follow();
   if (!carries && !payload.empty()) return Bad("payload behind a message that has none");
   switch (from.body_case()) {
     case wire::Message::kRegister:
       SM_TRY(CheckText(from.register_().endpoint(), limits));
-      return Message(Register{ShardId{from.register_().shard()}, from.register_().endpoint()});
+      return Message(Register{ShardId{from.register_().shard()}, from.register_().endpoint(),
+                              from.register_().copy()});
     case wire::Message::kRegistered:
       return Message(Registered{ShardId{from.registered().shard()}});
     case wire::Message::kFreeze:
-      return Message(Freeze{ViewNumber{from.freeze().number()}});
+      return Message(Freeze{ViewNumber{from.freeze().number()}, Term{from.freeze().term()}});
     case wire::Message::kFrozen:
       return Read(from.frozen(), in);
     case wire::Message::kInstall:
@@ -482,8 +480,16 @@ Result<Message> FromProto(const wire::Message& from, std::span<const Frame> payl
       return Message(GetSaved{from.get_saved().snapshot()});
     case wire::Message::kSaved:
       return Read(from.saved(), in);
+    case wire::Message::kReplicas:
+      return Message(SM_TRY(FromProto(from.replicas(), limits)));
+    case wire::Message::kFollow:
+      return Message(SM_TRY(FromProto(from.follow(), payload, frames, limits)));
+    case wire::Message::kFollowed:
+      SM_TRY(CheckText(from.followed().differs(), limits));
+      return Message(Followed{ShardId{from.followed().shard()}, from.followed().stream(),
+                              from.followed().item(), from.followed().differs()});
     case wire::Message::kBeat:
-      return Read(from.beat());
+      return Read(from.beat(), in);
     default:
       return ReadMembership(from, in);
   }

@@ -2,6 +2,8 @@
 
 #include <variant>
 
+#include "common/wire/replica_codec.h"
+
 namespace shardmill {
 namespace {
 
@@ -70,6 +72,7 @@ void Put(const View& view, wire::View& out) {
   policy.set_nonfinite(Shifted<wire::OnNonfinite>(view.policy.nonfinite));
   policy.set_backups(view.policy.backups);
   out.set_closed(view.closed);
+  out.set_replicas(view.replicas);
   for (const Member& member : view.members) {
     wire::Member& to = *out.add_members();
     to.set_rank(member.rank.value);
@@ -116,6 +119,7 @@ void Put(const RankState& state, wire::RankState& out) {
   out.set_discarded(state.discarded);
   out.set_attempt(state.attempt);
   if (state.used != DataCursor{}) Put(state.used, *out.mutable_used());
+  if (state.whole) out.set_whole(*state.whole);
 }
 
 void Write(const Hello& hello, Out& out) {
@@ -293,6 +297,7 @@ void Write(const Register& request, Out& out) {
   wire::Register& to = *out.message.mutable_register_();
   to.set_shard(request.shard.value);
   to.set_endpoint(request.endpoint);
+  to.set_copy(request.copy);
 }
 
 void Write(const Registered& registered, Out& out) {
@@ -301,11 +306,13 @@ void Write(const Registered& registered, Out& out) {
 
 void Write(const Freeze& freeze, Out& out) {
   out.message.mutable_freeze()->set_number(freeze.number.value);
+  out.message.mutable_freeze()->set_term(freeze.term.value);
 }
 
 void Write(const Frozen& frozen, Out& out) {
   wire::Frozen& to = *out.message.mutable_frozen();
   to.set_number(frozen.number.value);
+  to.set_owes(frozen.owes);
   for (const RankState& state : frozen.ranks) Put(state, *to.add_ranks());
 }
 
@@ -349,6 +356,26 @@ void Write(const Beat& beat, Out& out) {
   to.set_skipped(beat.skipped);
   to.set_nonfinite(beat.nonfinite);
   to.set_view(beat.view.value);
+  to.set_copy(beat.copy);
+  to.set_replicas(beat.replicas);
+  to.mutable_in_sync()->Assign(beat.in_sync.begin(), beat.in_sync.end());
+  to.set_gated(beat.gated);
+  to.set_differing(beat.differing);
+  to.set_why(beat.why);
+}
+
+void Write(const Replicas& replicas, Out& out) {
+  ToProto(replicas, *out.message.mutable_replicas());
+}
+
+void Write(const Follow& follow, Out& out) { ToProto(follow, out.message, out.payload); }
+
+void Write(const Followed& followed, Out& out) {
+  wire::Followed& to = *out.message.mutable_followed();
+  to.set_shard(followed.shard.value);
+  to.set_stream(followed.stream);
+  to.set_item(followed.item);
+  to.set_differs(followed.differs);
 }
 
 }  // namespace

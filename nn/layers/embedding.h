@@ -8,9 +8,10 @@
 namespace shardmill::nn {
 
 // "embedding": for each id of a row a vector of `units` numbers, a row of its weights; and
-// "embedding_bag": the sum of those vectors. Ids count rows of what is lent as weights: a whole
-// table, or the rows of a sparse one that a batch names, once each. The gradient is as long, with
-// zeros where no id points. Without `rows` the table is sparse. Owned by a Network; cannot fail.
+// "embedding_bag": the sum of those vectors, each times its number where the row is of sparse
+// numbers. Ids count rows of what is lent as weights: a whole table, or the rows of a sparse one
+// that a batch names, once each. The gradient is as long, with zeros where no id points. Without
+// `rows` the table is sparse. Owned by a Network; cannot fail.
 class EmbeddingLayer final : public Layer {
  public:
   static LayerResult Make(const LayerSpec& spec, std::span<const ValueType> inputs);
@@ -26,6 +27,9 @@ class EmbeddingLayer final : public Layer {
  private:
   EmbeddingLayer(bool bag, const Shape& output, const ParameterInfo& weight)
       : bag_(bag), rows_(weight.shape.dim(0)), output_(output), parameters_{weight} {}
+
+  // What a bag sums up.
+  static SparseRows BagsOf(const Value& input);
 
   const bool bag_;
   const uint64_t rows_;  // 0: of a sparse table, those that are lent.

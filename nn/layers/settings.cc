@@ -1,5 +1,7 @@
 #include "nn/layers/settings.h"
 
+#include <algorithm>
+#include <array>
 #include <charconv>
 #include <utility>
 #include <vector>
@@ -61,6 +63,20 @@ Result<Initial> WeightsInitial(const LayerSpec& spec, std::string_view otherwise
   if (kind == "zero") return Initial::Constant(0);
   return BadLayer("there is no initial \"" + spec.initial +
                   "\"; there are \"glorot\", \"he\", \"zero\"");
+}
+
+Result<ParameterInfo> RowsWeight(const LayerSpec& spec) {
+  // How many ids a row has is not known, which other initials go by.
+  constexpr float kInitialScale = 0.05F;
+  if (spec.rows > UINT32_MAX) return BadLayer("it has at most 4294967295 rows");
+  const std::array<uint64_t, 2> dims{std::max<uint64_t>(spec.rows, 1), spec.units};
+  const Shape whole = SM_TRY(Shape::Make(dims));
+  const Shape shape = spec.rows == 0 ? Shape{0, spec.units} : whole;
+  Initial initial = Initial::Uniform(kInitialScale, 0);
+  if (!spec.initial.empty()) {
+    initial = SM_TRY(WeightsInitial(spec, spec.initial, spec.units, spec.units));
+  }
+  return Weight(spec, "weight", shape, initial);
 }
 
 ParameterInfo Weight(const LayerSpec& spec, std::string name, const Shape& shape, Initial initial) {

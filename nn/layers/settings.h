@@ -26,6 +26,10 @@ Result<Shape> PlacesOf(const Window& window, const Shape& picture);
 Result<Initial> WeightsInitial(const LayerSpec& spec, std::string_view otherwise, uint64_t fan_in,
                                uint64_t fan_out);
 
+// The weights of ids: a row of `units` numbers for each, `rows` of them, or those of a sparse
+// table.
+Result<ParameterInfo> RowsWeight(const LayerSpec& spec);
+
 // A trained tensor at the spec's learning rate.
 ParameterInfo Weight(const LayerSpec& spec, std::string name, const Shape& shape, Initial initial);
 ParameterInfo Bias(const LayerSpec& spec, std::string name, const Shape& shape, float value = 0);

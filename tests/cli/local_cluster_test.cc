@@ -19,7 +19,7 @@ constexpr std::chrono::milliseconds kPatience{20000};
 
 // Each writes its arguments to its log first.
 constexpr const char* kHead = "#!/bin/sh\ntrap 'exit 0' TERM\necho \"$@\"\n";
-constexpr const char* kServe = "while :; do read -t 1 x; sleep 0.02; done\n";
+constexpr const char* kServe = "while :; do sleep 0.02; done\n";
 constexpr const char* kAnnounce =
     "for last; do :; done\n"
     "echo '{\"address\":\"tcp://127.0.0.1:7\",\"http\":\"127.0.0.1:8\"}' >/proc/self/fd/$last\n";
@@ -57,6 +57,16 @@ Result<> CheckUntilWrong(LocalCluster* cluster) {
   return checked;
 }
 
+// A script that is asked to end before it has begun does not know how.
+void AwaitWord(const LocalClusterOptions& options, const std::string& process,
+               const std::string& word) {
+  const std::string log = options.folder + "/" + process + ".log";
+  const auto end = std::chrono::steady_clock::now() + kPatience;
+  while (LastLines(log, 100).find(word) == std::string::npos) {
+    ASSERT_LT(std::chrono::steady_clock::now(), end) << process << " does not say " << word;
+  }
+}
+
 TEST(LocalClusterTest, TellsEveryProcessWhereTheCoordinatorIs) {
   const LocalClusterOptions options = Options({.worker = "exit 0\n"});
   StopSource stop;
@@ -66,9 +76,7 @@ TEST(LocalClusterTest, TellsEveryProcessWhereTheCoordinatorIs) {
   EXPECT_EQ(cluster.coordinator().http, "127.0.0.1:8");
   const Result<> done = cluster.AwaitWorkers(kPatience, stop);
   EXPECT_TRUE(done.ok()) << done.error().message;
-  // A script that is asked to end before it has begun does not know how.
-  while (LastLines(options.folder + "/server-0.log", 1).empty()) {
-  }
+  AwaitWord(options, "server-0", "a.toml");
   const Result<> stopped = cluster.Stop(kPatience);
   EXPECT_TRUE(stopped.ok()) << stopped.error().message;
   EXPECT_EQ(LastLines(options.folder + "/worker-1.log", 1),
@@ -109,9 +117,11 @@ TEST(LocalClusterTest, TellsWhatACoordinatorSaidThatDidNotStart) {
 
 TEST(LocalClusterTest, KillsWhatDoesNotEndWhenAsked) {
   StopSource stop;
-  LocalCluster cluster(
-      Options({.worker = "trap '' TERM\necho up\nwhile :; do sleep 0.02; done\n"}));
+  const LocalClusterOptions options =
+      Options({.worker = "trap '' TERM\necho up\nwhile :; do sleep 0.02; done\n"});
+  LocalCluster cluster(options);
   ASSERT_TRUE(cluster.Start(stop).ok());
+  AwaitWord(options, "worker-0", "up");
   const Result<> stopped = cluster.Stop(std::chrono::milliseconds(200));
   ASSERT_FALSE(stopped.ok());
   EXPECT_NE(stopped.error().message.find("worker-0 ended with signal"), std::string::npos)
@@ -120,9 +130,11 @@ TEST(LocalClusterTest, KillsWhatDoesNotEndWhenAsked) {
 
 TEST(LocalClusterTest, NamesTheProcessThatTakesItsTimeToEnd) {
   StopSource stop;
-  LocalCluster cluster(Options(
-      {.server = "trap '' TERM\necho up\nwhile :; do sleep 0.02; done\n", .worker = "exit 0\n"}));
+  const LocalClusterOptions options = Options(
+      {.server = "trap '' TERM\necho up\nwhile :; do sleep 0.02; done\n", .worker = "exit 0\n"});
+  LocalCluster cluster(options);
   ASSERT_TRUE(cluster.Start(stop).ok());
+  AwaitWord(options, "server-0", "up");
   std::string told;
   EXPECT_FALSE(
       cluster

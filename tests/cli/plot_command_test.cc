@@ -129,5 +129,13 @@ TEST(SvgChartTest, LeavesOutWhatIsNoNumberAndEscapesNames) {
   EXPECT_EQ(svg.find("nan"), std::string::npos);
 }
 
+TEST(SvgChartTest, DrawsValuesThatADoubleCanHardlyTellApart) {
+  const std::string svg = DrawCharts({{"steps", "loss", {{"x", {{0, 1e17}, {1, 1e17 + 16}}}}}});
+  EXPECT_LT(svg.size(), 10'000U);
+  EXPECT_NE(svg.find("1e+17"), std::string::npos);
+  const std::string far = DrawCharts({{"steps", "loss", {{"x", {{0, -1.7e308}, {1, 1.7e308}}}}}});
+  EXPECT_LT(far.size(), 10'000U);
+}
+
 }  // namespace
 }  // namespace shardmill

@@ -84,6 +84,21 @@ TEST(StatusCommandTest, SaysWhatBecameOfSnapshots) {
       << DescribeStatus(status);
 }
 
+TEST(StatusCommandTest, SaysWhichReplicasAreInSyncAndWhyOthersAreNot) {
+  JobStatus status = Example();
+  status.promotions = 1;
+  status.shards[0].copy = 1;
+  status.shards[0].replicas = 2;
+  status.shards[0].in_sync = 1;
+  status.shards[0].degraded = "copy 0 is not there";
+  const std::string text = DescribeStatus(status);
+  EXPECT_NE(text.find(", replicas promoted 1 times\nshard 0 is degraded: copy 0 is not there\n"),
+            std::string::npos)
+      << text;
+  EXPECT_NE(text.find("shard  in sync  closed"), std::string::npos) << text;
+  EXPECT_NE(text.find("0      1 of 2   1,199"), std::string::npos) << text;
+}
+
 TEST(StatusCommandTest, NamesTheRankThatHeldStepsWaitFor) {
   JobStatus status = Example();
   status.policy = "sync";

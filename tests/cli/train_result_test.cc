@@ -35,7 +35,7 @@ TEST(TrainResultTest, TakesTheSlowestWorkersStepsAndTheLongestTime) {
       ToJson(result),
       R"({"policy":"sync","shards":2,"workers":2,"steps":4680,"seconds":3,)"
       R"("samples_per_second":2e+05,"metrics":{"accuracy":0.8312,"train_loss":0.25},)"
-      R"("staleness_max":3,"pushes":123,"lost":0,"duplicated":0,"discarded":0,"skipped":0,"generation":0,"rollbacks":0,"reproducible":true})");
+      R"("staleness_max":3,"pushes":123,"lost":0,"duplicated":0,"discarded":0,"skipped":0,"generation":0,"rollbacks":0,"promotions":0,"reproducible":true})");
   EXPECT_EQ(DescribeResult(result),
             "accuracy 0.8312, train_loss 0.25, sync on 2 shards with 2 workers, 4,680 steps in "
             "3.0 s, 200,000 samples/s, staleness at most 3, lost 0, duplicated 0");

@@ -295,6 +295,37 @@ TEST_F(PsClientPullTest, KeepsWhatIsReadWhereItCameIn) {
   EXPECT_EQ(pieces[1].values[1], 2);
 }
 
+TEST_F(PsClientPullTest, GivesBackWhatWasReadBeforeItEndsTheStep) {
+  const TablePlace& table = *client_.FindTable("t");
+  const Ticket ticket = client_.Read(now_, table, 0, 2, {}, outbox_).value();
+  const Frame values = Frame::CopyOf(std::vector<float>{1, 2});
+  const Frame later = Frame::CopyOf(std::vector<float>{3, 4});
+  Hear(PeerOf(0), BootOf(0), Pulled{PullOf(outbox_, 0)->pull, 1, 1, 0, {values}});
+  client_.Take(ticket);
+  const Ticket next = client_.Read(now_, table, 0, 2, {.next_step = true}, outbox_).value();
+  EXPECT_FALSE(values.Unique());
+  const Outbox sent = EndStep();
+  EXPECT_TRUE(values.Unique());
+  EXPECT_TRUE(client_.Pieces(ticket).empty());
+  // What comes for the next step stays.
+  Hear(PeerOf(0), BootOf(0), Pulled{PullOf(sent, 2)->pull, 1, 1, 0, {later}});
+  HearAllHeldAndEnded(2);
+  client_.NextStep();
+  EXPECT_FALSE(later.Unique());
+  EXPECT_EQ(client_.Pieces(next).front().values[1], 4);
+}
+
+TEST_F(PsClientPullTest, LetsGoOfWhatWasReadWhereItIsGivenBack) {
+  const Ticket ticket = client_.Read(now_, *client_.FindTable("t"), 0, 2, {}, outbox_).value();
+  const Frame values = Frame::CopyOf(std::vector<float>{1, 2});
+  client_.GiveBack(ticket);  // Not before it is there.
+  Hear(PeerOf(0), BootOf(0), Pulled{PullOf(outbox_, 0)->pull, 1, 1, 0, {values}});
+  EXPECT_EQ(client_.Pieces(ticket).size(), 1U);
+  client_.GiveBack(ticket);
+  EXPECT_TRUE(values.Unique());
+  EXPECT_TRUE(client_.Pieces(ticket).empty());
+}
+
 TEST_F(PsClientPullTest, PushesLentMemoryWithoutACopy) {
   std::span<float> floats;
   const Frame lent = client_.Lend(kFloats, floats);

@@ -60,6 +60,9 @@ TEST(IdentityTest, GivesEachRoleItsOwnWords) {
       {Saved{}, {kServer}},
       {GetLease{}, {kWorker}},
       {Leased{}, {kCoordinator}},
+      {Replicas{}, {kCoordinator}},
+      {Follow{}, {kServer}},
+      {Followed{}, {kServer}},
   };
   EXPECT_EQ(all.size(), std::variant_size_v<Message>);
   for (size_t i = 0; i < all.size(); ++i) {

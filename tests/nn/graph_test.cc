@@ -21,8 +21,8 @@ std::string WordsOn(const NetworkSpec& spec) {
   return network.ok() ? "" : network.error().message;
 }
 
-// Brings parameters no earlier than they are awaited, and keeps gradients as they are when they
-// leave; says in which order. Fails at one parameter, if it is told to.
+// Brings parameters no earlier than they are awaited, to another place, and keeps gradients as they
+// are when they leave; says in which order. Fails at one parameter, if it is told to.
 class LateFlow final : public ParameterFlow {
  public:
   explicit LateFlow(NetworkFixture& fixture)
@@ -35,7 +35,7 @@ class LateFlow final : public ParameterFlow {
   Result<> Await(size_t parameter) override {
     awaited_.push_back(NameOf(parameter));
     if (awaited_.back() == fails_at) return Error{ErrorCode::kUnavailable, "nobody answers"};
-    fixture_.parameters()[parameter] = brings_[parameter];
+    fixture_.lent_parameters()[parameter] = brings_[parameter];
     return {};
   }
 
@@ -243,7 +243,32 @@ TEST(GraphTest, RefusesAnIdThatItsEmbeddingDoesNotHave) {
   ASSERT_FALSE(sums.ok());
   EXPECT_EQ(sums.error().code, ErrorCode::kBadInput);
   EXPECT_EQ(sums.error().message,
-            "the input \"words\" holds the id 4, but its embedding has 4 rows");
+            "the input \"words\" holds the id 4, but the layer that reads it has 4 rows");
+}
+
+TEST(GraphTest, RefusesSparseRowsThatDoNotFitEachOther) {
+  NetworkFixture f(ManyLayersSpec());
+  f.MakeBatch(6);
+  const Samples good = f.Batch(6);
+  const std::vector<std::span<const float>> parameters(f.parameters().begin(),
+                                                       f.parameters().end());
+  const auto refuses = [&](const Input& sparse) {
+    std::vector<Input> inputs(good.inputs.begin(), good.inputs.end());
+    inputs[2] = sparse;
+    Samples bad = good;
+    bad.inputs = inputs;
+    const auto answer = f.network().Predict(bad, parameters);
+    return !answer.ok() && answer.error().code == ErrorCode::kBadInput &&
+           answer.error().message.find("do not fit each other") != std::string::npos;
+  };
+  const Input& sparse = good.inputs[2];
+  EXPECT_FALSE(refuses(sparse));
+  EXPECT_TRUE(refuses({sparse.floats, sparse.ids, sparse.ends.first(5)}));
+  EXPECT_TRUE(refuses({sparse.floats, sparse.ids.first(2), sparse.ends}));
+  EXPECT_TRUE(refuses({sparse.floats.first(2), sparse.ids, sparse.ends}));
+  std::vector<uint64_t> falls(sparse.ends.begin(), sparse.ends.end());
+  falls[1] = 100;
+  EXPECT_TRUE(refuses({sparse.floats, sparse.ids, falls}));
 }
 
 TEST(GraphTest, SaysWhatIsWrongWithNamesAndPlaces) {

@@ -33,11 +33,16 @@ LayerCheck::LayerCheck(const LayerSpec& spec, const std::vector<ValueType>& inpu
     : layer_(std::move(MakeLayer(spec, inputs)).value()), types_(inputs), rows_(rows) {
   Rng rng(7);
   for (const ValueType& type : inputs) {
-    const uint64_t size = type.row.size() * rows;
-    const bool ids = type.kind == ValueKind::kIndices;
-    inputs_.push_back(SpreadFloats(inputs_.size() + 1, ids ? 0 : size));
-    input_gradients_.emplace_back(ids ? 0 : size, kNothing);
-    ids_.emplace_back(ids ? size : 0);
+    uint64_t size = type.row.size() * rows;
+    std::vector<uint64_t>& ends = ends_.emplace_back();
+    if (type.kind == ValueKind::kSparse) {
+      size = 0;
+      for (uint64_t row = 0; row < rows; ++row) ends.push_back(size += row % 4);
+    }
+    inputs_.push_back(
+        SpreadFloats(inputs_.size() + 1, type.kind == ValueKind::kIndices ? 0 : size));
+    input_gradients_.emplace_back(type.kind == ValueKind::kFloats ? size : 0, kNothing);
+    ids_.emplace_back(type.kind == ValueKind::kFloats ? 0 : size);
     for (uint32_t& id : ids_.back()) id = static_cast<uint32_t>(rng.Below(layer_->IndexLimit()));
   }
   for (const ParameterInfo& info : layer_->parameters()) {
@@ -54,7 +59,9 @@ std::vector<Value> LayerCheck::Values() const {
   std::vector<Value> values(types_.size());
   for (size_t i = 0; i < types_.size(); ++i) {
     const Shape shape = types_[i].row.Rows(rows_);
-    if (types_[i].kind == ValueKind::kIndices) {
+    if (types_[i].kind == ValueKind::kSparse) {
+      values[i].sparse = sparse(i);
+    } else if (types_[i].kind == ValueKind::kIndices) {
       values[i].indices = IndexTensor(ids_[i], shape);
     } else {
       values[i].floats = ConstTensor(inputs_[i], shape);
@@ -91,9 +98,9 @@ void LayerCheck::Backward() {
     parameter_gradients.emplace_back(parameter_gradients_[i], layer_->parameters()[i].shape);
   }
   for (size_t i = 0; i < types_.size(); ++i) {
-    const bool ids = types_[i].kind == ValueKind::kIndices;
-    input_gradients.push_back(ids ? Tensor()
-                                  : Tensor(input_gradients_[i], types_[i].row.Rows(rows_)));
+    const bool floats = types_[i].kind == ValueKind::kFloats;
+    input_gradients.push_back(floats ? Tensor(input_gradients_[i], types_[i].row.Rows(rows_))
+                                     : Tensor());
   }
   std::vector<float> back = output_gradient_;
   const Shape shape = layer_->output().Rows(rows_);
@@ -138,6 +145,7 @@ double LayerCheck::GreatestError() {
   Backward();
   double error = 0;
   for (size_t i = 0; i < inputs_.size(); ++i) {
+    if (types_[i].kind != ValueKind::kFloats) continue;
     error = std::max(error, ErrorOf(inputs_[i], input_gradients_[i]));
   }
   for (size_t i = 0; i < parameters_.size(); ++i) {

@@ -22,6 +22,10 @@ class LayerCheck final {
   std::vector<std::vector<float>>& inputs() { return inputs_; }
   std::vector<std::vector<float>>& parameters() { return parameters_; }
   const std::vector<std::vector<uint32_t>>& ids() const { return ids_; }
+  // Of sparse rows, whose numbers are among inputs().
+  SparseRows sparse(size_t input) const {
+    return {ids_[input], inputs_[input], ends_[input], rows_};
+  }
   const std::vector<float>& output() const { return output_; }
   const std::vector<float>& output_gradient() const { return output_gradient_; }
   const std::vector<std::vector<float>>& input_gradients() const { return input_gradients_; }
@@ -49,6 +53,7 @@ class LayerCheck final {
   uint64_t rows_;
   std::vector<std::vector<float>> inputs_, input_gradients_;
   std::vector<std::vector<uint32_t>> ids_;
+  std::vector<std::vector<uint64_t>> ends_;
   std::vector<std::vector<float>> parameters_, parameter_gradients_;
   std::vector<float> output_, output_gradient_, saved_;
 };

@@ -38,6 +38,17 @@ TEST(MetricsTest, RankPositivesAboveNegatives) {
   EXPECT_EQ(ValueOf("auc", {2, 1}, 1, {}, {1, 1}), 0.5);
 }
 
+TEST(MetricsTest, AreNoNumberWhereAnOutputIsNone) {
+  std::vector<float> outputs(100), values(100);
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    outputs[i] = i % 3 == 0 ? std::nanf("") : static_cast<float>(i % 7);
+    values[i] = static_cast<float>(i % 2);
+  }
+  for (const char* name : {"auc", "rmse", "mae"}) {
+    EXPECT_TRUE(std::isnan(ValueOf(name, outputs, 1, {}, values))) << name;
+  }
+}
+
 TEST(MetricsTest, GatherBatchesAndBeginAnew) {
   for (const char* name : {"rmse", "mae"}) {
     const std::unique_ptr<Metric> metric = MakeMetric(name).value();

@@ -26,10 +26,15 @@ NetworkFixture::NetworkFixture(const NetworkSpec& spec)
 void NetworkFixture::MakeBatch(uint64_t rows) {
   Rng rng(3);
   for (const GraphValue& input : network_->inputs()) {
-    const bool ids = input.type.kind == ValueKind::kIndices;
-    const uint64_t size = rows * input.type.row.size();
-    numbers_.push_back(RandomFloats(10 + numbers_.size(), ids ? 0 : size));
-    ids_.emplace_back(ids ? size : 0);
+    const ValueKind kind = input.type.kind;
+    uint64_t size = rows * input.type.row.size();
+    std::vector<uint64_t>& ends = ends_.emplace_back();
+    if (kind == ValueKind::kSparse) {
+      size = 0;
+      for (uint64_t row = 0; row < rows; ++row) ends.push_back(size += row % 3);
+    }
+    numbers_.push_back(RandomFloats(10 + numbers_.size(), kind == ValueKind::kIndices ? 0 : size));
+    ids_.emplace_back(kind == ValueKind::kFloats ? 0 : size);
     for (uint32_t& id : ids_.back()) id = static_cast<uint32_t>(rng.Below(input.index_limit));
   }
   labels_.resize(rows);
@@ -39,9 +44,15 @@ void NetworkFixture::MakeBatch(uint64_t rows) {
 
 Samples NetworkFixture::Batch(uint64_t rows) {
   for (size_t i = 0; i < inputs_.size(); ++i) {
-    const uint64_t size = rows * network_->inputs()[i].type.row.size();
-    const bool ids = numbers_[i].empty();
-    inputs_[i].floats = std::span<const float>(numbers_[i]).first(ids ? 0 : size);
+    const ValueType& type = network_->inputs()[i].type;
+    uint64_t size = rows * type.row.size();
+    if (type.kind == ValueKind::kSparse) {
+      inputs_[i].ends = std::span<const uint64_t>(ends_[i]).first(rows);
+      size = rows == 0 ? 0 : ends_[i][rows - 1];
+    }
+    const bool floats = type.kind != ValueKind::kIndices;
+    const bool ids = type.kind != ValueKind::kFloats;
+    inputs_[i].floats = std::span<const float>(numbers_[i]).first(floats ? size : 0);
     inputs_[i].ids = std::span<const uint32_t>(ids_[i]).first(ids ? size : 0);
   }
   return {.inputs = inputs_,
@@ -91,7 +102,9 @@ NetworkSpec ManyLayersSpec() {
   NetworkSpec spec;
   spec.loss = "softmax_cross_entropy";
   spec.l2 = 0.01;
-  spec.inputs = {{"picture", {ValueKind::kFloats, {8, 8}}}, {"ids", {ValueKind::kIndices, {3}}}};
+  spec.inputs = {{"picture", {ValueKind::kFloats, {8, 8}}},
+                 {"ids", {ValueKind::kIndices, {3}}},
+                 {"words", {ValueKind::kSparse, {1}}}};
   spec.layers = {
       {.type = "conv2d",
        .units = 4,
@@ -115,7 +128,10 @@ NetworkSpec ManyLayersSpec() {
       {.type = "flatten", .name = "flat"},
       {.type = "fm", .name = "pairs", .inputs = {"vectors"}},
       {.type = "embedding_bag", .units = 2, .name = "bag", .inputs = {"ids"}, .rows = 7},
-      {.type = "concat", .inputs = {"product", "flat", "pairs", "bag"}},
+      {.type = "affine", .units = 3, .name = "sparse", .inputs = {"words"}, .rows = 5},
+      {.type = "elu", .name = "sparse_elu"},
+      {.type = "embedding_bag", .units = 2, .name = "sparse_bag", .inputs = {"words"}, .rows = 5},
+      {.type = "concat", .inputs = {"product", "flat", "pairs", "bag", "sparse_elu", "sparse_bag"}},
       {.type = "layer_norm"},
       {.type = "dropout", .rate = 0.2},
       {.type = "affine", .units = 6},

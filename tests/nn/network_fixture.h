@@ -29,8 +29,10 @@ class NetworkFixture final {
   // Borrowed until the next batch.
   Samples Batch(uint64_t rows);
 
+  Network& network() { return *network_; }
   const Network& network() const { return *network_; }
   std::vector<std::vector<float>>& parameters() { return parameters_; }
+  std::vector<std::span<const float>>& lent_parameters() { return lent_parameters_; }
   const std::vector<std::vector<float>>& gradients() const { return gradients_; }
 
  private:
@@ -39,6 +41,7 @@ class NetworkFixture final {
   uint64_t chance_ = 1;
   std::vector<std::vector<float>> numbers_;
   std::vector<std::vector<uint32_t>> ids_;
+  std::vector<std::vector<uint64_t>> ends_;
   std::vector<uint32_t> labels_;
   std::vector<Input> inputs_;
   std::vector<std::vector<float>> parameters_, gradients_;
@@ -46,7 +49,7 @@ class NetworkFixture final {
   std::vector<std::span<float>> lent_gradients_;
 };
 
-// A graph with every family of layers, two inputs, and values that several layers read.
+// A graph with every family of layers, three inputs, and values that several layers read.
 NetworkSpec ManyLayersSpec();
 
 }  // namespace shardmill::nn

@@ -97,7 +97,7 @@ class PlainNetwork final {
   }
   std::vector<Value> Read(size_t index) {
     std::vector<Value> read;
-    for (const uint64_t input : inputs_[index]) read.push_back({Of(values_[input]), {}});
+    for (const uint64_t input : inputs_[index]) read.push_back({.floats = Of(values_[input])});
     return read;
   }
 

@@ -76,6 +76,9 @@ def normalize(inputs, parameters, keys):
 def forward(kind, inputs, parameters, keys):
     if kind in ELEMENTWISE:
         return ELEMENTWISE[kind](inputs[0], keys)
+    if "sparse" in keys:
+        product = torch.sparse.mm(inputs[0].detach().to_sparse(), parameters[0])
+        return product + parameters[1] if len(parameters) > 1 else product
     if kind == "affine":
         return torch.addmm(parameters[1], inputs[0], parameters[0])
     if kind == "conv2d":
@@ -129,7 +132,7 @@ def run_case(lines, words):
         output = forward(words[0], inputs, parameters, keys)
     output.backward(back[0].detach())
     trained = parameters[:len(parameters) - len(statistics)]
-    read = [] if words[0].startswith("embedding") else inputs
+    read = [] if words[0].startswith("embedding") or "sparse" in keys else inputs
     # What had no part in the output has none: the recurrent weight of a single moment.
     gradients = [torch.zeros_like(tensor) if tensor.grad is None else tensor.grad
                  for tensor in read + trained]

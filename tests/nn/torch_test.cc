@@ -59,6 +59,11 @@ void AddPlain(Chance& chance, std::vector<Case>& cases) {
   for (const char* type : {"embedding", "embedding_bag"}) {
     cases.push_back({{.type = type, .units = chance.Of(1, 9), .rows = chance.Of(1, 9)}, {ids}, ""});
   }
+  for (const char* type : {"affine", "embedding_bag"}) {
+    cases.push_back({{.type = type, .units = chance.Of(1, 9), .rows = chance.Of(1, 20)},
+                     {{ValueKind::kSparse, {1}}},
+                     "sparse=1"});
+  }
 }
 
 void AddWindows(Chance& chance, std::vector<Case>& cases) {
@@ -99,11 +104,25 @@ void WriteTensor(std::ostream& out, const Shape& shape, const std::vector<T>& nu
   out << '\n';
 }
 
+// All numbers, the zeros too; those of equal ids come together.
+std::vector<float> Whole(const SparseRows& rows, uint64_t columns) {
+  std::vector<float> whole(rows.rows * columns);
+  for (uint64_t row = 0; row < rows.rows; ++row) {
+    for (uint64_t place = rows.begin(row); place < rows.end(row); ++place) {
+      whole[row * columns + rows.ids[place]] += rows.numbers[place];
+    }
+  }
+  return whole;
+}
+
 void WriteCase(std::ostream& out, const Case& c, LayerCheck& check, uint64_t rows) {
   out << "case " << c.spec.type << ' ' << c.keys << '\n' << c.inputs.size() << '\n';
   for (size_t i = 0; i < c.inputs.size(); ++i) {
     const Shape shape = c.inputs[i].row.Rows(rows);
-    if (c.inputs[i].kind == ValueKind::kIndices) {
+    if (c.inputs[i].kind == ValueKind::kSparse) {
+      const uint64_t columns = check.layer().IndexLimit();
+      WriteTensor(out, {rows, columns}, Whole(check.sparse(i), columns));
+    } else if (c.inputs[i].kind == ValueKind::kIndices) {
       WriteTensor(out, shape, check.ids()[i]);
     } else {
       WriteTensor(out, shape, check.inputs()[i]);
@@ -136,7 +155,7 @@ void ExpectSame(std::istream& lines, const Case& c, const LayerCheck& check) {
   const std::string what = c.spec.type + ' ' + c.keys + ' ' + c.inputs[0].row.ToString();
   ExpectNext(lines, check.output(), what + ": output");
   for (size_t i = 0; i < c.inputs.size(); ++i) {
-    if (c.inputs[i].kind == ValueKind::kIndices) continue;
+    if (c.inputs[i].kind != ValueKind::kFloats) continue;
     ExpectNext(lines, check.input_gradients()[i], what + ": gradient by an input");
   }
   for (size_t i = 0; i < check.parameter_gradients().size(); ++i) {

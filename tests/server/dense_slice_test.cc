@@ -15,7 +15,8 @@
 namespace shardmill {
 namespace {
 
-// Floats of a chunk; a border of chunks is where the slice begins plus a multiple of this.
+// Floats of a chunk where there are several, which more than four of them have; a border of chunks
+// is where the slice begins plus a multiple of this.
 constexpr uint64_t kChunk = 256 * 1024;
 
 std::unique_ptr<Optimizer> Made(UpdateRule rule) {
@@ -26,9 +27,9 @@ std::unique_ptr<Optimizer> Made(UpdateRule rule) {
 }
 
 DenseSlice Slice(uint64_t begin, uint64_t end, const Optimizer& optimizer,
-                 const Initial& initial = {}) {
+                 const Initial& initial = {}, DenseSlice::Begins how = DenseSlice::Begins::kMade) {
   static FramePool frames(FramePool::Memory::kPrivate);
-  return {frames, begin, end, initial, optimizer.slots()};
+  return {frames, begin, end, initial, optimizer.slots(), how};
 }
 
 ChangePart Part(uint64_t begin, const std::vector<float>& gradient, float weight = 1) {
@@ -100,11 +101,11 @@ TEST(DenseSliceTest, WritesInPlaceOnceTheReadersHaveLetGo) {
 
 TEST(DenseSliceTest, ReplacesNoChunkButTheOnesItWrites) {
   const auto add = Made(UpdateRule::kAdd);
-  DenseSlice slice = Slice(0, 2 * kChunk, *add);
-  const FrameList held = slice.Read(0, 2 * kChunk);
-  ASSERT_EQ(held.size(), 2U);
+  DenseSlice slice = Slice(0, 5 * kChunk, *add);
+  const FrameList held = slice.Read(0, 5 * kChunk);
+  ASSERT_EQ(held.size(), 5U);
   Apply(slice, {Part(kChunk, {1})}, *add);
-  const FrameList now = slice.Read(0, 2 * kChunk);
+  const FrameList now = slice.Read(0, 5 * kChunk);
   EXPECT_EQ(now[0].floats().data(), held[0].floats().data());
   EXPECT_NE(now[1].floats().data(), held[1].floats().data());
   EXPECT_EQ(held[1].floats()[0], 0);
@@ -202,9 +203,15 @@ TEST(DenseSliceTest, KeepsItsStateWhenAReadChunkIsReplaced) {
   EXPECT_EQ(Values(slice, 0, 1), (std::vector<float>{-4.25F}));
 }
 
+TEST(DenseSliceTest, LiesInOnePieceUpToFourChunks) {
+  const auto sgd = Made(UpdateRule::kSgd);
+  EXPECT_EQ(Slice(3, 3 + 4 * kChunk, *sgd).Read(3, 4 * kChunk).size(), 1U);
+  EXPECT_EQ(Slice(3, 4 + 4 * kChunk, *sgd).Read(3, 4 * kChunk).size(), 4U);
+}
+
 TEST(DenseSliceTest, ReadsAcrossTheBorderOfChunksInPieces) {
   const auto sgd = Made(UpdateRule::kSgd);
-  const DenseSlice slice = Slice(10, 10 + 2 * kChunk + 5, *sgd, Initial::Uniform(1, 1));
+  const DenseSlice slice = Slice(10, 10 + 5 * kChunk + 5, *sgd, Initial::Uniform(1, 1));
   const uint64_t border = 10 + kChunk;
   const FrameList frames = slice.Read(border - 2, kChunk + 5);
   ASSERT_EQ(frames.size(), 3U);
@@ -221,7 +228,7 @@ TEST(DenseSliceTest, ReadsAcrossTheBorderOfChunksInPieces) {
 TEST(DenseSliceTest, StepsAcrossTheBordersOfChunksAsElsewhere) {
   const auto adam = Made(UpdateRule::kAdam);
   const uint64_t begin = 7;
-  const uint64_t size = 2 * kChunk + 1000;
+  const uint64_t size = 4 * kChunk + 1000;
   DenseSlice slice = Slice(begin, begin + size, *adam);
   std::vector<float> expected(size), state(2 * size);
   for (uint64_t count = 1; count <= 3; ++count) {
@@ -241,7 +248,7 @@ TEST(DenseSliceTest, StepsAcrossTheBordersOfChunksAsElsewhere) {
 
 TEST(DenseSliceTest, ChangesEachElementOnceAtTheBorderOfChunks) {
   const auto add = Made(UpdateRule::kAdd);
-  DenseSlice slice = Slice(0, 2 * kChunk, *add);
+  DenseSlice slice = Slice(0, 5 * kChunk, *add);
   Apply(slice, {Part(kChunk - 3, {1, 2, 3, 4, 5, 6}), Part(kChunk - 1, {10, 20})}, *add);
   EXPECT_EQ(Values(slice, kChunk - 4, 8), (std::vector<float>{0, 1, 2, 13, 24, 5, 6, 0}));
 }
@@ -249,7 +256,7 @@ TEST(DenseSliceTest, ChangesEachElementOnceAtTheBorderOfChunks) {
 // Steps of slices that were restored from an image of others are those of the others, bit for bit.
 TEST(DenseSliceTest, GoesOnFromImagesOfOtherSlicesBitForBit) {
   const auto adam = Made(UpdateRule::kAdam);
-  constexpr uint64_t kSize = kChunk + 50;
+  constexpr uint64_t kSize = 4 * kChunk + 50;
   const uint64_t middle = kChunk - 30;
   DenseSlice left = Slice(0, middle, *adam, Initial::Normal(1, 3));
   DenseSlice right = Slice(middle, kSize, *adam, Initial::Normal(1, 3));
@@ -305,6 +312,26 @@ TEST(DenseSliceTest, RefusesPiecesThatDoNotFit) {
   EXPECT_FALSE(slice.Restore(UpdateRuns{{10, 19, 1}}).ok());
   EXPECT_FALSE(slice.Restore(UpdateRuns{}).ok());
   EXPECT_TRUE(slice.Restore(UpdateRuns{{10, 20, 1}}).ok());
+}
+
+TEST(DenseSliceTest, MakesWhatNoPieceRestores) {
+  const auto momentum = Made(UpdateRule::kMomentum);
+  const Initial initial = Initial::Uniform(1, 5);
+  const uint64_t end = 5 * kChunk + 3;
+  const DenseSlice made = Slice(0, end, *momentum, initial);
+  DenseSlice restored = Slice(0, end, *momentum, initial, DenseSlice::Begins::kRestored);
+  const std::vector<float> chunk(kChunk, 7.0F);
+  const std::vector<float> few(10, 8.0F);
+  ASSERT_TRUE(restored.Restore(DensePiece{0, kChunk, Frame::CopyOf(chunk)}).ok());
+  ASSERT_TRUE(restored.Restore(DensePiece{0, 3 * kChunk + 5, Frame::CopyOf(few)}).ok());
+  ASSERT_TRUE(restored.Restore(DensePiece{1, 2 * kChunk, Frame::CopyOf(few)}).ok());
+  restored.MakeRest();
+  std::vector<float> wanted = Values(made, 0, end);
+  std::ranges::copy(chunk, wanted.begin() + kChunk);
+  std::ranges::copy(few, wanted.begin() + 3 * kChunk + 5);
+  EXPECT_EQ(Values(restored, 0, end), wanted);
+  EXPECT_EQ(restored.Checksum(4 * kChunk, kChunk + 3), made.Checksum(4 * kChunk, kChunk + 3));
+  EXPECT_NE(restored.Checksum(2 * kChunk, kChunk), made.Checksum(2 * kChunk, kChunk));
 }
 
 }  // namespace

@@ -68,6 +68,20 @@ TEST(DiskAgentTest, SaysThatAFileDidNotReachTheDiskAndWritesTheNext) {
   EXPECT_EQ(std::get<FileWritten>(second).snapshot, 2U);
 }
 
+TEST(DiskAgentTest, NothingComesOfWhatAShardAskedBeforeItBeganAnew) {
+  MemoryFiles files(1);
+  FolderStore store(files, "disk");
+  DiskAgent agent(store, "job", 1);
+  DiskAgent::Line line = agent.LineOf(0);
+  Ask(line, LoadTables{1, 8, ShardId{0}, {}});
+  Ask(line, HeadOf(3));
+  line.BeginAnew();
+  Ask(line, LoadTables{2, 9, ShardId{0}, {}});
+  const DiskAnswer answer = AnswerOf(line);
+  ASSERT_TRUE(std::holds_alternative<TablesLoaded>(answer));
+  EXPECT_EQ(std::get<TablesLoaded>(answer).load, 2U);
+}
+
 TEST(DiskAgentTest, LetsAShardGoOnWhoseDiskTheOthersHaveFilled) {
   MemoryFiles files(1);
   FolderStore store(files, "disk");

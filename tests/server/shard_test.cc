@@ -306,6 +306,24 @@ TEST_F(SyncShardTest, ClosesARoundAsOneStepWhenAllHaveEnded) {
   EXPECT_EQ(shard_->counters().entries, 1U);
 }
 
+TEST_F(SyncShardTest, AnswersAllWhoWaitForATableOnceItIsSettledForOne) {
+  Finish(0, 1);
+  Read(0, 2);
+  Push(1, 1);
+  const auto take = [&](Message message, Outbox& outbox) {
+    const Stamp stamp{JobId{7}, {}, Term{1}, BootId{101}, kShardBoot};
+    shard_->Take({}, {PeerId{101}, stamp, std::move(message)}, outbox);
+  };
+  Outbox outbox;
+  take(End{Who(1), 1, 0, 1, 1}, outbox);
+  EXPECT_TRUE(outbox.empty());
+  take(Pull{Who(1), 2, 1, kTable, begin_, kFloats, 0}, outbox);
+  ASSERT_EQ(outbox.size(), 2U);
+  for (const Outgoing& answer : outbox) {
+    EXPECT_EQ(std::get<Pulled>(answer.message).values.front().floats()[0], 1);
+  }
+}
+
 TEST_F(SyncShardTest, NamesWhomARoundWaitsFor) {
   Finish(0, 1);
   EXPECT_EQ(Only<Waiting>(Say(0, End{Who(0), 1, 0, 1, 1}))->rank, WorkerId{1});

@@ -47,7 +47,7 @@ class ShardTimelineTest : public testing::Test {
     options.boot = kShardBoot;
     options.coordinator = kCoordinator;
     shard_ = std::move(Shard::Make(options, frames_, &timeline_)).value();
-    timed_ = std::make_unique<TimedShard>(*shard_, &timeline_);
+    timed_.Set(*shard_, &timeline_);
     Send(kCoordinator, kCoordinatorBoot, Welcome{});
     View view;
     view.number = ViewNumber{1};
@@ -61,8 +61,8 @@ class ShardTimelineTest : public testing::Test {
   void Send(PeerId peer, BootId boot, Message message) {
     const Stamp stamp{JobId{7}, {}, Term{1}, boot, kShardBoot};
     Outbox outbox;
-    timed_->Take({}, {peer, stamp, std::move(message)}, outbox);
-    while (timed_->Settle(outbox)) {
+    timed_.Take({}, {peer, stamp, std::move(message)}, outbox);
+    while (timed_.Settle(outbox)) {
     }
   }
   void Say(uint32_t rank, Message message) {
@@ -108,7 +108,7 @@ class ShardTimelineTest : public testing::Test {
   CountingObserver next_;
   ShardTimeline timeline_{ShardId{0}, lane_, &next_};
   std::unique_ptr<Shard> shard_;
-  std::unique_ptr<TimedShard> timed_;
+  TimedShard timed_;
   size_t told_ = 0;
   TimelineEvent last_;
 };

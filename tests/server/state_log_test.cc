@@ -6,108 +6,155 @@
 #include <string>
 #include <utility>
 
-#include "common/messages.h"
-#include "server/coordinator.h"
+#include "server/job_view.h"
+#include "tests/server/coordinator_by_hand.h"
 
 namespace shardmill {
 namespace {
 
-using std::chrono::milliseconds;
-
-constexpr JobId kJob{9};
-constexpr BootId kBoot{100};
-constexpr uint64_t kShard = 50;
-
-// The log of an elastic job of one worker and one shard, which the test plays.
-class StateLogTest : public testing::Test {
+// The log of an elastic job of one worker and one shard.
+class StateLogTest : public CoordinatorTest {
  protected:
-  static CoordinatorOptions Options() {
-    CoordinatorOptions options;
-    options.job = kJob;
-    options.boot = kBoot;
+  explicit StateLogTest(uint32_t replicas = 0) : CoordinatorTest(ElasticOptions(replicas)) {}
+
+  static CoordinatorOptions ElasticOptions(uint32_t replicas) {
+    CoordinatorOptions options = Options();
+    options.replicas = replicas;
+    options.workers = 1;
     options.workers_max = 2;
     options.data.leased = true;
-    options.lease = milliseconds(100);
-    options.retry_after = milliseconds(10);
+    options.start_timeout = std::chrono::minutes(1);
     return options;
   }
 
-  void Say(uint64_t who, Message message) {
-    Outbox outbox;
-    const Stamp stamp{kJob, coordinator_.view().generation, {}, BootId{who}, kBoot};
-    coordinator_.Handle(now_, {PeerId{who}, stamp, std::move(message)}, outbox);
+  void Tell(uint64_t who, Message message) {
+    Say(who, std::move(message));
     log_.Look(coordinator_, now_);
   }
 
-  void After(milliseconds time) {
-    for (const TimePoint end = now_ + time; now_ < end; now_ += milliseconds(10)) {
-      Outbox outbox;
-      coordinator_.Tick(now_, outbox);
+  void Wait(milliseconds time) {
+    for (; time > milliseconds(0); time -= milliseconds(10)) {
+      After(milliseconds(10));
       log_.Look(coordinator_, now_);
     }
   }
 
-  void Cut() {
-    After(milliseconds(10));
-    const ViewNumber number = coordinator_.view().number.Next();
-    Say(kShard, Frozen{number, {}});
-    Say(kShard, Installed{number});
+  void CutAndLook() {
+    Cut();
+    log_.Look(coordinator_, now_);
   }
 
-  void Begin() {
-    Say(kShard, Register{ShardId{0}, "s"});
-    Say(1, Join{WorkerId{0}});
-    Cut();
+  void BeginAlone() {
+    Tell(kShard, Register{ShardId{0}, "s"});
+    Tell(1, Join{WorkerId{0}});
+    CutAndLook();
   }
 
   bool Says(const std::string& words) const { return out_.str().find(words) != std::string::npos; }
 
-  TimePoint now_{};
-  Coordinator coordinator_{Options(), now_};
   std::ostringstream out_;
   Log lines_{"test", LogLevel::kInfo, &out_};
   StateLog log_{lines_};
 };
 
 TEST_F(StateLogTest, NamesAWaitThatLastsAndSaysWhenItIsOver) {
-  After(milliseconds(500));
+  Wait(milliseconds(500));
   EXPECT_FALSE(Says(" waits ")) << out_.str();
-  After(milliseconds(1000));
+  Wait(milliseconds(1000));
   EXPECT_TRUE(Says("waits why=\"waiting for shard 0, 1 workers\"")) << out_.str();
-  Begin();
-  After(milliseconds(10));
+  BeginAlone();
+  Wait(milliseconds(10));
   EXPECT_TRUE(Says("waited seconds=")) << out_.str();
 }
 
 TEST_F(StateLogTest, NamesAnotherWaitAfterAWhile) {
-  After(milliseconds(2000));
-  Say(kShard, Register{ShardId{0}, "s"});
-  After(milliseconds(2000));
+  Wait(milliseconds(2000));
+  Tell(kShard, Register{ShardId{0}, "s"});
+  Wait(milliseconds(2000));
   EXPECT_FALSE(Says("waiting for 1 workers")) << out_.str();
-  After(milliseconds(10000));
+  Wait(milliseconds(10000));
   EXPECT_TRUE(Says("waiting for 1 workers")) << out_.str();
 }
 
 TEST_F(StateLogTest, SaysNothingOfACutThatIsSoonOver) {
-  Begin();
+  BeginAlone();
   EXPECT_TRUE(Says("job_training")) << out_.str();
   EXPECT_TRUE(Says("view number=1")) << out_.str();
   EXPECT_FALSE(Says(" waits ")) << out_.str();
 }
 
 TEST_F(StateLogTest, TellsAWorkerThatIsLostFromOneThatIsHeardAgain) {
-  Begin();
+  BeginAlone();
   const Sender sender{WorkerId{0}, Incarnation{1}};
   for (int i = 0; i < 12; ++i) {
-    Say(kShard, Beat{ShardId{0}});
-    After(milliseconds(10));
+    Tell(kShard, Beat{ShardId{0}});
+    Wait(milliseconds(10));
   }
   EXPECT_TRUE(Says("worker_silent rank=0")) << out_.str();
-  Say(1, Renew{sender});
+  Tell(1, Renew{sender});
   EXPECT_TRUE(Says("worker_heard rank=0 incarnation=1")) << out_.str();
-  for (int i = 0; i < 12; ++i) After(milliseconds(10));
-  Cut();
+  for (int i = 0; i < 12; ++i) Wait(milliseconds(10));
+  CutAndLook();
   EXPECT_TRUE(Says("worker_lost rank=0")) << out_.str();
+}
+
+// The same with a replica of the shard.
+class ReplicaLogTest : public StateLogTest {
+ protected:
+  static constexpr uint64_t kReplica = 51;
+
+  ReplicaLogTest() : StateLogTest(1) {
+    Tell(kReplica, Register{ShardId{0}, "tcp://r:1", 1});
+    BeginAlone();
+  }
+
+  void SayInSync() {
+    Beat beat;
+    beat.view = ViewNumber{1};
+    beat.in_sync = {coordinator_.replicas(ShardId{0}).front().stream};
+    Tell(kShard, beat);
+  }
+};
+
+TEST_F(ReplicaLogTest, TellsWhetherAllReplicasAreInSyncAndWhyOneIsNot) {
+  JobStatus status = StatusOf(coordinator_, now_);
+  EXPECT_EQ(status.shards[0].degraded, "copy 1 catches up");
+  SayInSync();
+  EXPECT_TRUE(Says("all_in_sync shard=0 replicas=1")) << out_.str();
+  status = StatusOf(coordinator_, now_);
+  EXPECT_EQ(status.shards[0].degraded, "");
+  EXPECT_EQ(status.shards[0].in_sync, 1U);
+  Beat beat;
+  beat.view = ViewNumber{1};
+  beat.gated = 3;
+  beat.differing = coordinator_.replicas(ShardId{0}).front().stream;
+  beat.why = "the floats differ";
+  Tell(kShard, beat);
+  EXPECT_TRUE(Says("replica_differs shard=0 why=\"the floats differ\"")) << out_.str();
+  EXPECT_TRUE(Says("degraded shard=0 in_sync=0 replicas=1")) << out_.str();
+  for (int i = 0; i < 12; ++i) {
+    Tell(kShard, beat);
+    Tell(1, Renew{{WorkerId{0}, Incarnation{1}}});
+    Wait(milliseconds(10));
+  }
+  status = StatusOf(coordinator_, now_);
+  EXPECT_EQ(status.words, "shard 0 is degraded: copy 1 is not there; 3 answers wait");
+}
+
+TEST_F(ReplicaLogTest, TellsOfAPromotion) {
+  SayInSync();
+  coordinator_.LinkEnded(now_, PeerId{kShard});
+  for (int i = 0; i < 12; ++i) {
+    Beat beat;
+    beat.copy = 1;
+    Tell(kReplica, beat);
+    Wait(milliseconds(10));
+  }
+  EXPECT_TRUE(Says("promoted shard=0 copy=1 endpoint=tcp://r:1")) << out_.str();
+  const JobStatus status = StatusOf(coordinator_, now_);
+  EXPECT_EQ(status.promotions, 1U);
+  EXPECT_EQ(status.shards[0].copy, 1U);
+  EXPECT_EQ(status.shards[0].in_sync, 0U);
 }
 
 }  // namespace

@@ -40,6 +40,9 @@ TEST(HistoriesTest, TenThousandSeededHistoriesKeepEveryPromise) {
     all.rollbacks += outcome.rollbacks;
     all.joins += outcome.joins;
     all.leaves += outcome.leaves;
+    all.promotions += outcome.promotions;
+    all.cut_off += outcome.cut_off;
+    all.copies += outcome.copies;
     compared += outcome.compared ? 1 : 0;
     compared_short += outcome.compared && outcome.discarded > 0 ? 1 : 0;
     failed += outcome.failed ? 1 : 0;
@@ -60,6 +63,9 @@ TEST(HistoriesTest, TenThousandSeededHistoriesKeepEveryPromise) {
   EXPECT_GT(all.rollbacks, kHistories / 10);
   EXPECT_GT(all.joins, kHistories / 2);
   EXPECT_GT(all.leaves, kHistories / 10);
+  EXPECT_GT(all.promotions, kHistories / 20);
+  EXPECT_GT(all.cut_off, kHistories / 10);
+  EXPECT_GT(all.copies, kHistories / 4);
   EXPECT_GT(compared, kHistories / 10);
   EXPECT_GT(compared_short, kHistories / 40);
   EXPECT_GT(failed, kHistories / 40);

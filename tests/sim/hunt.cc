@@ -55,6 +55,14 @@ constexpr std::array kBugs{
     KnownBug{"CutWithoutCursor", Mutation::kCutWithoutCursor},
     KnownBug{"ReturnNothing", Mutation::kReturnNothing},
     KnownBug{"AskNobody", Mutation::kAskNobody},
+    KnownBug{"AnswerBeforeReplica", Mutation::kAnswerBeforeReplica},
+    KnownBug{"PromoteAnyReplica", Mutation::kPromoteAnyReplica},
+    KnownBug{"ForgetOwed", Mutation::kForgetOwed},
+    KnownBug{"BeginAfterOwed", Mutation::kBeginAfterOwed},
+    KnownBug{"InSyncTooEarly", Mutation::kInSyncTooEarly},
+    KnownBug{"SameTerm", Mutation::kSameTerm},
+    KnownBug{"CopyWithoutSlots", Mutation::kCopyWithoutSlots},
+    KnownBug{"UncombinedWeights", Mutation::kUncombinedWeights},
 };
 
 // Sets the mutation for one scope, so that no hunt leaves it on.

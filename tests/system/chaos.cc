@@ -1,5 +1,6 @@
 // Makes trouble for clusters of real processes and counts what they break of what they promise:
 //   bazel run //tests/system:chaos -- --scenario NAME --count N [--seed S] [--resume FILE] [--json]
+//       [--minutes N] [--shard-mib N]
 // A trial is its seed: `--count 1 --seed S` makes the same cluster and the same trouble again, as
 // far as the machine's own timing lets it. With --resume the trials add up over several runs.
 
@@ -22,6 +23,8 @@ struct Arguments {
   uint64_t seed = 1;
   std::string resume = {};
   std::string logs = {};
+  uint64_t minutes = 20;
+  uint64_t shard_mib = 0;
   bool json = false;
 };
 
@@ -40,6 +43,10 @@ bool Parse(const std::vector<std::string>& words, Arguments& arguments) {
       arguments.resume = value;
     } else if (name == "--logs") {
       arguments.logs = value;
+    } else if (name == "--minutes") {
+      arguments.minutes = std::strtoull(value.c_str(), nullptr, 10);
+    } else if (name == "--shard-mib") {
+      arguments.shard_mib = std::strtoull(value.c_str(), nullptr, 10);
     } else if (name == "--count") {
       arguments.count = std::strtoull(value.c_str(), nullptr, 10);
     } else if (name == "--seed") {
@@ -61,7 +68,7 @@ std::string FromUser(const std::string& path) {
 int Usage() {
   std::fprintf(stderr,
                "usage: chaos --scenario NAME [--count N] [--seed S] [--resume FILE] [--logs "
-               "FOLDER] [--json]\nscenarios:");
+               "FOLDER] [--minutes N] [--shard-mib N] [--json]\nscenarios:");
   for (const Scenario* scenario : Scenarios()) {
     std::fprintf(stderr, " %s", std::string(scenario->name).c_str());
   }
@@ -75,6 +82,8 @@ int Main(const std::vector<std::string>& words) {
   const Scenario* scenario = FindScenario(arguments.scenario);
   if (scenario == nullptr) return Usage();
   TrialPlaces places;
+  places.minutes = arguments.minutes;
+  places.shard_mib = arguments.shard_mib;
   places.programs = std::filesystem::current_path().string();
   places.logs = arguments.logs.empty()
                     ? (std::filesystem::temp_directory_path() / "shardmill-chaos").string()

@@ -41,6 +41,8 @@ void RunCluster(const Scenario& scenario, uint64_t seed, const TrialPlaces& plac
   Rng rng(Mix(seed) ^ 0x5ce0a210);
   ClusterPlan plan = DrawCluster(seed);
   plan.plant = plant;
+  plan.minutes = places.minutes;
+  plan.shard_mib = places.shard_mib;
   scenario.shape(rng, plan);
   trial.cluster = plan.Words();
   Result<std::unique_ptr<Cluster>> cluster = Cluster::Start(plan, places.programs, trial.folder);
@@ -63,7 +65,9 @@ void RunCluster(const Scenario& scenario, uint64_t seed, const TrialPlaces& plac
 
 Trial RunTrial(const Scenario& scenario, uint64_t seed, const TrialPlaces& places, Plant plant) {
   Trial trial;
-  trial.folder = places.logs + "/" + std::string(scenario.name) + "-" + std::to_string(seed);
+  // As the kernel spells it: disk faults are asked for by the names of open files.
+  const std::string name = std::string(scenario.name) + "-" + std::to_string(seed);
+  trial.folder = (fs::path(places.logs) / name).lexically_normal();
   trial.totals.count = 1;
   fs::remove_all(trial.folder);
   if (scenario.alone != nullptr) {

@@ -29,6 +29,8 @@ struct Trial {
 struct TrialPlaces {
   std::string programs = {};  // The folder of this build's programs.
   std::string logs = {};      // Each trial has a folder there, which goes if all is well.
+  uint64_t minutes = 1;       // That a soak takes.
+  uint64_t shard_mib = 0;     // What each shard holds beside what the steps change.
 };
 Trial RunTrial(const Scenario& scenario, uint64_t seed, const TrialPlaces& places,
                Plant plant = Plant::kNone);

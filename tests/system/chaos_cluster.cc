@@ -35,7 +35,11 @@ bool IsStopped(int pid) {
 std::string ClusterPlan::Words() const {
   return mode + (mode == "stale" ? " " + std::to_string(staleness) : "") +
          (backups > 0 ? " with a backup" : "") + ", " + std::to_string(servers) + "x" +
-         std::to_string(shards_per_server) + " shards, " + std::to_string(workers) + " workers, " +
+         std::to_string(shards_per_server) + " shards" +
+         (replicas > 0 ? " with " + std::to_string(replicas) + " replicas, of which " +
+                             std::to_string(min_in_sync) + " must be there"
+                       : "") +
+         ", " + std::to_string(workers) + " workers, " +
          (rows == 0 ? std::to_string(steps) + " steps"
                     : "at most " + std::to_string(workers_max) + ", " + std::to_string(epochs) +
                           " epochs of " + std::to_string(rows) + " rows") +
@@ -92,10 +96,13 @@ Result<std::unique_ptr<Cluster>> Cluster::Start(const ClusterPlan& plan, std::st
   std::unique_ptr<Cluster> cluster(new Cluster(plan, std::move(programs), std::move(folder)));
   SM_TRY(cluster->WriteJob());
   if (plan.keyed) SM_TRY(cluster->MakeKeys());
+  if (plan.faulty) {
+    const std::string library = cluster->programs_ + "/tests/system/faults/fault_preload.so";
+    cluster->faults_ = SM_TRY(FaultDesk::Make(library, cluster->folder_));
+  }
+  if (plan.proxied) cluster->proxy_ = std::make_unique<MessageProxy>(plan.seed);
   SM_TRY(cluster->StartCoordinator("127.0.0.1:0"));
-  const Announcement coordinator = SM_TRY(WhereIs(*cluster->coordinator_));
-  cluster->address_ = coordinator.address;
-  cluster->http_ = coordinator.http;
+  SM_TRY(cluster->FindCoordinator());
   for (uint32_t i = 0; i < plan.servers; ++i) {
     cluster->servers_.emplace_back();
     cluster->server_http_.emplace_back();
@@ -121,6 +128,10 @@ Result<> Cluster::WriteJob() {
         << "\n[data]\nscheme = \"leased\"\nchunk = " << plan_.chunk
         << "\n[train]\nepochs = " << plan_.epochs << "\n";
   }
+  if (plan_.replicas > 0) {
+    job << "[replication]\nreplicas = " << plan_.replicas << "\nmin_in_sync = " << plan_.min_in_sync
+        << "\n";
+  }
   if (plan_.snapshot_every.count() > 0) {
     job << "[snapshot]\nto = \"" << folder_ << "/kept\"\nevery = " << quoted(plan_.snapshot_every)
         << "\n";
@@ -143,9 +154,13 @@ Result<> Cluster::Spawn(const std::string& name, const std::string& program,
   options.name = name;
   options.argv = {programs_ + "/" + program, job_};
   options.argv.insert(options.argv.end(), arguments.begin(), arguments.end());
+  if (faults_ != nullptr) {
+    options.argv.insert(options.argv.begin(), {"/usr/bin/env", faults_->Preload()});
+  }
   options.log_path = folder_ + "/" + name + ".out";
   options.announces = true;
   *child = SM_TRY(Child::Spawn(options));
+  if (proxy_ != nullptr) proxy_->Know((*child)->pid());
   return {};
 }
 
@@ -181,6 +196,7 @@ Life& Cluster::StartWorker(uint32_t rank, const Aim& aim) {
   plan.retry_ms = static_cast<uint64_t>(plan_.retry.count());
   plan.think_us = plan_.think_us;
   plan.table_step = plan_.table_step;
+  plan.shard_mib = plan_.shard_mib;
   if (plan_.keyed) plan.keys = Keys();
   plan.aim = aim;
   plan.plant = plan_.plant;
@@ -196,6 +212,7 @@ Life& Cluster::StartWorker(uint32_t rank, const Aim& aim) {
     return life;
   }
   life.child = std::move(child).value();
+  if (proxy_ != nullptr) proxy_->Know(life.child->pid());
   return life;
 }
 

@@ -13,6 +13,8 @@
 #include "common/status/job_status.h"
 #include "tests/sanitized.h"
 #include "tests/system/chaos_probe.h"
+#include "tests/system/faults/fault_orders.h"
+#include "tests/system/faults/message_proxy.h"
 
 namespace shardmill::chaos {
 
@@ -36,10 +38,16 @@ struct ClusterPlan {
   milliseconds lease{300};
   milliseconds retry{50};
   uint64_t think_us = 4000;
+  uint64_t minutes = 1;            // Of a soak.
+  uint64_t shard_mib = 0;          // As in WorkerPlan.
   uint64_t table_step = 0;         // As in WorkerPlan.
+  uint32_t replicas = 0;           // Of each shard,
+  uint32_t min_in_sync = 1;        // of which so many have what is acknowledged.
   milliseconds snapshot_every{0};  // 0: it keeps none.
   bool keeps_state = false;        // The coordinator has a folder to go on from.
   bool keyed = false;              // The job has keys, and each rank one of its own.
+  bool proxied = false;            // All messages go through a proxy.
+  bool faulty = false;             // Disk and clock of the daemons do as the scenario orders.
   Plant plant = Plant::kNone;
 
   uint32_t shards() const { return servers * shards_per_server; }
@@ -78,8 +86,10 @@ class Cluster final {
 
   const ClusterPlan& plan() const { return plan_; }
   Child& coordinator() { return *coordinator_; }
+  MessageProxy& proxy() { return *proxy_; }  // Of a plan that is proxied.
+  FaultDesk& faults() { return *faults_; }   // Of a plan that is faulty.
   Child& server(size_t index) { return *servers_[index]; }
-  const std::string& address() const { return address_; }  // The coordinator's.
+  const std::string& address() const { return address_; }  // By which the coordinator is found.
   // Where the coordinator, then each server, shows its counters.
   std::vector<std::string> Pages() const;
   std::string Keys() const { return folder_ + "/keys"; }
@@ -113,6 +123,8 @@ class Cluster final {
   void KillCoordinator();
   void RestartCoordinator();
   bool AwaitCoordinator();
+  // For a coordinator that must end by itself; nothing, and a violation, where it does not.
+  std::optional<ExitStatus> AwaitCoordinatorEnd();
   // A server's end, and another process in its place, which may be at another address. Returns the
   // one before it.
   void KillServer(size_t index);
@@ -158,6 +170,7 @@ class Cluster final {
                  std::vector<std::string> arguments, std::unique_ptr<Child>* child) const;
   Result<> WriteJob();
   Result<> MakeKeys();
+  Result<> FindCoordinator();
   Result<> StartCoordinator(const std::string& listen);
   Result<> StartServer(size_t index);
   void Look();
@@ -171,6 +184,9 @@ class Cluster final {
   std::string programs_;
   std::string folder_;
   std::string job_;
+  std::unique_ptr<MessageProxy> proxy_;  // None where nothing is between.
+  std::unique_ptr<FaultDesk> faults_;    // The same.
+  std::string listens_;  // Where the coordinator does, behind the proxy if there is one.
   std::string address_;
   std::string http_;                      // Of the coordinator's process.
   std::vector<std::string> server_http_;  // By index.

@@ -40,6 +40,18 @@ Result<> Cluster::MakeKeys() {
   return {};
 }
 
+Result<> Cluster::FindCoordinator() {
+  const Announcement where = SM_TRY(WhereIs(*coordinator_));
+  const std::string scheme = "tcp://";
+  http_ = where.http;
+  address_ = where.address;
+  listens_ = address_.substr(scheme.size());
+  if (proxy_ == nullptr) return {};
+  const std::string between = SM_TRY(proxy_->Open(listens_, true));
+  address_ = scheme + between;
+  return {};
+}
+
 Result<> Cluster::StartCoordinator(const std::string& listen) {
   ++coordinators_;
   const std::string number = coordinators_ > 1 ? "-" + std::to_string(coordinators_) : "";
@@ -53,9 +65,15 @@ void Cluster::KillCoordinator() {
   coordinator_->Wait(kStartLimit);
 }
 
+std::optional<ExitStatus> Cluster::AwaitCoordinatorEnd() {
+  coordinator_away_ = true;
+  Await("the coordinator ends", kTroubleLimit, [this] { return coordinator_->Poll().has_value(); });
+  return coordinator_->Poll();
+}
+
 void Cluster::RestartCoordinator() {
   if (plan_.plant == Plant::kForgets) std::filesystem::remove_all(folder_ + "/state");
-  const Result<> started = StartCoordinator(address_.substr(std::string("tcp://").size()));
+  const Result<> started = StartCoordinator(listens_);
   if (!started.ok()) Fail(started.error().message);
 }
 

@@ -42,6 +42,7 @@ void VisitFields(Plan& plan, Visit visit) {
   visit("retry_ms", plan.retry_ms);
   visit("think_us", plan.think_us);
   visit("table_step", plan.table_step);
+  visit("shard_mib", plan.shard_mib);
   visit("aim_signal", plan.aim.signal);
   visit("aim_phase", plan.aim.phase);
   visit("aim_step", plan.aim.step);

@@ -59,6 +59,7 @@ struct WorkerPlan {
   uint64_t retry_ms = 50;
   uint64_t think_us = 0;    // The longest pause between two steps.
   uint64_t table_step = 0;  // The step before which it makes one table more; 0: none.
+  uint64_t shard_mib = 0;   // Each shard holds as much of a table that no step changes.
   std::string keys = {};    // A folder; empty: the job has none.
   Aim aim = {};
   Plant plant = Plant::kNone;

@@ -8,7 +8,8 @@ namespace {
 const Scenario* const kScenarios[] = {
     &kWorkerKill, &kStop,       &kTwin,         &kCoordinatorKill,
     &kStrangers,  &kServerKill, &kSnapshotKill, &kSnapshotKillDaemons,
-    &kElastic};
+    &kElastic,    &kFailover,   &kPartition,    &kCorrupt,
+    &kDiskFull,   &kClock,      &kSoak};
 
 uint64_t AckedByAll(const Cluster& cluster) {
   uint64_t acked = 0;

@@ -34,6 +34,12 @@ extern const Scenario kServerKill;           // chaos_server_kill.cc
 extern const Scenario kSnapshotKill;         // chaos_snapshot_kill.cc
 extern const Scenario kSnapshotKillDaemons;  // The same.
 extern const Scenario kElastic;              // chaos_elastic.cc
+extern const Scenario kFailover;             // chaos_failover.cc
+extern const Scenario kCorrupt;              // chaos_corrupt.cc
+extern const Scenario kDiskFull;             // chaos_disk.cc
+extern const Scenario kClock;                // The same.
+extern const Scenario kSoak;                 // chaos_soak.cc
+extern const Scenario kPartition;            // chaos_partition.cc
 
 std::span<const Scenario* const> Scenarios();
 const Scenario* FindScenario(std::string_view name);  // Or null.

@@ -56,6 +56,10 @@ TEST(ChaosTest, ALostServerTakesTheJobBackToItsLastSnapshotAndNoFurther) {
   EXPECT_EQ(ExpectPromisesKept(kServerKill, kSanitized ? 3 : 10), 0U);
 }
 
+TEST(ChaosTest, AReplicaTakesThePlaceOfALostServerAndNothingIsLost) {
+  EXPECT_EQ(ExpectPromisesKept(kFailover, kSanitized ? 3 : 10), 0U);
+}
+
 TEST(ChaosTest, ASnapshotThatIsBeingMadeIsThereWholeOrNotAtAll) {
   // Each tenth of the points; all of them take minutes.
   for (uint64_t seed = 1; seed <= (kSanitized ? 50U : 213U); seed += 10) {
@@ -75,6 +79,28 @@ TEST(ChaosTest, DaemonsThatAreKilledWhileTheySaveLeaveOnlyWholeSnapshots) {
 
 TEST(ChaosTest, WorkersComeAndGoAndEachRowIsUsedOnceInEachEpoch) {
   ExpectPromisesKept(kElastic, kSanitized ? 3 : 10);
+}
+
+TEST(ChaosTest, ANetworkThatIsNotWholeCostsTimeAndNothingElse) {
+  ExpectPromisesKept(kPartition, kSanitized ? 2 : 5);
+}
+
+TEST(ChaosTest, NothingThatIsDamagedIsTakenForWhatItWas) {
+  Campaign campaign = Campaign::Begin(kCorrupt, 1, Places(), "").value();
+  for (int i = 0; i < 10; ++i) EXPECT_TRUE(campaign.RunOne().ok());
+  EXPECT_EQ(campaign.totals().count, 1000U);
+  EXPECT_EQ(campaign.totals().violations, 0U);
+}
+
+// Each of the three faults, under snapshots and under the log.
+TEST(ChaosTest, DisksThatTakeNothingAreSaidToAndTheJobGoesOnWhenTheyDo) {
+  if (kSanitized) GTEST_SKIP() << "a sanitizer's own library must be the first that is loaded";
+  EXPECT_EQ(ExpectPromisesKept(kDiskFull, 6), 0U);
+}
+
+TEST(ChaosTest, ClocksThatJumpChangeNothing) {
+  if (kSanitized) GTEST_SKIP() << "a sanitizer's own library must be the first that is loaded";
+  EXPECT_EQ(ExpectPromisesKept(kClock, 2), 0U);
 }
 
 // Of a cluster of several shards without backup workers, where every lie shows.

@@ -99,6 +99,12 @@ Result<> Worker::Open() {
   counters_ = SM_TRY(session_->Dense("probe", probe_.shards() * probe_.Line(), table));
   bulk_ = SM_TRY(session_->Dense("bulk", probe_.shards() * Probe::kBulk, table));
   rows_ = SM_TRY(session_->Sparse("rows", 1, table));
+  if (plan_.shard_mib > 0) {
+    const uint64_t floats = plan_.shards * (plan_.shard_mib << 20) / sizeof(float);
+    TableOptions weight = table;
+    weight.initial = Initial::Uniform(1, plan_.seed);
+    SM_TRY(session_->Dense("weight", floats, weight));
+  }
   journal_.Write(Event::kGranted, session_->next_step());
   return {};
 }

@@ -82,9 +82,30 @@ std::vector<std::string> WithOwnTypes(const std::string& library) {
 }
 
 TEST(ExamplesTest, OwnLayerTrainsInAWholeJob) {
-  const auto train = LaunchTrain(WriteJob(4), WithOwnTypes("examples/own_layer/libown_layer.so"));
+  const std::string job = WriteJob(4);
+  std::vector<std::string> arguments = WithOwnTypes("examples/own_layer/libown_layer.so");
+  const std::string model = TestFolder() + "/model.safetensors";
+  arguments.insert(arguments.end(), {"--set", "train.model=" + model});
+  const auto train = LaunchTrain(job, arguments);
   EXPECT_EQ(train->Wait(kPatience), ExitStatus{}) << OutputOf("train");
   EXPECT_TRUE(OutputOf("train").starts_with("accuracy 1")) << OutputOf("train");
+
+  // What the loss of one's own makes of its outputs is not known; which is the greatest is.
+  arguments.front() = job;
+  arguments.insert(arguments.begin(), "predict");
+  arguments.insert(arguments.end(), {"--model", model});
+  const auto predict = Launch("predict", "cli/shardmill", arguments);
+  EXPECT_EQ(predict->Wait(kPatience), ExitStatus{}) << OutputOf("predict");
+  const std::string head = "row,prediction,label\n";
+  const std::string said = OutputOf("predict");
+  ASSERT_NE(said.find(head), std::string::npos) << said;
+  std::istringstream lines(said.substr(said.find(head) + head.size()));
+  int rows = 0;
+  for (std::string line; std::getline(lines, line); ++rows) {
+    const std::string fields = line.substr(line.find(',') + 1);
+    EXPECT_EQ(fields.substr(0, fields.find(',')), fields.substr(fields.find(',') + 1)) << line;
+  }
+  EXPECT_GT(rows, 0);
 }
 
 TEST(ExamplesTest, ALibraryOfOwnTypesThatIsNotThereIsBadUsage) {

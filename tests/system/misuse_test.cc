@@ -158,6 +158,12 @@ TEST(MisuseTest, PeerThatSpeaksAnotherProtocolIsNamed) {
            4, "the coordinator is expected at " + other->address()));
 }
 
+TEST(MisuseTest, SnapshotsOfTrainingWithoutServersAreRefused) {
+  const std::string to = "snapshot.to=" + TestFolder() + "/kept";
+  EXPECT_TRUE(Ends(Try("cli/shardmill", {"train", WriteJob(1), "--single", "--set", to}), 2,
+                   "--single makes no snapshots"));
+}
+
 TEST(MisuseTest, UnknownFlagsAndCommandsAreRefused) {
   EXPECT_TRUE(Ends(Try("cli/shardmill", {"trian"}), 2, "there is no command \"trian\""));
   EXPECT_TRUE(Ends(Try("server/shardmill-ps", {"--indx", "1"}), 2, "shardmill-ps --help"));

@@ -103,13 +103,59 @@ epochs = 8
   return folder + "/things.toml";
 }
 
+// Each row names some of 500 ids; those of the first half speak for one class.
+std::string WriteSparseRows() {
+  std::string rows;
+  for (uint32_t row = 0; row < 300; ++row) {
+    const uint32_t label = row % 2;
+    const uint32_t first = 1 + (row * 37) % 200 + 250 * label;
+    rows += std::to_string(label);
+    for (uint32_t id = first; id < first + row % 5; ++id) rows += " " + std::to_string(id) + ":0.5";
+    rows += " " + std::to_string(first + 40) + ":1\n";
+  }
+  const std::string folder = TestFolder();
+  Write(folder + "/rows.svm", rows);
+  Write(folder + "/rows.toml", R"([job]
+name = "rows"
+runs = ")" + folder + R"(/runs"
+[cluster]
+shards_per_server = 2
+[optimizer]
+name = "adagrad"
+learning_rate = 0.1
+[data]
+format = "libsvm"
+train = ")" + folder + R"(/rows.svm"
+split = [0.8, 0, 0.2]
+batch_size = 16
+[model]
+metrics = ["accuracy", "loss"]
+layers = [{ type = "affine", units = 8 }, { type = "relu" }, { type = "affine", units = 2 }]
+[train]
+epochs = 8
+)");
+  return folder + "/rows.toml";
+}
+
+TEST(ModelsTest, SparseRowsTrainOnASparseTableAndOnADenseOne) {
+  const std::string job = WriteSparseRows();
+  const std::vector<std::string> workers{"cluster.workers=2"};
+  EXPECT_GT(Metric(Train(job, workers), "accuracy"), 0.95);
+  const std::string figures = Ask("eval", job, {"--part", "train"});
+  EXPECT_NE(figures.find("accuracy 1"), std::string::npos) << figures;
+  const std::string dense = "model.layers=[{type='affine',units=2,rows=500}]";
+  EXPECT_GT(Metric(Train(job, {"cluster.workers=2", dense}), "accuracy"), 0.95);
+}
+
 TEST(ModelsTest, SingleComesToTheBitsOfOneSynchronousWorker) {
   const std::string pictures = WriteJob(2);
   const std::string things = WriteTable();
+  const std::string rows = WriteSparseRows();
   const std::vector<std::pair<std::string, std::string>> jobs{
       {pictures, "optimizer.name=adam"}, {pictures, "optimizer.name=momentum"},
       {things, "optimizer.name=adam"},   {things, "optimizer.name=ftrl"},
-      {things, "train.accumulate=2"},    {things, "train.validate_steps=7"}};
+      {things, "train.accumulate=2"},    {things, "train.validate_steps=7"},
+      {rows, "optimizer.name=adam"},     {rows, "train.accumulate=2"}};
   for (const auto& [job, set] : jobs) {
     const JsonValue alone = Train(job, {set}, {"--single"});
     const JsonValue served = Train(job, {set, "cluster.workers=1"});
@@ -198,6 +244,51 @@ TEST(ModelsTest, PredictWritesALineForEachRowOfThePart) {
     right += prediction == label ? 1 : 0;
   }
   EXPECT_GT(static_cast<double>(right) / static_cast<double>(lines.size() - 1), 0.9);
+}
+
+TEST(ModelsTest, PredictAsksForNoLabelAndEvalDoes) {
+  const std::string job = WriteTable();
+  Train(job, {}, {"--single"});
+  const std::string unlabelled = TestFolder() + "/unlabelled.csv";
+  Write(unlabelled, "size,colour\n1,red\n5,green\n2,blue\n6,none\n");
+  const std::vector<std::string> rows{"--set", "data.split=[]", "--set", "data.test=" + unlabelled};
+  std::vector<std::string> arguments = rows;
+  const std::string csv = TestFolder() + "/predictions.csv";
+  arguments.insert(arguments.end(), {"--out", csv});
+  Ask("predict", job, arguments);
+  const std::vector<std::string> lines = LinesOf(csv);
+  ASSERT_EQ(lines.size(), 5U);
+  EXPECT_EQ(lines[0], "row,prediction,chance");
+  EXPECT_TRUE(lines[1].starts_with("1,apple,0.")) << lines[1];
+  EXPECT_TRUE(lines[2].starts_with("2,tree,0.")) << lines[2];
+  EXPECT_TRUE(lines[3].starts_with("3,sky,0.")) << lines[3];
+  EXPECT_EQ(std::ranges::count(lines[4], ','), 2);
+  const std::string words = Ask("eval", job, rows, 2);
+  EXPECT_NE(words.find("there is no column \"thing\", which data.label names"), std::string::npos)
+      << words;
+}
+
+// An exported snapshot is what the servers had; a run's model is what the last measure read.
+TEST(ModelsTest, EvalAndPredictReadAnExportedSnapshotAsARun) {
+  const std::string job = WriteTable();
+  const JsonValue result = Train(job, {"snapshot.to=" + TestFolder() + "/kept"});
+  const std::string exported = TestFolder() + "/exported.safetensors";
+  const auto command = Launch("export", "cli/shardmill",
+                              {"snapshot", "export", TestFolder() + "/kept/things", exported});
+  ASSERT_EQ(command->Wait(kPatience), ExitStatus{}) << OutputOf("export");
+  const std::string of_run = Ask("eval", job, {"--json"});
+  const std::string of_snapshot = Ask("eval", job, {"--json", "--model", exported});
+  const auto figures = [](const std::string& text) {
+    const size_t begin = text.find('{');
+    return begin == std::string::npos ? text : text.substr(begin, text.find('}') + 1 - begin);
+  };
+  EXPECT_EQ(figures(of_run), figures(of_snapshot));
+  const Result<JsonValue> json = ParseJson(figures(of_snapshot));
+  ASSERT_TRUE(json.ok()) << of_snapshot;
+  EXPECT_EQ(At(json.value(), "loss"), Metric(result, "loss"));
+  const std::string csv = TestFolder() + "/predictions.csv";
+  Ask("predict", job, {"--model", exported, "--part", "train", "--out", csv});
+  EXPECT_GT(LinesOf(csv).size(), 200U);
 }
 
 TEST(ModelsTest, SaysWhatIsWrongWithATableByFileAndLine) {

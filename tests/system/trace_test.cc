@@ -21,17 +21,51 @@ namespace fs = std::filesystem;
 
 constexpr std::chrono::milliseconds kPatience{60000};
 
-// Trains the small job with four workers, recorded. Returns the run's folder.
-std::string Record(std::vector<std::string> settings) {
+// Trains a job with four workers, recorded. Returns the run's folder.
+std::string RecordJob(const std::string& job, std::vector<std::string> settings) {
   std::vector<std::string> arguments{"--quiet", "--record", "--set", "cluster.workers=4"};
   for (std::string& setting : settings) {
     arguments.emplace_back("--set");
     arguments.push_back(std::move(setting));
   }
-  const auto train = LaunchTrain(WriteJob(2), std::move(arguments));
+  const auto train = LaunchTrain(job, std::move(arguments));
   EXPECT_EQ(train->Wait(kPatience), ExitStatus{}) << OutputOf("train");
   const std::vector<std::string> runs = FindRuns(TestFolder() + "/runs");
   return runs.empty() ? "" : runs.front();
+}
+
+// The same of the small job.
+std::string Record(std::vector<std::string> settings) {
+  return RecordJob(WriteJob(2), std::move(settings));
+}
+
+// A job on rows that name some of 500 ids, whose weights are a sparse table.
+std::string WriteSparseJob() {
+  const std::string folder = TestFolder();
+  std::ofstream rows(folder + "/rows.svm");
+  for (uint32_t row = 0; row < 600; ++row) {
+    const uint32_t id = 1 + (row * 37) % 450;
+    rows << row % 2 << " " << id << ":1 " << id + 1 + row % 2 << ":0.5\n";
+  }
+  std::ofstream(folder + "/rows.toml") << R"([job]
+name = "rows"
+runs = ")" << folder << R"(/runs"
+[cluster]
+shards_per_server = 2
+[optimizer]
+name = "adagrad"
+[data]
+format = "libsvm"
+train = ")" << folder << R"(/rows.svm"
+split = [0.8, 0.2]
+batch_size = 8
+[model]
+metrics = ["loss"]
+layers = [{ type = "affine", units = 8 }, { type = "relu" }, { type = "affine", units = 2 }]
+[train]
+epochs = 3
+)";
+  return folder + "/rows.toml";
 }
 
 JsonValue Audited(const std::string& path, int code = 0) {
@@ -204,6 +238,29 @@ TEST(ReplayTest, ComesToTheSameWeightsUnderStale) {
 
 TEST(ReplayTest, ComesToTheSameWeightsUnderSync) {
   ExpectTheSameWeights(Record({"optimizer.name=momentum", "data.scheme=overlap"}));
+}
+
+TEST(ReplayTest, ComesToTheSameWeightsOfTablesWithRulesOfTheirOwn) {
+  ExpectTheSameWeights(
+      Record({"optimizer.name=adam", "optimizer.clip_norm=0.5",
+              "model.layers=[{type='flatten'},{type='batch_norm1d'},{type='affine',units=10,"
+              "learning_rate=0.5,optimizer='momentum'}]"}));
+}
+
+TEST(ReplayTest, ComesToTheSameWeightsOfSparseTables) {
+  const std::string job = WriteSparseJob();
+  ExpectTheSameWeights(RecordJob(job, {}));
+  ExpectTheSameWeights(RecordJob(job, {"policy.mode=async", "train.accumulate=2"}));
+}
+
+TEST(ReplayTest, EndsWhereTheRunWasToldToEnd) {
+  const std::vector<std::string> sets{"train.stop=[{metric='loss',at_most=100}]",
+                                      "train.validate_steps=10"};
+  const std::string job = WriteSparseJob();
+  ExpectTheSameWeights(RecordJob(job, sets));
+  std::vector<std::string> stale = sets;
+  stale.insert(stale.end(), {"policy.mode=stale", "policy.staleness=2"});
+  ExpectTheSameWeights(RecordJob(job, stale));
 }
 
 TEST(ReplayTest, ComesToTheSameWeightsWithBackupWorkers) {

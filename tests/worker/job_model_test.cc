@@ -111,8 +111,59 @@ Result<std::unique_ptr<NetworkModel>> RatingsModel(const std::string& model) {
   return MakeJobModel(job.value().options, *Ratings());
 }
 
+// Rows of sparse numbers of three classes, as libsvm has them.
+Result<std::unique_ptr<NetworkModel>> SparseModel(const std::string& layers,
+                                                  const std::string& more = "") {
+  const Result<Job> job = ParseJob("job.toml", kHead + ("layers = [" + layers + "]\n") + more, {});
+  if (!job.ok()) return job.error();
+  RowBudget budget;
+  RowBuilder builder({{.name = "input", .kind = ColumnKind::kSparse, .ids_end = 40},
+                      {.name = "label", .kind = ColumnKind::kIds, .ids_end = 3}},
+                     budget);
+  return MakeJobModel(job.value().options, *builder.Finish("").value());
+}
+
+TEST(JobModelTest, GivesAnAffineOfSparseRowsATableOfRowsByKeyAndADenseBias) {
+  const auto model = SparseModel("{ type = \"affine\", units = 3 }");
+  ASSERT_TRUE(model.ok()) << model.error().message;
+  const std::span<const ParameterSpec> tables = model.value()->Parameters();
+  ASSERT_EQ(tables.size(), 2U);
+  EXPECT_TRUE(tables[0].sparse());
+  EXPECT_EQ(tables[0].dim, 3U);
+  EXPECT_EQ(tables[0].input, 0U);
+  EXPECT_EQ(tables[1].size, 3U);
+  const auto dense = SparseModel("{ type = \"affine\", units = 3, rows = 40 }");
+  ASSERT_TRUE(dense.ok()) << dense.error().message;
+  EXPECT_EQ(dense.value()->Parameters()[0].size, 120U);
+}
+
+TEST(JobModelTest, RefusesWhatSparseRowsCannotBe) {
+  const auto words = [](const std::string& layers, const std::string& more = "") {
+    const auto model = SparseModel(layers, more);
+    return model.ok() ? "" : model.error().message;
+  };
+  EXPECT_NE(words("{ type = \"flatten\" }, { type = \"affine\", units = 3 }")
+                .find("its input is sparse rows, which \"affine\" and \"embedding_bag\" read"),
+            std::string::npos);
+  EXPECT_NE(words(R"({ name = "a", type = "affine", units = 3, inputs = ["input"] },
+                     { name = "b", type = "embedding_bag", units = 3, rows = 40, inputs = ["input"] },
+                     { type = "add", inputs = ["a", "b"] })")
+                .find("\"a.weight\" reads \"input\" by key, and another layer reads it with"),
+            std::string::npos);
+  const std::string exchange = "[policy]\nexchange = \"parameters\"\n";
+  EXPECT_NE(words("{ type = \"affine\", name = \"words\", units = 3 }", exchange)
+                .find("\"words.weight\" is a sparse table, of which no worker has all rows"),
+            std::string::npos);
+  EXPECT_EQ(words("{ type = \"affine\", units = 3, rows = 40 }", exchange), "");
+  EXPECT_NE(ModelOf(R"(layers = [{ type = "flatten" }, { type = "affine", units = 2, rows = 48 }])")
+                .error()
+                .message.find("its input is no sparse rows, of which alone it takes rows"),
+            std::string::npos);
+}
+
 TEST(JobModelTest, ReadsTheColumnsThatLayersNameAndGivesTablesTheirOwnRules) {
   const auto model = RatingsModel(R"(loss = "l2"
+metrics = ["rmse"]
 layers = [
     { name = "movie_bias", type = "embedding_bag", units = 1, inputs = ["movie"], initial = "zero" },
     { type = "embedding_bag", units = 1, inputs = ["user"], rows = 9, optimizer = "ftrl", learning_rate = 0.5 },
@@ -132,6 +183,7 @@ layers = [
 
 TEST(JobModelTest, SaysWhichInputsThereAre) {
   const auto unnamed = RatingsModel(R"(loss = "l2"
+metrics = ["rmse"]
 layers = [{ type = "affine", units = 1 }])");
   ASSERT_FALSE(unnamed.ok());
   EXPECT_EQ(
@@ -139,12 +191,14 @@ layers = [{ type = "affine", units = 1 }])");
       "the data have the inputs \"numbers\", \"user\", \"movie\": say with \"inputs\" which of "
       "them the first layer reads");
   const auto wrong = RatingsModel(R"(loss = "l2"
+metrics = ["rmse"]
 layers = [{ type = "affine", units = 1, inputs = ["number"] }])");
   ASSERT_FALSE(wrong.ok());
   EXPECT_TRUE(
       wrong.error().message.ends_with("the data have the inputs \"numbers\", \"user\", \"movie\""))
       << wrong.error().message;
   const auto target = RatingsModel(R"(loss = "l2"
+metrics = ["rmse"]
 target = "movie"
 layers = [{ type = "affine", units = 1, inputs = ["numbers"] }])");
   ASSERT_FALSE(target.ok());
@@ -155,6 +209,7 @@ layers = [{ type = "affine", units = 1, inputs = ["numbers"] }])");
 
 TEST(JobModelTest, ComparesTheOutputWithAnInputWhereTheJobSaysSo) {
   const std::string layers = R"(loss = "l2"
+metrics = ["rmse"]
 target = "numbers"
 layers = [{ type = "affine", inputs = ["numbers"], units = )";
   const auto three = RatingsModel(layers + "3 }]");
@@ -172,6 +227,7 @@ TEST(JobModelTest, LeavesToATypeWhatALayerDoesNotSay) {
 
 TEST(JobModelTest, RefusesALossThatCannotReadTheLabels) {
   const auto two = ModelOf(R"(loss = "l2"
+metrics = ["rmse"]
 layers = [{ type = "flatten" }, { type = "affine", units = 2 }])");
   ASSERT_FALSE(two.ok());
   EXPECT_TRUE(two.error().message.starts_with(

@@ -21,6 +21,13 @@ TEST(LocalStepsTest, BoundsTheLengthOfAllGradientsTogether) {
   EXPECT_FLOAT_EQ(gradients[1][1], 0.8F);
 }
 
+TEST(LocalStepsTest, CountsEachNumberOfALongGradientOnce) {
+  for (const size_t size : {31, 32, 33, 100}) {
+    Vectors gradients{std::vector<float>(size, 2), {1}};
+    EXPECT_DOUBLE_EQ(LengthOf(Spans(gradients)), std::sqrt(4.0 * static_cast<double>(size) + 1));
+  }
+}
+
 TEST(LocalStepsTest, LeavesWhatIsNoNumberToTheCheckThatComesAfter) {
   Vectors gradients{{NAN, 2}};
   BoundLength(Spans(gradients), 1);

@@ -79,6 +79,16 @@ TEST(MeasurerTest, RefusesAMetricThatDoesNotFitTheOutputs) {
   }
 }
 
+TEST(MeasurerTest, TellsNoMoreThanTwoClassesApartByTheirOrder) {
+  const auto data = MakeDataSet({1, 2, 3}, {0, 1, 2}, {1}, 3);
+  Echo model(1);
+  NoParameters parameters;
+  const Result<Figures> figures =
+      Measurer::Make({"auc"}, *data, model).value()->Measure(parameters);
+  ASSERT_FALSE(figures.ok());
+  EXPECT_EQ(figures.error().code, ErrorCode::kBadUsage);
+}
+
 TEST(MeasurerTest, ComparesWithAnInputWhereItIsTold) {
   const auto data = MakeDataSet({1, 2, 3, 4}, {0, 1}, {2}, 2);
   Echo model(2);

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <vector>
 
 namespace shardmill {
@@ -40,6 +41,34 @@ TEST(NetworkModelTest, TrainsAndEvaluatesABatch) {
   EXPECT_EQ(sums.rows, 4U);
   EXPECT_LE(sums.correct, 4U);
   EXPECT_LT(sums.loss / 4, before);
+}
+
+TEST(NetworkModelTest, TrainsOnSparseRowsAlsoWhereTheyNameNoIds) {
+  nn::NetworkSpec spec{.input = {}, .layers = {{"affine", 2}}, .loss = "softmax_cross_entropy"};
+  spec.inputs = {{"words", {nn::ValueKind::kSparse, {1}}}};
+  const auto model = NetworkModel::Make(spec, 2, 7).value();
+  ASSERT_EQ(model->Parameters()[0].dim, 2U);
+  const std::vector<uint32_t> labels{1, 1};
+  std::vector<float> bias(2), bias_gradient(2), weight{1, 0, 0, 1}, weight_gradient(4, 9.0F);
+  // The weights are lent for the two ids of the batch, or for none.
+  const auto train = [&](const ColumnView& input, size_t ids) {
+    const std::vector<std::span<const float>> parameters{std::span(weight).first(2 * ids), bias};
+    const std::vector<std::span<float>> gradients{std::span(weight_gradient).first(2 * ids),
+                                                  bias_gradient};
+    const Batch batch{.inputs = {&input, 1}, .labels = labels, .rows = 2};
+    return model->Train(batch, parameters, gradients);
+  };
+  const std::vector<uint64_t> none{0, 0}, ends{2, 2};
+  ASSERT_TRUE(train({.ends = none}, 0).ok());
+  EXPECT_EQ(bias_gradient, (std::vector<float>{0.5F, -0.5F}));
+  const std::vector<float> numbers{2, 3};
+  const std::vector<uint32_t> ids{1, 0};
+  ASSERT_TRUE(train({.floats = numbers, .ids = ids, .ends = ends}, 2).ok());
+  // The first row scores 3 and 2, the second nothing.
+  const float share = 1.0F / (1.0F + std::exp(-1.0F));
+  EXPECT_FLOAT_EQ(weight_gradient[0], 0.5F * 3 * share);
+  EXPECT_FLOAT_EQ(weight_gradient[3], -0.5F * 2 * share);
+  EXPECT_FLOAT_EQ(bias_gradient[0], 0.5F * (share + 0.5F));
 }
 
 TEST(NetworkModelTest, DropsByTheChanceOfABatch) {
@@ -113,7 +142,7 @@ TEST(NetworkModelTest, RefusesTwoTablesOfOneInputThatCountItsIdsDifferently) {
   const auto model = NetworkModel::Make(spec, 0, 7);
   ASSERT_FALSE(model.ok());
   EXPECT_TRUE(model.error().message.starts_with(
-      "\"wide.weight\" and \"deep.weight\" read one input, the first by key"))
+      "\"wide.weight\" reads \"words\" by key, and another layer reads it"))
       << model.error().message;
 }
 

@@ -32,8 +32,28 @@ TEST(RefereeTest, EndsOnAPlateauCountedFromTheBest) {
   }
   EXPECT_FALSE(referee.Judge(1, 1, Accuracy(0.61)).stop);
   EXPECT_TRUE(referee.Judge(1, 1, Accuracy(0.6)).stop);
-  referee.Forget();
-  EXPECT_FALSE(referee.Judge(1, 1, Accuracy(0.1)).stop);
+}
+
+TEST(RefereeTest, ForgetsOfAPlateauWhatIsLaterThanTheCut) {
+  Referee referee({{.metric = "loss", .plateau = 2}}, "accuracy");
+  EXPECT_FALSE(referee.Judge(1, 10, Accuracy(0.6)).stop);
+  EXPECT_FALSE(referee.Judge(2, 20, Accuracy(0.5)).stop);
+  EXPECT_TRUE(referee.Judge(3, 30, Accuracy(0.5)).stop);
+  referee.ForgetAfter(10);
+  EXPECT_FALSE(referee.Judge(2, 20, Accuracy(0.55)).stop) << "one measure since the best";
+  EXPECT_TRUE(referee.Judge(3, 30, Accuracy(0.55)).stop);
+  referee.ForgetAfter(0);
+  EXPECT_FALSE(referee.Judge(1, 10, Accuracy(0.1)).stop);
+}
+
+TEST(RefereeTest, KeepsTheBestOverARollbackAndTakesUpOneThatIsKept) {
+  Referee referee({}, "accuracy");
+  referee.TakeUp(0.7);
+  EXPECT_FALSE(referee.Judge(1, 10, Accuracy(0.6)).best);
+  EXPECT_TRUE(referee.Judge(2, 20, Accuracy(0.8)).best);
+  referee.ForgetAfter(10);
+  EXPECT_FALSE(referee.Judge(2, 20, Accuracy(0.75)).best);
+  EXPECT_TRUE(referee.Judge(2, 20, Accuracy(0.81)).best);
 }
 
 TEST(RefereeTest, TellsTheBestByTheWayThatAMetricIsGood) {

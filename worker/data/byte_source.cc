@@ -14,7 +14,7 @@
 namespace shardmill {
 namespace {
 
-constexpr uint64_t kChunkBytes = uint64_t{1} << 18;
+constexpr uint64_t kChunkBytes = uint64_t{1} << 16;
 
 Error Bad(const std::string& name, const std::string& what) {
   return {ErrorCode::kBadInput, name + ": " + what};

@@ -98,8 +98,7 @@ class CsvRows final {
                                       std::to_string(fields_.size()));
     }
     std::string words;
-    for (size_t i = 0; i < columns_; ++i) {
-      if (!table_.Uses(i)) continue;
+    for (const size_t i : table_.order()) {
       if (!table_.PutText(i, fields_[i], row_, words)) return sink_.TakeBad(place, words);
     }
     return sink_.Take(row_, place);

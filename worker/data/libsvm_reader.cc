@@ -39,20 +39,20 @@ bool LibsvmParser::ParseLabel(std::string_view text, Cell& cell, std::string& wo
             config::QuoteForMessage(text);
     return false;
   }
-  seen_minus_ = seen_minus_ || number < 0;
-  seen_zero_ = seen_zero_ || number == 0;
-  if (seen_minus_ && seen_zero_) {
+  if ((number < 0 && seen_zero_) || (number == 0 && seen_minus_)) {
     words = "the label is " + std::string(text) +
             ", and there are labels -1 and 0, which would be one class";
     return false;
   }
+  seen_minus_ = seen_minus_ || number < 0;
+  seen_zero_ = seen_zero_ || number == 0;
   cell.ids[0] = number < 0 ? 0 : static_cast<uint32_t>(number);
   return true;
 }
 
 bool LibsvmParser::Parse(std::string_view line, Row& row, std::string& words) {
   line = line.substr(0, line.find('#'));
-  if (!ParseLabel(TakeToken(line), row[1], words)) return false;
+  const std::string_view label = TakeToken(line);
   Cell& input = row[0];
   input.ids.clear();
   input.floats.clear();
@@ -78,7 +78,8 @@ bool LibsvmParser::Parse(std::string_view line, Row& row, std::string& words) {
     input.ids.push_back(id - 1);
     input.floats.push_back(number);
   }
-  return true;
+  // Last: what labels there are is learnt from good rows alone.
+  return ParseLabel(label, row[1], words);
 }
 
 }  // namespace shardmill

@@ -7,7 +7,7 @@
 namespace shardmill {
 namespace {
 
-constexpr size_t kBufferBytes = size_t{1} << 19;
+constexpr size_t kBufferBytes = size_t{1} << 16;
 constexpr size_t kLineBytesMax = size_t{16} << 20;
 constexpr uint64_t kJoinedMax = 100;  // A quote that is never closed shall not take the whole file.
 

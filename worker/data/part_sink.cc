@@ -66,6 +66,7 @@ Result<> PartSink::Begin(const Columns& columns) {
   while (builders_.size() < options_.parts) {
     builders_.push_back(std::make_unique<RowBuilder>(columns, budget_));
   }
+  if (columns.back().missing) builders_[part_]->MissTarget();
   return {};
 }
 

@@ -49,7 +49,10 @@ class PartSink final : public RowSink {
   PartSink(Options options, RowCache& cache);
 
   // The rows that come now go to this part, or are dealt among all.
-  void Fill(size_t part) { part_ = part; }
+  void Fill(size_t part) {
+    part_ = part;
+    split_.reset();
+  }
   void Deal(RowSplit split) { split_ = std::make_unique<RowSplit>(std::move(split)); }
 
   Result<> Begin(const Columns& columns) override;

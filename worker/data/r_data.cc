@@ -10,7 +10,7 @@
 namespace shardmill {
 namespace {
 
-using Objects = std::vector<std::pair<std::string, RValue>>;
+using Objects = std::vector<RObject>;
 
 constexpr uint64_t kFileBytesMax = uint64_t{2} << 30;
 
@@ -91,7 +91,7 @@ Result<Objects> ReadRdb(const std::string& path, const std::string& object) {
     const std::string& name = variable_names->texts[i];
     if (!object.empty() && name != object) continue;
     RValue value = SM_TRY(ReadFromRdb(rdb, variables.items[i], path));
-    objects.emplace_back(name, std::move(value));
+    objects.push_back({name, std::move(value)});
   }
   return objects;
 }
@@ -101,7 +101,7 @@ Result<Objects> ReadRdb(const std::string& path, const std::string& object) {
 Result<Objects> ReadRObjects(const std::string& path, const std::string& object) {
   Objects objects = SM_TRY(path.ends_with(".rdb") ? ReadRdb(path, object) : ReadRda(path));
   if (object.empty()) return objects;
-  std::erase_if(objects, [&object](const auto& item) { return item.first != object; });
+  std::erase_if(objects, [&object](const auto& item) { return item.name != object; });
   if (!objects.empty()) return objects;
   return Error{ErrorCode::kBadUsage,
                path + ": it has no object " + config::QuoteForMessage(object) + " (data.object)"};

@@ -84,8 +84,8 @@ Result<> TakeRFrame(const std::string& path, const RValue& frame, TableColumns& 
   for (uint64_t index = 0; index < columns[0].rows(); ++index) {
     const RowPlace place{path, index + 1};
     bool good = true;
-    for (size_t i = 0; i < columns.size() && good; ++i) {
-      if (table.Uses(i)) good = columns[i].Put(table, i, index, row, words);
+    for (const size_t i : table.order()) {
+      good = good && columns[i].Put(table, i, index, row, words);
     }
     SM_TRY(good ? sink.Take(row, place) : sink.TakeBad(place, words));
   }
@@ -95,8 +95,8 @@ Result<> TakeRFrame(const std::string& path, const RValue& frame, TableColumns& 
 Result<> ReadRFrame(const std::string& path, const std::string& object, TableColumns& table,
                     RowSink& sink) {
   auto objects = SM_TRY(ReadRObjects(path, object));
-  std::erase_if(objects, [](const auto& item) { return !IsFrame(item.second); });
-  if (objects.size() == 1) return TakeRFrame(path, objects[0].second, table, sink);
+  std::erase_if(objects, [](const auto& item) { return !IsFrame(item.value); });
+  if (objects.size() == 1) return TakeRFrame(path, objects[0].value, table, sink);
   std::string names;
   for (const auto& [name, value] : objects) names += (names.empty() ? "" : ", ") + name;
   return Error{ErrorCode::kBadUsage, path + ": " +

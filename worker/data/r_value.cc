@@ -1,5 +1,6 @@
 // Reads R's serialization: https://cran.r-project.org/doc/manuals/r-release/R-ints.html, section
 // "Serialization Formats".
+#include <algorithm>
 #include <bit>
 #include <optional>
 #include <utility>
@@ -10,9 +11,10 @@ namespace shardmill {
 namespace {
 
 constexpr int kDepthMax = 200;
-// What few bytes can stand for many of: items of lists, and numbers of ranges.
+// What few bytes can stand for many of: items of lists, and numbers of ranges. Of the latter a
+// table has no more than its file has bytes, for it has other columns too, unless they are so few.
 constexpr uint64_t kItemsMax = uint64_t{1} << 22;
-constexpr uint64_t kRangesMax = uint64_t{1} << 28;
+constexpr uint64_t kRangesFew = uint64_t{1} << 20;
 
 // What the low byte of an item's flags says it is.
 enum Type : uint32_t {
@@ -43,7 +45,8 @@ constexpr uint32_t kHasTag = 1U << 10;
 // wrong is kept in words_, and ends the reading.
 class Reader final {
  public:
-  explicit Reader(std::span<const uint8_t> bytes) : bytes_(bytes) {}
+  explicit Reader(std::span<const uint8_t> bytes)
+      : bytes_(bytes), ranges_max_(std::max<uint64_t>(kRangesFew, bytes.size())) {}
 
   std::optional<RValue> ReadDocument() {
     if (bytes_.size() < 2 || bytes_[0] != 'X' || bytes_[1] != '\n') {
@@ -229,7 +232,7 @@ class Reader final {
       }
       std::optional<RValue> value = Item(depth + 1);
       if (!value.has_value()) return {};
-      list.attributes.emplace_back(std::move(tag), *std::move(value));
+      list.attributes.push_back({std::move(tag), *std::move(value)});
       flags = Whole();
       if (!words_.empty()) return {};
     }
@@ -243,13 +246,13 @@ class Reader final {
     std::optional<RValue> state = info.has_value() ? Item(depth + 1) : std::nullopt;
     const std::optional<RValue> attributes = state.has_value() ? Item(depth + 1) : std::nullopt;
     if (!attributes.has_value()) return {};
-    const std::string name = info->attributes.empty() || info->attributes[0].second.texts.empty()
+    const std::string name = info->attributes.empty() || info->attributes[0].value.texts.empty()
                                  ? ""
-                                 : info->attributes[0].second.texts[0];
+                                 : info->attributes[0].value.texts[0];
     std::optional<RValue> value;
     if (name == "compact_intseq") value = Range(*state);
     if (name.starts_with("wrap_") && !state->attributes.empty()) {
-      value = std::move(state->attributes[0].second);
+      value = std::move(state->attributes[0].value);
     }
     if (name.starts_with("wrap_") && !value.has_value() && !state->items.empty()) {
       value = std::move(state->items[0]);
@@ -260,7 +263,7 @@ class Reader final {
   }
 
   std::optional<RValue> Range(const RValue& state) {
-    constexpr auto kLengthMax = static_cast<double>(kRangesMax);
+    constexpr double kLengthMax = 1 << 30;
     if (state.numbers.size() != 3 || !(state.numbers[0] >= 0 && state.numbers[0] <= kLengthMax) ||
         !(state.numbers[1] >= -kLengthMax && state.numbers[1] <= kLengthMax)) {
       return Fail("a range without bounds");
@@ -269,7 +272,7 @@ class Reader final {
     range.kind = RValue::Kind::kWholes;
     const auto length = static_cast<int32_t>(state.numbers[0]);
     ranges_ += static_cast<uint64_t>(length);
-    if (ranges_ > kRangesMax) return Fail("of too many parts");
+    if (ranges_ > ranges_max_) return Fail("of too many parts");
     const auto first = static_cast<int32_t>(state.numbers[1]);
     const int32_t step = state.numbers[2] < 0 ? -1 : 1;
     for (int32_t i = 0; i < length; ++i) range.wholes.push_back(first + i * step);
@@ -279,6 +282,7 @@ class Reader final {
   std::span<const uint8_t> bytes_;
   std::vector<std::string> symbols_;
   uint64_t items_ = 0;
+  const uint64_t ranges_max_;
   uint64_t ranges_ = 0;
   std::string words_;
 };

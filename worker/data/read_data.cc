@@ -24,14 +24,15 @@ namespace {
 enum PartName : size_t { kTrain, kValidate, kTest, kPartNames };
 constexpr const char* kPartKeys[kPartNames] = {"train", "validate", "test"};
 
-// A part of the data set and the files that it is read from; none of its own where it is dealt
-// rows of the training files.
+// A part of the data set, the files that it is read from, and its share of the training files'
+// rows: one of the two, but for what is trained with where there is a split.
 struct PartPlan {
   PartName name = kTrain;
   std::vector<std::string> files;
+  double share = 0;
 };
 
-TableChoice TableChoiceOf(const DataOptions& options) {
+TableChoice TableChoiceOf(const DataOptions& options, LabelColumn label_column) {
   if (options.format == DataFormat::kMovieLens) {
     return {.label = "rating",
             .target = TargetKind::kValue,
@@ -43,7 +44,8 @@ TableChoice TableChoiceOf(const DataOptions& options) {
           .target = options.target,
           .features = options.features,
           .others = true,
-          .categories = options.categories};
+          .categories = options.categories,
+          .needs_label = label_column == LabelColumn::kNeeded};
 }
 
 std::vector<std::string> PatternsOf(const DataOptions& options, PartName part) {
@@ -55,18 +57,17 @@ std::vector<std::string> PatternsOf(const DataOptions& options, PartName part) {
 
 Result<std::vector<PartPlan>> PlanParts(const DataOptions& options) {
   std::vector<PartPlan> plan;
-  if (options.format == DataFormat::kIdx) {
-    for (const PartName name : {kTrain, kTest}) {
+  for (const PartName name : {kTrain, kValidate, kTest}) {
+    const double share = options.Share(name);
+    if (options.format == DataFormat::kIdx) {
       const IdxPaths paths =
           IdxFilesOf(options.folder, name == kTrain ? DataPart::kTrain : DataPart::kTest);
-      plan.push_back({name, {paths.images, paths.labels}});
+      if (name != kValidate) plan.push_back({name, {paths.images, paths.labels}, share});
+      if (name == kValidate && share > 0) plan.push_back({name, {}, share});
+      continue;
     }
-    return plan;
-  }
-  for (const PartName name : {kTrain, kValidate, kTest}) {
-    const bool dealt = name < options.split.size() && options.split[name] > 0;
     const std::vector<std::string> patterns = PatternsOf(options, name);
-    if (patterns.empty() && !dealt) continue;
+    if (patterns.empty() && share == 0) continue;
     Result<std::vector<std::string>> files = ListFiles(patterns);
     if (!files.ok() && patterns == std::vector<std::string>{kMovieLensFile}) {
       return Error{
@@ -76,21 +77,22 @@ Result<std::vector<PartPlan>> PlanParts(const DataOptions& options) {
     if (!files.ok()) {
       return Error{files.error().code, files.error().message + " (data." + kPartKeys[name] + ")"};
     }
-    plan.push_back({name, std::move(files).value()});
+    plan.push_back({name, std::move(files).value(), share});
   }
   return plan;
 }
 
 // All that rows depend on beside the files.
-std::string Describe(const DataOptions& options, uint64_t seed) {
+std::string Describe(const DataOptions& options, uint64_t seed, LabelColumn label_column) {
   std::string text = "shardmill rows\nformat " + std::string(NameOf(options.format)) + "\n";
   const auto add = [&text](const char* key, const std::string& value) {
     text += std::string(key) + ' ' + config::QuoteText(value) + '\n';
   };
-  const TableChoice table = TableChoiceOf(options);
+  const TableChoice table = TableChoiceOf(options, label_column);
   add("header", options.header ? "yes" : "no");
   add("separator", options.separator);
   add("label", table.label);
+  if (!table.needs_label) add("labels", "optional");
   add("target", table.target == TargetKind::kClass ? "class" : "value");
   for (const std::string& name : table.features) add("feature", name);
   for (const std::string& name : table.categories) add("category", name);
@@ -102,13 +104,14 @@ std::string Describe(const DataOptions& options, uint64_t seed) {
   return text;
 }
 
-Result<RowCache> MakeCache(const DataOptions& options, uint64_t seed,
+Result<RowCache> MakeCache(const DataOptions& options, uint64_t seed, LabelColumn label_column,
                            const std::vector<PartPlan>& plan) {
   if (options.cache.empty()) return RowCache("", std::vector<RowCache::Part>(plan.size()));
   // Words and columns are learnt in training, so every part is made of its files too.
   std::vector<RowCache::Part> parts;
   for (const PartPlan& part : plan) {
-    std::string family = Describe(options, seed) + "part " + kPartKeys[part.name] + '\n';
+    std::string family =
+        Describe(options, seed, label_column) + "part " + kPartKeys[part.name] + '\n';
     for (const std::string& path : plan[0].files) family += path + '\n';
     for (const std::string& path : part.files) family += path + '\n';
     const std::string train_stamp = SM_TRY(StampOf(plan[0].files));
@@ -122,8 +125,8 @@ Result<RowCache> MakeCache(const DataOptions& options, uint64_t seed,
 // Reads the files of parts by the format's reader. Lives for one call of ReadData.
 class FileReader final {
  public:
-  FileReader(const DataOptions& options, PartSink& sink)
-      : options_(options), sink_(sink), table_(TableChoiceOf(options)) {}
+  FileReader(const DataOptions& options, LabelColumn label_column, PartSink& sink)
+      : options_(options), sink_(sink), table_(TableChoiceOf(options, label_column)) {}
 
   Result<> Read(const PartPlan& part) {
     if (options_.format == DataFormat::kIdx) {
@@ -168,22 +171,19 @@ class FileReader final {
 };
 
 Result<std::vector<std::unique_ptr<SampleStore>>> ReadFiles(const DataOptions& options,
-                                                            uint64_t seed,
+                                                            uint64_t seed, LabelColumn label_column,
                                                             const std::vector<PartPlan>& plan,
                                                             PartSink& sink) {
-  FileReader reader(options, sink);
-  if (!options.split.empty()) {
-    std::vector<double> shares;  // As the plan has its parts.
-    for (const double share : options.split) {
-      if (share > 0) shares.push_back(share);
+  FileReader reader(options, label_column, sink);
+  for (size_t i = 0; i < plan.size(); ++i) {
+    if (plan[i].files.empty()) continue;
+    sink.Fill(i);
+    if (plan[i].share > 0) {
+      std::vector<double> shares;
+      for (const PartPlan& part : plan) shares.push_back(part.share);
+      sink.Deal(RowSplit(std::move(shares), seed));
     }
-    sink.Deal(RowSplit(std::move(shares), seed));
-    SM_TRY(reader.Read(plan[0]));
-  } else {
-    for (size_t i = 0; i < plan.size(); ++i) {
-      sink.Fill(i);
-      SM_TRY(reader.Read(plan[i]));
-    }
+    SM_TRY(reader.Read(plan[i]));
   }
   reader.TellWords();
   return sink.Finish();
@@ -226,15 +226,16 @@ Error Told(const DataOptions& options, Error error) {
 }  // namespace
 
 Result<DataParts> ReadData(const DataOptions& options, uint64_t seed,
-                           const std::function<bool()>& stopped) {
+                           const std::function<bool()>& stopped, LabelColumn label_column) {
   const std::vector<PartPlan> plan = SM_TRY(PlanParts(options));
-  RowCache cache = SM_TRY(MakeCache(options, seed, plan));
+  RowCache cache = SM_TRY(MakeCache(options, seed, label_column, plan));
   std::vector<std::string> notes;
   std::vector<std::unique_ptr<SampleStore>> stores;
   if (cache.enabled()) stores = SM_TRY(cache.Open(notes));
   PartSink sink({plan.size(), options.memory, options.bad_rows_max, stopped}, cache);
   if (stores.empty()) {
-    Result<std::vector<std::unique_ptr<SampleStore>>> read = ReadFiles(options, seed, plan, sink);
+    Result<std::vector<std::unique_ptr<SampleStore>>> read =
+        ReadFiles(options, seed, label_column, plan, sink);
     if (!read.ok() && sink.found().empty()) {
       return Told(options, std::move(read).error());
     }

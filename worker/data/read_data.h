@@ -28,12 +28,16 @@ struct DataParts {
   std::vector<std::string> notes;  // For the log: of the first bad rows, and of the cache.
 };
 
+// Whether tables that are not trained with may lack the column of the label.
+enum class LabelColumn : uint8_t { kNeeded, kOptional };
+
 // Reads the data of a job: its text, or the files of packed rows that were made of it before. Where
 // the rows do not fit the job's memory, this process makes such files, or waits for another that
 // does. A function of the options, the seed and the files. Errors name the file and the line;
 // kStopped where `stopped` says so, which is asked now and then.
 Result<DataParts> ReadData(const DataOptions& options, uint64_t seed,
-                           const std::function<bool()>& stopped);
+                           const std::function<bool()>& stopped,
+                           LabelColumn label_column = LabelColumn::kNeeded);
 
 // Whether the files of a job are there; what is in them is not looked at.
 Result<> CheckDataFiles(const DataOptions& options);

@@ -24,6 +24,7 @@ struct Column {
   uint64_t ids_end = 0;                   // Above every id.
   std::vector<std::string> words = {};    // What ids stand for, where they stand for words.
   std::string greatest_at = {};           // Of a target: the first place of its greatest class.
+  bool missing = false;                   // Of a target: some file of the part has no such column.
 
   uint64_t row_size() const {
     uint64_t size = 1;

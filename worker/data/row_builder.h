@@ -38,6 +38,9 @@ class RowBuilder final {
   // What the ids of a column stand for.
   void SetWords(size_t column, std::vector<std::string> words);
 
+  // Some of the rows have no target, and zeros in its place.
+  void MissTarget() { columns_.back().missing = true; }
+
   // Moves all rows to this file, and those that come later.
   Result<> Spill(const std::string& path);
 

@@ -172,6 +172,8 @@ std::optional<Column> ColumnFrom(const JsonValue& json) {
     column.row_shape.push_back(extent.whole);
   }
   column.words = Split(BytesOf(*words));
+  const JsonValue* missing = json.Find("missing");
+  column.missing = missing != nullptr && missing->flag;
   return column;
 }
 
@@ -318,6 +320,7 @@ std::string RowFileWriter::TableOf(const Columns& columns, uint64_t rows,
         .Whole(column.ids_end)
         .Key("greatest_at")
         .Text(LettersOf(column.greatest_at));
+    json.Key("missing").Flag(column.missing);
     json.Key("row_shape").BeginList();
     for (const uint64_t extent : column.row_shape) json.Whole(extent);
     json.EndList().Key("words").Text(LettersOf(Joined(column.words))).EndObject();

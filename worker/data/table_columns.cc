@@ -78,7 +78,9 @@ Result<> TableColumns::Bind(const std::string& path, std::span<const std::string
                             const std::vector<bool>& numeric) {
   slots_.assign(names.size(), {});
   names_.assign(names.begin(), names.end());
-  const size_t label = SM_TRY(Find(path, names, "label", options_.label));
+  const bool labelled =
+      options_.needs_label || !bound_ || std::ranges::find(names, options_.label) != names.end();
+  const size_t label = labelled ? SM_TRY(Find(path, names, "label", options_.label)) : names.size();
   std::vector<size_t> categories;
   for (const std::string& name : options_.categories) {
     categories.push_back(SM_TRY(Find(path, names, "categories", name)));
@@ -120,7 +122,22 @@ Result<> TableColumns::Bind(const std::string& path, std::span<const std::string
                      ": there is nothing to learn from beside the label; name columns in "
                      "data.features or data.categories"};
   }
-  return put(label, {SlotKind::kLabel, columns_.size() - 1, 0, label_dictionary_.value_or(kNone)});
+  columns_.back().missing = !labelled;
+  if (labelled) {
+    SM_TRY(
+        put(label, {SlotKind::kLabel, columns_.size() - 1, 0, label_dictionary_.value_or(kNone)}));
+  }
+  MakeOrder();
+  return {};
+}
+
+void TableColumns::MakeOrder() {
+  order_.clear();
+  for (size_t field = 0; field < slots_.size(); ++field) {
+    if (slots_[field].kind != SlotKind::kNone) order_.push_back(field);
+  }
+  std::stable_partition(order_.begin(), order_.end(),
+                        [this](size_t field) { return !IsWord(field); });
 }
 
 void TableColumns::MakeColumns() {

@@ -22,6 +22,7 @@ struct TableChoice {
   std::vector<std::string> features = {};  // Empty: all others, if `others`.
   bool others = true;
   std::vector<std::string> categories = {};  // The label too, where words are its classes.
+  bool needs_label = true;                   // Of files after the first; else zeros stand for it.
 };
 
 // Turns the fields of a table's rows, numbers or words, into the cells of a row. It keeps what it
@@ -48,8 +49,9 @@ class TableColumns final {
   // What each column's ids stand for by now; empty for most.
   std::vector<std::vector<std::string>> Words() const;
 
-  // Whether a field of the table is learnt from, and as words.
-  bool Uses(size_t field) const { return slots_[field].kind != SlotKind::kNone; }
+  // The fields of the table that are learnt from, in the order in which they are to be put: those
+  // that teach words come last, so that a bad row has taught none.
+  std::span<const size_t> order() const { return order_; }
   bool IsWord(size_t field) const { return slots_[field].dictionary != kNone; }
 
   // Puts a field of the table into the row. False, with words, where it cannot be what is wanted.
@@ -72,12 +74,14 @@ class TableColumns final {
                       const std::string& key, const std::string& name) const;
   bool Wanted(size_t field, const char* what, std::string_view found, std::string& words) const;
   void MakeColumns();
+  void MakeOrder();
 
   TableChoice options_;
   bool bound_ = false;
   std::optional<size_t> label_dictionary_;
   std::vector<Dictionary> dictionaries_;  // Of the categories, and of the label last.
   std::vector<Slot> slots_;               // Of each field of the table.
+  std::vector<size_t> order_;
   std::vector<std::string> names_;
   Columns columns_;
 };

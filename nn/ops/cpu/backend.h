@@ -75,9 +75,10 @@ class CpuBackend final : public Backend {
   void Dropout(uint64_t chance, float rate, ConstTensor in, Tensor out) override;
   void Gather(IndexTensor ids, ConstTensor table, Tensor output) override;
   void AddRows(IndexTensor ids, ConstTensor output_gradient, Tensor table_gradient) override;
-  void GatherSum(IndexTensor ids, ConstTensor table, float scale, Tensor output) override;
-  void AddRowsOfSums(IndexTensor ids, ConstTensor output_gradient, float scale,
-                     Tensor table_gradient) override;
+  void SparseAffine(const SparseRows& input, ConstTensor weight, ConstTensor bias,
+                    const Elementwise& after, Tensor output) override;
+  void SparseAffineGradients(const SparseRows& input, ConstTensor output_gradient,
+                             Tensor weight_gradient, Tensor bias_gradient) override;
   void PairwiseProducts(ConstTensor input, Tensor output) override;
   void PairwiseProductsGradient(ConstTensor input, ConstTensor output_gradient,
                                 Tensor input_gradient) override;

@@ -2,6 +2,8 @@
 
 #include "common/assert.h"
 #include "nn/ops/cpu/backend.h"
+#include "nn/ops/cpu/elementwise.h"
+#include "nn/ops/cpu/product.h"
 
 namespace shardmill::nn {
 namespace {
@@ -29,24 +31,35 @@ void CpuBackend::AddRows(IndexTensor ids, ConstTensor output_gradient, Tensor ta
   }
 }
 
-void CpuBackend::GatherSum(IndexTensor ids, ConstTensor table, float scale, Tensor output) {
-  const uint64_t dim = table.row_size();
-  SM_ASSERT(output.size() == ids.rows() * dim);
-  std::fill_n(output.data(), output.size(), 0.0F);
-  for (uint64_t row = 0; row < ids.rows(); ++row) {
-    for (const uint32_t id : ids.row(row)) {
-      AddScaled(table.row(id).data(), scale, dim, output.row(row).data());
+void CpuBackend::SparseAffine(const SparseRows& input, ConstTensor weight, ConstTensor bias,
+                              const Elementwise& after, Tensor output) {
+  const uint64_t units = output.row_size();
+  SM_ASSERT(output.rows() == input.rows);
+  for (uint64_t row = 0; row < input.rows; ++row) {
+    float* const sum = output.row(row).data();
+    if (bias.empty()) {
+      std::fill_n(sum, units, 0.0F);
+    } else {
+      std::copy_n(bias.data(), units, sum);
     }
+    for (uint64_t place = input.begin(row); place < input.end(row); ++place) {
+      AddScaled(weight.row(input.ids[place]).data(), input.number(place), units, sum);
+    }
+    if (after.activation != Activation::kNone) ApplyTo(after, sum, units, sum);
   }
 }
 
-void CpuBackend::AddRowsOfSums(IndexTensor ids, ConstTensor output_gradient, float scale,
-                               Tensor table_gradient) {
-  const uint64_t dim = table_gradient.row_size();
-  SM_ASSERT(output_gradient.size() == ids.rows() * dim);
-  for (uint64_t row = 0; row < ids.rows(); ++row) {
-    for (const uint32_t id : ids.row(row)) {
-      AddScaled(output_gradient.row(row).data(), scale, dim, table_gradient.row(id).data());
+void CpuBackend::SparseAffineGradients(const SparseRows& input, ConstTensor output_gradient,
+                                       Tensor weight_gradient, Tensor bias_gradient) {
+  SM_ASSERT(output_gradient.rows() == input.rows);
+  if (!bias_gradient.empty()) SumColumns(output_gradient, false, bias_gradient);
+  if (weight_gradient.empty()) return;
+  Fill(0.0F, weight_gradient);
+  const uint64_t units = output_gradient.row_size();
+  for (uint64_t row = 0; row < input.rows; ++row) {
+    const float* const back = output_gradient.row(row).data();
+    for (uint64_t place = input.begin(row); place < input.end(row); ++place) {
+      AddScaled(back, input.number(place), units, weight_gradient.row(input.ids[place]).data());
     }
   }
 }

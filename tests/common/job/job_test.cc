@@ -29,6 +29,10 @@ std::string ErrorOf(const std::vector<std::string>& sets) {
   return job.error().message;
 }
 
+bool Says(const std::vector<std::string>& sets, const std::string& words) {
+  return ErrorOf(sets).find(words) != std::string::npos;
+}
+
 JobOptions Options(const std::vector<std::string>& sets) {
   const Result<Job> job = Parse(sets);
   EXPECT_TRUE(job.ok()) << job.error().message;
@@ -109,6 +113,44 @@ TEST(JobTest, ReadsLimitsAndWaitsIntoTheirOwnFields) {
   EXPECT_EQ(options.http.port, 81U);
   EXPECT_EQ(options.http.bind, "0.0.0.0");
   EXPECT_EQ(options.log.level, "debug");
+}
+
+TEST(JobTest, ReplicasAreOnServersOfTheirOwnAndAreWaitedFor) {
+  const ReplicationOptions none = Options({}).replication;
+  EXPECT_EQ(none.replicas, 0U);
+  EXPECT_EQ(none.min_in_sync, 1U);
+  const ReplicationOptions two = Options({"cluster.servers=3", "replication.replicas=2",
+                                          "replication.ack=replica", "replication.min_in_sync=2"})
+                                     .replication;
+  EXPECT_EQ(two.replicas, 2U);
+  EXPECT_EQ(two.min_in_sync, 2U);
+  EXPECT_TRUE(Says({"replication.replicas=1"}, "have at least 2 servers"));
+  EXPECT_TRUE(Says({"cluster.servers=2", "replication.replicas=1", "replication.min_in_sync=2"},
+                   "a shard has 1 replicas"));
+  EXPECT_TRUE(Says({"cluster.servers=2", "replication.replicas=1", "trace.folder=t"},
+                   "a trace is of one process"));
+  EXPECT_TRUE(Says({"cluster.servers=2", "replication.replicas=1", "cluster.server_port=65534",
+                    "cluster.shards_per_server=2"},
+                   "above 65535"));
+  EXPECT_TRUE(Says({"replication.min_in_sync=1"}, "replication.replicas"));
+}
+
+TEST(JobTest, AckIsWhatTheReplicasCanKeep) {
+  EXPECT_EQ(Options({"replication.ack=memory"}).replication.ack, AckLevel::kMemory);
+  EXPECT_TRUE(Says({"replication.ack=replica"}, "there are none"));
+  EXPECT_TRUE(Says({"replication.ack=disk"}, "do not write their steps down yet"));
+  EXPECT_TRUE(Says({"cluster.servers=2", "replication.replicas=1", "replication.ack=memory"},
+                   "would lose what was answered"));
+}
+
+TEST(JobTest, EachCopyOfAShardIsOnAnotherServer) {
+  constexpr uint32_t kServers = 4;
+  for (uint32_t home = 0; home < kServers; ++home) {
+    for (uint32_t copy = 0; copy < kServers; ++copy) {
+      const uint32_t index = (home + copy) % kServers;
+      EXPECT_EQ(ReplicationOptions::HomeOf(index, copy, kServers), home);
+    }
+  }
 }
 
 TEST(JobTest, TurnsTheModeIntoAPolicy) {
@@ -210,6 +252,11 @@ TEST(JobTest, RefusesCombinationsThatMeanNothing) {
   says({"optimizer.schedule=cosine"}, "\"optimizer.decay_rounds\" is missing");
   says({"optimizer.decay_factor=0.5"}, "optimizer.schedule = \"step\"");
   says({"optimizer.clip_norm=-1"}, "at least 0");
+  says({"model.loss=l2"}, "\"model.metrics\" has \"accuracy\" and \"model.loss\" is \"l2\"");
+  says({"train.validate_epochs=0", "train.stop=[{epochs=2}]"}, "there is none");
+  says({"train.validate_epochs=0", "train.best=accuracy"}, "there is none");
+  EXPECT_EQ(ErrorOf({"train.validate_epochs=0", "train.validate_steps=9", "train.best=accuracy"}),
+            "");
 }
 
 TEST(JobTest, RefusesAnAverageOfWhatFtrlMakesAnewAndSaysWhere) {
@@ -343,6 +390,36 @@ TEST(JobTest, RefusesNamesAndAddressesThatCannotBe) {
             "\"log_loss\", \"l1\", \"l2\"");
 }
 
+TEST(JobTest, RefusesASplitThatLeavesAPartTwoSources) {
+  const std::vector<std::string> csv{"data.format=csv", "data.train=a"};
+  const auto words = [&csv](std::vector<std::string> sets) {
+    sets.insert(sets.end(), csv.begin(), csv.end());
+    return ErrorOf(sets);
+  };
+  EXPECT_NE(words({"data.split=[0.5, 0.4]"}).find("that add up to 1"), std::string::npos);
+  EXPECT_NE(words({"data.split=[0.5, 0.5]", "data.validate=b"}).find("to validate with, and there"),
+            std::string::npos);
+  EXPECT_NE(words({"data.split=[0.5, 0, 0.5]", "data.test=b"}).find("to test with, and there"),
+            std::string::npos);
+  EXPECT_NE(ErrorOf({"data.split=[0.5, 0.3, 0.2]"}).find("to test with, and there"),
+            std::string::npos);
+}
+
+TEST(JobTest, WarnsWhereRowsToTestWithEndTheTrainingOrChooseTheModel) {
+  const std::string stop = "train.stop=[{metric='accuracy',at_least=0.9}]";
+  EXPECT_EQ(PeekingWords(Options({})), "");
+  EXPECT_EQ(PeekingWords(Options({"train.stop=[{epochs=2}]"})), "");
+  EXPECT_NE(PeekingWords(Options({"train.best=accuracy"})).find("\"train.best\" goes by"),
+            std::string::npos);
+  EXPECT_NE(PeekingWords(Options({stop})).find("\"train.stop\" goes by"), std::string::npos);
+  EXPECT_EQ(PeekingWords(Options({stop, "data.split=[0.9, 0.1]"})), "");
+  JobOptions files;
+  files.train.best = "loss";
+  EXPECT_NE(PeekingWords(files), "");
+  files.data.validate = {"rows.csv"};
+  EXPECT_EQ(PeekingWords(files), "");
+}
+
 TEST(JobTest, SaysThatAFileIsNotThere) {
   const Result<Job> job = LoadJob("no/such.toml", {});
   ASSERT_FALSE(job.ok());
@@ -373,21 +450,6 @@ TEST(JobTest, PrintsEveryModeAsAFileThatLoadsToTheSame) {
     EXPECT_EQ(config::PrintToml(after.value().listing, false),
               config::PrintToml(before.value().listing, false));
   }
-}
-
-TEST(JobTest, RefusesSparseTablesWhereWorkersExchangeParameters) {
-  const auto parse = [](const std::string& layer) {
-    return ParseJob("job.toml",
-                    "[policy]\nexchange = \"parameters\"\n[model]\nlayers = [{ units = 2, type = " +
-                        layer + " }]",
-                    {});
-  };
-  const Result<Job> sparse = parse("\"embedding\"");
-  ASSERT_FALSE(sparse.ok());
-  EXPECT_NE(sparse.error().message.find("a layer \"embedding\" has a sparse table"),
-            std::string::npos)
-      << sparse.error().message;
-  EXPECT_TRUE(parse("\"embedding\", rows = 9").ok());
 }
 
 }  // namespace

@@ -104,14 +104,17 @@ TEST_F(PeerTransportTest, MeetsPeersOnItsHostInSharedMemory) {
   EXPECT_EQ(client_->transport.reach().shared_memory, 1U);
   Talk(to_server);
   EXPECT_EQ(server_->transport.reach().shared_memory, 1U);
+  EXPECT_TRUE(client_->transport.IsInMemory(to_server));
   EXPECT_EQ(client_->transport.Trouble(to_server), "");
 }
 
 TEST_F(PeerTransportTest, MeetsOthersOverZeroMq) {
   const Endpoint both = Endpoint::Parse(server_->transport.Bind(kAnyPort).value());
   for (const std::string& endpoint : {both.tcp, both.tcp + ";local=0123456789abcdef"}) {
-    Talk(client_->transport.Connect(endpoint).value());
+    const PeerId to_server = client_->transport.Connect(endpoint).value();
+    Talk(to_server);
     EXPECT_EQ(client_->transport.reach().shared_memory, 0U);
+    EXPECT_FALSE(client_->transport.IsInMemory(to_server));
   }
 }
 

@@ -13,6 +13,7 @@ JobStatus Example() {
   status.view = 4;
   status.generation = 2;
   status.rollbacks = 1;
+  status.promotions = 5;
   status.workers.push_back({.rank = 1,
                             .state = JobStatus::Worker::State::kSilent,
                             .incarnation = 2,
@@ -35,7 +36,12 @@ JobStatus Example() {
                            .waiting_for = 1,
                            .discarded = 6,
                            .skipped = 7,
-                           .nonfinite = 8});
+                           .nonfinite = 8,
+                           .copy = 1,
+                           .replicas = 2,
+                           .in_sync = 1,
+                           .gated = 3,
+                           .degraded = "copy 0 catches up"});
   status.snapshots = JobStatus::Snapshots{.number = 7,
                                           .age_seconds = 12.5,
                                           .took_seconds = 0.25,
@@ -57,11 +63,12 @@ TEST(JobStatusTest, WritesTheKeysThatOperatorsRead) {
   EXPECT_EQ(
       ToJson(Example()),
       R"({"state":"done","words":"","exit_code":0,"policy":{"mode":"stale","staleness":3},)"
-      R"("view":4,"generation":2,"rollbacks":1,"workers":[{"rank":1,"state":"silent","incarnation":2,"step":30,)"
+      R"("view":4,"generation":2,"rollbacks":1,"promotions":5,"workers":[{"rank":1,"state":"silent","incarnation":2,"step":30,)"
       R"("acked":29,"epoch":1,"samples":1920,"seconds":0.5,"silent_seconds":1.25,)"
       R"("staleness_max":3,"metrics":{"accuracy":0.83,"loss":0.5}}],"shards":[{"id":1,)"
       R"("endpoint":"tcp://127.0.0.1:1","closed":28,"version":57,"units":60,)"
-      R"("held_bytes":4096,"parked_pulls":1,"staleness_max":2,"waiting_for":1,"discarded":6,"skipped":7,"nonfinite":8}],)"
+      R"("held_bytes":4096,"parked_pulls":1,"staleness_max":2,"waiting_for":1,"discarded":6,"skipped":7,"nonfinite":8,)"
+      R"("copy":1,"replicas":2,"in_sync":1,"gated":3,"degraded":"copy 0 catches up"}],)"
       R"("snapshots":{"number":7,"age_seconds":12.5,"took_seconds":0.25,"bytes":8192,"under_way":8,"given_up":1,"problem":"shard 0: no room","awaited":"shard 1","damaged":2,"final_lost":true},)"
       R"("audit":{"lost":1,"duplicated":2,"samples_lost":3,"samples_repeated":4}})");
 }

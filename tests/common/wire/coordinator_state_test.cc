@@ -21,6 +21,11 @@ CoordinatorState Full() {
   view.shards = {{ShardId{0}, Term{1}, BootId{77}, "tcp://a:1"}};
   view.tables = {{TableId{1}, {.name = "w", .size = 10, .initial = {}}, {0, 10}}};
   state.decided.cut = {{WorkerId{0}, 5, 2.5, 4, 5, 1, 2}};
+  state.decided.cut[0].whole = 4;
+  state.copies = {{Term{2}, 1, BootId{78}, "tcp://b:1", 6, {}}};
+  state.copies[0].replicas = {{0, BootId{77}, "tcp://a:1", 9, true}, {2, {}, "", 8, false}};
+  state.streams = 9;
+  state.going_back = "shard 0 was lost";
   state.ranks.resize(2);
   state.ranks[0] = {BootId{21}, Incarnation{3}, true, {BootId{19}, BootId{20}}, true, 5, {}};
   state.ranks[0].report.step = 5;
@@ -48,6 +53,16 @@ TEST(CoordinatorStateTest, ComesBackAsItWas) {
   ASSERT_EQ(back.decided.cut.size(), 1U);
   EXPECT_EQ(back.decided.cut[0].ended, 5U);
   EXPECT_EQ(back.decided.cut[0].attempt, 2U);
+  EXPECT_EQ(back.decided.cut[0].whole, 4U);
+  ASSERT_EQ(back.copies.size(), 1U);
+  EXPECT_EQ(back.copies[0].term, Term{2});
+  EXPECT_EQ(back.copies[0].copy, 1U);
+  EXPECT_EQ(back.copies[0].boot, BootId{78});
+  EXPECT_EQ(back.copies[0].endpoint, "tcp://b:1");
+  EXPECT_EQ(back.copies[0].number, 6U);
+  EXPECT_EQ(back.copies[0].replicas, state.copies[0].replicas);
+  EXPECT_EQ(back.streams, 9U);
+  EXPECT_EQ(back.going_back, state.going_back);
   ASSERT_EQ(back.ranks.size(), 2U);
   EXPECT_EQ(back.ranks[0].boot, BootId{21});
   EXPECT_EQ(back.ranks[0].incarnation, Incarnation{3});
@@ -72,6 +87,17 @@ TEST(CoordinatorStateTest, OfAJobThatHasNotBegunHasNoView) {
   ASSERT_TRUE(read.ok()) << read.error().message;
   EXPECT_EQ(read.value().decided.view.number, ViewNumber{});
   EXPECT_EQ(read.value().ranks.size(), 3U);
+}
+
+// Words name files, and names of files are any bytes.
+TEST(CoordinatorStateTest, WordsThatAreNoUtf8ComeBack) {
+  CoordinatorState state = Full();
+  state.words = "/data/\xff\xfe: there is no room";
+  state.keys = {{"job.name", "\xff"}};
+  const auto read = DecodeState(EncodeState(state));
+  ASSERT_TRUE(read.ok()) << read.error().message;
+  EXPECT_EQ(read.value().words, state.words);
+  EXPECT_EQ(read.value().keys, state.keys);
 }
 
 TEST(CoordinatorStateTest, RefusesAMemberWithoutARank) {

@@ -89,6 +89,7 @@ View RandomView(Rng& rng) {
                  static_cast<OnNonfinite>(rng.Below(3)),
                  Small(rng)};
   view.closed = Number(rng);
+  view.replicas = Small(rng);
   view.members = List(rng, [&rng](size_t i) {
     return Member{WorkerId{static_cast<uint32_t>(i)}, Incarnation{Number(rng)},
                   static_cast<int64_t>(rng.Next())};
@@ -117,9 +118,41 @@ DataCursor RandomCursor(Rng& rng) { return {Number(rng), Number(rng)}; }
 
 std::vector<RankState> RandomStates(Rng& rng) {
   return List(rng, [&rng](size_t) {
-    return RankState{WorkerId{Small(rng)}, Number(rng), Amount(rng), Number(rng),
-                     Number(rng),          Number(rng), Small(rng),  RandomCursor(rng)};
+    RankState state{WorkerId{Small(rng)}, Number(rng), Amount(rng), Number(rng),
+                    Number(rng),          Number(rng), Small(rng),  RandomCursor(rng)};
+    if (rng.Chance(0.5)) state.whole = Number(rng);
+    return state;
   });
+}
+
+TablePiece RandomPiece(Rng& rng) {
+  switch (rng.Below(3)) {
+    case 0:
+      return DensePiece{Small(rng), Number(rng), Floats(rng)};
+    case 1:
+      return RowBatch{Keys(rng), Floats(rng), Floats(rng)};
+    default:
+      UpdateRuns runs{{Number(rng), Number(rng), Number(rng)}};
+      if (rng.Chance(0.5)) runs.push_back({Number(rng), Number(rng), Number(rng)});
+      return runs;
+  }
+}
+
+Entry RandomEntry(Rng& rng) {
+  Entry entry{Number(rng), {}, {}};
+  entry.made = List(rng, [&rng](size_t) {
+    return Contribution{WorkerId{Small(rng)}, Number(rng), Amount(rng),
+                        rng.Chance(0.5),      Small(rng),  RandomCursor(rng)};
+  });
+  entry.changes = List(rng, [&rng](size_t) {
+    EntryChange change{TableId{Small(rng)}, static_cast<float>(rng.Uniform()), {}};
+    change.parts = List(rng, [&rng](size_t) {
+      return EntryPart{Number(rng), static_cast<float>(rng.Uniform()), Floats(rng),
+                       rng.Chance(0.5) ? Keys(rng) : Frame(), rng.Chance(0.5)};
+    });
+    return change;
+  });
+  return entry;
 }
 
 void Fill(Rng& rng, Hello& m) { m = {Small(rng), Small(rng), static_cast<Role>(rng.Below(4))}; }
@@ -178,10 +211,12 @@ void Fill(Rng& rng, Report& m) {
 void Fill(Rng& rng, MakeTable& m) { m = {RandomSender(rng), RandomSpec(rng)}; }
 void Fill(Rng& /*rng*/, GetView& /*m*/) {}
 void Fill(Rng& rng, ViewIs& m) { m = {RandomView(rng)}; }
-void Fill(Rng& rng, Register& m) { m = {ShardId{Small(rng)}, Text(rng)}; }
+void Fill(Rng& rng, Register& m) { m = {ShardId{Small(rng)}, Text(rng), Small(rng)}; }
 void Fill(Rng& rng, Registered& m) { m = {ShardId{Small(rng)}}; }
-void Fill(Rng& rng, Freeze& m) { m = {ViewNumber{Number(rng)}}; }
-void Fill(Rng& rng, Frozen& m) { m = {ViewNumber{Number(rng)}, RandomStates(rng)}; }
+void Fill(Rng& rng, Freeze& m) { m = {ViewNumber{Number(rng)}, Term{Number(rng)}}; }
+void Fill(Rng& rng, Frozen& m) {
+  m = {ViewNumber{Number(rng)}, RandomStates(rng), rng.Chance(0.5)};
+}
 void Fill(Rng& rng, Install& m) {
   m = {RandomView(rng), RandomStates(rng), Number(rng), Number(rng)};
 }
@@ -198,7 +233,43 @@ void Fill(Rng& rng, Saved& m) {
 void Fill(Rng& rng, Beat& m) {
   m = {ShardId{Small(rng)}, Number(rng), Number(rng), Number(rng), Number(rng), Number(rng),
        Number(rng),         Small(rng),  Number(rng), Number(rng), Number(rng)};
+  m.view = ViewNumber{Number(rng)};
+  m.copy = Small(rng);
+  m.replicas = Number(rng);
+  m.in_sync = List(rng, [&rng](size_t) { return Number(rng); });
+  m.gated = Number(rng);
+  m.differing = Number(rng);
+  m.why = Text(rng);
 }
+void Fill(Rng& rng, Replicas& m) {
+  m = {ShardId{Small(rng)}, Number(rng), List(rng, [&rng](size_t) {
+         return ReplicaPlace{Small(rng), BootId{rng.Next()}, Text(rng), Number(rng),
+                             rng.Chance(0.5)};
+       })};
+}
+void Fill(Rng& rng, Follow& m) {
+  m = {ShardId{Small(rng)}, Number(rng), Number(rng), CopyEnd{Number(rng)}};
+  switch (rng.Below(6)) {
+    case 0:
+      m.what = CopyHead{RandomView(rng), Number(rng), RandomStates(rng), RandomStates(rng)};
+      break;
+    case 1:
+      m.what = CopyPiece{TableId{Small(rng)}, RandomPiece(rng)};
+      break;
+    case 2:
+      m.what = RandomEntry(rng);
+      break;
+    case 3:
+      m.what = RandomView(rng);
+      break;
+    case 4:
+      m.what = CopyCheck{TableId{Small(rng)}, Number(rng), Number(rng), Small(rng)};
+      break;
+    default:
+      break;
+  }
+}
+void Fill(Rng& rng, Followed& m) { m = {ShardId{Small(rng)}, Number(rng), Number(rng), Text(rng)}; }
 
 void Fill(Rng& rng, GetLease& m) {
   m = {RandomSender(rng), Number(rng), Number(rng), RandomCursor(rng)};
@@ -218,7 +289,8 @@ bool SameBytes(const Frame& left, const Frame& right) {
 }
 
 auto Tie(const RankState& m) {
-  return std::tie(m.rank, m.ended, m.samples, m.applied, m.counted, m.discarded, m.attempt, m.used);
+  return std::tie(m.rank, m.ended, m.samples, m.applied, m.counted, m.discarded, m.attempt, m.used,
+                  m.whole);
 }
 auto Tie(const KeyList& m) { return std::tie(m.id, m.keys); }
 auto Tie(const Metric& m) { return std::tie(m.name, m.value); }
@@ -254,10 +326,10 @@ auto Tie(const Report& m) {
 auto Tie(const MakeTable& m) { return std::tie(m.sender, m.spec); }
 auto Tie(const GetView& /*m*/) { return std::tuple<>(); }
 auto Tie(const ViewIs& m) { return std::tie(m.view); }
-auto Tie(const Register& m) { return std::tie(m.shard, m.endpoint); }
+auto Tie(const Register& m) { return std::tie(m.shard, m.endpoint, m.copy); }
 auto Tie(const Registered& m) { return std::tie(m.shard); }
-auto Tie(const Freeze& m) { return std::tie(m.number); }
-auto Tie(const Frozen& m) { return std::tie(m.number, m.ranks); }
+auto Tie(const Freeze& m) { return std::tie(m.number, m.term); }
+auto Tie(const Frozen& m) { return std::tie(m.number, m.ranks, m.owes); }
 auto Tie(const Install& m) { return std::tie(m.view, m.cut, m.snapshot, m.restore); }
 auto Tie(const Installed& m) { return std::tie(m.number); }
 auto Tie(const GetSaved& m) { return std::tie(m.snapshot); }
@@ -266,8 +338,24 @@ auto Tie(const Saved& m) {
 }
 auto Tie(const Beat& m) {
   return std::tie(m.shard, m.closed, m.version, m.units, m.held_bytes, m.parked_pulls,
-                  m.staleness_max, m.waiting_for, m.discarded, m.skipped, m.nonfinite, m.view);
+                  m.staleness_max, m.waiting_for, m.discarded, m.skipped, m.nonfinite, m.view,
+                  m.copy, m.replicas, m.in_sync, m.gated, m.differing, m.why);
 }
+auto Tie(const Replicas& m) { return std::tie(m.shard, m.number, m.replicas); }
+auto Tie(const Follow& m) { return std::tie(m.shard, m.stream, m.item, m.what); }
+auto Tie(const Followed& m) { return std::tie(m.shard, m.stream, m.item, m.differs); }
+auto Tie(const CopyHead& m) { return std::tie(m.view, m.version, m.ranks, m.last_close); }
+auto Tie(const CopyPiece& m) { return std::tie(m.table, m.piece); }
+auto Tie(const CopyEnd& m) { return std::tie(m.filled); }
+auto Tie(const CopyCheck& m) { return std::tie(m.table, m.begin, m.count, m.crc); }
+auto Tie(const DensePiece& m) { return std::tie(m.slot, m.begin, m.floats); }
+auto Tie(const RowBatch& m) { return std::tie(m.keys, m.values, m.state); }
+auto Tie(const Contribution& m) {
+  return std::tie(m.rank, m.step, m.samples, m.discarded, m.attempt, m.used);
+}
+auto Tie(const EntryPart& m) { return std::tie(m.begin, m.weight, m.gradient, m.keys, m.combined); }
+auto Tie(const EntryChange& m) { return std::tie(m.table, m.rate, m.parts); }
+auto Tie(const Entry& m) { return std::tie(m.version, m.made, m.changes); }
 
 template <class T>
 bool Equal(const T& left, const T& right) {
@@ -276,6 +364,13 @@ bool Equal(const T& left, const T& right) {
   } else if constexpr (requires { left.begin(); }) {
     return std::equal(left.begin(), left.end(), right.begin(), right.end(),
                       [](const auto& a, const auto& b) { return Equal(a, b); });
+  } else if constexpr (requires { left.index(); }) {
+    if (left.index() != right.index()) return false;
+    return std::visit(
+        [&right](const auto& kind) {
+          return Equal(kind, std::get<std::decay_t<decltype(kind)>>(right));
+        },
+        left);
   } else if constexpr (requires { left == right; }) {
     return left == right;
   } else {
@@ -319,13 +414,6 @@ Packet RandomPacket(Rng& rng) {
   return packet;
 }
 
-bool Same(const Message& left, const Message& right) {
-  if (left.index() != right.index()) return false;
-  return std::visit(
-      [&right](const auto& kind) {
-        return Equal(kind, std::get<std::decay_t<decltype(kind)>>(right));
-      },
-      left);
-}
+bool Same(const Message& left, const Message& right) { return Equal(left, right); }
 
 }  // namespace shardmill

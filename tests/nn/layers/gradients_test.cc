@@ -17,6 +17,8 @@ struct Case {
 
 ValueType Floats(const Shape& row) { return {ValueKind::kFloats, row}; }
 
+const ValueType kSparse{ValueKind::kSparse, {1}};
+
 ValueType Ids(const Shape& row) { return {ValueKind::kIndices, row}; }
 
 // What a case is called in the list of tests.
@@ -107,6 +109,13 @@ INSTANTIATE_TEST_SUITE_P(
     Embedding, LayerGradientsTest,
     testing::Values(Case{{.type = "embedding", .units = 3, .rows = 5}, {Ids({4})}},
                     Case{{.type = "embedding_bag", .units = 3, .rows = 5}, {Ids({4})}}),
+    NameOf);
+
+INSTANTIATE_TEST_SUITE_P(
+    SparseRows, LayerGradientsTest,
+    testing::Values(Case{{.type = "affine", .units = 4, .rows = 6}, {kSparse}, 9},
+                    Case{{.type = "affine", .units = 1, .rows = 6, .no_bias = true}, {kSparse}, 5},
+                    Case{{.type = "embedding_bag", .units = 3, .rows = 6}, {kSparse}, 8}),
     NameOf);
 
 }  // namespace

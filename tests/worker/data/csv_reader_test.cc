@@ -108,6 +108,13 @@ TEST(CsvReaderTest, MakesIdsOfWordsAndClassesOfTheLabels) {
             Texts{"3: wanted one of the words of training in column \"kind\", found \"huge\""});
 }
 
+TEST(CsvReaderTest, LearnsNoWordFromABadRow) {
+  TableColumns table({.label = "kind", .features = {}, .categories = {"city", "kind"}});
+  const Read read = ReadText("kind,city,size\nodd,Bonn,heavy\nbig,Rome,1\nsmall,Oslo,2\n", table);
+  EXPECT_EQ(read.rows.bad, Texts{"2: wanted a number in column \"size\", found \"heavy\""});
+  EXPECT_EQ(table.Words(), (std::vector<Texts>{{}, {"", "Rome", "Oslo"}, {"big", "small"}}));
+}
+
 TEST(CsvReaderTest, SaysWhatIsWrongWithARowAndGoesOn) {
   const Read read = ReadText(
       "x,label\n1,0\nabc,0\n1\n1,0,0\n,0\n1,nan\n1,-1\n1,word\n1e400,0\n\"1\"x,0\n\"2\n3,1\n",

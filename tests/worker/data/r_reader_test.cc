@@ -2,13 +2,12 @@
 
 #include <gtest/gtest.h>
 
-#include <bit>
 #include <filesystem>
-#include <functional>
 #include <set>
 
 #include "tests/worker/data/files.h"
 #include "tests/worker/data/kept_rows.h"
+#include "tests/worker/data/r_writer.h"
 
 namespace shardmill {
 namespace {
@@ -16,56 +15,6 @@ namespace {
 using Bytes = std::vector<uint8_t>;
 
 constexpr char kLetters[] = "/usr/lib/R/site-library/mlbench/data/LetterRecognition.rda";
-
-// Writes what R would.
-class RWriter {
- public:
-  RWriter& Whole(uint32_t value) {
-    for (int shift = 24; shift >= 0; shift -= 8)
-      bytes_.push_back(static_cast<uint8_t>(value >> shift));
-    return *this;
-  }
-  RWriter& Chars(const std::string& text) {
-    Whole(0x00040009).Whole(static_cast<uint32_t>(text.size()));
-    bytes_.insert(bytes_.end(), text.begin(), text.end());
-    return *this;
-  }
-  RWriter& Symbol(const std::string& name) { return Whole(1).Chars(name); }
-  RWriter& Texts(const std::vector<std::string>& texts) {
-    Whole(16).Whole(static_cast<uint32_t>(texts.size()));
-    for (const std::string& text : texts) Chars(text);
-    return *this;
-  }
-  RWriter& Wholes(const std::vector<uint32_t>& values, bool attributes = false) {
-    Whole(attributes ? 0x0300 | 13 : 13).Whole(static_cast<uint32_t>(values.size()));
-    for (const uint32_t value : values) Whole(value);
-    return *this;
-  }
-  RWriter& Numbers(const std::vector<double>& values) {
-    Whole(14).Whole(static_cast<uint32_t>(values.size()));
-    for (const double value : values) {
-      const auto bits = std::bit_cast<uint64_t>(value);
-      Whole(static_cast<uint32_t>(bits >> 32)).Whole(static_cast<uint32_t>(bits));
-    }
-    return *this;
-  }
-  // A link of a pairlist, whose value follows.
-  RWriter& Link(const std::string& tag) { return Whole(0x0402).Symbol(tag); }
-  RWriter& End() { return Whole(254); }
-
-  // As save() writes one object, which `write` brings.
-  static Bytes Rda(const std::string& name, const std::function<void(RWriter&)>& write) {
-    RWriter writer;
-    writer.bytes_ = BytesOf("RDX2\nX\n");
-    writer.Whole(2).Whole(0x00030500).Whole(0x00020300).Link(name);
-    write(writer);
-    writer.End();
-    return writer.bytes_;
-  }
-
- private:
-  Bytes bytes_;
-};
 
 // width, count, kind, note
 void WriteFrame(RWriter& writer) {
@@ -148,6 +97,24 @@ TEST(RReaderTest, AnyBytesGiveRowsOrWords) {
       }
     }
   }
+}
+
+// A few bytes stand for a range of any length.
+TEST(RReaderTest, RefusesARangeLongerThanAnyTableInItsFile) {
+  const auto range = [](double length) {
+    const Bytes bytes = RWriter::Value([length](RWriter& writer) {
+      writer.Whole(238);
+      writer.Whole(2).Symbol("compact_intseq").End();
+      writer.Numbers({length, 7, 1}).End();
+    });
+    return ParseRValue(bytes, "f");
+  };
+  const Result<RValue> few = range(3);
+  ASSERT_TRUE(few.ok()) << few.error().message;
+  EXPECT_EQ(few.value().wholes, (std::vector<int32_t>{7, 8, 9}));
+  const Result<RValue> many = range(1 << 27);
+  ASSERT_FALSE(many.ok());
+  EXPECT_NE(many.error().message.find("of too many parts"), std::string::npos);
 }
 
 TEST(RReaderTest, ReadsMovieLens) {

@@ -154,6 +154,37 @@ TEST_F(ReadDataTest, SplitDealsSharesBySeed) {
   EXPECT_NE(FirstNumbers(*Read(split, 8).test), FirstNumbers(*parts.test));
 }
 
+TEST_F(ReadDataTest, SplitLeavesPartsWithFilesAsTheyAre) {
+  const std::string train = Csv("train.csv", 0, 1000);
+  const std::string test = Csv("test.csv", 5000, 5003);
+  const DataParts parts = Read("format = 'csv'\ntrain = '" + train + "'\ntest = '" + test +
+                               "'\nsplit = [0.75, 0.25]\n");
+  EXPECT_EQ(parts.train->rows(), 750U);
+  EXPECT_EQ(parts.validate->rows(), 250U);
+  EXPECT_EQ(FirstNumbers(*parts.test), (std::vector<float>{5000, 5001, 5002}));
+  const DataParts other = Read("format = 'csv'\ntrain = '" + train + "'\nvalidate = '" + test +
+                               "'\nsplit = [0.75, 0, 0.25]\n");
+  EXPECT_EQ(other.validate->rows(), 3U);
+  EXPECT_EQ(FirstNumbers(*other.test), FirstNumbers(*parts.validate));
+}
+
+TEST_F(ReadDataTest, SplitKeepsPicturesApartToValidateWith) {
+  const auto write = [this](const std::string& name, uint32_t rows) {
+    std::vector<uint8_t> pixels(rows * 4), labels(rows);
+    for (uint32_t i = 0; i < rows; ++i) labels[i] = static_cast<uint8_t>(i % 3);
+    folder_.Write(name + "-images-idx3-ubyte", Idx({rows, 2, 2}, pixels));
+    folder_.Write(name + "-labels-idx1-ubyte", Idx({rows}, labels));
+  };
+  write("train", 1000);
+  write("t10k", 20);
+  const std::string idx = "folder = '" + folder_.path() + "'\n";
+  EXPECT_EQ(Read(idx).validate, nullptr);
+  const DataParts parts = Read(idx + "split = [0.9, 0.1]");
+  EXPECT_EQ(parts.train->rows(), 900U);
+  EXPECT_EQ(parts.validate->rows(), 100U);
+  EXPECT_EQ(parts.test->rows(), 20U);
+}
+
 TEST_F(ReadDataTest, BadRowsMaxSaysHowManyAreLeftOut) {
   const std::string path = folder_.WriteText("b.csv", "x,label\n1,0\nabc,1\n2,0,3\n5,1\n");
   const std::string csv = "format = 'csv'\ntrain = '" + path + "'\n";

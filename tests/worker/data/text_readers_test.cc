@@ -44,6 +44,15 @@ TEST(LibsvmReaderTest, ReadsNumbersAsTargets) {
   EXPECT_EQ(rows.bad, Texts{"2: wanted a number as the label, found \"x\""});
 }
 
+TEST(LibsvmReaderTest, LearnsNoLabelFromABadRow) {
+  LibsvmParser parser(TargetKind::kClass);
+  const KeptRows rows = ReadText("-1 x\n0 1:1\n-1 1:1\n0 2:1\n", parser);
+  EXPECT_EQ(rows.places, (std::vector<uint64_t>{2, 4}));
+  EXPECT_EQ(rows.bad,
+            (Texts{"1: wanted ID:NUMBER, found \"x\"",
+                   "3: the label is -1, and there are labels -1 and 0, which would be one class"}));
+}
+
 TEST(LibsvmReaderTest, SaysWhatIsWrongWithARow) {
   LibsvmParser parser(TargetKind::kClass);
   const KeptRows rows = ReadText(

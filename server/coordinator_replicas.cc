@@ -1,0 +1,180 @@
+// The part of Coordinator that knows a shard's replicas: who counts as in sync, and who is primary.
+
+#include <algorithm>
+#include <utility>
+
+#include "common/mutation.h"
+#include "server/coordinator.h"
+
+namespace shardmill {
+
+bool Coordinator::AllReplicasAreHere() const {
+  return std::ranges::all_of(copies_, [](const Copies& copies) {
+    return std::ranges::all_of(copies.replicas, [](const ShardStatus& r) { return r.registered; });
+  });
+}
+
+// Whether a replica is there that has not all yet.
+bool Coordinator::CopyIsUnderWay() const {
+  return std::ranges::any_of(copies_, [](const Copies& copies) {
+    const auto lacks = [](const ShardStatus& r) { return r.registered && !r.in_sync; };
+    return std::ranges::any_of(copies.replicas, lacks);
+  });
+}
+
+void Coordinator::RestoreCopies(const std::vector<ShardCopies>& before, TimePoint now) {
+  for (uint32_t i = 0; i < before.size() && i < copies_.size(); ++i) {
+    const ShardCopies& from = before[i];
+    Copies& to = copies_[i];
+    to.term = from.term;
+    to.number = from.number;
+    ShardStatus& primary = shards_[i];
+    primary.copy = from.copy;
+    if (from.boot.value != 0) {
+      primary.boot = from.boot;
+      primary.endpoint = from.endpoint;
+    }
+    const std::vector<ShardPlace>& places = decided_.shards;
+    promotion_ = promotion_ || (i < places.size() && places[i].term != to.term);
+    for (size_t k = 0; k < from.replicas.size() && k < to.replicas.size(); ++k) {
+      const ReplicaPlace& place = from.replicas[k];
+      ShardStatus& replica = to.replicas[k];
+      replica.copy = place.copy;
+      replica.boot = place.boot;
+      replica.endpoint = place.endpoint;
+      replica.stream = place.stream;
+      replica.in_sync = place.in_sync;
+      replica.registered = place.boot.value != 0;
+      HeardOf(replica, now);
+    }
+  }
+}
+
+// The process begins anew in the replica's place, whoever was there.
+void Coordinator::RegisterReplica(const Register& request, ShardStatus& replica, TimePoint now,
+                                  const Envelope& from, Outbox& outbox) {
+  const bool same = replica.registered && replica.boot == from.stamp.from;
+  if (replica.registered && !same && !Silent(replica, now)) {
+    Refuse(Refusal::kRankHeld, request.shard.value,
+           "another process holds copy " + std::to_string(request.copy) + " of shard " +
+               std::to_string(request.shard.value) + "; it is free when that one's lease ends",
+           from, outbox);
+    return;
+  }
+  if (!same) {
+    replica.boot = from.stamp.from;
+    replica.endpoint = request.endpoint;
+    replica.beat = {};
+    replica.registered = true;
+    Strike(request.shard, replica);
+    SendReplicas(request.shard, outbox);
+  }
+  replica.peer = from.peer;
+  HeardOf(replica, now);
+  Send(from.peer, replica.boot, Registered{request.shard}, outbox);
+}
+
+// It counts no more: whatever it has, it gets anew.
+void Coordinator::Strike(ShardId id, ShardStatus& replica) {
+  replica.in_sync = false;
+  replica.stream = ++streams_;
+  ++copies_[id.value].number;
+  changed_ = true;
+}
+
+void Coordinator::SendReplicas(ShardId id, Outbox& outbox) const {
+  if (options_.replicas == 0 || !shards_[id.value].registered) return;
+  const Copies& copies = copies_[id.value];
+  Replicas said{id, copies.number, {}};
+  for (const ShardStatus& replica : copies.replicas) {
+    if (!replica.registered) continue;
+    said.replicas.push_back(
+        {replica.copy, replica.boot, replica.endpoint, replica.stream, replica.in_sync});
+  }
+  Send(shards_[id.value].peer, shards_[id.value].boot, std::move(said), outbox);
+}
+
+// Whether the beat is a replica's.
+bool Coordinator::TakeBeatOfReplica(const Beat& beat, TimePoint now, const Envelope& from) {
+  if (beat.shard.value >= copies_.size()) return false;
+  for (ShardStatus& replica : copies_[beat.shard.value].replicas) {
+    if (!replica.registered || replica.boot != from.stamp.from) continue;
+    replica.peer = from.peer;
+    replica.beat = beat;
+    HeardOf(replica, now);
+    return true;
+  }
+  return false;
+}
+
+// Whom a primary waits for may be promoted. It has waited for longer than this is known.
+void Coordinator::TakeInSync(ShardId id, const Beat& beat, Outbox& outbox) {
+  Copies& copies = copies_[id.value];
+  for (ShardStatus& replica : copies.replicas) {
+    const bool waited = std::ranges::find(beat.in_sync, replica.stream) != beat.in_sync.end();
+    if (replica.registered && waited && !replica.in_sync) {
+      replica.in_sync = true;
+      changed_ = true;
+    }
+    if (replica.registered && beat.differing != 0 && replica.stream == beat.differing) {
+      Strike(id, replica);
+    }
+  }
+  if (beat.replicas < copies.number) SendReplicas(id, outbox);
+}
+
+// A primary that is gone gives way to a replica, and a replica that is gone is waited for no more.
+void Coordinator::CheckReplicas(TimePoint now, Outbox& outbox) {
+  if (options_.replicas == 0 || state_ == JobState::kDone || state_ == JobState::kFailed) return;
+  for (uint32_t i = 0; i < shards_.size(); ++i) {
+    const ShardId id{i};
+    if (Silent(shards_[i], now)) {
+      if (Promote(id, now) && phase_ == Phase::kFreezing) SendCut(now, outbox);
+      continue;
+    }
+    for (ShardStatus& replica : copies_[i].replicas) {
+      if (!replica.in_sync || !Silent(replica, now)) continue;
+      // That helps a primary that lives alone; one that is gone, too, needs the replica.
+      if (shards_[i].heard_at <= replica.lease_until) continue;
+      Strike(id, replica);
+      SendReplicas(id, outbox);
+    }
+  }
+}
+
+// One that may become the shard's primary when it is heard of again. Its process may have ended,
+// too: then another takes its place, and it counts no more.
+const ShardStatus* Coordinator::Awaited(ShardId id) const {
+  const std::vector<ShardStatus>& replicas = copies_[id.value].replicas;
+  const auto counts = [](const ShardStatus& r) { return r.registered && r.in_sync; };
+  const auto found = std::ranges::find_if(replicas, counts);
+  return found == replicas.end() ? nullptr : &*found;
+}
+
+// Makes a replica that has all that was answered the shard's primary; false where there is none.
+bool Coordinator::Promote(ShardId id, TimePoint now) {
+  if (decided_.number.value == 0 || going_back_) return false;
+  Copies& copies = copies_[id.value];
+  const auto may = [&](const ShardStatus& replica) {
+    const bool whole = replica.in_sync || Mutated(Mutation::kPromoteAnyReplica);
+    return replica.registered && whole && !Silent(replica, now);
+  };
+  const auto next = std::ranges::find_if(copies.replicas, may);
+  if (next == copies.replicas.end()) return false;
+  std::swap(shards_[id.value], *next);
+  ++promotions_;
+  if (!Mutated(Mutation::kSameTerm)) copies.term = copies.term.Next();
+  // The process that was the primary has to come as another; and none of the others may be ahead.
+  next->registered = false;
+  next->beat = {};
+  for (ShardStatus& replica : copies.replicas) Strike(id, replica);
+  promotion_ = true;
+  changed_ = true;
+  if (saving_) GiveUpSnapshot(now, "shard " + std::to_string(id.value) + " has lost its primary");
+  frozen_.erase(id);
+  // What was to be installed is built upon: some shards have it already.
+  if (phase_ == Phase::kInstalling) phase_ = Phase::kIdle;
+  return true;
+}
+
+}  // namespace shardmill

@@ -1,0 +1,71 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <utility>
+#include <vector>
+
+#include "common/messages.h"
+
+namespace shardmill {
+
+// Where answers wait until what they show is at the level that the job was promised. What an answer
+// shows is a version: the entries that it knows of. Owned by a Shard, on its thread.
+class Gate final {
+ public:
+  // Who may see what of the shard.
+  enum class To : uint8_t {
+    kWorker,       // What is at the level.
+    kCoordinator,  // What no promotion takes back, whether it is at the level or not.
+  };
+
+  // Without replicas and logs it stands open.
+  void Close() { closed_ = true; }
+
+  // All of these versions and below are so far. They never go back, until Clear.
+  void Reach(uint64_t at_level, uint64_t kept, Outbox& outbox) {
+    at_level_ = std::max(at_level_, at_level);
+    kept_ = std::max(kept_, kept);
+    std::erase_if(waiting_, [&](Waiting& one) {
+      if (!Open(one.to, one.version)) return false;
+      outbox.push_back(std::move(one.message));
+      return true;
+    });
+  }
+
+  // Sends what shows `version`, now or when it may.
+  void Pass(To to, uint64_t version, Outgoing message, Outbox& outbox) {
+    if (Open(to, version)) {
+      outbox.push_back(std::move(message));
+    } else {
+      waiting_.push_back({to, version, std::move(message)});
+    }
+  }
+
+  // Nothing has been shown, and nobody waits.
+  void Clear() {
+    waiting_.clear();
+    at_level_ = 0;
+    kept_ = 0;
+  }
+
+  uint64_t waiting() const { return waiting_.size(); }
+
+ private:
+  struct Waiting {
+    To to = To::kWorker;
+    uint64_t version = 0;
+    Outgoing message;
+  };
+
+  bool Open(To to, uint64_t version) const {
+    return !closed_ || version <= (to == To::kWorker ? at_level_ : kept_);
+  }
+
+  bool closed_ = false;
+  uint64_t at_level_ = 0;
+  uint64_t kept_ = 0;
+  std::vector<Waiting> waiting_;
+};
+
+}  // namespace shardmill

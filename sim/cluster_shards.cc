@@ -1,0 +1,198 @@
+// The part of Cluster that holds copies of shards, and loses them.
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <span>
+#include <utility>
+
+#include "common/assert.h"
+#include "sim/cluster.h"
+
+namespace shardmill::sim {
+
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+
+namespace {
+
+// Of what a shard has of a table; one NaN is as good as another.
+std::vector<std::pair<uint64_t, uint32_t>> BitsOf(const Shard& shard, const TablePlace& table) {
+  std::vector<std::pair<uint64_t, uint32_t>> bits;
+  const auto add = [&bits](uint64_t key, std::span<const float> values) {
+    for (const float value : values) {
+      bits.emplace_back(key, std::isnan(value) ? ~uint32_t{0} : std::bit_cast<uint32_t>(value));
+    }
+  };
+  if (!table.spec.sparse()) add(0, shard.Snapshot(table.id));
+  if (!table.spec.sparse()) return bits;
+  for (const auto& [key, values] : shard.Rows(table.id)) add(key, values);
+  return bits;
+}
+
+}  // namespace
+
+void Cluster::MakeShards() {
+  holders_.clear();
+  for (uint32_t i = 0; i < scenario_.shards * (1 + scenario_.replicas); ++i) {
+    Holder& holder = holders_.emplace_back();
+    holder.shard = ShardId{i / (1 + scenario_.replicas)};
+    holder.copy = i % (1 + scenario_.replicas);
+    Begin(i);
+  }
+}
+
+// Another process takes the place, at another address.
+void Cluster::Begin(uint32_t index) {
+  Holder& holder = holders_[index];
+  holder.boot = BootId{next_boot_++};
+  holder.caller = PeerId{next_peer_++};
+  holder.peer = NewAddress(index);
+  ShardOptions options;
+  options.id = holder.shard;
+  options.boot = holder.boot;
+  options.endpoint = std::to_string(holder.peer.value);
+  options.coordinator = kCoordinator;
+  options.held_bytes_max = kHeldBytesMax;
+  options.key_lists_max = 8;
+  options.retry_after = milliseconds(20);
+  options.beat_every = milliseconds(50);
+  options.replicas = scenario_.replicas;
+  options.copy = holder.copy;
+  options.check_every = milliseconds(20);
+  options.window_bytes = 400;
+  auto shard = Shard::Make(options, frames_, ledger_.ObserverOf(holder.shard, holder.boot));
+  SM_ASSERT(shard.ok());
+  holder.node = std::move(shard).value();
+}
+
+PeerId Cluster::NewAddress(uint32_t index) {
+  holder_at_[PeerId{next_peer_}] = index;
+  return PeerId{next_peer_++};
+}
+
+Cluster::Holder& Cluster::PrimaryOf(uint32_t shard) {
+  const BootId boot = coordinator_->shards()[shard].boot;
+  const auto found = std::ranges::find(holders_, boot, &Holder::boot);
+  return found == holders_.end() ? holders_[shard * (1 + scenario_.replicas)] : *found;
+}
+
+void Cluster::DeliverToShard(uint32_t index, const Envelope& envelope, Outbox& outbox) {
+  Holder& holder = holders_[index];
+  if (IsAway(holder)) return;
+  Shard& shard = *holder.node;
+  const auto* install = std::get_if<Install>(&envelope.message);
+  const View before = shard.view();
+  const bool primary = shard.primary();
+  const bool own = envelope.stamp.to == holder.boot;
+  if (install != nullptr && own) {
+    SawInstall(*install);
+    if (install->view.generation > before.generation) {
+      ledger_.Promoted(holder.shard, holder.boot, 0);
+    }
+  }
+  // What it sets off is done at once, or some time after other messages have come.
+  if (rng_.Chance(0.5)) {
+    shard.Handle(now_, envelope, outbox);
+  } else {
+    shard.Take(now_, envelope, outbox);
+    if (rng_.Chance(0.5)) shard.Settle(outbox);
+  }
+  if (shard.primary() && !primary && install == nullptr) {
+    ledger_.Promoted(holder.shard, holder.boot, shard.Status().version);
+    outcome_.promotions += before.number.value > 0 ? 1 : 0;
+  }
+  if (install == nullptr || shard.view().number == before.number) return;
+  ledger_.SawCut(holder.shard, install->cut, shard.States());
+}
+
+void Cluster::SettleShard(uint32_t index) {
+  Outbox outbox;
+  while (holders_[index].node->Settle(outbox)) {
+  }
+  Send(holders_[index].peer, outbox);
+}
+
+void Cluster::AttachReplicas(Holder& holder) {
+  for (const ReplicaPlace& place : holder.node->Unattached()) {
+    holder.node->Attach(place.boot, PeerId{std::stoull(place.endpoint)});
+  }
+}
+
+void Cluster::InjectShardFaults() {
+  constexpr uint64_t kLossesMax = 8;
+  if (outcome_.failed) return;
+  if (outcome_.lost_shards < kLossesMax && fate_.Chance(scenario_.lose_shard)) {
+    const auto index = static_cast<uint32_t>(fate_.Below(holders_.size()));
+    if (MayLose(holders_[index])) LoseShard(index);
+  }
+  if (!fate_.Chance(scenario_.cut_off)) return;
+  Holder& holder = holders_[fate_.Below(holders_.size())];
+  if (!MayLose(holder)) return;
+  ++outcome_.cut_off;
+  holder.deaf_until = now_ + microseconds(fate_.Below(400'000));
+}
+
+// A job without snapshots ends with the last copy of a shard that has all that was answered.
+bool Cluster::MayLose(const Holder& holder) const {
+  if (scenario_.snapshot_every > Duration{}) return true;
+  if (scenario_.replicas == 0 || coordinator_back_ != TimePoint{}) return false;
+  const ShardStatus& primary = coordinator_->shards()[holder.shard.value];
+  const std::vector<ShardStatus>& replicas = coordinator_->replicas(holder.shard);
+  const auto known = [&](const Holder& other) {
+    if (other.shard != holder.shard) return true;
+    if (IsAway(other) || now_ < other.deaf_until) return false;
+    return other.boot == primary.boot ||
+           std::ranges::find(replicas, other.boot, &ShardStatus::boot) != replicas.end();
+  };
+  // One that is silent for other reasons may be struck off just before its primary is missed.
+  const auto spare = [this](const ShardStatus& replica) {
+    return replica.in_sync && now_ - replica.heard_at < milliseconds(15);
+  };
+  return std::ranges::all_of(holders_, known) && std::ranges::all_of(replicas, spare);
+}
+
+// Another process takes its place some time later; now and then the machine that is gone was the
+// coordinator's, too.
+void Cluster::LoseShard(uint32_t index) {
+  Holder& holder = holders_[index];
+  ++outcome_.lost_shards;
+  const bool seen = fate_.Chance(0.5) && coordinator_back_ == TimePoint{};
+  if (seen) coordinator_->LinkEnded(now_, holder.caller);
+  holder.back = now_ + microseconds(fate_.Below(150'000));
+  vault_.ForgetShard(index);
+  Begin(index);
+  if (coordinator_back_ != TimePoint{} || !fate_.Chance(0.4)) return;
+  ++outcome_.lost_together;
+  EndCoordinator();
+}
+
+// A process that has lost its place begins anew in it.
+void Cluster::StartFenced() {
+  for (uint32_t i = 0; i < holders_.size(); ++i) {
+    const std::optional<Error>& failure = holders_[i].node->failure();
+    if (!failure || failure->code != ErrorCode::kFenced || scenario_.replicas == 0) continue;
+    vault_.ForgetShard(i);
+    Begin(i);
+  }
+}
+
+// Who is in sync has the bits of its primary.
+void Cluster::CompareCopies() {
+  for (Holder& holder : holders_) {
+    const Holder& primary = PrimaryOf(holder.shard.value);
+    const Shard& copy = *holder.node;
+    const bool same = copy.Status().version == primary.node->Status().version &&
+                      copy.view().generation == primary.node->view().generation;
+    if (&holder == &primary || !copy.follows() || !same) continue;
+    ++outcome_.copies;
+    for (const TablePlace& table : copy.view().tables) {
+      if (BitsOf(copy, table) == BitsOf(*primary.node, table)) continue;
+      ledger_.Violation("copy " + std::to_string(holder.copy) + " of shard " +
+                        std::to_string(holder.shard.value) + " has another \"" + table.spec.name +
+                        "\" than its primary");
+    }
+  }
+}
+
+}  // namespace shardmill::sim

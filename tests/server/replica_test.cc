@@ -1,0 +1,263 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "server/shard.h"
+
+namespace shardmill {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr JobId kJob{7};
+constexpr uint64_t kCoordinator = 1;
+constexpr uint64_t kFirst = 10;  // Copies of shard 0: peer and boot are one number.
+constexpr uint64_t kSecond = 11;
+constexpr uint64_t kWorker = 100;
+constexpr TableId kDense{1};
+constexpr TableId kSparse{2};
+constexpr uint64_t kFloats = 600'000;  // More than one chunk.
+constexpr uint32_t kDim = 3;
+
+// The copies of one shard, wired to each other; the test plays the coordinator and the worker.
+class ReplicaTest : public testing::Test {
+ protected:
+  ReplicaTest() {
+    for (const uint64_t id : {kFirst, kSecond}) MakeCopy(id);
+    view_.policy = {ApplyRule::kOnArrival, true, 4};
+    view_.number = ViewNumber{1};
+    view_.replicas = 1;
+    view_.members = {{WorkerId{0}, Incarnation{1}, 0}, {WorkerId{1}, Incarnation{1}, 0}};
+    view_.shards = {{ShardId{0}, Term{1}, BootId{kFirst}, ""}};
+    view_.tables = {{kDense, {"d", kFloats, {}}, {0, kFloats}},
+                    {kSparse, {"s", 0, {}, kDim}, {0, kBuckets}}};
+  }
+
+  void MakeCopy(uint64_t id) {
+    ShardOptions options;
+    options.boot = BootId{id};
+    options.coordinator = PeerId{kCoordinator};
+    options.update.rule = UpdateRule::kAdam;
+    options.update.rate.base = 0.5;
+    options.replicas = 1;
+    options.copy = id == kFirst ? 0 : 1;
+    options.retry_after = milliseconds(10);
+    copies_[id] = std::move(Shard::Make(options, frames_)).value();
+    FromCoordinator(id, Welcome{}, 0);
+    FromCoordinator(id, Registered{}, 0);
+  }
+
+  // Hands a message to a copy, and what it answers to whom it is for, until nothing is on its way.
+  void Give(uint64_t to, uint64_t from, Stamp stamp, Message message) {
+    stamp.from = BootId{from};
+    if (stamp.to.value == 0) stamp.to = BootId{to};
+    Outbox outbox;
+    copies_.at(to)->Handle(now_, {PeerId{from}, stamp, std::move(message)}, outbox);
+    Route(to, outbox);
+  }
+  void Route(uint64_t from, Outbox& outbox) {
+    for (Outgoing& out : outbox) {
+      const uint64_t to = out.peer.value;
+      if (!copies_.contains(to)) {
+        said_[to].push_back(std::move(out.message));
+      } else if (!cut_off_) {
+        if (const auto* followed = std::get_if<Followed>(&out.message)) item_ = followed->item;
+        Give(to, from, out.stamp, std::move(out.message));
+      }
+    }
+  }
+  void FromCoordinator(uint64_t to, Message message, uint64_t term = 1) {
+    Give(to, kCoordinator, {kJob, view_.generation, Term{term}, {}, {}}, std::move(message));
+  }
+  void Say(uint64_t to, uint32_t rank, Message message) {
+    Give(to, kWorker + rank, {kJob, view_.generation, view_.shards[0].term, {}, {}},
+         std::move(message));
+  }
+  void Tick() {
+    now_ += milliseconds(20);
+    for (auto& [id, copy] : copies_) {
+      Outbox outbox;
+      copy->Tick(now_, outbox);
+      Route(id, outbox);
+    }
+  }
+
+  void Install(uint64_t to, std::vector<RankState> cut = {}) {
+    FromCoordinator(to, Freeze{view_.number, view_.shards[0].term});
+    FromCoordinator(to, shardmill::Install{view_, std::move(cut)});
+  }
+  void Follow(uint64_t primary, uint64_t replica, uint64_t number = 1, uint64_t stream = 1) {
+    FromCoordinator(primary,
+                    Replicas{ShardId{0}, number, {{1, BootId{replica}, "", stream, false}}});
+    copies_.at(primary)->Attach(BootId{replica}, PeerId{replica});
+    for (int i = 0; i < 4; ++i) Tick();
+  }
+  void Begin() {
+    Install(kFirst);
+    Follow(kFirst, kSecond);
+  }
+
+  static Sender Who(uint32_t rank) { return {WorkerId{rank}, Incarnation{1}}; }
+  void Push(uint64_t to, uint32_t rank, Step step, uint64_t key) {
+    std::vector<float> gradient(kFloats);
+    for (size_t i = 0; i < gradient.size(); ++i) {
+      gradient[i] = static_cast<float>((i + step * 7 + rank) % 13) - 6.0F;
+    }
+    Say(to, rank, Unit{Who(rank), step, 0, 0, kDense, 0, Frame::CopyOf(gradient)});
+    const std::vector<uint64_t> keys = {key, key + 1000};
+    Unit rows{
+        Who(rank), step, 0, 1, kSparse, 0, Frame::CopyOf(std::vector<float>(2 * kDim, 0.25F))};
+    rows.keys = {step * 10 + rank + 1, Frame::CopyOf(std::as_bytes(std::span(keys)))};
+    Say(to, rank, rows);
+  }
+  void Finish(uint64_t to, uint32_t rank, Step step, uint64_t key = 5) {
+    Push(to, rank, step, key);
+    Say(to, rank, End{Who(rank), step, 0, 2, 1});
+  }
+  template <class Kind>
+  size_t Heard(uint64_t who) const {
+    const auto found = said_.find(who);
+    if (found == said_.end()) return 0;
+    return static_cast<size_t>(std::ranges::count_if(
+        found->second, [](const Message& m) { return std::holds_alternative<Kind>(m); }));
+  }
+  const Beat* LastBeat() const {
+    const auto& all = said_.at(kCoordinator);
+    for (auto it = all.rbegin(); it != all.rend(); ++it) {
+      if (const auto* beat = std::get_if<Beat>(&*it)) return beat;
+    }
+    return nullptr;
+  }
+  void ExpectSame(uint64_t a, uint64_t b) const {
+    const Shard& one = *copies_.at(a);
+    const Shard& other = *copies_.at(b);
+    EXPECT_EQ(one.Snapshot(kDense), other.Snapshot(kDense));
+    EXPECT_EQ(one.Rows(kSparse), other.Rows(kSparse));
+    EXPECT_EQ(one.States().size(), other.States().size());
+    for (size_t i = 0; i < one.States().size() && i < other.States().size(); ++i) {
+      EXPECT_EQ(one.States()[i].ended, other.States()[i].ended);
+      EXPECT_EQ(one.States()[i].applied, other.States()[i].applied);
+    }
+  }
+
+  TimePoint now_{};
+  FramePool frames_{FramePool::Memory::kPrivate};
+  std::map<uint64_t, std::unique_ptr<Shard>> copies_;
+  std::map<uint64_t, std::vector<Message>> said_;
+  View view_;
+  bool cut_off_ = false;
+  uint64_t item_ = 0;  // The last that a replica took.
+};
+
+TEST_F(ReplicaTest, FollowsToTheBit) {
+  Begin();
+  for (Step step = 1; step <= 4; ++step) {
+    Finish(kFirst, 0, step, step);
+    Finish(kFirst, 1, step, 3);
+  }
+  EXPECT_EQ(Heard<Ended>(kWorker), 4U);
+  EXPECT_EQ(copies_.at(kSecond)->States().at(0).ended, 4U);
+  ExpectSame(kFirst, kSecond);
+}
+
+TEST_F(ReplicaTest, AnswersNothingThatNoReplicaHas) {
+  Begin();
+  Finish(kFirst, 0, 1);
+  cut_off_ = true;
+  Finish(kFirst, 0, 2);
+  Say(kFirst, 1, Pull{Who(1), 1, 1, kDense, 0, 8, 0});
+  EXPECT_EQ(Heard<Ended>(kWorker), 1U);
+  EXPECT_EQ(Heard<Pulled>(kWorker + 1), 0U);
+  // Units are not shown to anybody.
+  EXPECT_EQ(Heard<Held>(kWorker), 4U);
+  cut_off_ = false;
+  for (int i = 0; i < 3; ++i) Tick();
+  EXPECT_EQ(Heard<Ended>(kWorker), 2U);
+  EXPECT_EQ(Heard<Pulled>(kWorker + 1), 1U);
+}
+
+TEST_F(ReplicaTest, AnswersNothingWhileTooFewAreInSync) {
+  Install(kFirst);
+  FromCoordinator(kFirst, Replicas{ShardId{0}, 1, {}});
+  Finish(kFirst, 0, 1);
+  EXPECT_EQ(Heard<Ended>(kWorker), 0U);
+  EXPECT_EQ(copies_.at(kFirst)->Status().gated, 1U);
+  Follow(kFirst, kSecond, 2);
+  EXPECT_EQ(Heard<Ended>(kWorker), 1U);
+}
+
+TEST_F(ReplicaTest, CatchesUpWhileStepsGoOn) {
+  Install(kFirst);
+  FromCoordinator(kFirst, Replicas{ShardId{0}, 1, {}});
+  for (Step step = 1; step <= 3; ++step) Finish(kFirst, 0, step, step);
+  FromCoordinator(kFirst, Replicas{ShardId{0}, 2, {{1, BootId{kSecond}, "", 1, false}}});
+  copies_.at(kFirst)->Attach(BootId{kSecond}, PeerId{kSecond});
+  cut_off_ = true;
+  Tick();  // The image is taken; nothing of it arrives.
+  Finish(kFirst, 1, 1, 9);
+  Finish(kFirst, 0, 4, 2);
+  EXPECT_EQ(Heard<Ended>(kWorker), 0U);
+  cut_off_ = false;
+  for (int i = 0; i < 4; ++i) Tick();
+  EXPECT_EQ(LastBeat()->in_sync, std::vector<uint64_t>{1});
+  EXPECT_EQ(Heard<Ended>(kWorker), 4U);
+  ExpectSame(kFirst, kSecond);
+}
+
+TEST_F(ReplicaTest, IsPrimaryWhenTheCoordinatorSaysSoAndOwesWhatItNeverHad) {
+  Begin();
+  Finish(kFirst, 0, 1);
+  cut_off_ = true;
+  Finish(kFirst, 0, 2);
+  view_.number = ViewNumber{2};
+  view_.shards[0] = {ShardId{0}, Term{2}, BootId{kSecond}, ""};
+  FromCoordinator(kSecond, Freeze{view_.number, Term{2}});
+  EXPECT_EQ(Heard<Frozen>(kCoordinator), 1U);  // Of the first view; whom to wait for is not known.
+  FromCoordinator(kSecond, Replicas{ShardId{0}, 5, {}});
+  ASSERT_EQ(Heard<Frozen>(kCoordinator), 2U);
+  // Another shard has step 2.
+  RankState furthest;
+  furthest.ended = 2;
+  furthest.counted = 2;
+  FromCoordinator(kSecond, shardmill::Install{view_, {furthest}});
+  EXPECT_EQ(copies_.at(kSecond)->view().number, view_.number);
+  EXPECT_EQ(copies_.at(kSecond)->States().at(0).ended, 1U);
+  EXPECT_TRUE(copies_.at(kSecond)->primary());
+  cut_off_ = false;
+  // The one of before may say what it likes.
+  Tick();
+  Finish(kSecond, 0, 2);
+  EXPECT_EQ(copies_.at(kSecond)->States().at(0).ended, 2U);
+  ExpectSame(kFirst, kSecond);
+}
+
+TEST_F(ReplicaTest, LooksWhetherACopyIsStillOne) {
+  Begin();
+  Finish(kFirst, 0, 1);
+  for (int i = 0; i < 100; ++i) Tick();
+  EXPECT_EQ(LastBeat()->differing, 0U);
+  // A replica that has taken an entry which its primary never made.
+  Entry entry{2, {{WorkerId{1}, 1, 1, false, 0, {}}}, {{kDense, 0.5F, {}}}};
+  entry.changes[0].parts.push_back({64, 1, Frame::CopyOf(std::vector<float>{1})});
+  const uint64_t item = item_;
+  Give(kSecond, kFirst, {kJob, {}, Term{1}, {}, {}},
+       shardmill::Follow{ShardId{0}, 1, item + 1, entry});
+  for (int i = 0; i < 1000 && LastBeat()->differing == 0; ++i) Tick();
+  EXPECT_EQ(LastBeat()->differing, 1U);
+}
+
+TEST_F(ReplicaTest, ReplicasServeNobody) {
+  Begin();
+  Say(kSecond, 0, Pull{Who(0), 1, 1, kDense, 0, 8, 0});
+  ASSERT_EQ(Heard<Refused>(kWorker), 1U);
+  EXPECT_EQ(std::get<Refused>(said_.at(kWorker).back()).code, Refusal::kOldView);
+}
+
+}  // namespace
+}  // namespace shardmill

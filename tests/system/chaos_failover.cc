@@ -1,0 +1,155 @@
+// SIGKILL of a server at a random moment, or SIGSTOP until the others have gone on without it; each
+// shard has a replica on another server, which takes its place. What was lost comes back, or
+// another process in its place, and catches up; then another server may go. Now and then the
+// coordinator is killed together with the server.
+#include <algorithm>
+
+#include "tests/system/chaos_scenario.h"
+
+namespace shardmill::chaos {
+namespace {
+
+// In the training, or when a rank has made all its steps.
+void AwaitMoment(Rng& rng, Cluster& cluster, bool at_end) {
+  const ClusterPlan& plan = cluster.plan();
+  const auto rank = static_cast<uint32_t>(rng.Below(plan.workers));
+  const uint64_t acked = cluster.Acked(rank);
+  const uint64_t left = plan.steps - std::min(plan.steps, acked);
+  cluster.AwaitStep(rank, acked + (at_end ? left : 1 + rng.Below(left / 3 + 1)));
+  LetPass(cluster, milliseconds(rng.Below(10)));
+}
+
+bool IsOver(const Cluster& cluster, const std::optional<JobStatus>& status) {
+  if (status && status->state == JobStatus::State::kDone) return true;
+  for (uint32_t rank = 0; rank < cluster.plan().workers; ++rank) {
+    if (!cluster.Finished(rank)) return false;
+  }
+  return true;
+}
+
+// A server may be lost when every shard has its replica. The coordinator's page is some tenths of a
+// second old, and may be of before the last loss.
+void AwaitCopies(Cluster& cluster) {
+  LetPass(cluster, milliseconds(400));
+  cluster.Await("all replicas are in sync", kAdvanceLimit, [&] {
+    const std::optional<JobStatus> status = cluster.Status();
+    if (IsOver(cluster, status)) return true;
+    return status && status->view > 0 &&
+           std::ranges::all_of(status->shards, [](const JobStatus::Shard& shard) {
+             return shard.in_sync == shard.replicas;
+           });
+  });
+}
+
+// The step after the one that was under way then: when it was acknowledged to the last of all
+// ranks. Nothing where somebody has none to make any more.
+std::optional<uint64_t> AckedAfter(const Cluster& cluster, uint64_t from_ns) {
+  uint64_t last = 0;
+  for (uint32_t rank = 0; rank < cluster.plan().workers; ++rank) {
+    std::vector<uint64_t> acks;
+    for (const auto& life : cluster.lives()) {
+      if (life->rank != rank) continue;
+      for (const Record& record : life->records) {
+        const bool made = record.event == Event::kCounted || record.event == Event::kDiscarded;
+        if (made && record.at_ns >= from_ns) acks.push_back(record.at_ns);
+      }
+    }
+    if (acks.size() < 2) return {};
+    std::ranges::sort(acks);
+    last = std::max(last, acks[1]);
+  }
+  return last;
+}
+
+bool SomebodyIsDone(const Cluster& cluster) {
+  for (uint32_t rank = 0; rank < cluster.plan().workers; ++rank) {
+    if (cluster.Acked(rank) + 2 >= cluster.plan().steps) return true;
+  }
+  return false;
+}
+
+// Until all ranks get on; how long that took since then, where it is to be counted.
+void AwaitNextAcks(Cluster& cluster, uint64_t from_ns, milliseconds limit, bool counts) {
+  std::optional<uint64_t> acked;
+  cluster.Await("all ranks get on with a replica", limit, [&] {
+    acked = AckedAfter(cluster, from_ns);
+    return acked || SomebodyIsDone(cluster);
+  });
+  if (counts && acked) cluster.Recovered(static_cast<double>(*acked - from_ns) / 1e9);
+}
+
+struct Loss {
+  bool stops = false;     // Else it is killed.
+  bool together = false;  // With the coordinator.
+  bool begun = false;     // There are steps to get on with.
+};
+
+void LoseServer(Rng& rng, Cluster& cluster, size_t index, const Loss& loss) {
+  const ClusterPlan& plan = cluster.plan();
+  const uint64_t lost_ns = MonotonicNs();
+  if (loss.stops) {
+    cluster.Stop(cluster.server(index));
+  } else {
+    cluster.KillServer(index);
+  }
+  if (loss.together) {
+    cluster.KillCoordinator();
+    LetPass(cluster, milliseconds(rng.Below(200)));
+    cluster.RestartCoordinator();
+    if (!cluster.AwaitCoordinator()) return;
+  }
+  // Where all replicas must be there, nobody gets on until they are.
+  const bool goes_on = loss.begun && plan.min_in_sync < plan.replicas;
+  const bool counts = !loss.stops && !loss.together;
+  if (goes_on) AwaitNextAcks(cluster, lost_ns, plan.lease + kAdvanceLimit, counts);
+  LetPass(cluster, milliseconds(rng.Below(static_cast<uint64_t>(2 * plan.lease.count()))));
+  const uint64_t back_ns = MonotonicNs();
+  if (loss.stops) {
+    cluster.Continue(cluster.server(index));
+  } else {
+    cluster.ReplaceServer(index);
+  }
+  if (loss.begun && !goes_on) AwaitNextAcks(cluster, back_ns, kAdvanceLimit, false);
+}
+
+// Before a job has begun there is nothing to lose: as long as a worker is missing.
+void LoseServerAtStart(Rng& rng, Cluster& cluster) {
+  const uint32_t last = cluster.plan().workers - 1;
+  for (uint32_t rank = 0; rank < last; ++rank) cluster.StartWorker(rank);
+  LetPass(cluster, milliseconds(rng.Below(300)));
+  LoseServer(rng, cluster, rng.Below(cluster.plan().servers), {});
+  cluster.StartWorker(last);
+}
+
+void Run(Rng& rng, Cluster& cluster) {
+  const ClusterPlan& plan = cluster.plan();
+  if (rng.Chance(0.1)) {
+    LoseServerAtStart(rng, cluster);
+  } else {
+    for (uint32_t rank = 0; rank < plan.workers; ++rank) cluster.StartWorker(rank);
+  }
+  const uint64_t losses = 1 + rng.Below(3);
+  for (uint64_t i = 0; i < losses; ++i) {
+    AwaitMoment(rng, cluster, rng.Chance(0.1));
+    AwaitCopies(cluster);
+    if (IsOver(cluster, cluster.Status())) return;
+    const Loss loss{rng.Chance(0.2), rng.Chance(0.15), true};
+    LoseServer(rng, cluster, rng.Below(plan.servers), loss);
+  }
+}
+
+void Shape(Rng& rng, ClusterPlan& plan) {
+  plan.replicas = rng.Chance(0.25) ? 2 : 1;
+  plan.servers = static_cast<uint32_t>(plan.replicas + 1 + rng.Below(2));
+  plan.min_in_sync = rng.Chance(0.25) ? 1 : plan.replicas - 1;
+  plan.keeps_state = true;
+  plan.steps += 100;
+  plan.think_us = 2000 + rng.Below(6000);
+  if (rng.Chance(0.5)) plan.table_step = 2 + rng.Below(plan.steps / 3);
+}
+
+}  // namespace
+
+const Scenario kFailover{"failover", Shape, Run};
+
+}  // namespace shardmill::chaos
