@@ -7,6 +7,7 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <sstream>
 #include <system_error>
 #include <thread>
@@ -14,6 +15,7 @@
 #include "common/json/json.h"
 #include "common/process/child.h"
 #include "common/rng.h"
+#include "tests/sanitized.h"
 #include "tests/system/chaos_campaign.h"
 
 namespace shardmill::chaos {
@@ -23,7 +25,9 @@ namespace fs = std::filesystem;
 
 constexpr uint64_t kWays = 3;  // As KillPoint::How has them.
 constexpr uint32_t kShards = 3;
-constexpr milliseconds kLimit{60'000};
+// Under a sanitizer a program takes many times as long, and its job has fewer steps.
+constexpr milliseconds kLimit{kSanitized ? 240'000 : 60'000};
+constexpr int kEpochs = kSanitized ? 100 : 400;
 
 // Runs programs of the build for a trial, and notes what is not as it must be. Lives for the trial,
 // one thread.
@@ -34,8 +38,10 @@ class Bench final {
   const std::string& folder() const { return trial_.folder; }
   void Describe(std::string words) { trial_.cluster = std::move(words); }
   void Violation(std::string words) { trial_.violations.push_back(std::move(words)); }
-  bool Expect(const ExitStatus& is, const ExitStatus& wanted, const std::string& what) {
-    if (is != wanted) Violation(what + " ended with " + ExitWords(is));
+  // Of a program that was run; nothing where it did not end.
+  bool Expect(const std::optional<ExitStatus>& is, const ExitStatus& wanted,
+              const std::string& what) {
+    if (is != wanted) Violation(what + (is ? " ended with " + ExitWords(*is) : " did not end"));
     return is == wanted;
   }
 
@@ -50,9 +56,9 @@ class Bench final {
     Result<std::unique_ptr<Child>> child = Child::Spawn(options);
     return child.ok() ? std::move(child).value() : nullptr;
   }
-  ExitStatus Run(const std::string& name, std::vector<std::string> argv) {
+  std::optional<ExitStatus> Run(const std::string& name, std::vector<std::string> argv) {
     const std::unique_ptr<Child> child = Start(name, std::move(argv));
-    return child ? child->Wait(kLimit).value_or(ExitStatus{.code = 1}) : ExitStatus{.code = 1};
+    return child ? child->Wait(kLimit) : std::nullopt;
   }
   std::string OutputOf(const std::string& name) const { return folder() + "/" + name + ".out"; }
   std::string Said(const std::string& name) const {
@@ -64,7 +70,7 @@ class Bench final {
   // The logical hash of a snapshot, or of a job's newest, as the command for people finds it; empty
   // where it is not sound.
   std::string ContentOf(const std::string& snapshot) {
-    const ExitStatus sound =
+    const std::optional<ExitStatus> sound =
         Run("verify", {"cli/shardmill", "snapshot", "verify", snapshot, "--json"});
     if (!Expect(sound, {}, "`snapshot verify` of " + snapshot)) return "";
     const Result<JsonValue> json = ParseJson(Said("verify"));
@@ -91,7 +97,8 @@ class SnapshotKill final {
     if (points == 0 || content.empty()) return bench_.Violation("there is nothing to kill");
     const uint64_t point = (seed - 1) % points;
     bench_.Describe("point " + std::to_string(point + 1) + " of " + std::to_string(points));
-    const ExitStatus killed = Save(kShards, Kept(), 1 + point / kWays, point % kWays);
+    const std::optional<ExitStatus> killed =
+        Save(kShards, Kept(), 1 + point / kWays, point % kWays);
     if (!bench_.Expect(killed, {.signal = SIGKILL}, "the process that saves")) return;
     if (bench_.ContentOf(Kept() + "/job") != content)
       bench_.Violation("what is there is neither the old nor the new");
@@ -115,11 +122,12 @@ class SnapshotKill final {
  private:
   std::string Kept() const { return bench_.folder() + "/kept"; }
 
-  ExitStatus Saver(std::vector<std::string> arguments) {
+  std::optional<ExitStatus> Saver(std::vector<std::string> arguments) {
     arguments.insert(arguments.begin(), "tests/system/chaos_saver");
     return bench_.Run("saver", std::move(arguments));
   }
-  ExitStatus Save(uint32_t shards, const std::string& to, uint64_t kill, uint64_t how) {
+  std::optional<ExitStatus> Save(uint32_t shards, const std::string& to, uint64_t kill,
+                                 uint64_t how) {
     return Saver({Kept(), to, std::to_string(shards), std::to_string(kill), std::to_string(how)});
   }
 
@@ -149,7 +157,8 @@ class DaemonKill final {
   void Run() {
     WriteJob();
     const std::string whole = bench_.folder() + "/whole";
-    const ExitStatus undisturbed = bench_.Run("whole", Train(whole, servers_, {"every=1h"}));
+    const std::optional<ExitStatus> undisturbed =
+        bench_.Run("whole", Train(whole, servers_, {"every=1h"}));
     if (!bench_.Expect(undisturbed, {}, "the job that is not disturbed")) return;
     const std::string content = bench_.ContentOf(whole + "/job");
     if (!KillWhileItSaves()) return;
@@ -161,7 +170,7 @@ class DaemonKill final {
     if (newest < seen_) return bench_.Violation("a snapshot that was complete is gone");
     std::vector<std::string> keys = {"every=1h", "keep=1"};
     if (newest > 0) keys.emplace_back("resume=latest");
-    const ExitStatus resumed = bench_.Run("again", Train(Kept(), again_, keys));
+    const std::optional<ExitStatus> resumed = bench_.Run("again", Train(Kept(), again_, keys));
     if (!bench_.Expect(resumed, {}, "the job that begins from it")) return;
     if (bench_.ContentOf(Kept() + "/job") != content) bench_.Violation("it is another state");
     if (bench_.Said("again").find(R"("rollbacks":0,)") == std::string::npos) {
@@ -193,7 +202,7 @@ class DaemonKill final {
         << "cluster = { shards_per_server = 1, workers = 2, lease = \"2s\" }\n"
         << "data = { format = \"csv\", train = \"" << bench_.folder() << "/rows.csv\", test = \""
         << bench_.folder() << "/rows.csv\", batch_size = 10 }\n"
-        << "optimizer = { name = \"adam\" }\ntrain = { epochs = 400 }\n"
+        << "optimizer = { name = \"adam\" }\ntrain = { epochs = " << kEpochs << " }\n"
         << "[model]\nlayers = [ { type = \"affine\", units = 200 }, { type = \"relu\" },\n"
         << "  { type = \"affine\", units = 3 } ]\n";
   }
