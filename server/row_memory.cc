@@ -23,9 +23,9 @@ uint64_t RoundedUp(uint64_t bytes, uint64_t to) { return (bytes + to - 1) / to *
 
 class RowMemory::Mapping final {
  public:
-  explicit Mapping(uint64_t size) {
+  Mapping(uint64_t size, bool may_be_huge) {
     // Huge pages begin at a multiple of their size: what lies before the first is not used.
-    const bool huge = size >= kHugePage;
+    const bool huge = may_be_huge && size >= kHugePage;
     const uint64_t all = huge ? RoundedUp(size, kHugePage) + kHugePage : size;
     void* at = mmap(nullptr, all, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (at == MAP_FAILED) throw std::bad_alloc();
@@ -51,7 +51,6 @@ class RowMemory::Mapping final {
   // Has huge pages made ahead of their use. What is in them stays, so that they may be in use by
   // then.
   void TouchAhead() try {
-    if (bytes_.size() < kHugePage) return;
     toucher_ = std::jthread([bytes = bytes_](const std::stop_token& stop) {
       for (uint64_t at = 0; at < bytes.size() && !stop.stop_requested(); at += kHugePage) {
         madvise(bytes.data() + at, kHugePage, MADV_POPULATE_WRITE);
@@ -83,15 +82,17 @@ RowMemory::~RowMemory() = default;
 std::span<std::byte> RowMemory::Take(uint64_t bytes) {
   const uint64_t size = RoundedUp(bytes, kAlignment);
   if (rest_.size() < size) {
+    // What is small may stay so.
+    const bool grows = !used_.empty();
     const auto make_next = [this](uint64_t at_least) {
       const uint64_t doubled = used_.empty() ? kMappedBytesMin : 2 * used_.back()->bytes().size();
-      next_ = std::make_unique<Mapping>(std::max(at_least, std::min(doubled, kMappedBytesMax)));
+      next_ = std::make_unique<Mapping>(std::max(at_least, std::min(doubled, kMappedBytesMax)),
+                                        !used_.empty());
     };
     if (next_ == nullptr || next_->bytes().size() < size) make_next(size);
     rest_ = next_->bytes();
     used_.push_back(std::move(next_));
-    // What is small may stay so.
-    if (rest_.size() >= kHugePage) {
+    if (grows && rest_.size() >= kHugePage) {
       make_next(0);
       next_->TouchAhead();
     }
