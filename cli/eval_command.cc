@@ -11,14 +11,14 @@ namespace shardmill {
 
 Result<> RunEval(const EvalFlags& flags, const Console& console) {
   TrainedModel trained =
-      SM_TRY(OpenTrainedModel(flags.job, flags.model, LabelColumn::kNeeded, console));
-  const SampleStore* rows = SM_TRY(trained.Part(flags.part));
-  const std::unique_ptr<Measurer> measurer = SM_TRY(Measurer::Make(
-      trained.job.model.metrics, *rows, *trained.network, trained.network->target_column()));
+      SM_TRY(OpenTrainedModel(flags.job, flags.model, flags.part, LabelColumn::kNeeded, console));
+  const std::unique_ptr<Measurer> measurer =
+      SM_TRY(Measurer::Make(trained.job.model.metrics, *trained.rows, *trained.network,
+                            trained.network->target_column()));
   const Figures figures = SM_TRY(measurer->Measure(*trained.parameters));
   if (flags.json) {
     JsonWriter json;
-    json.BeginObject().Key("rows").Whole(rows->rows());
+    json.BeginObject().Key("rows").Whole(trained.rows->rows());
     for (const auto& [name, value] : figures) json.Key(name).Number(value);
     console.out << json.EndObject().Take() << "\n" << std::flush;
     return {};
@@ -26,7 +26,7 @@ Result<> RunEval(const EvalFlags& flags, const Console& console) {
   for (const auto& [name, value] : figures) {
     console.out << name << " " << FormatMetric(value) << ", ";
   }
-  console.out << FormatCount(static_cast<double>(rows->rows())) << " rows\n" << std::flush;
+  console.out << FormatCount(static_cast<double>(trained.rows->rows())) << " rows\n" << std::flush;
   return {};
 }
 

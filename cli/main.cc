@@ -10,6 +10,7 @@
 #include "cli/config_command.h"
 #include "cli/console.h"
 #include "cli/eval_command.h"
+#include "cli/job_weights.h"
 #include "cli/keys_command.h"
 #include "cli/plot_command.h"
 #include "cli/predict_command.h"
@@ -64,6 +65,9 @@ struct Runner {
   }
   Result<> operator()(const SnapshotExportFlags& flags) const {
     return RunSnapshotExport(flags, console);
+  }
+  Result<> operator()(const SnapshotBeginFlags& flags) const {
+    return RunSnapshotBegin(flags, console);
   }
   Result<> operator()(const ConfigCheckFlags& flags) const {
     return RunConfigCheck(flags, console);

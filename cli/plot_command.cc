@@ -112,8 +112,25 @@ std::string JsonOf(const std::vector<RunCurves>& runs, const std::vector<std::st
 }  // namespace
 
 Result<> RunPlot(const PlotFlags& flags, const Console& console) {
+  if (!flags.out.ends_with(".svg")) {
+    return Error{ErrorCode::kBadUsage, "--out " + flags.out +
+                                           ": curves are drawn as SVG; give a name that ends in "
+                                           "\".svg\""};
+  }
   std::vector<RunCurves> runs;
-  for (const std::string& folder : flags.runs) runs.push_back(SM_TRY(ReadCurves(folder)));
+  for (const std::string& folder : flags.runs) {
+    Result<RunCurves> run = ReadCurves(folder);
+    // Of several, some may have ended before their first step.
+    if (!run.ok() && (run.error().code != ErrorCode::kBadUsage || flags.runs.size() == 1)) {
+      return run.error();
+    }
+    if (run.ok()) {
+      runs.push_back(std::move(run).value());
+    } else {
+      console.err << "left out: " << run.error().message << "\n" << std::flush;
+    }
+  }
+  if (runs.empty()) return Error{ErrorCode::kBadUsage, "none of these runs has curves"};
   const std::vector<std::string> metrics = SM_TRY(MetricsOf(flags, runs));
   SM_TRY(WriteTextFile(flags.out, DrawCharts(PanelsOf(runs, metrics))));
   console.out << (flags.json ? JsonOf(runs, metrics) : TableOf(runs, metrics)) << std::flush;

@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
 #include <numeric>
 #include <string>
 #include <vector>
 
 #include "cli/trained_model.h"
+#include "cli/whole_file.h"
 #include "common/config/text.h"
 #include "worker/data/batches.h"
 
@@ -113,13 +113,12 @@ Result<> WriteLines(TrainedModel& trained, const SampleStore& rows, std::ostream
 
 Result<> RunPredict(const PredictFlags& flags, const Console& console) {
   TrainedModel trained =
-      SM_TRY(OpenTrainedModel(flags.job, flags.model, LabelColumn::kOptional, console));
-  const SampleStore* rows = SM_TRY(trained.Part(flags.part));
-  if (flags.out.empty()) return WriteLines(trained, *rows, console.out);
-  std::ofstream file(flags.out);
-  SM_TRY(WriteLines(trained, *rows, file));
-  if (!file.flush()) return Error{ErrorCode::kFailed, flags.out + ": it cannot be written"};
-  console.err << rows->rows() << " predictions in " << flags.out << "\n" << std::flush;
+      SM_TRY(OpenTrainedModel(flags.job, flags.model, flags.part, LabelColumn::kOptional, console));
+  if (flags.out.empty()) return WriteLines(trained, *trained.rows, console.out);
+  WholeFile file(flags.out);
+  SM_TRY(WriteLines(trained, *trained.rows, file.stream()));
+  SM_TRY(file.Commit());
+  console.err << trained.rows->rows() << " predictions in " << flags.out << "\n" << std::flush;
   return {};
 }
 

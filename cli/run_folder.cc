@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <ctime>
 #include <deque>
 #include <filesystem>
@@ -11,6 +10,7 @@
 #include <system_error>
 #include <utility>
 
+#include "cli/whole_file.h"
 #include "common/json/json.h"
 
 namespace shardmill {
@@ -54,13 +54,9 @@ Result<std::string> MakeRunFolder(const std::string& runs, const std::string& na
 }
 
 Result<> WriteTextFile(const std::string& path, std::string_view text) {
-  errno = 0;
-  std::ofstream file(path, std::ios::binary | std::ios::trunc);
-  file << text;
-  file.close();
-  if (file) return {};
-  return Error{ErrorCode::kFailed,
-               path + ": cannot be written: " + std::generic_category().message(errno)};
+  WholeFile file(path);
+  file.stream() << text;
+  return file.Commit();
 }
 
 Result<> WriteRunRecord(const std::string& folder, const RunRecord& record) {

@@ -22,7 +22,8 @@ inline constexpr const char* kResultFile = "result.json";       // Of a run that
 inline constexpr const char* kModelFile = "model.safetensors";  // The best or the last.
 inline constexpr const char* kTrackFolder = "track";            // How each worker got on.
 inline constexpr const char* kTraceFolder = "trace";            // Of a recorded run.
-inline constexpr const char* kTimelineFolder = "timeline";  // Of a traced run: a file a process.
+inline constexpr const char* kSnapshotFolder = "snapshots";  // Of a run that begins with weights.
+inline constexpr const char* kTimelineFolder = "timeline";   // Of a traced run: a file a process.
 
 // "20261121T034100Z": now, in UTC.
 std::string UtcStamp();

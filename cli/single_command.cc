@@ -3,6 +3,8 @@
 #include <chrono>
 #include <memory>
 
+#include "cli/job_weights.h"
+#include "cli/progress.h"
 #include "cli/run_folder.h"
 #include "cli/train_result.h"
 #include "common/clock.h"
@@ -24,7 +26,12 @@ class Teller final {
  public:
   Teller(const JobOptions& job, const Console& console, bool quiet, const Examiner& examiner,
          Tracker& tracker)
-      : job_(job), console_(console), quiet_(quiet), examiner_(examiner), tracker_(tracker) {}
+      : job_(job),
+        console_(console),
+        quiet_(quiet),
+        examiner_(examiner),
+        tracker_(tracker),
+        progress_(console, job.train.epochs) {}
 
   void Tell(const SingleProgress& progress) {
     TrackPoint point{progress.step,
@@ -40,13 +47,21 @@ class Teller final {
       tracks_ = false;
       console_.err << "the curves cannot be written any more\n";
     }
-    if (quiet_ || !progress.measured) return;
-    console_.err << "step " << progress.step << "/" << progress.last_step;
-    for (const auto& [name, value] : point.values) {
-      if (name != "weights_crc32") console_.err << "  " << name << " " << FormatMetric(value);
-    }
-    console_.err << "\n" << std::flush;
+    if (quiet_) return;
+    JobStatus::Worker worker{.step = progress.step,
+                             .epoch = progress.epochs,
+                             .samples = point.samples,
+                             .seconds = progress.seconds,
+                             .metrics = examiner_.figures()};
+    worker.metrics.emplace_back("train_loss", progress.loss);
+    JobStatus status;
+    status.state = JobStatus::State::kTraining;
+    status.workers.push_back(std::move(worker));
+    progress_.Show(status, clock_.Now());
   }
+
+  // Takes the line of progress away.
+  void Clear() { progress_.Clear(); }
 
  private:
   const JobOptions& job_;
@@ -55,11 +70,12 @@ class Teller final {
   const Examiner& examiner_;
   Tracker& tracker_;
   bool tracks_ = true;
+  Progress progress_;
+  SteadyClock clock_;
 };
 
 Result<> TellResult(const TrainFlags& flags, const Console& console, const SingleProgress& progress,
-                    const Figures& figures, const std::string& folder) {
-  TrainResult result;
+                    TrainResult result, const std::string& folder) {
   result.policy = "single";
   result.workers = 1;
   result.steps = progress.step;
@@ -67,7 +83,6 @@ Result<> TellResult(const TrainFlags& flags, const Console& console, const Singl
   result.samples = static_cast<double>(progress.samples);
   result.skipped = progress.skipped;
   result.reproducible = true;
-  result.metrics = figures;
   result.metrics.emplace_back("train_loss", progress.loss);
   const std::string json = ToJson(result);
   SM_TRY(WriteTextFile(folder + "/" + kResultFile, json + "\n"));
@@ -77,6 +92,21 @@ Result<> TellResult(const TrainFlags& flags, const Console& console, const Singl
     console.err << "model and result in " << folder << "\n" << std::flush;
   }
   if (flags.json) console.out << json << "\n" << std::flush;
+  return {};
+}
+
+Result<> BeginWith(const GivenWeights& weights, LocalTables& tables) {
+  for (size_t i = 0; i < weights.given.size(); ++i) {
+    if (!weights.given[i]) continue;
+    const std::span<const uint64_t> keys = weights.file->Keys(i);
+    const std::span<const float> values =
+        SM_TRY(keys.empty() ? weights.file->Dense(i) : weights.file->Rows(i, keys));
+    if (keys.empty()) {
+      tables.Begin(i, values);
+    } else {
+      tables.Begin(i, keys, values);
+    }
+  }
   return {};
 }
 
@@ -103,6 +133,12 @@ Result<> RunSingle(const TrainFlags& flags, const Console& console, const StopSo
   Batches batches(*data.train, plan, KeyedInputs(model->Parameters()), job.data.read_ahead);
   const std::unique_ptr<LocalTables> tables =
       SM_TRY(LocalTables::Make(model->Parameters(), job.optimizer.ToUpdate()));
+  if (BeginsWithWeights(job)) {
+    const GivenWeights given =
+        SM_TRY(OpenJobWeights(job, model->Parameters(), data.train->columns()));
+    console.err << given.words << "\n" << std::flush;
+    SM_TRY(BeginWith(given, *tables));
+  }
   SingleOptions options;
   options.train = job.train;
   if (job.train.accumulate > 1) options.part_rows = job.data.batch_size;
@@ -115,7 +151,11 @@ Result<> RunSingle(const TrainFlags& flags, const Console& console, const StopSo
       SM_TRY(Tracker::Make(job.train.track, "worker-0", UnixSeconds()));
   Teller teller(job, console, flags.quiet, examiner, *tracker);
   SM_TRY(trainer.Run([&teller](const SingleProgress& progress) { teller.Tell(progress); }));
-  return TellResult(flags, console, trainer.progress(), examiner.figures(), folder);
+  teller.Clear();
+  TrainResult result;
+  result.bad_rows = data.bad_rows;
+  result.metrics = examiner.figures();
+  return TellResult(flags, console, trainer.progress(), std::move(result), folder);
 }
 
 }  // namespace shardmill

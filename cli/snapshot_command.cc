@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "cli/named_snapshot.h"
 #include "cli/table.h"
 #include "cli/train_result.h"
 #include "common/blob/folder_store.h"
@@ -44,35 +45,6 @@ uint64_t BytesOf(const Manifest& manifest) {
   uint64_t bytes = 0;
   for (const SnapshotFile& file : manifest.files) bytes += file.bytes;
   return bytes;
-}
-
-// A path as its folder and its last part.
-std::pair<std::string, std::string> Split(std::string path) {
-  while (path.size() > 1 && path.ends_with('/')) path.pop_back();
-  const size_t slash = path.find_last_of('/');
-  if (slash == std::string::npos) return {".", path};
-  return {slash == 0 ? "/" : path.substr(0, slash), path.substr(slash + 1)};
-}
-
-// The snapshot that a path names: its own folder, or a job's, whose newest it is.
-struct Named {
-  std::string root;
-  std::string folder;
-};
-Result<Named> FindNamed(FileSystem& files, const std::string& path) {
-  const auto [parent, last] = Split(path);
-  if (NumberOf(last)) {
-    const auto [root, job] = Split(parent);
-    if (job != "." && job != "..") return Named{root, job + "/" + last + "/"};
-  }
-  FolderStore store(files, parent);
-  std::vector<FoundSnapshot> found;
-  if (last != "." && last != "..") found = SM_TRY(ListSnapshots(store, last));
-  if (!found.empty()) return Named{parent, found.back().folder()};
-  return Error{ErrorCode::kUnavailable,
-               path +
-                   ": there is no snapshot here; name FOLDER/JOB/NUMBER, or FOLDER/JOB for the "
-                   "newest, as shardmill snapshot ls FOLDER shows them"};
 }
 
 void WriteSummary(const Manifest& manifest, JsonWriter& json) {
@@ -170,7 +142,7 @@ Result<> RunSnapshotLs(const SnapshotLsFlags& flags, const Console& console) {
 
 Result<> RunSnapshotShow(const SnapshotShowFlags& flags, const Console& console) {
   PosixFiles files;
-  const Named named = SM_TRY(FindNamed(files, flags.snapshot));
+  const NamedSnapshot named = SM_TRY(FindSnapshot(files, flags.snapshot));
   FolderStore store(files, named.root);
   const Manifest manifest = SM_TRY(ReadManifest(store, named.folder));
   console.out << (flags.json ? ToJson(manifest) + "\n" : Describe(manifest)) << std::flush;
@@ -179,7 +151,7 @@ Result<> RunSnapshotShow(const SnapshotShowFlags& flags, const Console& console)
 
 Result<> RunSnapshotVerify(const SnapshotVerifyFlags& flags, const Console& console) {
   PosixFiles files;
-  const Named named = SM_TRY(FindNamed(files, flags.snapshot));
+  const NamedSnapshot named = SM_TRY(FindSnapshot(files, flags.snapshot));
   FolderStore store(files, named.root);
   const VerifyReport report = SM_TRY(VerifySnapshot(store, named.folder));
   if (flags.json) {
@@ -210,10 +182,10 @@ Result<> RunSnapshotVerify(const SnapshotVerifyFlags& flags, const Console& cons
 
 Result<> RunSnapshotExport(const SnapshotExportFlags& flags, const Console& console) {
   PosixFiles files;
-  const Named named = SM_TRY(FindNamed(files, flags.snapshot));
+  const NamedSnapshot named = SM_TRY(FindSnapshot(files, flags.snapshot));
   FolderStore store(files, named.root);
   Snapshot snapshot = SM_TRY(Snapshot::Open(store, named.folder));
-  const auto [folder, name] = Split(flags.file);
+  const auto [folder, name] = SplitPath(flags.file);
   FolderStore to(files, folder);
   if (to.Size(name).ok()) {
     return Error{ErrorCode::kBadUsage, flags.file + ": it is there already; remove it first"};

@@ -7,6 +7,7 @@
 #include <system_error>
 #include <utility>
 
+#include "cli/job_weights.h"
 #include "cli/local_cluster.h"
 #include "cli/progress.h"
 #include "cli/run_folder.h"
@@ -177,6 +178,20 @@ Result<> BringKeptModel(const JobOptions& job, const std::string& folder) {
                kept + ": it cannot be copied to " + folder + ": " + why.message()};
 }
 
+// What is odd about a job that can be trained all the same, in words; empty ones say nothing.
+std::vector<std::string> WarningsOf(const Job& job, bool single) {
+  std::vector<std::string> warnings{OverriddenWords(job.listing), PeekingWords(job.options)};
+  if (single && !job.options.snapshot.to.empty()) {
+    warnings.emplace_back("--single keeps no snapshots, but a model: \"snapshot.to\" is not used");
+  }
+  if (!job.options.train.weights.empty() && !job.options.snapshot.resume.empty()) {
+    warnings.emplace_back(
+        "\"train.weights\" is not read: the job goes on from a snapshot (snapshot.resume)");
+  }
+  std::erase(warnings, "");
+  return warnings;
+}
+
 }  // namespace
 
 Result<> RunTrain(const TrainFlags& flags, const Console& console, const StopSource& stop) {
@@ -187,15 +202,14 @@ Result<> RunTrain(const TrainFlags& flags, const Console& console, const StopSou
     return Error{ErrorCode::kBadUsage,
                  "--single has no shards to record and no processes to trace"};
   }
-  if (flags.single && !job.options.snapshot.to.empty()) {
+  if (flags.single && !job.options.snapshot.resume.empty()) {
     return Error{ErrorCode::kBadUsage,
-                 "--single makes no snapshots and resumes from none: leave \"snapshot.to\" out "
-                 "(--set snapshot.to=)"};
+                 "--single goes on from no snapshot: leave \"snapshot.resume\" out, or begin with "
+                 "the snapshot's weights (train.weights)"};
   }
-  const std::string overridden = OverriddenWords(job.listing);
-  if (!overridden.empty()) console.err << "shardmill: " << overridden << "\n" << std::flush;
-  const std::string peeking = PeekingWords(job.options);
-  if (!peeking.empty()) console.err << "shardmill: " << peeking << "\n" << std::flush;
+  for (const std::string& words : WarningsOf(job, flags.single)) {
+    console.err << "shardmill: " << words << "\n" << std::flush;
+  }
   if (!flags.trace.empty()) SM_TRY(CheckTimelineFile(flags.trace));
   LocalClusterOptions cluster;
   cluster.programs = SM_TRY(FindPrograms());
@@ -215,7 +229,19 @@ Result<> RunTrain(const TrainFlags& flags, const Console& console, const StopSou
   if (!flags.trace.empty()) write_to("trace.timeline", kTimelineFolder);
   if (job.options.train.track.empty()) write_to("train.track", kTrackFolder);
   if (job.options.train.model.empty()) write_to("train.model", kModelFile);
-  job = SM_TRY(LoadJob(cluster.job.file, {cluster.job.sets, console.environment}));
+  const bool given = !flags.single && BeginsWithWeights(job.options);
+  if (given && job.options.snapshot.to.empty()) write_to("snapshot.to", kSnapshotFolder);
+  const auto load = [&] {
+    return LoadJob(cluster.job.file, {cluster.job.sets, console.environment});
+  };
+  job = SM_TRY(load());
+  if (given) {
+    const uint64_t start =
+        SM_TRY(MakeStartSnapshot(job.options, console, [&stop] { return stop.requested(); }));
+    cluster.job.sets.push_back("snapshot.resume=" + std::to_string(start));
+    cluster.replaces_servers = true;
+    job = SM_TRY(load());
+  }
   // All that the run was made of, wherever it came from: what a replay goes by.
   SM_TRY(WriteTextFile(folder + "/" + kJobFile, config::PrintToml(job.listing, false)));
   if (flags.single) return RunSingle(flags, console, stop, job.options, folder);

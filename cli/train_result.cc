@@ -57,6 +57,10 @@ TrainResult ResultOf(const JobOptions& job, const JobStatus& status) {
     // The lowest rank that knows a metric has measured it at the end; the others, if at all, on the
     // way.
     for (const auto& metric : worker.metrics) {
+      if (metric.first == "bad_rows") {
+        result.bad_rows = std::max(result.bad_rows, static_cast<uint64_t>(metric.second));
+        continue;
+      }
       const bool known = std::any_of(result.metrics.begin(), result.metrics.end(),
                                      [&](const auto& one) { return one.first == metric.first; });
       if (!known) result.metrics.push_back(metric);
@@ -94,6 +98,7 @@ std::string ToJson(const TrainResult& result) {
   }
   json.Key("discarded").Whole(result.discarded);
   json.Key("skipped").Whole(result.skipped);
+  json.Key("bad_rows").Whole(result.bad_rows);
   json.Key("generation").Whole(result.generation);
   json.Key("rollbacks").Whole(result.rollbacks);
   json.Key("promotions").Whole(result.promotions);
@@ -122,6 +127,7 @@ std::string DescribeResult(const TrainResult& result) {
   }
   if (result.discarded > 0) line += ", discarded " + std::to_string(result.discarded);
   if (result.skipped > 0) line += ", skipped " + std::to_string(result.skipped);
+  if (result.bad_rows > 0) line += ", bad rows " + std::to_string(result.bad_rows);
   if (result.rollbacks > 0) {
     line += ", rolled back " + std::to_string(result.rollbacks) + " times to generation " +
             std::to_string(result.generation);

@@ -27,6 +27,7 @@ struct TrainResult {
   uint64_t samples_repeated = 0;  // or by more than one.
   uint64_t discarded = 0;         // Steps whose round was closed without them.
   uint64_t skipped = 0;           // Steps left out for a gradient that is no number.
+  uint64_t bad_rows = 0;          // Of the data, left out.
   uint64_t generation = 0;
   uint64_t rollbacks = 0;     // How often the job has gone back to a snapshot.
   uint64_t promotions = 0;    // How often a replica has taken its primary's place.

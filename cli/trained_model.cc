@@ -22,9 +22,7 @@ Result<std::string> FindModel(const JobOptions& job, const std::string& named) {
                    " has a model; train it first, or say with --model where one is"};
 }
 
-}  // namespace
-
-Result<const SampleStore*> TrainedModel::Part(const std::string& name) const {
+Result<const SampleStore*> PartOf(const DataParts& data, const std::string& name) {
   if (name.empty()) return data.measured().get();
   const auto& part = name == "train" ? data.train : name == "test" ? data.test : data.validate;
   if (part) return part.get();
@@ -32,16 +30,22 @@ Result<const SampleStore*> TrainedModel::Part(const std::string& name) const {
                "the job has no rows to " + name + " with: see data." + name + " and data.split"};
 }
 
+}  // namespace
+
 Result<TrainedModel> OpenTrainedModel(const JobFlags& job, const std::string& model,
-                                      LabelColumn label_column, const Console& console) {
+                                      const std::string& part, LabelColumn label_column,
+                                      const Console& console) {
   TrainedModel trained;
   Job loaded = SM_TRY(LoadJob(job.file, {job.sets, console.environment}));
   trained.job = std::move(loaded.options);
   SM_TRY(CheckTrainable(trained.job));
   const std::string file = SM_TRY(FindModel(trained.job, model));
-  trained.data = SM_TRY(ReadData(trained.job.data, trained.job.job.seed, nullptr, label_column));
+  DataWish wish{.label_column = label_column, .columns = {}, .part = part};
+  wish.columns = SM_TRY(ReadModelColumns(file));
+  trained.data = SM_TRY(ReadData(trained.job.data, trained.job.job.seed, nullptr, wish));
   for (const std::string& note : trained.data.notes) console.err << note << "\n";
-  trained.network = SM_TRY(MakeJobModel(trained.job, *trained.data.train));
+  trained.rows = SM_TRY(PartOf(trained.data, part));
+  trained.network = SM_TRY(MakeJobModel(trained.job, *trained.rows));
   trained.parameters = SM_TRY(ModelFile::Open(file, trained.network->Parameters()));
   console.err << "model of " << file << "\n" << std::flush;
   return trained;

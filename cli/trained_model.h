@@ -20,14 +20,14 @@ struct TrainedModel {
   DataParts data;
   std::unique_ptr<NetworkModel> network;
   std::unique_ptr<ModelFile> parameters;
-
-  // The rows of a part: "train", "validate" or "test"; empty: what the job is measured with.
-  Result<const SampleStore*> Part(const std::string& name) const;
+  const SampleStore* rows = nullptr;  // Of the part that was asked for.
 };
 
-// Reads the job, its data and a model: the file of that name, such as an exported snapshot, or the
-// one in that folder of a run. Empty: of the newest run of the job.
+// Reads the job, a model and rows: the file of that name, such as an exported snapshot, or the one
+// in that folder of a run, where empty is the newest run of the job; and a part of the data,
+// "train", "validate" or "test", where empty is what the job is measured with.
 Result<TrainedModel> OpenTrainedModel(const JobFlags& job, const std::string& model,
-                                      LabelColumn label_column, const Console& console);
+                                      const std::string& part, LabelColumn label_column,
+                                      const Console& console);
 
 }  // namespace shardmill

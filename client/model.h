@@ -5,6 +5,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "common/initial.h"
 #include "common/parameter_flow.h"
@@ -47,6 +48,9 @@ struct ParameterSpec {
   // Of a sparse table: the floats of a row, and the input of batches whose keys name its rows.
   uint32_t dim = 0;
   size_t input = 0;
+  // The input of batches that its layer reads, where it reads one: what its numbers are weights of.
+  std::optional<size_t> reads = {};
+  std::vector<uint64_t> shape = {};  // Of `size` floats, for people; empty: one axis.
 
   bool sparse() const { return dim > 0; }
 };

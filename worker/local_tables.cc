@@ -24,6 +24,21 @@ Result<std::unique_ptr<LocalTables>> LocalTables::Make(std::span<const Parameter
   return tables;
 }
 
+void LocalTables::Begin(size_t parameter, std::span<const float> values) {
+  std::ranges::copy(values, tables_[parameter].values.begin());
+}
+
+void LocalTables::Begin(size_t parameter, std::span<const uint64_t> keys,
+                        std::span<const float> rows) {
+  Table& table = tables_[parameter];
+  const uint32_t dim = specs_[parameter].dim;
+  for (size_t i = 0; i < keys.size(); ++i) {
+    std::vector<float>& row = table.rows[keys[i]];
+    row.resize(RowFloats(dim, *table.optimizer));
+    std::ranges::copy(rows.subspan(i * dim, dim), row.begin());
+  }
+}
+
 void LocalTables::Lend() {
   values_.clear();
   gradients_.clear();

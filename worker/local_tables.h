@@ -21,6 +21,10 @@ class LocalTables final : public ParameterReader {
   static Result<std::unique_ptr<LocalTables>> Make(std::span<const ParameterSpec> parameters,
                                                    const UpdateSettings& update);
 
+  // Begins with these values of a dense parameter, or these rows of a sparse one.
+  void Begin(size_t parameter, std::span<const float> values);
+  void Begin(size_t parameter, std::span<const uint64_t> keys, std::span<const float> rows);
+
   Result<std::span<const std::span<const float>>> For(const Batch& batch) override;
   Result<std::span<const float>> Dense(size_t parameter) override;
   Result<std::span<const float>> Rows(size_t parameter, std::span<const uint64_t> keys) override;

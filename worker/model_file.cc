@@ -2,13 +2,17 @@
 
 #include <algorithm>
 #include <charconv>
+#include <functional>
+#include <numeric>
 #include <utility>
 
 #include "common/blob/folder_store.h"
 #include "common/blob/posix_files.h"
 #include "common/config/text.h"
 #include "common/initial.h"
+#include "common/json/json.h"
 #include "snapshot/safetensors.h"
+#include "worker/data/columns_json.h"
 #include "worker/data/distinct_keys.h"
 
 namespace shardmill {
@@ -19,6 +23,31 @@ std::pair<std::string, std::string> Split(const std::string& path) {
   const size_t slash = path.find_last_of('/');
   if (slash == std::string::npos) return {".", path};
   return {slash == 0 ? "/" : path.substr(0, slash), path.substr(slash + 1)};
+}
+
+// Behind all tensors of the model: JSON.
+constexpr const char* kColumnsTensor = "data.columns";
+constexpr const char* kKeysEnding = ".keys";
+constexpr const char* kRowsEnding = ".rows";
+constexpr uint64_t kColumnsBytesMax = uint64_t{1} << 30;
+
+// "784x10".
+std::string ShapeWords(const std::vector<uint64_t>& shape) {
+  std::string words;
+  for (const uint64_t extent : shape) words += (words.empty() ? "" : "x") + std::to_string(extent);
+  return words;
+}
+
+std::vector<uint64_t> ShapeOf(const ParameterSpec& spec) {
+  return spec.shape.empty() ? std::vector<uint64_t>{spec.size} : spec.shape;
+}
+
+std::string ColumnsText(const SampleStore& train) {
+  Columns columns = train.columns();
+  columns.back().greatest_at.clear();  // A place in a file that need not be there any more.
+  JsonWriter json;
+  WriteColumns(columns, json);
+  return json.Take();
 }
 
 // A file of tensors that is open for reading.
@@ -45,6 +74,20 @@ class TensorFile final {
     std::vector<T> numbers((tensor->end - tensor->begin) / sizeof(T));
     SM_TRY(store_.Read(name_, tensor->begin, std::as_writable_bytes(std::span(numbers))));
     return numbers;
+  }
+
+  // Words where a tensor of that shape cannot be the parameter's.
+  Result<> CheckShape(const std::string& name, std::vector<uint64_t> is,
+                      const std::vector<uint64_t>& wanted) const {
+    const auto floats = [](const std::vector<uint64_t>& shape) {
+      return std::accumulate(shape.begin(), shape.end(), uint64_t{1}, std::multiplies());
+    };
+    // An exported snapshot knows of no axes.
+    const bool fits =
+        is.size() == 1 || wanted.size() == 1 ? floats(is) == floats(wanted) : is == wanted;
+    if (fits) return {};
+    return Bad("\"" + name + "\" is " + ShapeWords(is) + ", and the network wants " +
+               ShapeWords(wanted));
   }
 
   const TensorIndex& index() const { return index_; }
@@ -94,16 +137,18 @@ Result<> WriteModelFile(const std::string& path, std::span<const ParameterSpec> 
   // Keys come first: so all numbers lie as their size wants them to.
   for (size_t i = 0; i < parameters.size(); ++i) {
     if (!parameters[i].sparse()) continue;
-    index.tensors.push_back({parameters[i].name + ".keys", Dtype::kU64, {keys[i].size()}});
+    index.tensors.push_back({parameters[i].name + kKeysEnding, Dtype::kU64, {keys[i].size()}});
   }
   for (size_t i = 0; i < parameters.size(); ++i) {
     const ParameterSpec& spec = parameters[i];
     if (spec.sparse()) {
-      index.tensors.push_back({spec.name + ".rows", Dtype::kF32, {keys[i].size(), spec.dim}});
+      index.tensors.push_back({spec.name + kRowsEnding, Dtype::kF32, {keys[i].size(), spec.dim}});
     } else {
-      index.tensors.push_back({spec.name, Dtype::kF32, {spec.size}});
+      index.tensors.push_back({spec.name, Dtype::kF32, ShapeOf(spec)});
     }
   }
+  const std::string columns = ColumnsText(train);
+  index.tensors.push_back({kColumnsTensor, Dtype::kU8, {columns.size()}});
   const std::string header = SM_TRY(FormatTensorHeader(index));
   PosixFiles files;
   const auto [folder, name] = Split(path);
@@ -119,6 +164,7 @@ Result<> WriteModelFile(const std::string& path, std::span<const ParameterSpec> 
     if (!values.ok()) return values.error();
     SM_TRY(writer->Append(std::as_bytes(values.value())));
   }
+  SM_TRY(writer->Append(std::as_bytes(std::span(columns))));
   return writer->Commit();
 }
 
@@ -144,30 +190,48 @@ std::optional<KeptModel> ReadKeptModel(const std::string& path) {
   return KeptModel{*job, *step, *metric, *value};
 }
 
-Result<std::unique_ptr<ModelFile>> ModelFile::Open(const std::string& path,
-                                                   std::span<const ParameterSpec> parameters) {
-  std::unique_ptr<ModelFile> model(new ModelFile(parameters));
+Result<Columns> ReadModelColumns(const std::string& path) {
   PosixFiles files;
   const auto [folder, name] = Split(path);
   FolderStore store(files, folder);
   const TensorFile file = SM_TRY(TensorFile::Open(store, name));
+  if (file.index().Find(kColumnsTensor) == nullptr) return Columns();
+  const std::vector<char> text = SM_TRY(file.Read<char>(kColumnsTensor, Dtype::kU8));
+  const Result<JsonValue> json = ParseJson({text.data(), text.size()}, kColumnsBytesMax);
+  std::optional<Columns> columns;
+  if (json.ok()) columns = ReadColumns(json.value());
+  if (!columns) return file.Bad("what it says of the columns of its data is damaged");
+  return *std::move(columns);
+}
+
+Result<std::unique_ptr<ModelFile>> ModelFile::Open(const std::string& path,
+                                                   std::span<const ParameterSpec> parameters,
+                                                   const std::vector<bool>& wanted) {
+  std::unique_ptr<ModelFile> model(new ModelFile(parameters));
+  PosixFiles files;
+  const auto [folder, file_name] = Split(path);
+  FolderStore store(files, folder);
+  const TensorFile file = SM_TRY(TensorFile::Open(store, file_name));
+  for (const shardmill::Tensor& tensor : file.index().tensors) {
+    const bool keys = tensor.name.ends_with(kKeysEnding);
+    if (keys || tensor.name == kColumnsTensor) continue;
+    std::string& name = model->names_.emplace_back(tensor.name);
+    if (name.ends_with(kRowsEnding)) name.resize(name.rfind('.'));
+  }
   for (size_t i = 0; i < parameters.size(); ++i) {
     const ParameterSpec& spec = parameters[i];
+    if (!wanted.empty() && !wanted[i]) continue;
     Tensor& tensor = model->tensors_[i];
-    const std::string values = spec.sparse() ? spec.name + ".rows" : spec.name;
+    const std::string values = spec.name + (spec.sparse() ? kRowsEnding : "");
     tensor.values = SM_TRY(file.Read<float>(values, Dtype::kF32));
-    uint64_t wanted = spec.size;
+    std::vector<uint64_t> shape = ShapeOf(spec);
     if (spec.sparse()) {
-      const std::vector<uint64_t> keys =
-          SM_TRY(file.Read<uint64_t>(spec.name + ".keys", Dtype::kU64));
-      for (const uint64_t key : keys) tensor.rows.emplace(key, tensor.rows.size());
-      wanted = keys.size() * spec.dim;
-      if (tensor.rows.size() != keys.size()) return file.Bad(spec.name + " has a key twice");
+      tensor.keys = SM_TRY(file.Read<uint64_t>(spec.name + kKeysEnding, Dtype::kU64));
+      for (const uint64_t key : tensor.keys) tensor.rows.emplace(key, tensor.rows.size());
+      if (tensor.rows.size() != tensor.keys.size()) return file.Bad(spec.name + " has a key twice");
+      shape = {tensor.keys.size(), spec.dim};
     }
-    if (tensor.values.size() != wanted) {
-      return file.Bad("\"" + values + "\" has " + std::to_string(tensor.values.size()) +
-                      " numbers where the network wants " + std::to_string(wanted));
-    }
+    SM_TRY(file.CheckShape(values, file.index().Find(values)->shape, shape));
   }
   for (const Tensor& tensor : model->tensors_) model->values_.emplace_back(tensor.values);
   return model;

@@ -11,14 +11,15 @@
 
 #include "client/model.h"
 #include "common/result.h"
+#include "worker/data/row.h"
 #include "worker/data/sample_store.h"
 #include "worker/parameter_reader.h"
 
 namespace shardmill {
 
 // Writes a model's parameters to a file of safetensors, whole or not at all: a dense one under its
-// name; of a sparse one the rows that the data to train with names, as NAME.keys and NAME.rows.
-// `notes`: what the file says of itself.
+// name; of a sparse one the rows that the data to train with names, as NAME.keys and NAME.rows; and
+// the columns of those data with their words, as JSON. `notes`: what the file says of itself.
 Result<> WriteModelFile(const std::string& path, std::span<const ParameterSpec> parameters,
                         const SampleStore& train, ParameterReader& reader,
                         std::vector<std::pair<std::string, std::string>> notes);
@@ -34,13 +35,24 @@ std::vector<std::pair<std::string, std::string>> NotesOf(const KeptModel& kept);
 // Nothing where there is no such file, or one that says no such things.
 std::optional<KeptModel> ReadKeptModel(const std::string& path);
 
+// The columns of the data that a model was trained with; none where its file, an exported snapshot,
+// does not say.
+Result<Columns> ReadModelColumns(const std::string& path);
+
 // Parameters as a file has them, one of ours or an exported snapshot. A row that it lacks is what
 // it was before training. Owned by whoever predicts, on one thread. A file that does not fit the
 // model is kBadInput, and says where.
 class ModelFile final : public ParameterReader {
  public:
+  // `wanted`: which of the parameters are read; none listed: all.
   static Result<std::unique_ptr<ModelFile>> Open(const std::string& path,
-                                                 std::span<const ParameterSpec> parameters);
+                                                 std::span<const ParameterSpec> parameters,
+                                                 const std::vector<bool>& wanted = {});
+
+  // The parameters that it has, by name.
+  const std::vector<std::string>& names() const { return names_; }
+  // The keys of all rows that it has of a sparse parameter.
+  std::span<const uint64_t> Keys(size_t parameter) const { return tensors_[parameter].keys; }
 
   Result<std::span<const std::span<const float>>> For(const Batch& batch) override;
   Result<std::span<const float>> Dense(size_t parameter) override;
@@ -48,7 +60,8 @@ class ModelFile final : public ParameterReader {
 
  private:
   struct Tensor {
-    std::vector<float> values;                    // Of a sparse one: of all its rows.
+    std::vector<float> values;  // Of a sparse one: of all its rows.
+    std::vector<uint64_t> keys;
     std::unordered_map<uint64_t, uint64_t> rows;  // By key.
     std::vector<float> lent;                      // Those that were asked for.
   };
@@ -57,6 +70,7 @@ class ModelFile final : public ParameterReader {
       : specs_(parameters), tensors_(parameters.size()) {}
 
   const std::span<const ParameterSpec> specs_;
+  std::vector<std::string> names_;
   std::vector<Tensor> tensors_;
   std::vector<std::span<const float>> values_;
 };

@@ -71,9 +71,16 @@ ParameterSpec SpecOf(const nn::Network& network, size_t index, uint64_t seed,
                      .initial = network.InitialOf(seed, index),
                      .update = UpdateOf(info, settings),
                      .trained = info.role == nn::Role::kTrained};
+  if (info.input < network.inputs().size()) {
+    spec.reads = settings.columns.empty() ? info.input : settings.columns[info.input];
+  }
   if (info.shape.dim(0) == 0) {
     spec.dim = static_cast<uint32_t>(info.shape.dim(1));
-    spec.input = settings.columns.empty() ? info.input : settings.columns[info.input];
+    spec.input = spec.reads.value();
+    return spec;
+  }
+  for (size_t axis = 0; axis < info.shape.dims(); ++axis) {
+    spec.shape.push_back(info.shape.dim(axis));
   }
   return spec;
 }

@@ -265,6 +265,9 @@ void Trainer::WatchCoordinator() {
 void Trainer::Report() {
   std::vector<std::pair<std::string, double>> metrics = examiner_.figures();
   metrics.emplace_back("train_loss", progress_.loss);
+  if (options_.bad_rows > 0) {
+    metrics.emplace_back("bad_rows", static_cast<double>(options_.bad_rows));
+  }
   Session::Progress progress;
   progress.epoch = EpochOf(session_.next_step());
   progress.samples = static_cast<double>(progress_.samples);

@@ -45,6 +45,7 @@ struct TrainerOptions {
   std::function<void(const TrackPoint&)> track = {};
   RateSchedule rate = {};
   uint32_t workers = 1;
+  uint64_t bad_rows = 0;  // Of the data set, left out.
   // Layers start when their parameters are there, and gradients leave when they are final; else
   // all are waited for before a batch, and all leave after it.
   bool overlap = true;

@@ -149,10 +149,20 @@ TrainerOptions TrainerOptionsOf(const JobOptions& job) {
   return options;
 }
 
+Result<> CheckStart(const JobOptions& job) {
+  SM_TRY(CheckTrainable(job));
+  if (!BeginsWithWeights(job)) return {};
+  return Error{
+      ErrorCode::kBadUsage,
+      "\"train.weights\" is given and \"snapshot.resume\" is not: a job whose processes are "
+      "started by hand begins with weights from the snapshot that `shardmill snapshot "
+      "begin` makes of them; set snapshot.resume to the number that it prints"};
+}
+
 Result<> Train(const WorkerFlags& flags, const DaemonContext& daemon, WorkerMetrics& metrics,
                std::atomic<bool>& joined, TimelineLane* lane) {
   const JobOptions& job = daemon.job;
-  SM_TRY(CheckTrainable(job));
+  SM_TRY(CheckStart(job));
   const DataParts data =
       SM_TRY(ReadData(job.data, job.job.seed, [&daemon] { return daemon.stop.requested(); }));
   TellOfData(data, daemon.log);
@@ -189,6 +199,7 @@ Result<> Train(const WorkerFlags& flags, const DaemonContext& daemon, WorkerMetr
   const SteadyClock clock;
   TrainerOptions options = TrainerOptionsOf(job);
   options.rank = session->rank();
+  options.bad_rows = data.bad_rows;
   options.stopped = [&daemon] { return daemon.stop.requested(); };
   options.timeline = lane;
   std::unique_ptr<Tracker> tracker;

@@ -185,6 +185,7 @@ struct SnapshotCommands {
   SnapshotShowFlags show;
   SnapshotVerifyFlags verify;
   SnapshotExportFlags save;
+  SnapshotBeginFlags begin;
 };
 
 void AddSnapshotCommands(CLI::App* app, SnapshotCommands* to, CommandFlags* flags) {
@@ -208,6 +209,10 @@ void AddSnapshotCommands(CLI::App* app, SnapshotCommands* to, CommandFlags* flag
   save->add_option("FILE", to->save.file, "The file to write")->required();
   save->add_flag("--state", to->save.state, "With the optimizers' state");
   save->callback([=] { *flags = to->save; });
+  CLI::App* begin = snapshot->add_subcommand(
+      "begin", "Make the snapshot that a job with train.weights begins from, and print its number");
+  AddJob(begin, &to->begin.job);
+  begin->callback([=] { *flags = to->begin; });
 }
 
 void AddPlotCommand(CLI::App* app, PlotFlags* to, CommandFlags* flags) {

@@ -139,13 +139,17 @@ struct SnapshotExportFlags {
   bool state = false;
 };
 
+struct SnapshotBeginFlags {
+  JobFlags job = {};
+};
+
 struct VersionFlags {};
 
 using CommandFlags =
     std::variant<TrainFlags, EvalFlags, PredictFlags, StatusFlags, PlotFlags, AuditFlags,
                  ReplayFlags, BenchFlags, SnapshotLsFlags, SnapshotShowFlags, SnapshotVerifyFlags,
-                 SnapshotExportFlags, ConfigCheckFlags, ConfigPrintFlags, KeysGenFlags,
-                 KeysListFlags, KeysRevokeFlags, VersionFlags>;
+                 SnapshotExportFlags, SnapshotBeginFlags, ConfigCheckFlags, ConfigPrintFlags,
+                 KeysGenFlags, KeysListFlags, KeysRevokeFlags, VersionFlags>;
 
 // There is nothing to run: --help, --version (code 0, for stdout) or a mistake (code 2, for
 // stderr).

@@ -219,9 +219,11 @@ struct TrainOptions {
   uint32_t accumulate = 1;  // Batches a step.
   uint64_t validate_epochs = 1;
   uint64_t validate_steps = 0;
-  std::vector<StopOptions> stop;  // Any of them.
-  std::string best;               // A metric; empty: the last model is kept.
-  std::string model;              // A file; empty: none.
+  std::vector<StopOptions> stop;        // Any of them.
+  std::string best;                     // A metric; empty: the last model is kept.
+  std::string model;                    // A file; empty: none.
+  std::string weights;                  // Of another training, to begin with; empty: none.
+  std::vector<std::string> weights_of;  // Layers and tables; empty: all.
   uint32_t report_every = 20;
   std::string track;  // A folder for how each worker got on; empty: nowhere.
   bool overlap = true;
@@ -367,6 +369,9 @@ JobKeyList MeaningOf(JobOptions job);
 // Whether a worker of ours can train this: it names data and a network. A job whose model is a
 // program of the user's own does not.
 Result<> CheckTrainable(const JobOptions& job);
+
+// Whether it begins with the weights of another training, and not from a snapshot of its own.
+bool BeginsWithWeights(const JobOptions& job);
 
 // Words to warn with where rows that a model is tested with say when its training ends or which
 // model is kept; else none.

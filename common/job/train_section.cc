@@ -16,6 +16,10 @@ bool IsPathOrNone(std::string_view path) {
 
 }  // namespace
 
+bool BeginsWithWeights(const JobOptions& job) {
+  return !job.train.weights.empty() && job.snapshot.resume.empty();
+}
+
 std::string PeekingWords(const JobOptions& job) {
   const bool stops = std::ranges::any_of(
       job.train.stop, [](const StopOptions& stop) { return !stop.metric.empty(); });
@@ -87,6 +91,14 @@ void TrainOptions::Declare(Section& section) {
   section.Text("model", &model, {.form = "a path", .accepts = IsPathOrNone},
                "The file that the best or last model is written to by the worker that measures; "
                "`shardmill train` fills in its run's folder. Empty: none is kept.");
+  section.Text(
+      "weights", &weights, {.form = "a path", .accepts = IsPathOrNone},
+      "The weights that training begins with: the model of a run by its folder or file, or "
+      "a snapshot (FOLDER/JOB or FOLDER/JOB/NUMBER). Not read where the job goes on from "
+      "a snapshot of its own (snapshot.resume).");
+  section.Texts("weights_of", &weights_of, {.form = "the name of a layer or a table"},
+                "Of which layers the weights are taken; by itself of all. Others begin anew.");
+  section.OnlyWith("weights_of", "weights", "a path", [this] { return !weights.empty(); });
   section.Number("report_every", &report_every,
                  {.at_least = 1, .at_most = 1'000'000, .unit = "steps"},
                  "Steps of a worker between two reports of its progress.");

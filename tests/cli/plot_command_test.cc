@@ -121,6 +121,24 @@ TEST(PlotCommandTest, SaysThatAFolderHasNoTrackedRun) {
   EXPECT_EQ(run.error().code, ErrorCode::kBadUsage);
 }
 
+TEST(PlotCommandTest, LeavesOutRunsWithoutCurvesAndRefusesWhatItDoesNotDraw) {
+  const std::string run = MakeRun("a", 0.9, "sync");
+  const std::string out = FolderOf("curves.svg");
+  Screen screen;
+  const Result<> drawn = RunPlot({.runs = {FolderOf("none"), run}, .out = out}, screen.console);
+  ASSERT_TRUE(drawn.ok()) << drawn.error().message;
+  EXPECT_NE(screen.err.str().find("left out: " + FolderOf("none")), std::string::npos);
+  EXPECT_NE(screen.out.str().find("0.9"), std::string::npos);
+  const Result<> none =
+      RunPlot({.runs = {FolderOf("none"), FolderOf("nil")}, .out = out}, screen.console);
+  EXPECT_EQ(none.error().message, "none of these runs has curves");
+  const std::string picture = FolderOf("curves.png");
+  const Result<> other = RunPlot({.runs = {run}, .out = picture}, screen.console);
+  EXPECT_EQ(other.error().code, ErrorCode::kBadUsage);
+  EXPECT_NE(other.error().message.find("drawn as SVG"), std::string::npos);
+  EXPECT_FALSE(fs::exists(picture));
+}
+
 TEST(SvgChartTest, LeavesOutWhatIsNoNumberAndEscapesNames) {
   const double nan = std::nan("");
   const std::string svg = DrawCharts({{"steps", "a<b", {{"x&y", {{0, 1}, {1, nan}, {2, 3}}}}}});

@@ -6,6 +6,8 @@
 #include <chrono>
 #include <filesystem>
 
+#include "cli/whole_file.h"
+
 namespace shardmill {
 namespace {
 
@@ -57,6 +59,24 @@ TEST(RunFolderTest, FindsTheNewestRunFirst) {
   fs::last_write_time(old_run + "/job.json",
                       fs::last_write_time(new_run + "/job.json") - std::chrono::hours(1));
   EXPECT_EQ(FindRuns(Runs()), (std::vector<std::string>{new_run, old_run}));
+}
+
+TEST(WholeFileTest, LeavesNothingBehindUnlessItIsWhole) {
+  const std::string path = Runs();
+  ASSERT_TRUE(WriteTextFile(path, "before").ok());
+  {
+    WholeFile file(path);
+    file.stream() << "half" << std::flush;
+    EXPECT_TRUE(fs::exists(path + ".part"));
+  }
+  EXPECT_FALSE(fs::exists(path + ".part"));
+  EXPECT_EQ(LastLines(path, 2), "  before\n");
+  ASSERT_TRUE(WriteTextFile(path, "after").ok());
+  EXPECT_EQ(LastLines(path, 2), "  after\n");
+  EXPECT_FALSE(fs::exists(path + ".part"));
+  const Result<> nowhere = WriteTextFile(path + "/file", "text");
+  EXPECT_NE(nowhere.error().message.find("/file: cannot be written: "), std::string::npos);
+  EXPECT_FALSE(WriteTextFile("/dev/full", "text").ok());
 }
 
 TEST(RunFolderTest, ShowsTheLastLinesOfALog) {

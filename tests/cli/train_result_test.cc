@@ -20,7 +20,7 @@ JobStatus Done() {
   worker.acked = 4680;
   worker.step = 4680;
   worker.seconds = 3;
-  worker.metrics = {{"accuracy", 0.5}, {"train_loss", 0.25}};
+  worker.metrics = {{"accuracy", 0.5}, {"train_loss", 0.25}, {"bad_rows", 2}};
   status.workers.push_back(worker);
   status.shards.resize(2);
   status.shards[0].units = 100;
@@ -35,10 +35,10 @@ TEST(TrainResultTest, TakesTheSlowestWorkersStepsAndTheLongestTime) {
       ToJson(result),
       R"({"policy":"sync","shards":2,"workers":2,"steps":4680,"seconds":3,)"
       R"("samples_per_second":2e+05,"metrics":{"accuracy":0.8312,"train_loss":0.25},)"
-      R"("staleness_max":3,"pushes":123,"lost":0,"duplicated":0,"discarded":0,"skipped":0,"generation":0,"rollbacks":0,"promotions":0,"reproducible":true})");
+      R"("staleness_max":3,"pushes":123,"lost":0,"duplicated":0,"discarded":0,"skipped":0,"bad_rows":2,"generation":0,"rollbacks":0,"promotions":0,"reproducible":true})");
   EXPECT_EQ(DescribeResult(result),
             "accuracy 0.8312, train_loss 0.25, sync on 2 shards with 2 workers, 4,680 steps in "
-            "3.0 s, 200,000 samples/s, staleness at most 3, lost 0, duplicated 0");
+            "3.0 s, 200,000 samples/s, staleness at most 3, lost 0, duplicated 0, bad rows 2");
 }
 
 TEST(TrainResultTest, PromisesTheSameWeightsUnderSyncAlone) {

@@ -158,10 +158,13 @@ TEST(MisuseTest, PeerThatSpeaksAnotherProtocolIsNamed) {
            4, "the coordinator is expected at " + other->address()));
 }
 
-TEST(MisuseTest, SnapshotsOfTrainingWithoutServersAreRefused) {
+TEST(MisuseTest, TrainingWithoutServersSaysThatItKeepsNoSnapshotsAndGoesOnFromNone) {
   const std::string to = "snapshot.to=" + TestFolder() + "/kept";
-  EXPECT_TRUE(Ends(Try("cli/shardmill", {"train", WriteJob(1), "--single", "--set", to}), 2,
-                   "--single makes no snapshots"));
+  const std::vector<std::string> arguments{"train", WriteJob(1), "--single", "--set", to};
+  EXPECT_TRUE(Ends(Try("cli/shardmill", arguments), 0, "--single keeps no snapshots, but a model"));
+  std::vector<std::string> resumed = arguments;
+  resumed.insert(resumed.end(), {"--set", "snapshot.resume=latest"});
+  EXPECT_TRUE(Ends(Try("cli/shardmill", resumed), 2, "--single goes on from no snapshot"));
 }
 
 TEST(MisuseTest, UnknownFlagsAndCommandsAreRefused) {

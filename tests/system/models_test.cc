@@ -1,141 +1,20 @@
 // What becomes of a model: kept, measured, asked, ended early; and trained without servers.
+#include "tests/system/models.h"
+
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "cli/run_folder.h"
 #include "common/json/json.h"
 #include "tests/system/launch.h"
 
 namespace shardmill {
 namespace {
-
-constexpr std::chrono::milliseconds kPatience{60000};
-
-double At(const JsonValue& json, const char* key) {
-  const JsonValue* value = json.Find(key);
-  EXPECT_NE(value, nullptr) << key;
-  return value == nullptr ? -1 : value->number;
-}
-
-// The result of training with some keys and flags more.
-JsonValue Train(const std::string& job, const std::vector<std::string>& sets,
-                std::vector<std::string> arguments = {}) {
-  arguments.insert(arguments.end(), {"--json", "--quiet"});
-  for (const std::string& set : sets) arguments.insert(arguments.end(), {"--set", set});
-  const auto train = LaunchTrain(job, std::move(arguments));
-  EXPECT_EQ(train->Wait(kPatience), ExitStatus{}) << OutputOf("train");
-  Result<JsonValue> json = ParseJson(LastLineOf("train"));
-  EXPECT_TRUE(json.ok()) << OutputOf("train");
-  return json.ok() ? std::move(json).value() : JsonValue{};
-}
-
-double Metric(const JsonValue& result, const char* name) {
-  const JsonValue* metrics = result.Find("metrics");
-  return metrics == nullptr ? -1 : At(*metrics, name);
-}
-
-// What a command says of the job's newest run.
-std::string Ask(const std::string& command, const std::string& job,
-                std::vector<std::string> arguments, int code = 0) {
-  const std::string runs = "job.runs=" + TestFolder() + "/runs";
-  arguments.insert(arguments.begin(), {command, job, "--set", runs});
-  const auto asked = Launch(command, "cli/shardmill", std::move(arguments));
-  EXPECT_EQ(asked->Wait(kPatience), (ExitStatus{code, 0})) << OutputOf(command);
-  return OutputOf(command);
-}
-
-std::vector<std::string> LinesOf(const std::string& path) {
-  std::vector<std::string> lines;
-  std::ifstream file(path);
-  for (std::string line; std::getline(file, line);) lines.push_back(line);
-  return lines;
-}
-
-void Write(const std::string& path, const std::string& text) { std::ofstream(path) << text; }
-
-// Colours and sizes say what a thing is: by word, so that the table is sparse.
-std::string WriteTable(const std::string& bad_line = "") {
-  std::string rows = "colour,size,thing\n";
-  for (int i = 0; i < 300; ++i) {
-    const char* colours[] = {"red", "green", "blue"};
-    rows += std::string(colours[i % 3]) + "," + std::to_string(i % 7) + "," +
-            (i % 3 == 2  ? "sky"
-             : i % 7 > 3 ? "tree"
-                         : "apple") +
-            "\n";
-    if (i == 10) rows += bad_line;
-  }
-  const std::string folder = TestFolder();
-  Write(folder + "/things.csv", rows);
-  Write(folder + "/things.toml", R"([job]
-name = "things"
-runs = ")" + folder + R"(/runs"
-[optimizer]
-name = "adam"
-learning_rate = 0.05
-[data]
-format = "csv"
-train = ")" + folder + R"(/things.csv"
-split = [0.8, 0, 0.2]
-label = "thing"
-categories = ["colour", "thing"]
-batch_size = 16
-[model]
-metrics = ["accuracy", "loss"]
-layers = [
-  { name = "words", type = "embedding_bag", units = 8, inputs = ["colour"] },
-  { name = "size", type = "affine", units = 8, inputs = ["numbers"] },
-  { type = "add", inputs = ["words", "size"] },
-  { type = "relu" },
-  { type = "dropout", rate = 0.1 },
-  { type = "affine", units = 3 },
-]
-[train]
-epochs = 8
-)");
-  return folder + "/things.toml";
-}
-
-// Each row names some of 500 ids; those of the first half speak for one class.
-std::string WriteSparseRows() {
-  std::string rows;
-  for (uint32_t row = 0; row < 300; ++row) {
-    const uint32_t label = row % 2;
-    const uint32_t first = 1 + (row * 37) % 200 + 250 * label;
-    rows += std::to_string(label);
-    for (uint32_t id = first; id < first + row % 5; ++id) rows += " " + std::to_string(id) + ":0.5";
-    rows += " " + std::to_string(first + 40) + ":1\n";
-  }
-  const std::string folder = TestFolder();
-  Write(folder + "/rows.svm", rows);
-  Write(folder + "/rows.toml", R"([job]
-name = "rows"
-runs = ")" + folder + R"(/runs"
-[cluster]
-shards_per_server = 2
-[optimizer]
-name = "adagrad"
-learning_rate = 0.1
-[data]
-format = "libsvm"
-train = ")" + folder + R"(/rows.svm"
-split = [0.8, 0, 0.2]
-batch_size = 16
-[model]
-metrics = ["accuracy", "loss"]
-layers = [{ type = "affine", units = 8 }, { type = "relu" }, { type = "affine", units = 2 }]
-[train]
-epochs = 8
-)");
-  return folder + "/rows.toml";
-}
 
 TEST(ModelsTest, SparseRowsTrainOnASparseTableAndOnADenseOne) {
   const std::string job = WriteSparseRows();
@@ -250,7 +129,7 @@ TEST(ModelsTest, PredictAsksForNoLabelAndEvalDoes) {
   const std::string job = WriteTable();
   Train(job, {}, {"--single"});
   const std::string unlabelled = TestFolder() + "/unlabelled.csv";
-  Write(unlabelled, "size,colour\n1,red\n5,green\n2,blue\n6,none\n");
+  WriteText(unlabelled, "size,colour\n1,red\n5,green\n2,blue\n6,none\n");
   const std::vector<std::string> rows{"--set", "data.split=[]", "--set", "data.test=" + unlabelled};
   std::vector<std::string> arguments = rows;
   const std::string csv = TestFolder() + "/predictions.csv";
@@ -306,8 +185,50 @@ TEST(ModelsTest, SaysWhatIsWrongWithATableByFileAndLine) {
   fails({"data.features=['sise']"}, "did you mean \"size\"?");
   WriteTable("red,1\n");
   fails({}, file + ":13: wanted 3 columns, found 2");
-  // So many may be left out.
-  Train(job, {"data.bad_rows_max=1"}, {"--single"});
+  // So many may be left out, and are counted.
+  EXPECT_EQ(At(Train(job, {"data.bad_rows_max=1"}, {"--single"}), "bad_rows"), 1);
+  EXPECT_EQ(At(Train(job, {"data.bad_rows_max=1"}), "bad_rows"), 1);
+}
+
+TEST(ModelsTest, AModelKnowsItsWordsAndColumnsWithoutTheDataThatItWasTrainedWith) {
+  const std::string job = WriteTable();
+  Train(job, {}, {"--single"});
+  std::filesystem::remove(TestFolder() + "/things.csv");
+  const std::string others = TestFolder() + "/others.csv";
+  WriteText(others, "thing,size,colour,weight\napple,1,red,7\ntree,5,green,7\nsky,2,blue,7\n");
+  const std::vector<std::string> rows{"--set", "data.split=[]", "--set", "data.test=" + others};
+  EXPECT_NE(Ask("eval", job, rows).find("accuracy 1, loss"), std::string::npos);
+  const std::string csv = TestFolder() + "/predictions.csv";
+  std::vector<std::string> arguments = rows;
+  arguments.insert(arguments.end(), {"--out", csv});
+  Ask("predict", job, arguments);
+  const std::vector<std::string> lines = LinesOf(csv);
+  ASSERT_EQ(lines.size(), 4U);
+  EXPECT_TRUE(lines[2].starts_with("2,tree,0.") && lines[2].ends_with(",tree")) << lines[2];
+  WriteText(others, "size,colour,weight\n1,red,7\n");
+  arguments.insert(arguments.end(), {"--set", "data.features=['weight']"});
+  const std::string words = Ask("predict", job, arguments, 2);
+  EXPECT_NE(words.find("the model was trained with the inputs \"numbers\" (size), \"colour\", and "
+                       "the data have \"numbers\" (weight), \"colour\""),
+            std::string::npos)
+      << words;
+}
+
+TEST(ModelsTest, AResumedRunKeepsTheBestModelOfTheRunBefore) {
+  const std::string job = WriteTable();
+  const std::vector<std::string> sets{"train.best=loss", "snapshot.to=" + TestFolder() + "/kept"};
+  const JsonValue before = Train(job, sets);
+  // At such a rate nothing better comes.
+  std::vector<std::string> again = sets;
+  again.insert(again.end(),
+               {"snapshot.resume=latest", "train.epochs=10", "optimizer.learning_rate=20"});
+  const JsonValue after = Train(job, again);
+  EXPECT_GT(At(after, "steps"), At(before, "steps"));
+  EXPECT_EQ(Metric(after, "best_step"), Metric(before, "best_step"));
+  EXPECT_EQ(Metric(after, "loss"), Metric(before, "loss"));
+  // Where there is none to take up, the last is the best of those that came.
+  std::filesystem::remove_all(TestFolder() + "/runs");
+  EXPECT_GT(Metric(Train(job, again), "loss"), Metric(before, "loss"));
 }
 
 TEST(ModelsTest, EvalSaysWhereAModelIsMissing) {

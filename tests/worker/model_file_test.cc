@@ -63,7 +63,15 @@ TEST(ModelFileTest, RefusesAFileOfAnotherNetwork) {
   std::vector<ParameterSpec> larger = kSpecs;
   larger[0].size = 4;
   EXPECT_EQ(ModelFile::Open(path, larger).error().message,
-            path + ": \"bias\" has 3 numbers where the network wants 4");
+            path + ": \"bias\" is 3, and the network wants 4");
+  std::vector<ParameterSpec> shaped = kSpecs;
+  shaped[0].shape = {3, 1};
+  EXPECT_TRUE(ModelFile::Open(path, shaped).ok());  // One axis says nothing of others.
+  const std::string wide = PathOf("wide.safetensors");
+  ASSERT_TRUE(WriteModelFile(wide, shaped, *train, *tables, {}).ok());
+  shaped[0].shape = {1, 3};
+  EXPECT_EQ(ModelFile::Open(wide, shaped).error().message,
+            wide + ": \"bias\" is 3x1, and the network wants 1x3");
   std::vector<ParameterSpec> renamed = kSpecs;
   renamed[0].name = "offset";
   EXPECT_EQ(ModelFile::Open(path, renamed).error().message,

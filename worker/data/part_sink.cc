@@ -113,7 +113,7 @@ void PartSink::SetWords(const std::vector<std::vector<std::string>>& words) {
 Result<std::vector<std::unique_ptr<SampleStore>>> PartSink::Finish() {
   std::vector<std::unique_ptr<SampleStore>> stores;
   for (size_t i = 0; i < builders_.size(); ++i) {
-    stores.push_back(SM_TRY(builders_[i]->Finish(cache_.made_of(i))));
+    stores.push_back(SM_TRY(builders_[i]->Finish(cache_.made_of(i), bad_rows_.count())));
   }
   if (spilled_) cache_.RemoveOld();
   return stores;

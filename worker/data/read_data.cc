@@ -7,6 +7,8 @@
 
 #include "common/assert.h"
 #include "common/config/text.h"
+#include "common/json/json.h"
+#include "worker/data/columns_json.h"
 #include "worker/data/criteo_reader.h"
 #include "worker/data/csv_reader.h"
 #include "worker/data/file_list.h"
@@ -55,9 +57,26 @@ std::vector<std::string> PatternsOf(const DataOptions& options, PartName part) {
   return movielens ? std::vector<std::string>{kMovieLensFile} : options.train;
 }
 
-Result<std::vector<PartPlan>> PlanParts(const DataOptions& options) {
+// The one part that has to be read, where one will do: it has files of its own, and nothing is
+// learnt of others.
+std::optional<PartName> OnlyPart(const DataOptions& options, const DataWish& wish) {
+  if (wish.columns.empty()) return {};
+  const bool idx = options.format == DataFormat::kIdx;
+  const bool tests = idx || !options.test.empty() || options.Share(kTest) > 0;
+  PartName part = tests ? kTest : options.validates() ? kValidate : kTrain;
+  for (const PartName name : {kTrain, kValidate, kTest}) {
+    if (wish.part == kPartKeys[name]) part = name;
+  }
+  const bool own = idx ? part != kValidate : !PatternsOf(options, part).empty();
+  if (!own || options.Share(part) > 0) return {};
+  return part;
+}
+
+Result<std::vector<PartPlan>> PlanParts(const DataOptions& options,
+                                        std::optional<PartName> only = {}) {
   std::vector<PartPlan> plan;
   for (const PartName name : {kTrain, kValidate, kTest}) {
+    if (only && name != *only) continue;
     const double share = options.Share(name);
     if (options.format == DataFormat::kIdx) {
       const IdxPaths paths =
@@ -83,12 +102,12 @@ Result<std::vector<PartPlan>> PlanParts(const DataOptions& options) {
 }
 
 // All that rows depend on beside the files.
-std::string Describe(const DataOptions& options, uint64_t seed, LabelColumn label_column) {
+std::string Describe(const DataOptions& options, uint64_t seed, const DataWish& wish) {
   std::string text = "shardmill rows\nformat " + std::string(NameOf(options.format)) + "\n";
   const auto add = [&text](const char* key, const std::string& value) {
     text += std::string(key) + ' ' + config::QuoteText(value) + '\n';
   };
-  const TableChoice table = TableChoiceOf(options, label_column);
+  const TableChoice table = TableChoiceOf(options, wish.label_column);
   add("header", options.header ? "yes" : "no");
   add("separator", options.separator);
   add("label", table.label);
@@ -101,17 +120,21 @@ std::string Describe(const DataOptions& options, uint64_t seed, LabelColumn labe
   add("bad_rows_max", std::to_string(options.bad_rows_max));
   for (const double share : options.split) add("share", config::FormatReal(share));
   if (!options.split.empty()) add("seed", std::to_string(seed));
+  if (!wish.columns.empty()) {
+    JsonWriter json;
+    WriteColumns(wish.columns, json);
+    add("columns", json.Take());
+  }
   return text;
 }
 
-Result<RowCache> MakeCache(const DataOptions& options, uint64_t seed, LabelColumn label_column,
+Result<RowCache> MakeCache(const DataOptions& options, uint64_t seed, const DataWish& wish,
                            const std::vector<PartPlan>& plan) {
   if (options.cache.empty()) return RowCache("", std::vector<RowCache::Part>(plan.size()));
   // Words and columns are learnt in training, so every part is made of its files too.
   std::vector<RowCache::Part> parts;
   for (const PartPlan& part : plan) {
-    std::string family =
-        Describe(options, seed, label_column) + "part " + kPartKeys[part.name] + '\n';
+    std::string family = Describe(options, seed, wish) + "part " + kPartKeys[part.name] + '\n';
     for (const std::string& path : plan[0].files) family += path + '\n';
     for (const std::string& path : part.files) family += path + '\n';
     const std::string train_stamp = SM_TRY(StampOf(plan[0].files));
@@ -125,8 +148,10 @@ Result<RowCache> MakeCache(const DataOptions& options, uint64_t seed, LabelColum
 // Reads the files of parts by the format's reader. Lives for one call of ReadData.
 class FileReader final {
  public:
-  FileReader(const DataOptions& options, LabelColumn label_column, PartSink& sink)
-      : options_(options), sink_(sink), table_(TableChoiceOf(options, label_column)) {}
+  FileReader(const DataOptions& options, const DataWish& wish, PartSink& sink)
+      : options_(options), sink_(sink), table_(TableChoiceOf(options, wish.label_column)) {
+    if (!wish.columns.empty()) table_.Learn(wish.columns);
+  }
 
   Result<> Read(const PartPlan& part) {
     if (options_.format == DataFormat::kIdx) {
@@ -171,10 +196,10 @@ class FileReader final {
 };
 
 Result<std::vector<std::unique_ptr<SampleStore>>> ReadFiles(const DataOptions& options,
-                                                            uint64_t seed, LabelColumn label_column,
+                                                            uint64_t seed, const DataWish& wish,
                                                             const std::vector<PartPlan>& plan,
                                                             PartSink& sink) {
-  FileReader reader(options, label_column, sink);
+  FileReader reader(options, wish, sink);
   for (size_t i = 0; i < plan.size(); ++i) {
     if (plan[i].files.empty()) continue;
     sink.Fill(i);
@@ -189,14 +214,45 @@ Result<std::vector<std::unique_ptr<SampleStore>>> ReadFiles(const DataOptions& o
   return sink.Finish();
 }
 
-Result<DataParts> PartsOf(const std::vector<PartPlan>& plan,
+std::string InputsOf(const Columns& columns) {
+  std::string words;
+  for (size_t i = 0; i + 1 < columns.size(); ++i) {
+    const Column& column = columns[i];
+    words += (i == 0 ? "" : ", ") + config::QuoteForMessage(column.name);
+    for (size_t field = 0; field < column.fields.size(); ++field) {
+      words += (field == 0 ? " (" : ", ") + column.fields[field];
+    }
+    words += !column.fields.empty()               ? ")"
+             : column.kind == ColumnKind::kFloats ? " of " + std::to_string(column.row_size())
+                                                  : "";
+  }
+  return words;
+}
+
+// Words where rows are none that a model with these columns can read.
+Result<> CheckColumns(const Columns& model, const Columns& data) {
+  const auto same = [](const Column& a, const Column& b) {
+    return a.name == b.name && a.kind == b.kind && a.row_shape == b.row_shape &&
+           a.fields == b.fields;
+  };
+  if (std::ranges::equal(std::span(model).first(model.size() - 1),
+                         std::span(data).first(data.size() - 1), same)) {
+    return {};
+  }
+  return Error{ErrorCode::kBadUsage, "the model was trained with the inputs " + InputsOf(model) +
+                                         ", and the data have " + InputsOf(data)};
+}
+
+Result<DataParts> PartsOf(const std::vector<PartPlan>& plan, const Columns& known,
                           std::vector<std::unique_ptr<SampleStore>> stores) {
+  if (!known.empty()) SM_TRY(CheckColumns(known, stores[0]->columns()));
   for (const auto& store : stores) {
     for (const auto& other : stores) {
       for (size_t i = 0; i < store->columns().size(); ++i) {
         store->RaiseIdsEnd(i, other->columns()[i]);
       }
     }
+    for (size_t i = 0; i < known.size(); ++i) store->RaiseIdsEnd(i, known[i]);
   }
   DataParts parts;
   for (size_t i = 0; i < plan.size(); ++i) {
@@ -206,6 +262,7 @@ Result<DataParts> PartsOf(const std::vector<PartPlan>& plan,
           std::string("there are no rows to ") + kPartKeys[plan[i].name] + " with" +
               (plan[i].files.empty() ? " (data.split)" : ": " + plan[i].files[0] + " has none")};
     }
+    parts.bad_rows = stores[i]->bad_rows();
     std::shared_ptr<const SampleStore> store = std::move(stores[i]);
     if (plan[i].name == kTrain) parts.train = std::move(store);
     if (plan[i].name == kValidate) parts.validate = std::move(store);
@@ -226,23 +283,22 @@ Error Told(const DataOptions& options, Error error) {
 }  // namespace
 
 Result<DataParts> ReadData(const DataOptions& options, uint64_t seed,
-                           const std::function<bool()>& stopped, LabelColumn label_column) {
-  const std::vector<PartPlan> plan = SM_TRY(PlanParts(options));
-  RowCache cache = SM_TRY(MakeCache(options, seed, label_column, plan));
+                           const std::function<bool()>& stopped, const DataWish& wish) {
+  const std::vector<PartPlan> plan = SM_TRY(PlanParts(options, OnlyPart(options, wish)));
+  RowCache cache = SM_TRY(MakeCache(options, seed, wish, plan));
   std::vector<std::string> notes;
   std::vector<std::unique_ptr<SampleStore>> stores;
   if (cache.enabled()) stores = SM_TRY(cache.Open(notes));
   PartSink sink({plan.size(), options.memory, options.bad_rows_max, stopped}, cache);
   if (stores.empty()) {
     Result<std::vector<std::unique_ptr<SampleStore>>> read =
-        ReadFiles(options, seed, label_column, plan, sink);
+        ReadFiles(options, seed, wish, plan, sink);
     if (!read.ok() && sink.found().empty()) {
       return Told(options, std::move(read).error());
     }
     stores = read.ok() ? std::move(read).value() : std::move(sink.found());
   }
-  DataParts parts = SM_TRY(PartsOf(plan, std::move(stores)));
-  parts.bad_rows = sink.bad_rows().count();
+  DataParts parts = SM_TRY(PartsOf(plan, wish.columns, std::move(stores)));
   parts.notes = std::move(notes);
   for (const std::string& words : sink.notes()) parts.notes.push_back(words);
   for (const std::string& words : sink.bad_rows().words()) {

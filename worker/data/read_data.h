@@ -24,20 +24,29 @@ struct DataParts {
     return test ? test : validate ? validate : train;
   }
 
-  uint64_t bad_rows = 0;           // Left out when they were read just now.
+  uint64_t bad_rows = 0;           // Left out, of the files of all parts.
   std::vector<std::string> notes;  // For the log: of the first bad rows, and of the cache.
 };
 
 // Whether tables that are not trained with may lack the column of the label.
 enum class LabelColumn : uint8_t { kNeeded, kOptional };
 
+// What somebody wants of a job's data who does not train with them.
+struct DataWish {
+  LabelColumn label_column = LabelColumn::kNeeded;
+  // Those that a model was trained with, where it says so: they tell what words mean and which
+  // numbers there are, and the files to train with are not read for that.
+  Columns columns = {};
+  // With columns: the part that is read, "train", "validate" or "test"; empty: what is measured.
+  std::string part = {};
+};
+
 // Reads the data of a job: its text, or the files of packed rows that were made of it before. Where
 // the rows do not fit the job's memory, this process makes such files, or waits for another that
-// does. A function of the options, the seed and the files. Errors name the file and the line;
-// kStopped where `stopped` says so, which is asked now and then.
+// does. A function of the options, the seed, the wish and the files. Errors name the file and the
+// line; kStopped where `stopped` says so, which is asked now and then.
 Result<DataParts> ReadData(const DataOptions& options, uint64_t seed,
-                           const std::function<bool()>& stopped,
-                           LabelColumn label_column = LabelColumn::kNeeded);
+                           const std::function<bool()>& stopped, const DataWish& wish = {});
 
 // Whether the files of a job are there; what is in them is not looked at.
 Result<> CheckDataFiles(const DataOptions& options);

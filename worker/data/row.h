@@ -25,6 +25,7 @@ struct Column {
   std::vector<std::string> words = {};    // What ids stand for, where they stand for words.
   std::string greatest_at = {};           // Of a target: the first place of its greatest class.
   bool missing = false;                   // Of a target: some file of the part has no such column.
+  std::vector<std::string> fields = {};   // Of numbers that are columns of a table: their names.
 
   uint64_t row_size() const {
     uint64_t size = 1;

@@ -131,17 +131,20 @@ Result<> RowBuilder::Spill(const std::string& path) {
   return {};
 }
 
-Result<std::unique_ptr<SampleStore>> RowBuilder::Finish(const std::string& made_of) {
+Result<std::unique_ptr<SampleStore>> RowBuilder::Finish(const std::string& made_of,
+                                                        uint64_t bad_rows) {
   if (file_ != nullptr) {
     for (size_t i = 0; i < arrays_.size(); ++i) SM_TRY(WriteOut(i));
-    SM_TRY(file_->Finish(columns_, rows_, made_of));
+    SM_TRY(file_->Finish(columns_, rows_, bad_rows, made_of));
     return OpenRowFile(path_, made_of, false);
   }
   std::vector<std::unique_ptr<SampleMemory>> memory;
   for (Array& array : arrays_) {
     memory.push_back(std::make_unique<OwnMemory>(std::move(array.segments), array.bytes));
   }
-  return std::make_unique<SampleStore>(std::move(columns_), rows_, std::move(memory));
+  auto store = std::make_unique<SampleStore>(std::move(columns_), rows_, std::move(memory));
+  store->NoteBadRows(bad_rows);
+  return store;
 }
 
 }  // namespace shardmill

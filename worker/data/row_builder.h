@@ -44,8 +44,9 @@ class RowBuilder final {
   // Moves all rows to this file, and those that come later.
   Result<> Spill(const std::string& path);
 
-  // The rows; `made_of` is for a file (see RowFileWriter). The builder is empty then.
-  Result<std::unique_ptr<SampleStore>> Finish(const std::string& made_of);
+  // The rows; `made_of` is for a file (see RowFileWriter), `bad_rows` the data set's. The builder
+  // is empty then.
+  Result<std::unique_ptr<SampleStore>> Finish(const std::string& made_of, uint64_t bad_rows = 0);
 
  private:
   // What has come of an array: whole segments, and one that is being filled.

@@ -14,6 +14,7 @@
 
 #include "common/crc32c.h"
 #include "common/json/json.h"
+#include "worker/data/columns_json.h"
 
 namespace shardmill {
 namespace {
@@ -95,6 +96,7 @@ struct FileSegment {
 struct Table {
   Columns columns;
   uint64_t rows = 0;
+  uint64_t bad_rows = 0;
   std::string made_of;
   std::vector<FileSegment> segments;
 };
@@ -105,92 +107,21 @@ std::optional<uint64_t> WholeAt(const JsonValue& object, const char* key) {
   return value->whole;
 }
 
-const std::string* TextAt(const JsonValue& object, const char* key) {
-  const JsonValue* value = object.Find(key);
-  return value != nullptr && value->kind == JsonValue::Kind::kText ? &value->text : nullptr;
-}
-
-// JSON has room for UTF-8 alone, and names of files and words may be any bytes: each byte is the
-// letter of its number.
-std::string LettersOf(std::string_view bytes) {
-  std::string letters;
-  for (const char c : bytes) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte >= 0x80) letters += static_cast<char>(0xc0 | byte >> 6);
-    letters += static_cast<char>(byte >= 0x80 ? 0x80 | (byte & 0x3f) : byte);
-  }
-  return letters;
-}
-
-std::string BytesOf(std::string_view letters) {
-  std::string bytes;
-  for (size_t i = 0; i < letters.size(); ++i) {
-    const auto byte = static_cast<unsigned char>(letters[i]);
-    const bool two = byte >= 0xc0 && i + 1 < letters.size();
-    bytes += two ? static_cast<char>(byte << 6 | (letters[++i] & 0x3f)) : letters[i];
-  }
-  return bytes;
-}
-
-// Words in one text, each with a zero behind it.
-std::string Joined(const std::vector<std::string>& words) {
-  std::string text;
-  for (const std::string& word : words) text += word + '\0';
-  return text;
-}
-
-std::vector<std::string> Split(std::string_view text) {
-  std::vector<std::string> words;
-  while (!text.empty()) {
-    const size_t end = std::min(text.find('\0'), text.size() - 1);
-    words.emplace_back(text.substr(0, end));
-    text.remove_prefix(end + 1);
-  }
-  return words;
-}
-
-std::optional<Column> ColumnFrom(const JsonValue& json) {
-  const std::string* name = TextAt(json, "name");
-  const std::optional<uint64_t> kind = WholeAt(json, "kind");
-  const std::optional<uint64_t> ids_end = WholeAt(json, "ids_end");
-  const std::string* greatest_at = TextAt(json, "greatest_at");
-  const JsonValue* shape = json.Find("row_shape");
-  const std::string* words = TextAt(json, "words");
-  constexpr auto kKindMax = static_cast<uint64_t>(ColumnKind::kSparse);
-  constexpr uint64_t kRowSizeMax = uint64_t{1} << 32;
-  if (name == nullptr || greatest_at == nullptr || shape == nullptr || words == nullptr ||
-      !kind.has_value() || *kind > kKindMax || !ids_end.has_value()) {
-    return {};
-  }
-  Column column{.name = BytesOf(*name), .kind = static_cast<ColumnKind>(*kind), .row_shape = {}};
-  column.ids_end = *ids_end;
-  column.greatest_at = BytesOf(*greatest_at);
-  uint64_t size = 1;
-  for (const JsonValue& extent : shape->items) {
-    if (!extent.is_whole || extent.whole == 0 || extent.whole > kRowSizeMax / size) return {};
-    size *= extent.whole;
-    column.row_shape.push_back(extent.whole);
-  }
-  column.words = Split(BytesOf(*words));
-  const JsonValue* missing = json.Find("missing");
-  column.missing = missing != nullptr && missing->flag;
-  return column;
-}
-
 std::optional<Table> TableFrom(const JsonValue& json) {
   const std::optional<uint64_t> rows = WholeAt(json, "rows");
-  const std::string* made_of = TextAt(json, "made_of");
+  const JsonValue* made_of = json.Find("made_of");
   const JsonValue* columns = json.Find("columns");
   const JsonValue* segments = json.Find("segments");
   if (!rows.has_value() || made_of == nullptr || columns == nullptr || segments == nullptr) {
     return {};
   }
-  Table table{.columns = {}, .rows = *rows, .made_of = BytesOf(*made_of), .segments = {}};
-  for (const JsonValue& item : columns->items) {
-    std::optional<Column> column = ColumnFrom(item);
-    if (!column.has_value()) return {};
-    table.columns.push_back(*std::move(column));
-  }
+  std::optional<Columns> read = ReadColumns(*columns);
+  if (!read.has_value()) return {};
+  Table table{.columns = *std::move(read),
+              .rows = *rows,
+              .bad_rows = WholeAt(json, "bad_rows").value_or(0),
+              .made_of = BytesOfLetters(made_of->text),
+              .segments = {}};
   for (const JsonValue& item : segments->items) {
     if (item.items.size() != 4) return {};
     for (const JsonValue& number : item.items) {
@@ -199,7 +130,6 @@ std::optional<Table> TableFrom(const JsonValue& json) {
     table.segments.push_back(
         {item.items[0].whole, item.items[1].whole, item.items[2].whole, item.items[3].whole});
   }
-  if (table.columns.empty()) return {};
   return table;
 }
 
@@ -308,24 +238,14 @@ Result<> RowFileWriter::Append(size_t array, std::span<const std::byte> bytes) {
   return Write(bytes);
 }
 
-std::string RowFileWriter::TableOf(const Columns& columns, uint64_t rows,
+std::string RowFileWriter::TableOf(const Columns& columns, uint64_t rows, uint64_t bad_rows,
                                    const std::string& made_of) const {
   JsonWriter json;
   json.BeginObject().Key("made_of").Text(LettersOf(made_of)).Key("rows").Whole(rows);
-  json.Key("columns").BeginList();
-  for (const Column& column : columns) {
-    json.BeginObject().Key("name").Text(LettersOf(column.name));
-    json.Key("kind").Whole(static_cast<uint64_t>(column.kind));
-    json.Key("ids_end")
-        .Whole(column.ids_end)
-        .Key("greatest_at")
-        .Text(LettersOf(column.greatest_at));
-    json.Key("missing").Flag(column.missing);
-    json.Key("row_shape").BeginList();
-    for (const uint64_t extent : column.row_shape) json.Whole(extent);
-    json.EndList().Key("words").Text(LettersOf(Joined(column.words))).EndObject();
-  }
-  json.EndList().Key("segments").BeginList();
+  json.Key("bad_rows").Whole(bad_rows);
+  json.Key("columns");
+  WriteColumns(columns, json);
+  json.Key("segments").BeginList();
   for (const Segment& segment : segments_) {
     json.BeginList().Whole(segment.array).Whole(segment.begin).Whole(segment.bytes);
     json.Whole(segment.crc).EndList();
@@ -334,8 +254,9 @@ std::string RowFileWriter::TableOf(const Columns& columns, uint64_t rows,
   return json.Take();
 }
 
-Result<> RowFileWriter::Finish(const Columns& columns, uint64_t rows, const std::string& made_of) {
-  const std::string table = TableOf(columns, rows, made_of);
+Result<> RowFileWriter::Finish(const Columns& columns, uint64_t rows, uint64_t bad_rows,
+                               const std::string& made_of) {
+  const std::string table = TableOf(columns, rows, bad_rows, made_of);
   const std::span<const std::byte> bytes = std::as_bytes(std::span(table));
   const Tail tail{.table_begin = end_, .table_bytes = table.size(), .table_crc = Crc32c(bytes)};
   SM_TRY(Write(bytes));
@@ -381,6 +302,7 @@ Result<std::unique_ptr<SampleStore>> OpenRowFile(const std::string& path,
   }
   auto store =
       std::make_unique<SampleStore>(std::move(table.columns), table.rows, std::move(memory));
+  store->NoteBadRows(table.bad_rows);
   if (check && !HasGoodEnds(*store)) return Bad(path, "its sparse rows are damaged");
   return store;
 }

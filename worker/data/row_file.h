@@ -31,7 +31,8 @@ class RowFileWriter final {
   // The next segment of an array: kSegmentBytes, or less if it is the array's last.
   Result<> Append(size_t array, std::span<const std::byte> bytes);
   // Makes all of it last. `made_of` is what OpenRowFile asks for again.
-  Result<> Finish(const Columns& columns, uint64_t rows, const std::string& made_of);
+  Result<> Finish(const Columns& columns, uint64_t rows, uint64_t bad_rows,
+                  const std::string& made_of);
 
  private:
   struct Segment {
@@ -43,7 +44,8 @@ class RowFileWriter final {
 
   RowFileWriter(std::string path, FileDescriptor file);
   Result<> Write(std::span<const std::byte> bytes);
-  std::string TableOf(const Columns& columns, uint64_t rows, const std::string& made_of) const;
+  std::string TableOf(const Columns& columns, uint64_t rows, uint64_t bad_rows,
+                      const std::string& made_of) const;
 
   const std::string path_;
   FileDescriptor file_;

@@ -45,6 +45,9 @@ class SampleStore final {
   const Columns& columns() const { return columns_; }
   const Column& target() const { return columns_.back(); }
   uint64_t rows() const { return rows_; }
+  // Rows of the data set's files that could not be read, and were left out.
+  uint64_t bad_rows() const { return bad_rows_; }
+  void NoteBadRows(uint64_t rows) { bad_rows_ = rows; }
   // All rows of a column.
   const ColumnView& column(size_t index) const { return views_[index]; }
 
@@ -61,6 +64,7 @@ class SampleStore final {
 
   Columns columns_;
   const uint64_t rows_;
+  uint64_t bad_rows_ = 0;
   const std::vector<std::unique_ptr<SampleMemory>> memory_;
   std::vector<ColumnView> views_;
 };

@@ -42,11 +42,14 @@ void TableColumns::LearnClasses(const std::vector<std::string>& words) {
 
 void TableColumns::Learn(const Columns& columns) {
   for (size_t i = 0; i + 1 < columns.size(); ++i) {
+    if (options_.features.empty()) options_.features = columns[i].fields;
     const auto found = std::ranges::find(options_.categories, columns[i].name);
     if (columns[i].kind != ColumnKind::kIds || found == options_.categories.end()) continue;
     dictionaries_[static_cast<size_t>(found - options_.categories.begin())].Learn(columns[i].words);
   }
   if (!columns.back().words.empty()) LearnClasses(columns.back().words);
+  bound_ = true;
+  Close();
 }
 
 void TableColumns::Close() {
@@ -146,6 +149,7 @@ void TableColumns::MakeColumns() {
   if (!options_.features.empty()) {
     columns_.push_back(
         {.name = alone ? kOnlyInput : "numbers", .row_shape = {options_.features.size()}});
+    columns_.back().fields = options_.features;
   }
   for (const std::string& name : options_.categories) {
     columns_.push_back({.name = name, .kind = ColumnKind::kIds});

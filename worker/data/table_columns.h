@@ -38,7 +38,7 @@ class TableColumns final {
                 const std::vector<bool>& numeric);
   // Makes the label's classes these words, where it has none yet.
   void LearnClasses(const std::vector<std::string>& words);
-  // Takes up what was learnt when these columns were made.
+  // Takes up what was learnt when these columns were made, and learns nothing more.
   void Learn(const Columns& columns);
   // Words that come now are not learnt any more.
   void Close();

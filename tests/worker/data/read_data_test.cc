@@ -261,6 +261,15 @@ TEST_F(ReadDataTest, CacheIsUsedUntilItsFilesChange) {
   EXPECT_EQ(FilesIn(cache), 2U);
 }
 
+TEST_F(ReadDataTest, BadRowsAreCountedWhetherTheTextIsReadOrTheCache) {
+  const std::string path = folder_.WriteText("bad.csv", CountedCsv(0, 20'000) + "no row\n");
+  const std::string csv = "format = 'csv'\nmemory = '64KiB'\nbad_rows_max = 3\ntrain = '" + path +
+                          "'\ncache = '" + folder_.path() + "/cache'\n";
+  EXPECT_EQ(Read(csv).bad_rows, 1U);
+  EXPECT_EQ(FilesIn(folder_.path() + "/cache"), 1U);
+  EXPECT_EQ(Read(csv).bad_rows, 1U);
+}
+
 TEST_F(ReadDataTest, DamagedRowsInTheCacheAreMadeAnew) {
   const std::string path = Csv("big.csv", 0, 20'000);
   const std::string cache = folder_.path() + "/cache";

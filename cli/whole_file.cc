@@ -1,0 +1,37 @@
+#include "cli/whole_file.h"
+
+#include <cerrno>
+#include <filesystem>
+#include <system_error>
+
+namespace shardmill {
+namespace {
+
+std::string PartOf(const std::string& path) {
+  std::error_code none;
+  const bool other =
+      std::filesystem::exists(path, none) && !std::filesystem::is_regular_file(path, none);
+  return other ? path : path + ".part";
+}
+
+}  // namespace
+
+WholeFile::WholeFile(const std::string& path)
+    : path_(path), part_(PartOf(path)), file_(part_, std::ios::binary | std::ios::trunc) {}
+
+WholeFile::~WholeFile() {
+  std::error_code none;
+  if (part_ != path_) std::filesystem::remove(part_, none);
+}
+
+Result<> WholeFile::Commit() {
+  errno = 0;
+  file_.close();
+  std::error_code why;
+  if (!file_) why = std::error_code(errno == 0 ? EIO : errno, std::generic_category());
+  if (!why && part_ != path_) std::filesystem::rename(part_, path_, why);
+  if (!why) return {};
+  return Error{ErrorCode::kFailed, path_ + ": cannot be written: " + why.message()};
+}
+
+}  // namespace shardmill

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "client/model.h"
+#include "common/job/job.h"
+#include "common/result.h"
+#include "worker/data/row.h"
+#include "worker/model_file.h"
+
+namespace shardmill {
+
+// The weights of another training that one begins with: of all its parameters, or of those of some
+// layers. A value of whoever begins the training.
+struct GivenWeights {
+  std::unique_ptr<ModelFile> file;  // Has those that are given.
+  std::vector<bool> given;          // Of each parameter.
+  std::string words;                // For people: what was taken, and what was not.
+};
+
+// Reads what the job names in train.weights, which is a file. `columns`: of the data that it trains
+// with. What the file lacks, what has another shape there, and rows of ids or weights of columns
+// that meant something else there are refused, with what to do.
+Result<GivenWeights> OpenWeights(const TrainOptions& train,
+                                 std::span<const ParameterSpec> parameters, const Columns& columns);
+
+}  // namespace shardmill
