@@ -1,22 +1,30 @@
-// Switches on each known bug in turn and looks for a history that shows it:
-//   bazel run //tests/sim:mutations [-- --json]
+// Switches on each known bug in turn, or those that are named, and looks for a history that shows
+// it:
+//   bazel run //tests/sim:mutations [-- [--json] [NAME...]]
 
+#include <algorithm>
 #include <cstdio>
-#include <cstring>
+#include <string>
+#include <vector>
 
 #include "common/json/json.h"
 #include "tests/sim/hunt.h"
 
 int main(int argc, char** argv) {
-  const bool json = argc == 2 && std::strcmp(argv[1], "--json") == 0;
-  if (argc > 1 && !json) {
-    std::fprintf(stderr, "usage: mutations [--json]\n");
+  std::vector<std::string> names(argv + 1, argv + argc);
+  const bool json = std::erase(names, "--json") > 0;
+  for (const std::string& name : names) {
+    const auto has_name = [&name](const auto& bug) { return bug.name == name; };
+    if (std::ranges::any_of(shardmill::sim::KnownBugs(), has_name)) continue;
+    std::fprintf(stderr, "no known bug is named %s\nusage: mutations [--json] [NAME...]\n",
+                 name.c_str());
     return 2;
   }
   shardmill::JsonWriter writer;
   writer.BeginList();
   bool all = true;
   for (const shardmill::sim::KnownBug& bug : shardmill::sim::KnownBugs()) {
+    if (!names.empty() && std::ranges::find(names, bug.name) == names.end()) continue;
     const shardmill::sim::Catch found = shardmill::sim::Hunt(bug.mutation);
     all = all && found.caught;
     writer.BeginObject();
