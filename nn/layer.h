@@ -106,6 +106,8 @@ class Layer {
   virtual SavedSize Saved(Backend&) const { return {}; }
   // Ids that it reads must be below this.
   virtual uint64_t IndexLimit() const { return UINT64_MAX; }
+  // A batch that it is trained with has at least so many rows.
+  virtual uint64_t RowsMin() const { return 1; }
 
   // The function of each number that this layer is, where it is nothing else.
   virtual std::optional<Elementwise> Function() const { return std::nullopt; }

@@ -20,6 +20,7 @@ struct LayerType {
   size_t inputs_max = 1;
   ValueKind reads = ValueKind::kFloats;
   bool reads_sparse = false;  // Rows of sparse numbers, too.
+  size_t dims = 0;            // How many extents a row of each input has; 0: any.
 };
 
 }  // namespace shardmill::nn

@@ -58,7 +58,7 @@ constexpr size_t kManyInputs = 1024;
 constexpr std::array kLayerTypes{
     LayerType{"flatten", Reshape::Make, "", ""},
     LayerType{"reshape", Reshape::Make, " shape ", ""},
-    LayerType{"affine", Affine::Make, " units ", kAffine, 1, 1, ValueKind::kFloats, true},
+    LayerType{"affine", Affine::Make, " units ", kAffine, 1, 1, ValueKind::kFloats, true, 1},
     LayerType{"relu", ElementwiseLayer::Make, "", ""},
     LayerType{"leaky_relu", ElementwiseLayer::Make, "", " slope "},
     LayerType{"elu", ElementwiseLayer::Make, "", " slope "},
@@ -74,11 +74,13 @@ constexpr std::array kLayerTypes{
     LayerType{"average_pool", PoolingLayer::Make, " kernel ", kPooling},
     LayerType{"global_max_pool", PoolingLayer::Make, "", ""},
     LayerType{"global_average_pool", PoolingLayer::Make, "", ""},
-    LayerType{"batch_norm1d", BatchNormLayer::Make, "", kBatchNorm},
-    LayerType{"batch_norm2d", BatchNormLayer::Make, "", kBatchNorm},
+    LayerType{.name = "batch_norm1d", .make = BatchNormLayer::Make, .takes = kBatchNorm, .dims = 1},
+    LayerType{.name = "batch_norm2d", .make = BatchNormLayer::Make, .takes = kBatchNorm, .dims = 3},
     LayerType{"layer_norm", LayerNormLayer::Make, "", " epsilon frozen learning_rate "},
-    LayerType{"rnn", RecurrentLayer::Make, " units ", kRecurrent},
-    LayerType{"lstm", RecurrentLayer::Make, " units ", kRecurrent},
+    LayerType{"rnn", RecurrentLayer::Make, " units ", kRecurrent, 1, 1, ValueKind::kFloats, false,
+              2},
+    LayerType{"lstm", RecurrentLayer::Make, " units ", kRecurrent, 1, 1, ValueKind::kFloats, false,
+              2},
     LayerType{"add", MergeLayer::Make, "", "", 2, kManyInputs},
     LayerType{"multiply", MergeLayer::Make, "", "", 2, 2},
     LayerType{"concat", MergeLayer::Make, "", "", 2, kManyInputs},
@@ -108,6 +110,16 @@ Result<> CheckKeys(const LayerSpec& spec, const LayerType& type) {
   return {};
 }
 
+Result<> CheckDims(const LayerType& type, const Shape& row) {
+  if (type.dims == 0 || row.dims() == type.dims) return {};
+  const std::array<std::string, Shape::kDimsMax> reads{"vectors", "sequences of vectors",
+                                                       "pictures of height, width and channels",
+                                                       "rows of 4 extents"};
+  return BadLayer("it reads " + reads.at(type.dims - 1) + ", but its input is " + row.ToString() +
+                  (type.dims == 1 ? ": put a \"flatten\" layer before it"
+                                  : ": put a \"reshape\" layer before it"));
+}
+
 Result<> CheckInputs(const LayerType& type, std::span<const ValueType> inputs) {
   if (inputs.size() < type.inputs_min || inputs.size() > type.inputs_max) {
     return BadLayer(
@@ -116,7 +128,10 @@ Result<> CheckInputs(const LayerType& type, std::span<const ValueType> inputs) {
         ", not " + std::to_string(inputs.size()));
   }
   for (const ValueType& input : inputs) {
-    if (input.kind == type.reads) continue;
+    if (input.kind == type.reads) {
+      SM_TRY(CheckDims(type, input.row));
+      continue;
+    }
     if (input.kind == ValueKind::kSparse && type.reads_sparse) continue;
     const std::string reads =
         type.reads == ValueKind::kFloats ? "it reads numbers" : "it reads ids";

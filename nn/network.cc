@@ -46,6 +46,7 @@ Network::Network(const NetworkSpec& spec, Graph graph, std::unique_ptr<Loss> los
   }
   for (const GraphNode& node : graph_.nodes) {
     inputs_max = std::max(inputs_max, node.inputs.size());
+    rows_min_ = std::max(rows_min_, node.layer->RowsMin());
   }
   rows_max_ = Shape::kSizeMax / row_floats_max;
   lent_parameters_.resize(graph_.parameters.size());
@@ -116,6 +117,16 @@ void Network::LayOutGradients() {
   }
 }
 
+std::string Network::ShortBatchWords(uint64_t rows) const {
+  for (const GraphNode& node : graph_.nodes) {
+    if (rows == 0 || rows >= node.layer->RowsMin()) continue;
+    return "the layer \"" + node.name + "\" is trained with batches of at least " +
+           std::to_string(node.layer->RowsMin()) +
+           " rows, of which it takes the variance, and here is one of " + std::to_string(rows);
+  }
+  return "";
+}
+
 Initial Network::InitialOf(uint64_t seed, size_t parameter) const {
   SM_ASSERT(parameter < graph_.parameters.size());
   Initial initial = graph_.parameters[parameter].initial;
@@ -136,6 +147,9 @@ Result<double> Network::Train(const Samples& samples,
   }
   SM_TRY(CheckInputs(samples));
   SM_TRY(CheckTargets(samples));
+  if (samples.rows > 0 && samples.rows < rows_min_) {
+    return Error{ErrorCode::kBadInput, ShortBatchWords(samples.rows)};
+  }
   if (samples.rows == 0) {
     SM_TRY(SendZeros(flow));
     return 0.0;
@@ -285,11 +299,14 @@ Result<> Network::AwaitParameters(const GraphNode& node, ParameterFlow* flow) {
 
 Result<> Network::Forward(const Samples& samples, bool training, ParameterFlow* flow) {
   layout_ = training ? &training_ : &evaluation_;
-  if (samples.rows > layout_->plan.rows() && !arena_.Reserve(layout_->plan.Place(samples.rows))) {
+  const bool grows = samples.rows > layout_->plan.rows();
+  const uint64_t floats = grows ? layout_->plan.Place(samples.rows) : 0;
+  if (!arena_.Reserve(floats)) {
     layout_->plan.Place(0);
-    return Error{ErrorCode::kFailed, "there is no room for a batch of " +
+    return Error{ErrorCode::kFailed, "there is no memory for a batch of " +
                                          std::to_string(samples.rows) +
-                                         " rows: lower data.batch_size"};
+                                         " rows, whose layers take " + std::to_string(floats) +
+                                         " numbers: lower data.batch_size"};
   }
   for (size_t index = 0; index < graph_.inputs; ++index) {
     const Shape shape = graph_.values[index].type.row.Rows(samples.rows);

@@ -51,6 +51,9 @@ class Network final {
   const Shape& output() const { return graph_.output().type.row; }
   bool reads_labels() const { return loss_->ReadsLabels(); }  // Else values.
 
+  // Words where a batch of so many rows is too small to train with, naming the layer.
+  std::string ShortBatchWords(uint64_t rows) const;
+
   // Where training starts: a function of the seed and the parameter's index.
   Initial InitialOf(uint64_t seed, size_t parameter) const;
 
@@ -103,6 +106,7 @@ class Network final {
   const std::unique_ptr<Loss> loss_;
   const float l1_;
   const float l2_;
+  uint64_t rows_min_ = 1;
   uint64_t rows_max_ = 0;
   Layout training_;
   Layout evaluation_;

@@ -141,6 +141,21 @@ nn::LayerSpec LayerSpecOf(const LayerOptions& layer) {
   return spec;
 }
 
+Result<> CheckBatches(const JobOptions& job, const NetworkModel& model, uint64_t rows) {
+  const uint64_t each = job.data.batch_size;
+  // Leases are cut into batches one by one.
+  const uint64_t chunk = job.data.scheme == DataScheme::kLeased ? job.data.chunk : 0;
+  for (const uint64_t of : {std::min(rows, each), rows % each, chunk % each}) {
+    const std::string words = model.ShortBatchWords(of);
+    if (words.empty()) continue;
+    return Error{ErrorCode::kBadUsage, words + ": " + std::to_string(rows) +
+                                           " rows of an epoch are cut into batches of " +
+                                           std::to_string(each) +
+                                           "; choose another data.batch_size"};
+  }
+  return {};
+}
+
 Result<std::unique_ptr<NetworkModel>> MakeJobModel(const JobOptions& job, const SampleStore& data) {
   const NetworkSettings settings = SM_TRY(SettingsOf(job, data));
   nn::NetworkSpec spec;

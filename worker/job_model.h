@@ -17,4 +17,7 @@ nn::LayerSpec LayerSpecOf(const LayerOptions& layer);
 // layers name; the parts of a data set have the same columns, so any of them will do.
 Result<std::unique_ptr<NetworkModel>> MakeJobModel(const JobOptions& job, const SampleStore& data);
 
+// Whether the model can be trained in batches as the job cuts them, of so many rows an epoch.
+Result<> CheckBatches(const JobOptions& job, const NetworkModel& model, uint64_t rows);
+
 }  // namespace shardmill

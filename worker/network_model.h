@@ -46,6 +46,8 @@ class NetworkModel final : public Model {
   const nn::Shape& output() const { return network_->output(); }
   // Whether classes are learnt; else numbers.
   bool reads_labels() const { return network_->reads_labels(); }
+  // Words where a batch of so many rows is too small to train with; else empty.
+  std::string ShortBatchWords(uint64_t rows) const { return network_->ShortBatchWords(rows); }
   // What outputs are compared with, where it is no label or value.
   std::optional<size_t> target_column() const {
     return target_ ? std::optional(target_->column) : std::nullopt;

@@ -16,10 +16,6 @@ Result<ParameterInfo> WeightOf(const LayerSpec& spec, const ValueType& type) {
   if (type.kind == ValueKind::kSparse) return RowsWeight(spec);
   if (spec.rows > 0) return BadLayer("its input is no sparse rows, of which alone it takes rows");
   const Shape& input = type.row;
-  if (input.dims() != 1) {
-    return BadLayer("it reads vectors, but its input is " + input.ToString() +
-                    ": put a \"flatten\" layer before it");
-  }
   const std::array<uint64_t, 2> dims{input.size(), spec.units};
   const Shape shape = SM_TRY(Shape::Make(dims));
   const Initial initial = SM_TRY(WeightsInitial(spec, "glorot", input.size(), spec.units));

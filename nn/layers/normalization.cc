@@ -43,14 +43,7 @@ Result<> CheckNorm(const LayerSpec& spec) {
 
 LayerResult BatchNormLayer::Make(const LayerSpec& spec, std::span<const ValueType> inputs) {
   SM_TRY(CheckNorm(spec));
-  const Shape& input = inputs[0].row;
-  const size_t dims = spec.type == "batch_norm1d" ? 1 : 3;
-  if (input.dims() != dims) {
-    return BadLayer(std::string("it reads ") +
-                    (dims == 1 ? "vectors" : "pictures of height, width and channels") +
-                    ", but its input is " + input.ToString());
-  }
-  return std::unique_ptr<Layer>(new BatchNormLayer(spec, input));
+  return std::unique_ptr<Layer>(new BatchNormLayer(spec, inputs[0].row));
 }
 
 BatchNormLayer::BatchNormLayer(const LayerSpec& spec, const Shape& output)

@@ -20,6 +20,8 @@ class BatchNormLayer final : public Layer {
   std::span<const ParameterInfo> parameters() const override { return parameters_; }
   LayerTraits traits() const override { return {.gradient_in_place = true}; }
   SavedSize Saved(Backend& backend) const override;
+  // One number has no variance.
+  uint64_t RowsMin() const override { return frozen_ || output_ != channels_ ? 1 : 2; }
   void Forward(Backend& backend, const ForwardPass& pass) const override;
   void Backward(Backend& backend, const BackwardPass& pass) const override;
 

@@ -20,9 +20,6 @@ RecurrentWeights<T> WeightsOf(std::span<const TensorView<T>> parameters) {
 
 LayerResult RecurrentLayer::Make(const LayerSpec& spec, std::span<const ValueType> inputs) {
   const Shape& input = inputs[0].row;
-  if (input.dims() != 2) {
-    return BadLayer("it reads sequences of vectors, but its input is " + input.ToString());
-  }
   if (!spec.cell_output.empty() && spec.cell_output != "last" && spec.cell_output != "all") {
     return BadLayer("its cell_output is \"last\" or \"all\", not \"" + spec.cell_output + "\"");
   }

@@ -160,6 +160,22 @@ TEST(NetworkTest, SaysWhatIsWrongWithABatch) {
             "from 0");
 }
 
+TEST(NetworkTest, ABatchThatHasNoVarianceIsRefusedUnlessTheNormIsFrozen) {
+  NetworkSpec spec = Spec({2}, {{"affine", 3}, {.type = "batch_norm1d", .name = "norm"}});
+  spec.layers.push_back({"affine", 2});
+  Fixture f(spec);
+  EXPECT_TRUE(f.Train({1, 2, 3, 4}, {0, 1}).ok());
+  const Result<double> one = f.Train({1, 2}, {0});
+  ASSERT_FALSE(one.ok());
+  EXPECT_EQ(one.error().message,
+            "the layer \"norm\" is trained with batches of at least 2 rows, of which it takes the "
+            "variance, and here is one of 1");
+  EXPECT_TRUE(f.Evaluate({1, 2}, {0}).ok());
+  EXPECT_TRUE(f.Train({}, {}).ok());
+  spec.layers[1].frozen = true;
+  EXPECT_TRUE(Fixture(spec).Train({1, 2}, {0}).ok());
+}
+
 struct WrongSpec {
   NetworkSpec spec;
   std::string message;

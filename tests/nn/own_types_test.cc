@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <string>
 
 #include "tests/nn/network_fixture.h"
@@ -45,6 +46,22 @@ TEST(OwnTypesTest, OwnLayersTakeTheKeysThatTheyName) {
   NetworkSpec spec = Spec();
   spec.layers[1].units = 3;
   EXPECT_EQ(WordsOn(spec), "layer 2 (\"my::Swish\", named \"swish\"): it takes no units");
+}
+
+TEST(OwnTypesTest, AnOwnLayerSaysWhatItReadsAndIsNamedWhereOtherRowsCome) {
+  const std::array layers{LayerType{
+      .name = "my::Mixer", .make = Example()->layers[0].make, .takes = " slope ", .dims = 2}};
+  const OwnTypes types{.layers = layers, .losses = Example()->losses};
+  NetworkSpec spec = Spec();
+  spec.own = &types;
+  spec.layers[1].type = "my::Mixer";
+  EXPECT_EQ(
+      WordsOn(spec),
+      "layer 2 (\"my::Mixer\", named \"swish\"): it reads sequences of vectors, but its input "
+      "is 5: put a \"reshape\" layer before it");
+  spec.layers.insert(spec.layers.begin() + 1, {.type = "reshape", .shape = "5x1"});
+  spec.layers.insert(spec.layers.begin() + 3, {.type = "flatten"});
+  EXPECT_EQ(WordsOn(spec), "");
 }
 
 TEST(OwnTypesTest, ATypeThatTheLibraryLacksIsRefusedWithThoseThatThereAre) {

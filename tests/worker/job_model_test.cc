@@ -94,6 +94,32 @@ TEST(JobModelTest, StepsByRulesOfTheirOwnWhatTheJobsRuleDoesNot) {
   EXPECT_EQ(tables["still.weight"].update->weight_decay, 0);
 }
 
+TEST(JobModelTest, RefusesBatchesOfOneRowWhereANormTakesTheirVariance) {
+  const std::string layers = R"(layers = [{ type = "flatten" }, { type = "affine", units = 4 },
+    { type = "batch_norm1d" }, { type = "affine", units = 2 }])";
+  const auto model = ModelOf(layers);
+  ASSERT_TRUE(model.ok()) << model.error().message;
+  const auto words = [&](uint32_t batch, uint64_t rows, uint64_t chunk = 0) {
+    JobOptions job;
+    job.data.batch_size = batch;
+    job.data.scheme = chunk > 0 ? DataScheme::kLeased : DataScheme::kRandom;
+    job.data.chunk = chunk;
+    const Result<> fits = CheckBatches(job, *model.value(), rows);
+    return fits.ok() ? "" : fits.error().message;
+  };
+  EXPECT_EQ(words(64, 128), "");
+  EXPECT_EQ(words(64, 130), "");
+  EXPECT_EQ(words(64, 0), "");
+  EXPECT_NE(words(1, 128), "");
+  EXPECT_NE(words(64, 1), "");
+  EXPECT_NE(words(64, 128, 65), "");
+  EXPECT_EQ(
+      words(64, 129),
+      "the layer \"batch_norm1d_3\" is trained with batches of at least 2 rows, of which it "
+      "takes the variance, and here is one of 1: 129 rows of an epoch are cut into batches of "
+      "64; choose another data.batch_size");
+}
+
 // Users and movies with ratings, and a column that nobody reads.
 std::unique_ptr<SampleStore> Ratings() {
   const Columns columns = {{.name = "numbers", .row_shape = {3}},
