@@ -8,11 +8,13 @@
 #include "cli/run_folder.h"
 #include "cli/train_result.h"
 #include "common/clock.h"
+#include "optim/optimizer.h"
 #include "optim/rate.h"
 #include "worker/job_measurers.h"
 #include "worker/job_model.h"
 #include "worker/single_trainer.h"
 #include "worker/track/tracker.h"
+#include "worker/within_memory.h"
 
 namespace shardmill {
 namespace {
@@ -110,20 +112,26 @@ Result<> BeginWith(const GivenWeights& weights, LocalTables& tables) {
   return {};
 }
 
-}  // namespace
+// The weight, its gradient and what the optimizer keeps of it.
+uint64_t NumbersAWeight(const JobOptions& job) {
+  const auto optimizer = MakeOptimizer(job.optimizer.ToUpdate());
+  return 2 + (optimizer.ok() ? optimizer.value()->slots() : 0);
+}
 
-Result<> RunSingle(const TrainFlags& flags, const Console& console, const StopSource& stop,
-                   const JobOptions& job, const std::string& folder) {
+Result<> Train(const TrainFlags& flags, const Console& console, const StopSource& stop,
+               const JobOptions& job, const std::string& folder, std::string& wanted) {
   if (job.policy.exchange == Exchange::kParameters) {
     return Error{ErrorCode::kBadUsage,
                  "--single has nobody to exchange parameters with; set policy.exchange to "
                  "\"gradients\""};
   }
   SM_TRY(WriteRunRecord(folder, {.name = job.job.name, .file = flags.job.file}));
+  wanted = DataMemoryWords(job);
   const DataParts data =
       SM_TRY(ReadData(job.data, job.job.seed, [&stop] { return stop.requested(); }));
   for (const std::string& note : data.notes) console.err << note << "\n";
   const std::unique_ptr<NetworkModel> model = SM_TRY(MakeJobModel(job, *data.train));
+  wanted = TrainingMemoryWords(job, model->Parameters(), NumbersAWeight(job));
   const JobMeasurers measurers = SM_TRY(MakeMeasurers(job, data, *model));
   Examiner examiner({*model, *data.train, *measurers.validate, measurers.at_end()}, job.train);
   const bool leased = job.data.scheme == DataScheme::kLeased;
@@ -131,6 +139,7 @@ Result<> RunSingle(const TrainFlags& flags, const Console& console, const StopSo
                        .batch_rows = job.BatchRows(),
                        .scheme = leased ? DataScheme::kRandom : job.data.scheme};
   Batches batches(*data.train, plan, KeyedInputs(model->Parameters()), job.data.read_ahead);
+  SM_TRY(CheckBatches(job, *model, batches.rows_per_epoch()));
   const std::unique_ptr<LocalTables> tables =
       SM_TRY(LocalTables::Make(model->Parameters(), job.optimizer.ToUpdate()));
   if (BeginsWithWeights(job)) {
@@ -156,6 +165,14 @@ Result<> RunSingle(const TrainFlags& flags, const Console& console, const StopSo
   result.bad_rows = data.bad_rows;
   result.metrics = examiner.figures();
   return TellResult(flags, console, trainer.progress(), std::move(result), folder);
+}
+
+}  // namespace
+
+Result<> RunSingle(const TrainFlags& flags, const Console& console, const StopSource& stop,
+                   const JobOptions& job, const std::string& folder) {
+  std::string wanted;
+  return WithinMemory([&] { return Train(flags, console, stop, job, folder, wanted); }, wanted);
 }
 
 }  // namespace shardmill

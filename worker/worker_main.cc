@@ -24,9 +24,13 @@
 #include "worker/session_options.h"
 #include "worker/track/tracker.h"
 #include "worker/trainer.h"
+#include "worker/within_memory.h"
 
 namespace shardmill {
 namespace {
+
+// The weight that was read, and its gradient.
+constexpr uint64_t kNumbersAWeight = 2;
 
 // What the job file can hardly have meant, and still can be trained.
 void WarnOfFewSamples(const JobOptions& job, uint64_t rows, const Log& log) {
@@ -160,19 +164,22 @@ Result<> CheckStart(const JobOptions& job) {
 }
 
 Result<> Train(const WorkerFlags& flags, const DaemonContext& daemon, WorkerMetrics& metrics,
-               std::atomic<bool>& joined, TimelineLane* lane) {
+               std::atomic<bool>& joined, TimelineLane* lane, std::string& wanted) {
   const JobOptions& job = daemon.job;
   SM_TRY(CheckStart(job));
+  wanted = DataMemoryWords(job);
   const DataParts data =
       SM_TRY(ReadData(job.data, job.job.seed, [&daemon] { return daemon.stop.requested(); }));
   TellOfData(data, daemon.log);
   const std::unique_ptr<NetworkModel> model = SM_TRY(MakeJobModel(job, *data.train));
+  wanted = TrainingMemoryWords(job, model->Parameters(), kNumbersAWeight);
   const std::string peeking = PeekingWords(job);
   if (!peeking.empty()) daemon.log.Warn("looks_at_test_rows", {{"why", peeking}});
   const JobMeasurers measurers = SM_TRY(MakeMeasurers(job, data, *model));
   Examiner examiner({*model, *data.train, *measurers.validate, measurers.at_end()}, job.train);
   const BatchPlan plan = SM_TRY(PlanOf(job, flags));
   Batches batches(*data.train, plan, KeyedInputs(model->Parameters()), job.data.read_ahead);
+  SM_TRY(CheckBatches(job, *model, batches.rows_per_epoch()));
   WarnOfFewSamples(job, batches.rows_per_epoch(), daemon.log);
   std::unique_ptr<LocalSteps> local;
   if (job.policy.exchange == Exchange::kParameters) {
@@ -244,7 +251,8 @@ Result<> Serve(const WorkerFlags& flags, const DaemonContext& daemon) {
         Timeline::Make(job.trace.timeline, TimelineProcess::Worker(flags.rank), clock, daemon.log));
   }
   TimelineLane* lane = timeline ? &timeline->AddLane("trainer") : nullptr;
-  return Train(flags, daemon, metrics, joined, lane);
+  std::string wanted;
+  return WithinMemory([&] { return Train(flags, daemon, metrics, joined, lane, wanted); }, wanted);
 }
 
 }  // namespace
