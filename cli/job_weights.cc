@@ -14,7 +14,7 @@
 #include "snapshot/snapshot.h"
 #include "worker/data/read_data.h"
 #include "worker/job_model.h"
-#include "worker/start_snapshot.h"
+#include "worker/local_snapshot.h"
 
 namespace shardmill {
 namespace {
@@ -90,7 +90,8 @@ Result<uint64_t> MakeStartSnapshot(const JobOptions& job, const Console& console
   const std::unique_ptr<NetworkModel> model = SM_TRY(MakeJobModel(job, *data.train));
   GivenWeights weights = SM_TRY(OpenJobWeights(job, model->Parameters(), data.train->columns()));
   console.err << weights.words << "\n" << std::flush;
-  return WriteStartSnapshot(job, model->Parameters(), weights);
+  GivenImages images(weights);
+  return WriteLocalSnapshot(job, model->Parameters(), images, job.cluster.workers, 0);
 }
 
 Result<> RunSnapshotBegin(const SnapshotBeginFlags& flags, const Console& console) {

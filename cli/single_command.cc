@@ -12,6 +12,7 @@
 #include "optim/rate.h"
 #include "worker/job_measurers.h"
 #include "worker/job_model.h"
+#include "worker/local_snapshot.h"
 #include "worker/single_trainer.h"
 #include "worker/track/tracker.h"
 #include "worker/within_memory.h"
@@ -112,6 +113,18 @@ Result<> BeginWith(const GivenWeights& weights, LocalTables& tables) {
   return {};
 }
 
+// Of the end of training, where the job names a folder for snapshots.
+Result<> KeepSnapshot(const JobOptions& job, const NetworkModel& model, LocalTables& tables,
+                      uint64_t steps, const Console& console) {
+  if (job.snapshot.to.empty()) return {};
+  const Result<uint64_t> number = WriteLocalSnapshot(job, model.Parameters(), tables, 1, steps);
+  if (!number.ok()) {
+    return Error{ErrorCode::kUnsaved, "the training is done, but " + number.error().message};
+  }
+  console.err << "snapshot " << number.value() << " in " << job.snapshot.to << "\n" << std::flush;
+  return {};
+}
+
 // The weight, its gradient and what the optimizer keeps of it.
 uint64_t NumbersAWeight(const JobOptions& job) {
   const auto optimizer = MakeOptimizer(job.optimizer.ToUpdate());
@@ -164,7 +177,9 @@ Result<> Train(const TrainFlags& flags, const Console& console, const StopSource
   TrainResult result;
   result.bad_rows = data.bad_rows;
   result.metrics = examiner.figures();
-  return TellResult(flags, console, trainer.progress(), std::move(result), folder);
+  const Result<> kept = KeepSnapshot(job, *model, *tables, trainer.progress().step, console);
+  SM_TRY(TellResult(flags, console, trainer.progress(), std::move(result), folder));
+  return kept;
 }
 
 }  // namespace

@@ -182,7 +182,7 @@ Result<> BringKeptModel(const JobOptions& job, const std::string& folder) {
 std::vector<std::string> WarningsOf(const Job& job, bool single) {
   std::vector<std::string> warnings{OverriddenWords(job.listing), PeekingWords(job.options)};
   if (single && !job.options.snapshot.to.empty()) {
-    warnings.emplace_back("--single keeps no snapshots, but a model: \"snapshot.to\" is not used");
+    warnings.emplace_back("--single makes one snapshot, of its end");
   }
   if (!job.options.train.weights.empty() && !job.options.snapshot.resume.empty()) {
     warnings.emplace_back(

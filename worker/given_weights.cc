@@ -115,4 +115,21 @@ Result<GivenWeights> OpenWeights(const TrainOptions& train,
   return weights;
 }
 
+Result<DenseImage> GivenImages::Image(size_t parameter) {
+  const std::span<const float> values = SM_TRY(weights_.file->Dense(parameter));
+  return DenseImage{{.end = values.size()}, {Frame::CopyOf(values)}, {}};
+}
+
+std::vector<uint64_t> GivenImages::Keys(size_t parameter) const {
+  const std::span<const uint64_t> keys = weights_.file->Keys(parameter);
+  return {keys.begin(), keys.end()};
+}
+
+Result<RowBatch> GivenImages::RowImages(size_t parameter, std::span<const uint64_t> keys,
+                                        uint64_t state) {
+  const std::span<const float> rows = SM_TRY(weights_.file->Rows(parameter, keys));
+  const std::vector<float> none(keys.size() * state);
+  return RowBatch{Frame::CopyOf(keys), Frame::CopyOf(rows), Frame::CopyOf(std::span(none))};
+}
+
 }  // namespace shardmill

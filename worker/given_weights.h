@@ -9,6 +9,7 @@
 #include "common/job/job.h"
 #include "common/result.h"
 #include "worker/data/row.h"
+#include "worker/local_snapshot.h"
 #include "worker/model_file.h"
 
 namespace shardmill {
@@ -19,6 +20,21 @@ struct GivenWeights {
   std::unique_ptr<ModelFile> file;  // Has those that are given.
   std::vector<bool> given;          // Of each parameter.
   std::string words;                // For people: what was taken, and what was not.
+};
+
+// As the tables of a snapshot of step 0, whose optimizers have gathered nothing.
+class GivenImages final : public LocalImages {
+ public:
+  explicit GivenImages(GivenWeights& weights) : weights_(weights) {}
+
+  bool Has(size_t parameter) const override { return weights_.given[parameter]; }
+  Result<DenseImage> Image(size_t parameter) override;
+  std::vector<uint64_t> Keys(size_t parameter) const override;
+  Result<RowBatch> RowImages(size_t parameter, std::span<const uint64_t> keys,
+                             uint64_t state) override;
+
+ private:
+  GivenWeights& weights_;
 };
 
 // Reads what the job names in train.weights, which is a file. `columns`: of the data that it trains

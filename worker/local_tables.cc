@@ -81,6 +81,36 @@ Result<std::span<const float>> LocalTables::Rows(size_t parameter, std::span<con
   return std::span<const float>(table.values);
 }
 
+Result<DenseImage> LocalTables::Image(size_t parameter) {
+  const Table& table = tables_[parameter];
+  DenseImage image{{.end = table.values.size(), .slots = table.optimizer->slots()},
+                   {Frame::CopyOf(std::span(table.values))},
+                   {}};
+  if (image.head.slots > 0) image.states.push_back(Frame::CopyOf(std::span(table.state)));
+  if (table.optimizer->counts()) image.head.updates = {{0, image.head.end, table.steps}};
+  return image;
+}
+
+std::vector<uint64_t> LocalTables::Keys(size_t parameter) const {
+  std::vector<uint64_t> keys;
+  for (const auto& [key, row] : tables_[parameter].rows) keys.push_back(key);
+  std::ranges::sort(keys);
+  return keys;
+}
+
+Result<RowBatch> LocalTables::RowImages(size_t parameter, std::span<const uint64_t> keys,
+                                        uint64_t state) {
+  const uint32_t dim = specs_[parameter].dim;
+  std::vector<float> values, states;
+  for (const uint64_t key : keys) {
+    const std::span<const float> row = tables_[parameter].rows.at(key);
+    values.insert(values.end(), row.begin(), row.begin() + dim);
+    states.insert(states.end(), row.begin() + dim, row.begin() + dim + static_cast<long>(state));
+  }
+  return RowBatch{Frame::CopyOf(keys), Frame::CopyOf(std::span(values)),
+                  Frame::CopyOf(std::span(states))};
+}
+
 void LocalTables::Step(uint64_t round) {
   constexpr uint32_t kWorkers = 1;
   for (size_t i = 0; i < tables_.size(); ++i) {

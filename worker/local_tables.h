@@ -9,13 +9,14 @@
 #include "client/model.h"
 #include "common/result.h"
 #include "optim/optimizer.h"
+#include "worker/local_snapshot.h"
 #include "worker/parameter_reader.h"
 
 namespace shardmill {
 
 // A model's parameters in this process, stepped as servers step those of a synchronous job of one
 // worker: to the same bits. Owned by a trainer without servers, on its thread.
-class LocalTables final : public ParameterReader {
+class LocalTables final : public ParameterReader, public LocalImages {
  public:
   // `update`: of parameters that name none. Fails on settings that cannot be.
   static Result<std::unique_ptr<LocalTables>> Make(std::span<const ParameterSpec> parameters,
@@ -28,6 +29,13 @@ class LocalTables final : public ParameterReader {
   Result<std::span<const std::span<const float>>> For(const Batch& batch) override;
   Result<std::span<const float>> Dense(size_t parameter) override;
   Result<std::span<const float>> Rows(size_t parameter, std::span<const uint64_t> keys) override;
+
+  bool Has(size_t) const override { return true; }
+  // With what the optimizer has gathered.
+  Result<DenseImage> Image(size_t parameter) override;
+  std::vector<uint64_t> Keys(size_t parameter) const override;
+  Result<RowBatch> RowImages(size_t parameter, std::span<const uint64_t> keys,
+                             uint64_t state) override;
 
   // Of the sizes that the last batch has; all, and those whose length is bounded.
   std::span<const std::span<float>> gradients() const { return gradients_; }

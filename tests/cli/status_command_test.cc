@@ -25,7 +25,7 @@ JobStatus Example() {
   worker.samples = 100000;
   worker.seconds = 2;
   worker.staleness_max = 1;
-  worker.metrics = {{"accuracy", 0.75}, {"train_loss", 0.5}};
+  worker.metrics = {{"accuracy", 0.75}, {"train_loss", 0.5}, {"bad_rows", 2}};
   status.workers.push_back(worker);
   worker = {.rank = 1, .state = JobStatus::Worker::State::kSilent, .silent_seconds = 12.3};
   status.workers.push_back(worker);
@@ -60,7 +60,7 @@ TEST(StatusCommandTest, SaysInAScreenWhatAJobIsDoing) {
       "\n"
       "rank  state                       epoch  step   samples/s  staleness  metrics\n"
       "0     training                    2      1,200  50,000     1          accuracy 0.75, "
-      "train_loss 0.5\n"
+      "train_loss 0.5, bad_rows 2\n"
       "1     silent, not heard for 12 s  0      0      -          0\n"
       "\n"
       "shard  closed  version  units  held  staleness  waiting for       endpoint\n"

@@ -158,10 +158,10 @@ TEST(MisuseTest, PeerThatSpeaksAnotherProtocolIsNamed) {
            4, "the coordinator is expected at " + other->address()));
 }
 
-TEST(MisuseTest, TrainingWithoutServersSaysThatItKeepsNoSnapshotsAndGoesOnFromNone) {
+TEST(MisuseTest, TrainingWithoutServersSaysThatItMakesOneSnapshotAndGoesOnFromNone) {
   const std::string to = "snapshot.to=" + TestFolder() + "/kept";
   const std::vector<std::string> arguments{"train", WriteJob(1), "--single", "--set", to};
-  EXPECT_TRUE(Ends(Try("cli/shardmill", arguments), 0, "--single keeps no snapshots, but a model"));
+  EXPECT_TRUE(Ends(Try("cli/shardmill", arguments), 0, "--single makes one snapshot, of its end"));
   std::vector<std::string> resumed = arguments;
   resumed.insert(resumed.end(), {"--set", "snapshot.resume=latest"});
   EXPECT_TRUE(Ends(Try("cli/shardmill", resumed), 2, "--single goes on from no snapshot"));

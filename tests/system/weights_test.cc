@@ -140,5 +140,23 @@ TEST(WeightsTest, ASnapshotIsMadeForAJobThatIsStartedByHand) {
   EXPECT_EQ(Metric(by_hand, "weights_crc32"), Metric(direct, "weights_crc32"));
 }
 
+TEST(WeightsTest, AJobWithServersGoesOnFromTheSnapshotOfTrainingWithoutThem) {
+  for (const std::string& job : {WriteTable(), WriteSparseRows(), WriteJob(1)}) {
+    for (const char* optimizer : {"optimizer.name=adam", "optimizer.name=momentum"}) {
+      const std::string kept = "snapshot.to=" + TestFolder() + "/kept";
+      const Sets more{optimizer, "train.epochs=2", "train.validate_epochs=0"};
+      const JsonValue whole = Train(job, more, {"--single"});
+      Train(job, {optimizer, "train.epochs=1", "train.validate_epochs=0", kept}, {"--single"});
+      const JsonValue rest =
+          Train(job, With(more, {kept, "snapshot.resume=latest", "cluster.workers=1"}));
+      EXPECT_EQ(Metric(rest, "weights_crc32"), Metric(whole, "weights_crc32"))
+          << job << " " << optimizer;
+      EXPECT_EQ(At(rest, "steps"), At(whole, "steps"));
+      EXPECT_EQ(At(rest, "lost") + At(rest, "duplicated"), 0);
+      std::filesystem::remove_all(TestFolder() + "/kept");
+    }
+  }
+}
+
 }  // namespace
 }  // namespace shardmill

@@ -1,4 +1,4 @@
-#include "worker/start_snapshot.h"
+#include "worker/local_snapshot.h"
 
 #include <algorithm>
 #include <chrono>
@@ -33,8 +33,7 @@ TablePlace PlaceOf(const JobOptions& job, const ParameterSpec& spec, uint32_t id
   return {TableId{id}, table, {0, spec.sparse() ? kBuckets : spec.size}};
 }
 
-// What there is before the first step: no shard has applied anything.
-Manifest BeginManifest(const JobOptions& job, uint64_t number) {
+Manifest BeginManifest(const JobOptions& job, uint64_t number, uint32_t workers, Step steps) {
   Manifest manifest;
   manifest.job = JobId{FreshId()};
   manifest.name = job.job.name;
@@ -43,58 +42,61 @@ Manifest BeginManifest(const JobOptions& job, uint64_t number) {
   manifest.view.number = ViewNumber{1};
   manifest.view.policy = job.policy.ToPolicy();
   manifest.view.shards = {{ShardId{0}, Term{1}, BootId{manifest.job.value}, ""}};
-  for (uint32_t rank = 0; rank < job.cluster.workers; ++rank) {
+  for (uint32_t rank = 0; rank < workers; ++rank) {
     manifest.view.members.push_back({WorkerId{rank}, Incarnation{1}, 0});
-    manifest.cut.push_back({.rank = WorkerId{rank}});
+    manifest.cut.push_back(
+        {.rank = WorkerId{rank}, .ended = steps, .applied = steps, .counted = steps});
   }
   manifest.keys = MeaningOf(job);
   manifest.time_ms = UnixMs();
   return manifest;
 }
 
-// Writes the given tables to the one shard's file, in batches of rows where they are sparse.
+// Writes tables to the one shard's file, in batches of rows where they are sparse. What it needs to
+// know of a table before it writes any, it asks for.
 class TableWriter final {
  public:
-  explicit TableWriter(GivenWeights& weights) : weights_(weights) {}
+  explicit TableWriter(LocalImages& images) : images_(images) {}
 
-  Result<TableHead> HeadOf(size_t parameter, const TablePlace& place) const {
-    TableHead head{place.id, place.spec.name, DenseHead{.end = place.spec.size}};
-    if (!place.spec.sparse()) return head;
+  Result<TableHead> HeadOf(size_t parameter, const TablePlace& place) {
+    if (!place.spec.sparse()) {
+      DenseImage image = SM_TRY(images_.Image(parameter));
+      return TableHead{place.id, place.spec.name, std::move(image.head)};
+    }
     const auto optimizer = SM_TRY(MakeOptimizer(*place.spec.update));
     const uint64_t state = RowFloats(place.spec.dim, *optimizer) - place.spec.dim;
-    head.part = SparseHead{.end = kBuckets,
-                           .dim = place.spec.dim,
-                           .state = static_cast<uint32_t>(state),
-                           .rows = weights_.file->Keys(parameter).size()};
-    return head;
+    return TableHead{place.id, place.spec.name,
+                     SparseHead{.end = kBuckets,
+                                .dim = place.spec.dim,
+                                .state = static_cast<uint32_t>(state),
+                                .rows = images_.Keys(parameter).size()}};
   }
 
   Result<> Write(size_t parameter, const TableHead& head, ShardFileWriter& writer) {
     const auto* sparse = std::get_if<SparseHead>(&head.part);
     if (sparse == nullptr) {
-      const std::span<const float> values = SM_TRY(weights_.file->Dense(parameter));
-      return writer.Write(DenseImage{std::get<DenseHead>(head.part), {Frame::CopyOf(values)}, {}});
+      const DenseImage image = SM_TRY(images_.Image(parameter));
+      return writer.Write(image);
     }
-    const std::span<const uint64_t> keys = weights_.file->Keys(parameter);
+    const std::vector<uint64_t> keys = images_.Keys(parameter);
     for (uint64_t begin = 0; begin < keys.size(); begin += kBatchRows) {
-      const auto some = keys.subspan(begin, std::min(kBatchRows, keys.size() - begin));
-      const std::span<const float> rows = SM_TRY(weights_.file->Rows(parameter, some));
-      const std::vector<float> state(some.size() * sparse->state);
-      SM_TRY(writer.Write(
-          RowBatch{Frame::CopyOf(some), Frame::CopyOf(rows), Frame::CopyOf(std::span(state))}));
+      const uint64_t count = std::min(kBatchRows, keys.size() - begin);
+      const RowBatch rows = SM_TRY(
+          images_.RowImages(parameter, std::span(keys).subspan(begin, count), sparse->state));
+      SM_TRY(writer.Write(rows));
     }
     return {};
   }
 
  private:
-  GivenWeights& weights_;
+  LocalImages& images_;
 };
 
 }  // namespace
 
-Result<uint64_t> WriteStartSnapshot(const JobOptions& job,
-                                    std::span<const ParameterSpec> parameters,
-                                    GivenWeights& weights) {
+Result<uint64_t> WriteLocalSnapshot(const JobOptions& job,
+                                    std::span<const ParameterSpec> parameters, LocalImages& images,
+                                    uint32_t workers, Step steps) {
   PosixFiles files;
   FolderStore store(files, job.snapshot.to);
   SM_TRY(files.MakeFolder(job.snapshot.to));
@@ -102,25 +104,26 @@ Result<uint64_t> WriteStartSnapshot(const JobOptions& job,
   SM_TRY(files.MakeFolder(folder));
   const FileLock lock = SM_TRY(FileLock::Take(folder + "/.lock"));
   const uint64_t before = SM_TRY(HighestNumber(store, job.job.name));
-  Manifest manifest = BeginManifest(job, before + 1);
-  TableWriter tables(weights);
+  Manifest manifest = BeginManifest(job, before + 1, workers, steps);
+  TableWriter tables(images);
   ShardHead head{.job = manifest.job,
                  .generation = manifest.view.generation,
                  .snapshot = manifest.number,
                  .shard = ShardId{0},
+                 .version = steps,
                  .ranks = manifest.cut};
-  std::vector<size_t> given;
+  std::vector<size_t> there;
   for (size_t i = 0; i < parameters.size(); ++i) {
-    if (!weights.given[i]) continue;
-    given.push_back(i);
-    const auto id = static_cast<uint32_t>(given.size());
+    if (!images.Has(i)) continue;
+    there.push_back(i);
+    const auto id = static_cast<uint32_t>(there.size());
     manifest.view.tables.push_back(PlaceOf(job, parameters[i], id));
     head.tables.push_back(SM_TRY(tables.HeadOf(i, manifest.view.tables.back())));
   }
   const std::string name = FolderOf(job.job.name, manifest.number);
   ShardFileWriter writer = SM_TRY(ShardFileWriter::Begin(store, name, head));
-  for (size_t i = 0; i < given.size(); ++i) {
-    SM_TRY(tables.Write(given[i], head.tables[i], writer));
+  for (size_t i = 0; i < there.size(); ++i) {
+    SM_TRY(tables.Write(there[i], head.tables[i], writer));
   }
   manifest.files.push_back(SM_TRY(writer.Finish()));
   SM_TRY(WriteManifest(store, manifest));
