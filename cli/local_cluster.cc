@@ -33,8 +33,9 @@ ErrorCode CodeOf(const ExitStatus& status) {
 }
 
 // The keys that Start sets, whatever the job file says.
-constexpr std::array<std::string_view, 4> kSetForAll = {"cluster.coordinator", "cluster.host",
-                                                        "cluster.server_port", "cluster.state"};
+constexpr std::array<std::string_view, 5> kSetForAll = {"cluster.coordinator", "cluster.host",
+                                                        "cluster.server_port", "cluster.state",
+                                                        "replication.log"};
 
 }  // namespace
 

@@ -21,6 +21,7 @@ inline constexpr const char* kJobFile = "job.toml";             // Every key in 
 inline constexpr const char* kResultFile = "result.json";       // Of a run that has ended well.
 inline constexpr const char* kModelFile = "model.safetensors";  // The best or the last.
 inline constexpr const char* kTrackFolder = "track";            // How each worker got on.
+inline constexpr const char* kLogFolder = "logs";               // Of shards, where they keep some.
 inline constexpr const char* kTraceFolder = "trace";            // Of a recorded run.
 inline constexpr const char* kSnapshotFolder = "snapshots";  // Of a run that begins with weights.
 inline constexpr const char* kTimelineFolder = "timeline";   // Of a traced run: a file a process.

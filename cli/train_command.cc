@@ -217,8 +217,8 @@ Result<> RunTrain(const TrainFlags& flags, const Console& console, const StopSou
   cluster.servers = job.options.cluster.servers;
   cluster.workers = job.options.cluster.workers;
   cluster.elastic = job.options.cluster.elastic;
-  cluster.replaces_servers =
-      !job.options.snapshot.to.empty() || job.options.replication.replicas > 0;
+  cluster.replaces_servers = !job.options.snapshot.to.empty() ||
+                             job.options.replication.replicas > 0 || job.options.replication.logs();
   cluster.folder = SM_TRY(MakeRunFolder(job.options.job.runs, job.options.job.name, UtcStamp()));
   std::string folder = cluster.folder;
   if (!flags.single) SM_TRY(BringKeptModel(job.options, folder));
@@ -227,6 +227,7 @@ Result<> RunTrain(const TrainFlags& flags, const Console& console, const StopSou
   };
   if (flags.record) write_to("trace.folder", kTraceFolder);
   if (!flags.trace.empty()) write_to("trace.timeline", kTimelineFolder);
+  if (job.options.replication.logs()) write_to("replication.log", kLogFolder);
   if (job.options.train.track.empty()) write_to("train.track", kTrackFolder);
   if (job.options.train.model.empty()) write_to("train.model", kModelFile);
   const bool given = !flags.single && BeginsWithWeights(job.options);

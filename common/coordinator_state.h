@@ -21,8 +21,8 @@ struct Audit {
   bool operator==(const Audit&) const = default;
 };
 
-// Who holds a shard, where it has replicas: a replica may be primary of a view that is still to
-// come.
+// Who holds a shard, where it has replicas or a log: one of them may be primary of a view that is
+// still to come.
 struct ShardCopies {
   Term term;
   uint32_t copy = 0;  // The primary's,
@@ -30,6 +30,7 @@ struct ShardCopies {
   std::string endpoint;
   uint64_t number = 0;  // Of Replicas.
   std::vector<ReplicaPlace> replicas;
+  Term log = {};  // See Replicas.
 };
 
 // All that a coordinator must know after its process has ended: whoever goes on from it is the same
@@ -61,7 +62,7 @@ struct CoordinatorState {
   uint64_t rollbacks = 0;
   DataState data = {};                   // Where it is leased.
   JobKeyList keys = {};                  // What the job is, as its file said when it began.
-  std::vector<ShardCopies> copies = {};  // By shard, where there are replicas.
+  std::vector<ShardCopies> copies = {};  // By shard, where there are replicas or logs.
   uint64_t streams = 0;                  // Given to replicas so far.
   std::string going_back = {};           // Why the job is about to; empty where it is not.
 };

@@ -262,10 +262,19 @@ struct ViewIs {
 
 // --- Shard and coordinator.
 
+// A log on a disk: the primary of that term has written it, in that generation. Term 0: none.
+struct LogMark {
+  Generation generation;
+  Term term;
+
+  bool operator==(const LogMark&) const = default;
+};
+
 struct Register {
   ShardId shard;
   std::string endpoint;
   uint32_t copy = 0;  // Of the shard; 0: its first primary.
+  LogMark log = {};   // That it has restored from its disk.
 };
 
 struct Registered {
@@ -292,6 +301,7 @@ struct Replicas {
   ShardId shard;
   uint64_t number = 0;  // Grows with each change.
   std::vector<ReplicaPlace> replicas;
+  Term log = {};  // Of the primary whose log counts; 0: none.
 };
 
 // The end of a cut: complete these steps from the units held, drop the fenced, and take the view.
@@ -322,6 +332,15 @@ struct Saved {
   uint64_t content = 0;
 };
 
+// How a primary's log is.
+struct LogStatus {
+  Term term = {};  // The primary's own, where the log has all there is: the shard waits for it.
+  uint64_t bytes = 0;
+  std::string problem = {};  // Why the last file that failed did.
+
+  bool operator==(const LogStatus&) const = default;
+};
+
 // What a shard is doing; for people, and a sign of life.
 struct Beat {
   ShardId shard;
@@ -344,6 +363,7 @@ struct Beat {
   uint64_t gated = 0;
   uint64_t differing = 0;  // The stream of one that is no copy any more,
   std::string why = {};    // as it says.
+  LogStatus log = {};
 };
 
 // --- A shard's primary and its replicas.

@@ -62,6 +62,8 @@ enum class Mutation : uint8_t {
   kSameTerm,           // A shard's new primary has the term of the one before it.
   kCopyWithoutSlots,   // A new replica has no optimizer state.
   kUncombinedWeights,  // A replica weighs a sum again that its primary has weighed.
+  kAnswerBeforeSync,   // A primary answers before its log has what the answer shows.
+  kRetryFailedSync,    // What could not be synced is synced once more, and taken for written.
 };
 
 #ifdef SHARDMILL_MUTATIONS

@@ -36,6 +36,7 @@ Coordinator::Coordinator(const CoordinatorOptions& options, TimePoint now)
       shards_(options.shards),
       copies_(options.shards) {
   for (Copies& copies : copies_) {
+    copies.number = options.logs ? 1 : 0;
     copies.replicas.resize(options.replicas);
     for (uint32_t i = 0; i < options.replicas; ++i) copies.replicas[i].copy = i + 1;
   }
@@ -155,7 +156,7 @@ CoordinatorState Coordinator::State() const {
   state.keys = options_.keys;
   state.streams = streams_;
   state.going_back = going_back_ ? rollback_words_ : "";
-  for (uint32_t i = 0; options_.replicas > 0 && i < copies_.size(); ++i) {
+  for (uint32_t i = 0; options_.copied() && i < copies_.size(); ++i) {
     const ShardStatus& primary = shards_[i];
     ShardCopies& copies = state.copies.emplace_back();
     copies.term = copies_[i].term;
@@ -163,6 +164,7 @@ CoordinatorState Coordinator::State() const {
     copies.boot = primary.registered ? primary.boot : BootId{};
     copies.endpoint = primary.endpoint;
     copies.number = copies_[i].number;
+    copies.log = copies_[i].log;
     for (const ShardStatus& replica : copies_[i].replicas) {
       copies.replicas.push_back({replica.copy, replica.registered ? replica.boot : BootId{},
                                  replica.endpoint, replica.stream, replica.in_sync});

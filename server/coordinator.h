@@ -42,6 +42,7 @@ struct CoordinatorOptions {
   DataPlan data = {};
   uint32_t shards = 1;
   uint32_t replicas = 0;  // Of each shard, beside its primary.
+  bool logs = false;      // Each primary keeps a log, from which its shard can be restored.
   Duration lease = std::chrono::seconds(5);
   Duration retry_after = std::chrono::milliseconds(500);
   Duration start_timeout = std::chrono::seconds(60);
@@ -58,6 +59,8 @@ struct CoordinatorOptions {
   std::vector<Manifest> kept = {};
 
   bool elastic() const { return workers_max > 0; }
+  // A shard may get another primary that has all that was answered.
+  bool copied() const { return replicas > 0 || logs; }
   uint32_t ranks() const { return elastic() ? workers_max : workers; }
 };
 
@@ -176,6 +179,9 @@ class Coordinator final {
   const std::vector<ShardStatus>& replicas(ShardId shard) const {
     return copies_[shard.value].replicas;
   }
+  bool logs() const { return options_.logs; }
+  // The shard has a log from which it can be restored.
+  bool Logged(ShardId shard) const { return copies_[shard.value].log.value > 0; }
   uint64_t promotions() const { return promotions_; }
   const Audit& audit() const { return audit_; }
   const DataLeases& data() const { return leases_; }
@@ -216,6 +222,8 @@ class Coordinator final {
   void CheckReplicas(TimePoint now, Outbox& outbox);
   const ShardStatus* Awaited(ShardId id) const;
   bool Promote(ShardId id, TimePoint now);
+  bool Restore(const Register& request, TimePoint now);
+  void GivePlace(ShardId id, TimePoint now);
   void Strike(ShardId id, ShardStatus& replica);
   void SendReplicas(ShardId id, Outbox& outbox) const;
   bool AllReplicasAreHere() const;
@@ -320,6 +328,7 @@ class Coordinator final {
   struct Copies {
     Term term{1};
     uint64_t number = 0;  // Of its Replicas.
+    Term log;             // Of the primary whose log counts; 0: none.
     std::vector<ShardStatus> replicas;
   };
   std::vector<Copies> copies_;

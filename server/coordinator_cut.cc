@@ -158,7 +158,7 @@ View Coordinator::NextView() const {
       next.shards.push_back({ShardId{i}, copies_[i].term, shards_[i].boot, shards_[i].endpoint});
     }
   }
-  next.replicas = options_.replicas;
+  next.replicas = options_.replicas + (options_.logs ? 1 : 0);  // A log is a copy, too.
   for (uint32_t i = 0; i < shards_.size(); ++i) {
     if (next.shards[i].term == copies_[i].term) continue;
     next.shards[i] = {ShardId{i}, copies_[i].term, shards_[i].boot, shards_[i].endpoint};
@@ -293,11 +293,12 @@ void Coordinator::CheckShards(TimePoint now) {
   for (uint32_t i = 0; i < shards_.size(); ++i) {
     if (!Silent(shards_[i], now)) continue;
     const auto silent = std::chrono::round<std::chrono::seconds>(now - shards_[i].heard_at);
-    words_ =
-        "shard " + std::to_string(i) + " at " + Endpoint::Parse(shards_[i].endpoint).tcp +
-        " has not been heard of for " + config::FormatDuration(silent) +
-        (options_.snapshots.enabled ? "; start it again, and the job goes back to its last snapshot"
-                                    : "");
+    words_ = "shard " + std::to_string(i) + " at " + Endpoint::Parse(shards_[i].endpoint).tcp +
+             " has not been heard of for " + config::FormatDuration(silent) +
+             (options_.logs ? "; start it again, and it goes on from its log"
+              : options_.snapshots.enabled
+                  ? "; start it again, and the job goes back to its last snapshot"
+                  : "");
     if (now - shards_[i].heard_at > options_.silence_limit) Fail(words_);
     return;
   }

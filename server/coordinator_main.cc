@@ -47,6 +47,7 @@ CoordinatorOptions OptionsOf(const JobOptions& job) {
   options.data.chunk = job.data.chunk;
   options.shards = job.cluster.Shards();
   options.replicas = job.replication.replicas;
+  options.logs = job.replication.logs();
   options.lease = job.cluster.lease;
   options.retry_after = job.network.retry_after;
   options.table_bytes_max = job.cluster.table_bytes;
@@ -154,7 +155,12 @@ int64_t UnixMs() {
 Result<std::unique_ptr<CoordinatorJournal>> OpenJournal(const JobOptions& job,
                                                         CoordinatorOptions& options) {
   std::unique_ptr<CoordinatorJournal> journal;
-  if (job.cluster.state.empty()) return journal;
+  if (job.cluster.state.empty()) {
+    if (!job.replication.logs()) return journal;
+    return Error{ErrorCode::kBadUsage,
+                 "\"replication.log\" is given, and \"cluster.state\" is empty: nobody would know "
+                 "after a restart whose logs they are; give the coordinator a folder"};
+  }
   journal = SM_TRY(CoordinatorJournal::Open(job.cluster.state, options));
   if (journal->before()) options.job = journal->before()->job;
   return journal;

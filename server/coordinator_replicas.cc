@@ -1,4 +1,5 @@
-// The part of Coordinator that knows a shard's replicas: who counts as in sync, and who is primary.
+// The part of Coordinator that knows a shard's copies, its replicas and its log: who counts as in
+// sync, and who is primary.
 
 #include <algorithm>
 #include <utility>
@@ -28,6 +29,7 @@ void Coordinator::RestoreCopies(const std::vector<ShardCopies>& before, TimePoin
     Copies& to = copies_[i];
     to.term = from.term;
     to.number = from.number;
+    to.log = from.log;
     ShardStatus& primary = shards_[i];
     primary.copy = from.copy;
     if (from.boot.value != 0) {
@@ -83,9 +85,9 @@ void Coordinator::Strike(ShardId id, ShardStatus& replica) {
 }
 
 void Coordinator::SendReplicas(ShardId id, Outbox& outbox) const {
-  if (options_.replicas == 0 || !shards_[id.value].registered) return;
+  if (!options_.copied() || !shards_[id.value].registered) return;
   const Copies& copies = copies_[id.value];
-  Replicas said{id, copies.number, {}};
+  Replicas said{id, copies.number, {}, copies.log};
   for (const ShardStatus& replica : copies.replicas) {
     if (!replica.registered) continue;
     said.replicas.push_back(
@@ -119,6 +121,12 @@ void Coordinator::TakeInSync(ShardId id, const Beat& beat, Outbox& outbox) {
     if (replica.registered && beat.differing != 0 && replica.stream == beat.differing) {
       Strike(id, replica);
     }
+  }
+  // Its log has all that the one that counted has, and is waited for from now on, in its stead.
+  if (beat.log.term == copies.term && copies.log != copies.term) {
+    copies.log = copies.term;
+    ++copies.number;
+    changed_ = true;
   }
   if (beat.replicas < copies.number) SendReplicas(id, outbox);
 }
@@ -162,19 +170,42 @@ bool Coordinator::Promote(ShardId id, TimePoint now) {
   const auto next = std::ranges::find_if(copies.replicas, may);
   if (next == copies.replicas.end()) return false;
   std::swap(shards_[id.value], *next);
-  ++promotions_;
-  if (!Mutated(Mutation::kSameTerm)) copies.term = copies.term.Next();
-  // The process that was the primary has to come as another; and none of the others may be ahead.
+  // The process that was the primary has to come as another.
   next->registered = false;
   next->beat = {};
+  GivePlace(id, now);
+  return true;
+}
+
+// Whether the process that comes in a primary's place has restored all that was answered: then it
+// is the primary. A log of the term that the shard is in is the last one that there can be.
+bool Coordinator::Restore(const Register& request, TimePoint now) {
+  Copies& copies = copies_[request.shard.value];
+  const LogMark& log = request.log;
+  const bool over = state_ == JobState::kDone || state_ == JobState::kFailed;
+  if (over || decided_.number.value == 0 || going_back_ || log.term.value == 0) return false;
+  if (log.generation != decided_.generation) return false;
+  if (log.term != copies.log && log.term != copies.term) return false;
+  copies.log = log.term;
+  shards_[request.shard.value].beat = {};
+  GivePlace(request.shard, now);
+  return true;
+}
+
+// The shard has another primary than before, which begins with a cut.
+void Coordinator::GivePlace(ShardId id, TimePoint now) {
+  Copies& copies = copies_[id.value];
+  ++promotions_;
+  if (!Mutated(Mutation::kSameTerm)) copies.term = copies.term.Next();
+  // None of the others may be ahead.
   for (ShardStatus& replica : copies.replicas) Strike(id, replica);
+  ++copies.number;
   promotion_ = true;
   changed_ = true;
   if (saving_) GiveUpSnapshot(now, "shard " + std::to_string(id.value) + " has lost its primary");
   frozen_.erase(id);
   // What was to be installed is built upon: some shards have it already.
   if (phase_ == Phase::kInstalling) phase_ = Phase::kIdle;
-  return true;
 }
 
 }  // namespace shardmill

@@ -61,18 +61,20 @@ void Coordinator::On(const Register& request, TimePoint now, const Envelope& fro
       On(request, now, from, outbox);  // As a replica.
       return;
     }
-    const ShardStatus* replica = going_back_ ? nullptr : Awaited(request.shard);
-    if (replica != nullptr) {
-      refuse(Refusal::kRankHeld, name + " waits for its copy " + std::to_string(replica->copy) +
-                                     ", which has all that was answered, and is not heard of");
-      return;
+    if (!Restore(request, now)) {
+      const ShardStatus* replica = going_back_ ? nullptr : Awaited(request.shard);
+      if (replica != nullptr) {
+        refuse(Refusal::kRankHeld, name + " waits for its copy " + std::to_string(replica->copy) +
+                                       ", which has all that was answered, and is not heard of");
+        return;
+      }
+      Lose(name, " was started again; its part of the tables is lost", now);
+      if (state_ == JobState::kFailed || state_ == JobState::kDone) {
+        refuse(Refusal::kFailed, state_ == JobState::kDone ? "the job is done" : words_);
+        return;
+      }
+      shard.beat = {};
     }
-    Lose(name, " was started again; its part of the tables is lost", now);
-    if (state_ == JobState::kFailed || state_ == JobState::kDone) {
-      refuse(Refusal::kFailed, state_ == JobState::kDone ? "the job is done" : words_);
-      return;
-    }
-    shard.beat = {};
   }
   shard.registered = true;
   shard.peer = from.peer;

@@ -15,6 +15,8 @@ namespace shardmill {
 // answer.
 class DiskDesk final {
  public:
+  using Request = DiskRequest;
+  using Answer = DiskAnswer;
   using TakeAnswer = std::function<Result<>(DiskAnswer answer)>;
 
   // `job`: the name under which the snapshots lie in the store.

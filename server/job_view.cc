@@ -76,10 +76,14 @@ JobStatus::Shard ShardOf(uint32_t id, const ShardStatus& status) {
   return shard;
 }
 
-// Why a shard has fewer replicas in sync than it should.
+// Why a shard has fewer replicas in sync than it should, or no log.
 std::string DegradedWords(const ShardStatus& primary, const std::vector<ShardStatus>& replicas,
-                          TimePoint now) {
+                          bool logs, TimePoint now) {
   std::string words;
+  if (logs && primary.beat.log.term.value == 0) {
+    const std::string& problem = primary.beat.log.problem;
+    words = "its log has not all yet" + (problem.empty() ? "" : " (" + problem + ")");
+  }
   for (const ShardStatus& replica : replicas) {
     if (replica.in_sync) continue;
     words += (words.empty() ? "copy " : ", copy ") + std::to_string(replica.copy);
@@ -98,13 +102,13 @@ std::string DegradedWords(const ShardStatus& primary, const std::vector<ShardSta
   return words;
 }
 
-void AddReplicas(const ShardStatus& primary, const std::vector<ShardStatus>& replicas,
+void AddReplicas(const ShardStatus& primary, const std::vector<ShardStatus>& replicas, bool logs,
                  TimePoint now, JobStatus::Shard& shard) {
   shard.copy = primary.copy;
   shard.replicas = static_cast<uint32_t>(replicas.size());
   shard.in_sync = static_cast<uint32_t>(std::ranges::count_if(replicas, &ShardStatus::in_sync));
   shard.gated = primary.beat.gated;
-  shard.degraded = DegradedWords(primary, replicas, now);
+  shard.degraded = DegradedWords(primary, replicas, logs, now);
 }
 
 JobStatus::Snapshots SnapshotsOf(const SnapshotStatus& seen, TimePoint now) {
@@ -152,8 +156,9 @@ JobStatus StatusOf(const Coordinator& coordinator, TimePoint now) {
   }
   for (uint32_t i = 0; i < coordinator.shards().size(); ++i) {
     JobStatus::Shard& shard = status.shards.emplace_back(ShardOf(i, coordinator.shards()[i]));
-    AddReplicas(coordinator.shards()[i], coordinator.replicas(ShardId{i}), now, shard);
-    // Nothing that a worker waits for comes while no replica is there to have it, too.
+    AddReplicas(coordinator.shards()[i], coordinator.replicas(ShardId{i}), coordinator.logs(), now,
+                shard);
+    // Nothing that a worker waits for comes while nobody is there to have it, too.
     const bool waits = shard.gated > 0 && shard.in_sync == 0 && !shard.degraded.empty();
     if (waits && status.words.empty()) {
       status.words = "shard " + std::to_string(i) + " is degraded: " + shard.degraded;

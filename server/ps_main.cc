@@ -1,10 +1,13 @@
 // shardmill-ps: one server process with its shards, a thread each.
 
 #include <algorithm>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "common/blob/folder_store.h"
@@ -24,11 +27,13 @@
 #include "common/net/zmq_transport.h"
 #include "common/process/announce.h"
 #include "common/process/cpu_set.h"
+#include "common/process/file_lock.h"
 #include "common/process/signals.h"
 #include "common/published.h"
 #include "common/timeline/timeline.h"
 #include "server/disk_agent.h"
 #include "server/shard_agent.h"
+#include "snapshot/folder.h"
 
 namespace shardmill {
 namespace {
@@ -42,6 +47,7 @@ ShardAgent::Options OptionsOf(const JobOptions& job, ShardId shard, uint32_t cop
   options.shard.copy = copy;
   options.shard.replicas = job.replication.replicas;
   options.shard.in_sync_min = job.replication.min_in_sync;
+  options.shard.log = job.replication.logs();
   options.shard.boot = BootId{FreshId()};
   options.shard.update = job.ServerUpdate();
   options.shard.held_bytes_max = job.network.held_bytes;
@@ -67,23 +73,82 @@ std::string NameOf(ShardId shard, uint32_t copy) {
          (copy == 0 ? "" : ", copy " + std::to_string(copy));
 }
 
-// The shards of this server, and behind them its copies of those of others.
-Result<Agents> MakeAgents(uint32_t index, const DaemonContext& daemon, ZmqContext& context,
-                          FramePool& frames, const Clock& clock, Registry& registry,
-                          Timeline* timeline, DiskAgent* disk) {
-  const JobOptions& job = daemon.job;
+// What a server holds in its `place`: its own shards, and behind them copies of those of others.
+struct Held {
+  ShardId shard;
+  uint32_t copy = 0;
+};
+std::vector<Held> HeldBy(uint32_t index, const JobOptions& job) {
   const uint32_t shards = job.cluster.shards_per_server;
-  Agents agents;
+  std::vector<Held> held;
   for (uint32_t place = 0; place < shards * (1 + job.replication.replicas); ++place) {
     const uint32_t copy = place / shards;
     const uint32_t home = ReplicationOptions::HomeOf(index, copy, job.cluster.servers);
-    const ShardId shard{home * shards + place % shards};
+    held.push_back({ShardId{home * shards + place % shards}, copy});
+  }
+  return held;
+}
+
+// The disks of a server, where it has a use for them, each with its thread.
+class Disks final {
+ public:
+  static Result<std::unique_ptr<Disks>> Open(uint32_t index, const JobOptions& job,
+                                             FramePool& frames) {
+    auto disks = std::make_unique<Disks>(job);
+    const std::vector<Held> held = HeldBy(index, job);
+    if (!job.snapshot.to.empty()) {
+      std::vector<DiskDesk> desks;
+      for (size_t i = 0; i < held.size(); ++i) desks.emplace_back(disks->store_, job.job.name);
+      disks->snapshots_ = std::make_unique<DiskAgent>(std::move(desks));
+    }
+    if (!job.replication.logs()) return disks;
+    const std::string folder =
+        job.replication.log + "/" + job.job.name + "/server-" + std::to_string(index);
+    std::error_code why;
+    std::filesystem::create_directories(folder, why);
+    if (why) {
+      return Error{ErrorCode::kFailed, folder + ": the folder cannot be made: " + why.message()};
+    }
+    // Two processes on one log would each answer what the other does not have.
+    disks->lock_ = SM_TRY(FileLock::Take(folder + "/lock"));
+    std::vector<LogDesk> desks;
+    for (const Held& one : held) desks.emplace_back(disks->files_, folder, one.shard, frames);
+    disks->logs_ = std::make_unique<LogAgent>(std::move(desks));
+    return disks;
+  }
+  explicit Disks(const JobOptions& job) : job_(job), store_(files_, job.snapshot.to) {}
+
+  void GiveTo(uint32_t place, ShardAgent::Options* options, PeerOptions* peers) {
+    if (snapshots_) options->disk = snapshots_->LineOf(place);
+    options->check_folder = [this](JobId job) { return CheckToken(store_, job_.job.name, job); };
+    if (!logs_) return;
+    options->log = logs_->LineOf(place);
+    peers->wake_file = options->log->wake_file();
+  }
+
+ private:
+  const JobOptions& job_;
+  PosixFiles files_;
+  FolderStore store_;
+  std::optional<FileLock> lock_;
+  std::unique_ptr<DiskAgent> snapshots_;
+  std::unique_ptr<LogAgent> logs_;
+};
+
+Result<Agents> MakeAgents(uint32_t index, const DaemonContext& daemon, ZmqContext& context,
+                          FramePool& frames, const Clock& clock, Registry& registry,
+                          Timeline* timeline, Disks& disks) {
+  const JobOptions& job = daemon.job;
+  Agents agents;
+  for (const auto& [shard, copy] : HeldBy(index, job)) {
+    const auto place = static_cast<uint32_t>(agents.size());
     ShardAgent::Options options = OptionsOf(job, shard, copy, place);
-    if (disk != nullptr) options.disk = disk->LineOf(place);
+    PeerOptions peers = PeerOptionsOf(job);
+    disks.GiveTo(place, &options, &peers);
     if (timeline != nullptr) options.lane = &timeline->AddLane(NameOf(shard, copy));
-    agents.push_back(SM_TRY(ShardAgent::Make(
-        options, std::make_unique<PeerTransport>(context, frames, PeerOptionsOf(job)), frames,
-        clock, registry, daemon.log)));
+    agents.push_back(
+        SM_TRY(ShardAgent::Make(options, std::make_unique<PeerTransport>(context, frames, peers),
+                                frames, clock, registry, daemon.log)));
   }
   return agents;
 }
@@ -112,15 +177,9 @@ Result<> Serve(const ServerFlags& flags, const DaemonContext& daemon) {
     timeline = SM_TRY(Timeline::Make(job.trace.timeline, TimelineProcess::Server(flags.index),
                                      clock, daemon.log));
   }
-  PosixFiles files;
-  FolderStore store(files, job.snapshot.to);
-  std::unique_ptr<DiskAgent> disk;
-  if (!job.snapshot.to.empty()) {
-    disk = std::make_unique<DiskAgent>(
-        store, job.job.name, job.cluster.shards_per_server * (1 + job.replication.replicas));
-  }
-  const Agents agents = SM_TRY(MakeAgents(flags.index, daemon, context, frames, clock, registry,
-                                          timeline.get(), disk.get()));
+  const std::unique_ptr<Disks> disks = SM_TRY(Disks::Open(flags.index, job, frames));
+  const Agents agents = SM_TRY(
+      MakeAgents(flags.index, daemon, context, frames, clock, registry, timeline.get(), *disks));
   const std::unique_ptr<HttpServer> http =
       SM_TRY(StartHttp(job, DaemonRoutes(registry, [&agents] { return UnreadyWords(agents); })));
   SM_TRY(Announce(flags.announce_fd, {agents.front()->endpoint(), http ? http->address() : ""}));

@@ -24,9 +24,12 @@ Shard::Shard(const ShardOptions& options, FramePool& frames, ShardObserver* obse
       copy_(options.id, options.update, frames, observer),
       followers_({options.id, options.retry_after, options.window_bytes, options.held_bytes_max},
                  copy_, frames),
+      log_({options.id, options.window_bytes, options.held_bytes_max, options.log_entries_bytes,
+            options.retry_after},
+           copy_, frames),
       held_(options.held_bytes_max, options.units_max),
       keys_(options.key_lists_max, options.keys_max, frames) {
-  if (options.replicas > 0) gate_.Close();
+  if (gated()) gate_.Close();
 }
 
 void Shard::Handle(TimePoint now, const Envelope& envelope, Outbox& outbox) {
@@ -45,6 +48,7 @@ void Shard::Take(TimePoint now, const Envelope& envelope, Outbox& outbox) {
           coordinator_boot_ = envelope.stamp.from;
           job_ = envelope.stamp.job;
           asked_at_.reset();
+          CheckRestored();
         } else if constexpr (requires { On(message, envelope, outbox); }) {
           constexpr bool kAnyStamp = std::is_same_v<Kind, Hello> || std::is_same_v<Kind, Refused>;
           constexpr bool kByCoordinator =
@@ -69,6 +73,7 @@ void Shard::Take(TimePoint now, const Envelope& envelope, Outbox& outbox) {
 void Shard::Tick(TimePoint now, Outbox& outbox) {
   now_ = now;
   MoveFollowers(outbox);
+  if (ReadsLog()) return;
   if (!freezing_ && !late_ends_.empty()) TakeLateEnds(outbox);
   if (!began_at_) began_at_ = now;
   if (!registered_ && !failure_ && now - *began_at_ >= options_.start_timeout) {
@@ -83,7 +88,8 @@ void Shard::Tick(TimePoint now, Outbox& outbox) {
       hello.role = Role::kServer;
       Send(Coordinator(), hello, outbox);
     } else {
-      Send(Coordinator(), Register{options_.id, options_.endpoint, options_.copy}, outbox);
+      const LogMark log = restored_ ? restored_->mark : LogMark{};
+      Send(Coordinator(), Register{options_.id, options_.endpoint, options_.copy, log}, outbox);
     }
   }
   if (registered_ && (!beat_at_ || now - *beat_at_ >= options_.beat_every)) {
@@ -109,6 +115,9 @@ Beat Shard::Status() const {
   beat.copy = options_.copy;
   beat.replicas = followers_.number();
   if (primary_) beat.in_sync = followers_.InSync();
+  if (primary_ && options_.log) {
+    beat.log = {log_.whole() ? term_ : Term{}, log_.bytes(), log_.problem()};
+  }
   beat.gated = gate_.waiting();
   beat.differing = followers_.differing();
   if (beat.differing != 0) beat.why = followers_.why();
@@ -426,7 +435,7 @@ bool Shard::PassStamp(const Envelope& from, Outbox& outbox) {
 }
 
 bool Shard::PassSender(const Sender& sender, uint64_t about, const Envelope& from, Outbox& outbox) {
-  if (!primary_ && options_.replicas > 0) {
+  if (!primary_ && gated()) {
     Refuse(Refusal::kOldView, about, "this process holds a replica", from, outbox);
     return false;
   }

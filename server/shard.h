@@ -20,6 +20,8 @@
 #include "server/held_units.h"
 #include "server/key_cache.h"
 #include "server/log_entry.h"
+#include "server/log_keeper.h"
+#include "server/log_work.h"
 #include "server/shard_copy.h"
 
 namespace shardmill {
@@ -45,6 +47,10 @@ struct ShardOptions {
   uint32_t in_sync_min = 1;
   Duration check_every = std::chrono::seconds(1);  // A part of the tables, against the replicas'.
   uint64_t window_bytes = uint64_t{64} << 20;      // Sent to a replica and not taken by it yet.
+  // It keeps a log, in which an answer's entries must be; another file is begun when the entries of
+  // one are so many bytes at least.
+  bool log = false;
+  uint64_t log_entries_bytes = uint64_t{64} << 20;
   // Of sparse tables: all rows together, the rows of one table, and what answers one pull.
   uint64_t rows_bytes_max = uint64_t{64} << 30;
   uint64_t table_rows_max = RowIndex::kRowsMax;
@@ -88,6 +94,11 @@ class Shard final {
   bool Restores() const { return restoring_ && restoring_->asked && !restoring_->over; }
   // What came of it.
   void Handle(DiskAnswer answer, Outbox& outbox);
+  // The same of the disk that its log is on.
+  std::optional<LogRequest> NextLogRequest();
+  void Handle(LogAnswer answer, Outbox& outbox);
+  // Whether it waits for what its log has.
+  bool ReadsLog() const { return options_.log && !log_read_; }
   void Tick(TimePoint now, Outbox& outbox);
 
   // Replicas that have no peer yet; whoever moves the IO connects and attaches them.
@@ -145,6 +156,9 @@ class Shard final {
   void On(const Replicas& replicas, const Envelope& from, Outbox& outbox);
   void On(const Follow& follow, const Envelope& from, Outbox& outbox);
   void On(const Followed& followed, const Envelope& from, Outbox& outbox);
+  void On(LogItem& item, Outbox& outbox);
+  void On(LogRead& read, Outbox& outbox);
+  void On(LogWritten& written, Outbox& outbox);
   void On(FileWritten& written, Outbox& outbox);
   void On(PieceLoaded& loaded, Outbox& outbox);
   void On(TablesLoaded& loaded, Outbox& outbox);
@@ -185,6 +199,13 @@ class Shard final {
   std::string CompleteCut(const std::vector<RankState>& cut, Outbox& outbox);
   void DropReplaced(const View& next);
   std::string TakeView(const View& view);
+
+  // Of the log: see shard_keep.cc.
+  void CheckRestored();
+  uint64_t Kept() const;
+  bool LogCounts() const;
+  // Answers wait until others have what they show.
+  bool gated() const { return options_.replicas > 0 || options_.log; }
 
   // Of replicas: see shard_follow.cc.
   void Promote(Term term);
@@ -236,7 +257,17 @@ class Shard final {
 
   ShardCopy copy_;
   Followers followers_;
-  CopyCheck check_;  // The last that was made.
+  LogKeeper log_;
+  bool log_asked_ = false;  // What is in the log that is there,
+  bool log_read_ = false;   // and heard all of it.
+  struct Restored {
+    JobId job;
+    LogMark mark;
+    std::string place = {};  // Of the file.
+  };
+  std::optional<Restored> restored_;  // What the log was that was there.
+  uint64_t log_base_ = 0;             // Entries that it has: without another they are there.
+  CopyCheck check_;                   // The last that was made.
   TimePoint checked_at_{};
   Gate gate_;
   TimePoint now_{};  // As of the last call that said so.

@@ -59,7 +59,9 @@ Result<> ShardAgent::BeginAnew(const Error& why) {
   for (const auto& [copy, link] : links_) transport_->Disconnect(link.peer);
   links_.clear();
   to_disk_.reset();
+  to_log_.reset();
   if (options_.disk) options_.disk->BeginAnew();
+  if (options_.log) options_.log->BeginAnew();
   options_.shard.boot = BootId{FreshId()};
   counted_ = {};
   primary_ = false;
@@ -110,7 +112,11 @@ ShardAgent::Metrics ShardAgent::MakeMetrics(ShardId id, Registry& registry) {
                         labels),
       registry.AddGauge("shardmill_replicas_in_sync",
                         "Replicas that a primary waits for before it answers.", labels),
-      registry.AddGauge("shardmill_gated_answers", "Answers that wait for replicas.", labels),
+      registry.AddGauge("shardmill_gated_answers", "Answers that wait for replicas or the log.",
+                        labels),
+      registry.AddGauge("shardmill_log_bytes", "Bytes of the log; 0: there is none yet.", labels),
+      registry.AddCounter("shardmill_log_failures_total",
+                          "Files of the log that could not be written, and were left.", labels),
   };
 }
 
@@ -122,6 +128,7 @@ Result<> ShardAgent::Run(const StopSource& stop) {
   while (!stop.requested()) {
     result = pump_.Turn(disk_busy ? std::chrono::milliseconds(0) : kPoll);
     disk_busy = WorkDisk();
+    disk_busy = WorkLog() || disk_busy;
     if (trace_ != nullptr) trace_->Tick(clock_.Now());
     Publish();
     if (result.ok()) result = AttachReplicas();
@@ -144,7 +151,7 @@ Result<> ShardAgent::TakeFailure(Error why) {
 Result<> ShardAgent::CheckFolder() {
   if (folder_checked_ || !options_.disk || !shard_->job()) return {};
   folder_checked_ = true;
-  return options_.disk->Check(*shard_->job());
+  return options_.check_folder(*shard_->job());
 }
 
 bool ShardAgent::WorkDisk() {
@@ -171,6 +178,25 @@ bool ShardAgent::WorkDisk() {
     to_disk_.reset();
   }
   return more || shard_->Restores();
+}
+
+bool ShardAgent::WorkLog() {
+  if (!options_.log) return false;
+  Outbox outbox;
+  // Who reads its log has nothing else to do.
+  std::optional<LogAnswer> answer =
+      shard_->ReadsLog() ? options_.log->AwaitAnswer(kPoll) : options_.log->NextAnswer();
+  for (; answer; answer = options_.log->NextAnswer()) {
+    if (const auto* written = std::get_if<LogWritten>(&*answer); written && !written->bytes.ok()) {
+      metrics_.log_failures.Add(1);
+      log_.Warn("log_failed", {{"shard", id().value}, {"why", written->bytes.error().message}});
+    }
+    shard_->Handle(std::move(*answer), outbox);
+  }
+  messenger_.Send(outbox);
+  if (!to_log_) to_log_ = shard_->NextLogRequest();
+  if (to_log_ && options_.log->TryAsk(*to_log_)) to_log_.reset();
+  return shard_->ReadsLog() || to_log_;
 }
 
 void ShardAgent::Publish() {
@@ -214,6 +240,7 @@ void ShardAgent::PublishReplicas(const Beat& beat) {
   metrics_.primary.Set(primary_ ? 1 : 0);
   metrics_.in_sync.Set(static_cast<double>(beat.in_sync.size()));
   metrics_.gated.Set(static_cast<double>(beat.gated));
+  metrics_.log_bytes.Set(static_cast<double>(beat.log.bytes));
 }
 
 }  // namespace shardmill

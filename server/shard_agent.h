@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -38,6 +39,9 @@ class ShardAgent final {
     uint32_t workers = 0;           // Of the job; for the trace.
     TimelineLane* lane = nullptr;   // Of the agent's thread; outlives the agent. Or none.
     std::optional<DiskAgent::Line> disk = {};  // None: there are no snapshots.
+    // Whether this server's folder of snapshots is the job's. Waits for the disk.
+    std::function<Result<>(JobId job)> check_folder = {};
+    std::optional<LogAgent::Line> log = {};  // None: it keeps none.
   };
 
   static Result<std::unique_ptr<ShardAgent>> Make(const Options& options,
@@ -73,6 +77,8 @@ class ShardAgent final {
     Gauge& primary;
     Gauge& in_sync;
     Gauge& gated;
+    Gauge& log_bytes;
+    Counter& log_failures;
   };
   // To the process that holds a replica.
   struct Link {
@@ -94,6 +100,8 @@ class ShardAgent final {
   Result<> CheckFolder();
   // Carries what shard and disk have for each other. Whether there is more of it at once.
   bool WorkDisk();
+  // The same of the log's.
+  bool WorkLog();
 
   Options options_;
   Endpoint endpoint_;
@@ -106,6 +114,7 @@ class ShardAgent final {
   std::unique_ptr<Shard> shard_;
   std::map<uint32_t, Link> links_;      // By the copy at the other end.
   std::optional<DiskRequest> to_disk_;  // For which there was no room yet.
+  std::optional<LogRequest> to_log_;
   bool folder_checked_ = false;
   bool primary_ = false;  // As was last told.
   TimedShard timed_;

@@ -68,8 +68,10 @@ std::string Shard::TakeView(const View& view) {
   term_ = view.shards.at(options_.id.value).term;
   held_.SetShare(options_.held_bytes_max / std::max<uint64_t>(view.members.size(), 1));
   std::string problem = copy_.TakeView(job_, view);
-  if (problem.empty()) followers_.Append(view);
-  return problem;
+  if (!problem.empty()) return problem;
+  followers_.Append(view);
+  log_.Append(view);
+  return "";
 }
 
 void Shard::Serve(const ParkedPull& parked, Outbox& outbox) {

@@ -95,6 +95,7 @@ void Shard::On(const Follow& follow, const Envelope& from, Outbox& outbox) {
 std::string Shard::TakeItem(const CopyHead& head) {
   if (head.view.shards.size() <= options_.id.value) return "a view without this shard";
   copy_.Clear();
+  log_base_ = 0;
   following_->whole = false;
   following_->version = head.version;
   following_->last_close = head.last_close;
@@ -169,15 +170,19 @@ void Shard::CheckFollowers() {
   followers_.Append(check_);
 }
 
-// Sends replicas what they lack, and lets out what they have.
+// Sends replicas what they lack, and lets out what they have, and the log.
 void Shard::MoveFollowers(Outbox& outbox) {
-  if (options_.replicas == 0 || !primary_) return;
+  if (!gated() || !primary_) return;
   if (followers_.in_sync() > 0) CheckFollowers();
   const bool image_free = ready() && !saving_ && !restoring_ && copy_.settled();
-  followers_.Advance(now_, {job_, view().generation, term_, options_.boot, {}}, image_free, outbox);
+  followers_.Advance(now_, {job_, view().generation, term_, options_.boot, {}},
+                     image_free && !log_.ReadsImage(), outbox);
+  if (options_.log) log_.Advance(now_, image_free && !followers_.ReadsImage());
   if (followers_.number() == 0) return;  // Who is to be waited for is not known yet.
-  const bool enough = followers_.in_sync() >= options_.in_sync_min && !followers_.Crowded();
-  const uint64_t kept = followers_.Kept();
+  const bool replicated = options_.replicas == 0 || followers_.in_sync() >= options_.in_sync_min;
+  const bool logged = !options_.log || LogCounts();
+  const bool enough = replicated && logged && !followers_.Crowded() && !log_.Crowded();
+  const uint64_t kept = Kept();
   gate_.Reach(enough ? kept : 0, kept, outbox);
 }
 

@@ -129,7 +129,11 @@ void Shard::ApplySteps(std::span<const PendingEnd> steps, Outbox& outbox) {
     change.rate = static_cast<float>(RateAt(update.rate, round, count));
   }
   SettleAll(outbox);
-  followers_.Append(entry);
+  if (followers_.begun() || log_.begun()) {
+    const Entry sent = EntryOf(entry, copy_, frames_);
+    followers_.Append(sent);
+    log_.Append(sent);
+  }
   copy_.Take(entry);
   ++counters_.entries;
   for (const PendingEnd& step : steps) {

@@ -34,6 +34,7 @@ class MemoryFiles::Writer final : public File {
   Result<> Sync() override {
     return files_.Change(path_, [&]() -> Result<> {
       if (++files_.syncs_ == files_.fail_sync_at_) {
+        node_->dropped.emplace_back(node_->synced, node_->bytes.size());
         return Error{ErrorCode::kFailed, path_ + ": it did not reach the disk"};
       }
       node_->synced = node_->bytes.size();
@@ -48,7 +49,7 @@ class MemoryFiles::Writer final : public File {
 };
 
 MemoryFiles::MemoryFiles(uint64_t seed) : rng_(seed) {
-  for (const char* path : {".", "/"}) nodes_[path] = std::make_shared<Node>(Node{true, {}, 0});
+  for (const char* path : {".", "/"}) nodes_[path] = std::make_shared<Node>(Node{true});
   lasting_ = nodes_;
 }
 
@@ -66,6 +67,12 @@ void MemoryFiles::Restart() {
   std::erase_if(kept, [&](const auto& entry) { return !kept.contains(FolderOf(entry.first)); });
   nodes_.clear();
   for (const auto& [path, node] : kept) {
+    for (const auto& [begin, end] : node->dropped) {
+      for (uint64_t at = begin; at < std::min<uint64_t>(end, node->bytes.size()); ++at) {
+        node->bytes[at] = std::byte{};
+      }
+    }
+    node->dropped.clear();
     const uint64_t loose = node->bytes.size() - node->synced;
     node->bytes.resize(node->synced + (loose > 0 ? rng_.Below(loose + 1) : 0));
     if (node->bytes.size() > node->synced && rng_.Chance(0.5)) node->bytes.back() = std::byte{};
@@ -157,7 +164,7 @@ Result<std::vector<FolderEntry>> MemoryFiles::ListFolder(const std::string& path
 Result<> MemoryFiles::MakeFolder(const std::string& path) {
   return Change(path, [&]() -> Result<> {
     if (!Find(FolderOf(path))) return Absent(path);
-    if (!Find(path)) nodes_[path] = std::make_shared<Node>(Node{true, {}, 0});
+    if (!Find(path)) nodes_[path] = std::make_shared<Node>(Node{true});
     return {};
   });
 }

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/blob/file_system.h"
@@ -51,8 +52,10 @@ class MemoryFiles final : public FileSystem {
   class Writer;
   struct Node {
     bool folder = false;
-    std::vector<std::byte> bytes;
-    uint64_t synced = 0;  // The bytes that last.
+    std::vector<std::byte> bytes = {};
+    uint64_t synced = 0;  // The bytes that last,
+    // but for those that a failed sync has dropped, whatever a later one says.
+    std::vector<std::pair<uint64_t, uint64_t>> dropped = {};
   };
   using Nodes = std::map<std::string, std::shared_ptr<Node>>;
 

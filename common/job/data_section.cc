@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "common/job/job.h"
+#include "common/job/paths.h"
 
 namespace shardmill {
 namespace {
@@ -31,14 +32,6 @@ constexpr std::array<Named<DataScheme>, 5> kSchemes = {{
     {DataScheme::kOverlap, "overlap"},
     {DataScheme::kLeased, "leased"},
 }};
-
-constexpr size_t kPathBytesMax = 4096;
-
-bool IsPathOrNone(std::string_view path) {
-  return path.size() < kPathBytesMax && path.find('\0') == std::string_view::npos;
-}
-
-bool IsPath(std::string_view path) { return !path.empty() && IsPathOrNone(path); }
 
 bool IsName(std::string_view name) { return !name.empty(); }
 

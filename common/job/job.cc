@@ -171,6 +171,22 @@ Result<> CheckReplicas(const Job& job, const std::string& file) {
                  " shards and copies of others', and the last one's port is above 65535");
 }
 
+Result<> CheckLogs(const Job& job, const std::string& file) {
+  const JobOptions& options = job.options;
+  if (!options.replication.logs()) return {};
+  if (options.replication.replicas > 0) {
+    return Error{ErrorCode::kBadUsage,
+                 PlaceOf(job, file, {"replication.log", "replication.replicas"}) +
+                     ": \"replication.log\" and \"replication.replicas\" are given; a shard has "
+                     "its copies in memory or on a disk, not both: leave one of them out"};
+  }
+  if (options.trace.folder.empty()) return {};
+  return Error{ErrorCode::kBadUsage,
+               PlaceOf(job, file, {"trace.folder", "replication.log"}) +
+                   ": \"trace.folder\" and \"replication.log\" are given; a trace is of one "
+                   "process, and a shard that has a log goes on in another one"};
+}
+
 // What sections say together and cannot mean.
 Result<> CheckAcrossSections(const Job& job, const std::string& file) {
   SM_TRY(CheckDoors(job, file));
@@ -178,6 +194,7 @@ Result<> CheckAcrossSections(const Job& job, const std::string& file) {
   SM_TRY(CheckTraining(job, file));
   SM_TRY(CheckMeasures(job, file));
   SM_TRY(CheckReplicas(job, file));
+  SM_TRY(CheckLogs(job, file));
   const JobOptions& options = job.options;
   if (options.policy.backups >= options.cluster.workers) {
     return Error{ErrorCode::kBadUsage,

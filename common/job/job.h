@@ -238,6 +238,9 @@ struct ReplicationOptions {
   uint32_t replicas = 0;
   AckLevel ack = AckLevel::kAuto;
   uint32_t min_in_sync = 1;  // Read where there are replicas.
+  std::string log;           // A folder; empty: there are no logs.
+
+  bool logs() const { return !log.empty(); }
 
   // Copy `copy` of a server's shards is on the server so many behind it, in a ring. This is the one
   // whose shards' copy `copy` the server `index` has.

@@ -2,6 +2,7 @@
 #include <array>
 
 #include "common/job/job.h"
+#include "common/job/paths.h"
 
 namespace shardmill {
 namespace {
@@ -26,18 +27,28 @@ void ReplicationOptions::Declare(Section& section) {
   section.Choice(
       "ack", &ack, kAckLevels,
       "Where a step is before its worker is told that it is made: in the memory of its "
-      "shards' primaries, or in their replicas, too; \"auto\" is \"replica\" where there "
-      "are any. (\"disk\" is for later.)");
+      "shards' primaries, in their replicas, too, or in their logs; \"auto\" is \"disk\" where "
+      "there are logs, or else \"replica\" where there are replicas.");
+  section.Text("log", &log, {.form = kPathForm, .accepts = IsPathOrNone},
+               "Folder on a disk of each server's own, where it writes down what its shards do "
+               "before anybody is told: when everything has been killed, or the power was gone, "
+               "the job goes on with nothing lost that was answered. Wants cluster.state, on a "
+               "disk that lasts as well. Empty: no logs.");
   section.Number("min_in_sync", &min_in_sync, {.at_most = 8},
                  "So many replicas of a shard must have what an answer shows; with fewer in sync "
                  "answers wait, and the job says why. 0: with none in sync the primary answers "
                  "alone, and what it answers then is lost where it is lost.");
   section.OnlyWith("min_in_sync", "replicas", "1 or more", [this] { return replicas > 0; });
-  section.Require({"replicas", "ack"}, [this]() -> std::string {
-    if (ack == AckLevel::kDisk) {
-      return "\"replication.ack\" is \"disk\", and shards do not write their steps down yet; use "
-             "replicas, or snapshots (snapshot.to)";
+  section.Require({"log", "ack"}, [this]() -> std::string {
+    if (ack == AckLevel::kDisk && !logs()) {
+      return "\"replication.ack\" is \"disk\", and there are no logs; say with replication.log "
+             "where they are to be";
     }
+    if (!logs() || ack == AckLevel::kDisk || ack == AckLevel::kAuto) return "";
+    return "\"replication.log\" is given, and \"replication.ack\" does not wait for it; leave one "
+           "of them out";
+  });
+  section.Require({"replicas", "ack"}, [this]() -> std::string {
     if (ack == AckLevel::kMemory && replicas > 0) {
       return "\"replication.ack\" is \"memory\" and \"replication.replicas\" " +
              std::to_string(replicas) +

@@ -7,6 +7,7 @@
 #include "common/config/text.h"
 #include "common/job/address.h"
 #include "common/job/job.h"
+#include "common/job/paths.h"
 #include "common/process/cpu_set.h"
 
 namespace shardmill {
@@ -81,13 +82,7 @@ bool IsJobName(std::string_view name) {
          });
 }
 
-bool IsPath(std::string_view path) {
-  return !path.empty() && path.size() < 4096 && path.find('\0') == std::string_view::npos;
-}
-
 bool IsAddress(std::string_view text) { return ParseAddress(text).has_value(); }
-
-bool IsPathOrNone(std::string_view path) { return path.empty() || IsPath(path); }
 
 bool IsCpus(std::string_view text) { return ParseCpus(text).has_value(); }
 
@@ -99,7 +94,6 @@ bool IsControl(std::string_view name) {
 }
 
 constexpr std::string_view kCpusForm = "processors as taskset takes them, such as \"0-3,6\"";
-constexpr std::string_view kPathForm = "a path";
 constexpr std::string_view kHostForm = "a host name or number, without a port";
 
 }  // namespace

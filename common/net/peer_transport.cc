@@ -253,6 +253,7 @@ Result<> PeerTransport::Wait(milliseconds timeout, Inbox& inbox) {
   for (const auto& [peer, at] : peers_) files_.push_back({at.link ? at.link->file() : -1});
   for (const auto& link : leaving_) files_.push_back({link->file()});
   for (const Caller& caller : callers_) files_.push_back({caller.socket.get()});
+  files_.push_back({options_.wake_file});
   const Result<> polled = zmq_.PollBeside(files_, timeout, inbox);
   for (auto& [peer, at] : peers_) {
     if (sleeps && at.link != nullptr) at.link->WakeUp();

@@ -24,6 +24,7 @@ struct PeerOptions {
   // Lent to one peer, until it has done with them; one message always has room.
   uint64_t lent_bytes_max = uint64_t{256} << 20;
   uint64_t ring_bytes = uint64_t{1} << 20;  // See ShmLinkOptions.
+  int wake_file = -1;                       // Ends a wait when it can be read; or none.
 };
 
 // Frames to peers wherever they are: through shared memory on this host, and else over ZeroMQ.
@@ -107,8 +108,9 @@ class PeerTransport final : public Transport {
   std::map<PeerId, PeerId> in_front_;  // By the number in zmq_.
   std::vector<std::unique_ptr<ShmLink>> leaving_;
   std::vector<Caller> callers_;
-  std::deque<Ticket> tickets_;      // Not used yet.
-  std::vector<WatchedFile> files_;  // The listener, the peers', the leaving's and the callers'.
+  std::deque<Ticket> tickets_;  // Not used yet.
+  std::vector<WatchedFile>
+      files_;  // The listener, the peers', the leaving's, the callers', the wake.
 };
 
 }  // namespace shardmill

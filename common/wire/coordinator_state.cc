@@ -46,6 +46,7 @@ void Put(const ShardCopies& copies, wire::ShardCopies& to) {
   to.set_endpoint(copies.endpoint);
   to.set_number(copies.number);
   for (const ReplicaPlace& replica : copies.replicas) ToProto(replica, *to.add_replicas());
+  to.set_log(copies.log.value);
 }
 
 Result<ShardCopies> GetCopies(const wire::ShardCopies& from) {
@@ -55,6 +56,7 @@ Result<ShardCopies> GetCopies(const wire::ShardCopies& from) {
   copies.boot = BootId{from.boot()};
   copies.endpoint = from.endpoint();
   copies.number = from.number();
+  copies.log = Term{from.log()};
   for (const wire::ReplicaPlace& replica : from.replicas()) {
     copies.replicas.push_back(SM_TRY(FromProto(replica, WireLimits{})));
   }

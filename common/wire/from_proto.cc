@@ -21,11 +21,6 @@ struct In {
 
 Error Bad(const std::string& what) { return {ErrorCode::kBadInput, what}; }
 
-Result<> CheckText(const std::string& text, const WireLimits& limits) {
-  if (text.size() <= limits.text_bytes_max) return {};
-  return Bad("a text of " + std::to_string(text.size()) + " bytes");
-}
-
 Result<> CheckList(int size, const WireLimits& limits) {
   if (static_cast<uint32_t>(size) <= limits.list_max) return {};
   return Bad("a list of " + std::to_string(size) + " entries");
@@ -344,6 +339,7 @@ Result<Message> Read(const wire::Beat& from, const In& in) {
   beat.gated = from.gated();
   beat.differing = from.differing();
   beat.why = from.why();
+  beat.log = SM_TRY(FromProto(from.log(), in.limits));
   return Message(std::move(beat));
 }
 
@@ -463,9 +459,7 @@ Result<Message> FromProto(const wire::Message& from, std::span<const Frame> payl
   if (!carries && !payload.empty()) return Bad("payload behind a message that has none");
   switch (from.body_case()) {
     case wire::Message::kRegister:
-      SM_TRY(CheckText(from.register_().endpoint(), limits));
-      return Message(Register{ShardId{from.register_().shard()}, from.register_().endpoint(),
-                              from.register_().copy()});
+      return Message(SM_TRY(FromProto(from.register_(), limits)));
     case wire::Message::kRegistered:
       return Message(Registered{ShardId{from.registered().shard()}});
     case wire::Message::kFreeze:

@@ -5,8 +5,14 @@
 
 #include "common/frame_pool.h"
 #include "common/result.h"
+#include "common/wire/limits.h"
 
 namespace shardmill {
+
+inline Result<> CheckText(const std::string& text, const WireLimits& limits) {
+  if (text.size() <= limits.text_bytes_max) return {};
+  return Error{ErrorCode::kBadInput, "a text of " + std::to_string(text.size()) + " bytes"};
+}
 
 // A payload frame as floats, wherever it lies: small frames may come at any address.
 inline Result<Frame> FloatsOf(const Frame& frame, FramePool& frames) {

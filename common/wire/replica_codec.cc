@@ -210,6 +210,21 @@ Result<decltype(Follow::what)> ReadItem(const wire::Follow& from, In& in) {
 
 }  // namespace
 
+void ToProto(const Register& request, wire::Register& out) {
+  out.set_shard(request.shard.value);
+  out.set_endpoint(request.endpoint);
+  out.set_copy(request.copy);
+  if (request.log == LogMark{}) return;
+  out.mutable_log()->set_generation(request.log.generation.value);
+  out.mutable_log()->set_term(request.log.term.value);
+}
+
+void ToProto(const LogStatus& log, wire::LogStatus& out) {
+  out.set_term(log.term.value);
+  out.set_bytes(log.bytes);
+  out.set_problem(log.problem);
+}
+
 void ToProto(const ReplicaPlace& place, wire::ReplicaPlace& out) {
   out.set_copy(place.copy);
   out.set_boot(place.boot.value);
@@ -221,6 +236,7 @@ void ToProto(const ReplicaPlace& place, wire::ReplicaPlace& out) {
 void ToProto(const Replicas& replicas, wire::Replicas& out) {
   out.set_shard(replicas.shard.value);
   out.set_number(replicas.number);
+  out.set_log(replicas.log.value);
   for (const ReplicaPlace& place : replicas.replicas) ToProto(place, *out.add_replicas());
 }
 
@@ -233,8 +249,21 @@ void ToProto(const Follow& follow, wire::Message& message, std::vector<Frame>& p
   std::visit([&to](const auto& item) { Write(item, to); }, follow.what);
 }
 
+Result<Register> FromProto(const wire::Register& from, const WireLimits& limits) {
+  SM_TRY(CheckText(from.endpoint(), limits));
+  return Register{ShardId{from.shard()},
+                  from.endpoint(),
+                  from.copy(),
+                  {Generation{from.log().generation()}, Term{from.log().term()}}};
+}
+
+Result<LogStatus> FromProto(const wire::LogStatus& from, const WireLimits& limits) {
+  SM_TRY(CheckText(from.problem(), limits));
+  return LogStatus{Term{from.term()}, from.bytes(), from.problem()};
+}
+
 Result<ReplicaPlace> FromProto(const wire::ReplicaPlace& from, const WireLimits& limits) {
-  if (from.endpoint().size() > limits.text_bytes_max) return Bad("an endpoint that is too long");
+  SM_TRY(CheckText(from.endpoint(), limits));
   return ReplicaPlace{from.copy(), BootId{from.boot()}, from.endpoint(), from.stream(),
                       from.in_sync()};
 }
@@ -242,7 +271,7 @@ Result<ReplicaPlace> FromProto(const wire::ReplicaPlace& from, const WireLimits&
 Result<Replicas> FromProto(const wire::Replicas& from, const WireLimits& limits) {
   if (static_cast<uint32_t>(from.replicas_size()) > limits.list_max)
     return Bad("too many replicas");
-  Replicas replicas{ShardId{from.shard()}, from.number(), {}};
+  Replicas replicas{ShardId{from.shard()}, from.number(), {}, Term{from.log()}};
   for (const wire::ReplicaPlace& place : from.replicas()) {
     replicas.replicas.push_back(SM_TRY(FromProto(place, limits)));
   }

@@ -294,10 +294,7 @@ void Write(const ViewIs& news, Out& out) {
 }
 
 void Write(const Register& request, Out& out) {
-  wire::Register& to = *out.message.mutable_register_();
-  to.set_shard(request.shard.value);
-  to.set_endpoint(request.endpoint);
-  to.set_copy(request.copy);
+  ToProto(request, *out.message.mutable_register_());
 }
 
 void Write(const Registered& registered, Out& out) {
@@ -362,6 +359,7 @@ void Write(const Beat& beat, Out& out) {
   to.set_gated(beat.gated);
   to.set_differing(beat.differing);
   to.set_why(beat.why);
+  if (beat.log != LogStatus{}) ToProto(beat.log, *to.mutable_log());
 }
 
 void Write(const Replicas& replicas, Out& out) {

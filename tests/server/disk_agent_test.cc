@@ -1,11 +1,13 @@
 #include "server/disk_agent.h"
 
 #include <gtest/gtest.h>
+#include <poll.h>
 
 #include <optional>
 #include <thread>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include "common/blob/folder_store.h"
 #include "common/blob/memory_files.h"
@@ -20,6 +22,12 @@ ShardHead HeadOf(uint64_t snapshot) {
   head.job = kJobId;
   head.snapshot = snapshot;
   return head;
+}
+
+std::vector<DiskDesk> DesksFor(BlobStore& store, size_t shards) {
+  std::vector<DiskDesk> desks;
+  for (size_t i = 0; i < shards; ++i) desks.emplace_back(store, "job");
+  return desks;
 }
 
 void Ask(DiskAgent::Line& line, DiskRequest request) {
@@ -37,7 +45,7 @@ DiskAnswer AnswerOf(DiskAgent::Line& line) {
 TEST(DiskAgentTest, AnswersEachShardWhatItAsked) {
   MemoryFiles files(1);
   FolderStore store(files, "disk");
-  DiskAgent agent(store, "job", 2);
+  DiskAgent agent(DesksFor(store, 2));
   DiskAgent::Line first = agent.LineOf(0);
   DiskAgent::Line second = agent.LineOf(1);
   Ask(first, HeadOf(3));
@@ -55,7 +63,7 @@ TEST(DiskAgentTest, AnswersEachShardWhatItAsked) {
 TEST(DiskAgentTest, SaysThatAFileDidNotReachTheDiskAndWritesTheNext) {
   MemoryFiles files(1);
   FolderStore store(files, "disk");
-  DiskAgent agent(store, "job", 1);
+  DiskAgent agent(DesksFor(store, 1));
   DiskAgent::Line line = agent.LineOf(0);
   files.FailSyncAfter(1);
   Ask(line, HeadOf(1));
@@ -71,7 +79,7 @@ TEST(DiskAgentTest, SaysThatAFileDidNotReachTheDiskAndWritesTheNext) {
 TEST(DiskAgentTest, NothingComesOfWhatAShardAskedBeforeItBeganAnew) {
   MemoryFiles files(1);
   FolderStore store(files, "disk");
-  DiskAgent agent(store, "job", 1);
+  DiskAgent agent(DesksFor(store, 1));
   DiskAgent::Line line = agent.LineOf(0);
   Ask(line, LoadTables{1, 8, ShardId{0}, {}});
   Ask(line, HeadOf(3));
@@ -85,7 +93,7 @@ TEST(DiskAgentTest, NothingComesOfWhatAShardAskedBeforeItBeganAnew) {
 TEST(DiskAgentTest, LetsAShardGoOnWhoseDiskTheOthersHaveFilled) {
   MemoryFiles files(1);
   FolderStore store(files, "disk");
-  DiskAgent agent(store, "job", 2);
+  DiskAgent agent(DesksFor(store, 2));
   DiskAgent::Line first = agent.LineOf(0);
   DiskAgent::Line second = agent.LineOf(1);
   // Nobody takes the answers: four lie in their box, one waits for it, and four requests in theirs.
@@ -99,18 +107,31 @@ TEST(DiskAgentTest, LetsAShardGoOnWhoseDiskTheOthersHaveFilled) {
 TEST(DiskAgentTest, WakesWhoAwaitsAnAnswer) {
   MemoryFiles files(1);
   FolderStore store(files, "disk");
-  DiskAgent agent(store, "job", 1);
+  DiskAgent agent(DesksFor(store, 1));
   DiskAgent::Line line = agent.LineOf(0);
   EXPECT_FALSE(line.AwaitAnswer(std::chrono::milliseconds(1)));
   Ask(line, LoadTables{1, 8, ShardId{0}, {}});
   EXPECT_TRUE(line.AwaitAnswer(std::chrono::minutes(1)));
 }
 
+TEST(DiskAgentTest, HasAFileThatCanBeReadWhenThereIsAnAnswer) {
+  MemoryFiles files(1);
+  FolderStore store(files, "disk");
+  DiskAgent agent(DesksFor(store, 1));
+  DiskAgent::Line line = agent.LineOf(0);
+  pollfd file{line.wake_file(), POLLIN, 0};
+  EXPECT_EQ(poll(&file, 1, 0), 0);
+  Ask(line, LoadTables{1, 8, ShardId{0}, {}});
+  EXPECT_EQ(poll(&file, 1, 60'000), 1);
+  EXPECT_TRUE(line.NextAnswer());
+  EXPECT_EQ(poll(&file, 1, 0), 0);
+}
+
 TEST(DiskAgentTest, EndsWithoutATraceOfWhatWasUnderWay) {
   MemoryFiles files(1);
   FolderStore store(files, "disk");
   {
-    DiskAgent agent(store, "job", 1);
+    DiskAgent agent(DesksFor(store, 1));
     DiskAgent::Line line = agent.LineOf(0);
     for (uint64_t snapshot = 1; snapshot <= 3; ++snapshot) Ask(line, HeadOf(snapshot));
   }

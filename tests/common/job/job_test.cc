@@ -135,10 +135,17 @@ TEST(JobTest, ReplicasAreOnServersOfTheirOwnAndAreWaitedFor) {
   EXPECT_TRUE(Says({"replication.min_in_sync=1"}, "replication.replicas"));
 }
 
-TEST(JobTest, AckIsWhatTheReplicasCanKeep) {
+TEST(JobTest, AckIsWhatReplicasAndLogsCanKeep) {
   EXPECT_EQ(Options({"replication.ack=memory"}).replication.ack, AckLevel::kMemory);
   EXPECT_TRUE(Says({"replication.ack=replica"}, "there are none"));
-  EXPECT_TRUE(Says({"replication.ack=disk"}, "do not write their steps down yet"));
+  EXPECT_TRUE(Says({"replication.ack=disk"}, "there are no logs"));
+  EXPECT_FALSE(Options({}).replication.logs());
+  EXPECT_TRUE(Options({"replication.log=l"}).replication.logs());
+  EXPECT_TRUE(Options({"replication.log=l", "replication.ack=disk"}).replication.logs());
+  EXPECT_TRUE(Says({"replication.log=l", "replication.ack=memory"}, "does not wait for it"));
+  EXPECT_TRUE(Says({"replication.log=l", "replication.replicas=1", "cluster.servers=2"},
+                   "in memory or on a disk, not both"));
+  EXPECT_TRUE(Says({"replication.log=l", "trace.folder=t"}, "goes on in another one"));
   EXPECT_TRUE(Says({"cluster.servers=2", "replication.replicas=1", "replication.ack=memory"},
                    "would lose what was answered"));
 }

@@ -22,7 +22,7 @@ CoordinatorState Full() {
   view.tables = {{TableId{1}, {.name = "w", .size = 10, .initial = {}}, {0, 10}}};
   state.decided.cut = {{WorkerId{0}, 5, 2.5, 4, 5, 1, 2}};
   state.decided.cut[0].whole = 4;
-  state.copies = {{Term{2}, 1, BootId{78}, "tcp://b:1", 6, {}}};
+  state.copies = {{Term{2}, 1, BootId{78}, "tcp://b:1", 6, {}, Term{1}}};
   state.copies[0].replicas = {{0, BootId{77}, "tcp://a:1", 9, true}, {2, {}, "", 8, false}};
   state.streams = 9;
   state.going_back = "shard 0 was lost";
@@ -60,6 +60,7 @@ TEST(CoordinatorStateTest, ComesBackAsItWas) {
   EXPECT_EQ(back.copies[0].boot, BootId{78});
   EXPECT_EQ(back.copies[0].endpoint, "tcp://b:1");
   EXPECT_EQ(back.copies[0].number, 6U);
+  EXPECT_EQ(back.copies[0].log, Term{1});
   EXPECT_EQ(back.copies[0].replicas, state.copies[0].replicas);
   EXPECT_EQ(back.streams, 9U);
   EXPECT_EQ(back.going_back, state.going_back);

@@ -211,7 +211,9 @@ void Fill(Rng& rng, Report& m) {
 void Fill(Rng& rng, MakeTable& m) { m = {RandomSender(rng), RandomSpec(rng)}; }
 void Fill(Rng& /*rng*/, GetView& /*m*/) {}
 void Fill(Rng& rng, ViewIs& m) { m = {RandomView(rng)}; }
-void Fill(Rng& rng, Register& m) { m = {ShardId{Small(rng)}, Text(rng), Small(rng)}; }
+void Fill(Rng& rng, Register& m) {
+  m = {ShardId{Small(rng)}, Text(rng), Small(rng), {Generation{Number(rng)}, Term{Number(rng)}}};
+}
 void Fill(Rng& rng, Registered& m) { m = {ShardId{Small(rng)}}; }
 void Fill(Rng& rng, Freeze& m) { m = {ViewNumber{Number(rng)}, Term{Number(rng)}}; }
 void Fill(Rng& rng, Frozen& m) {
@@ -240,12 +242,14 @@ void Fill(Rng& rng, Beat& m) {
   m.gated = Number(rng);
   m.differing = Number(rng);
   m.why = Text(rng);
+  m.log = {Term{Number(rng)}, Number(rng), Text(rng)};
 }
 void Fill(Rng& rng, Replicas& m) {
   m = {ShardId{Small(rng)}, Number(rng), List(rng, [&rng](size_t) {
          return ReplicaPlace{Small(rng), BootId{rng.Next()}, Text(rng), Number(rng),
                              rng.Chance(0.5)};
        })};
+  m.log = Term{Number(rng)};
 }
 void Fill(Rng& rng, Follow& m) {
   m = {ShardId{Small(rng)}, Number(rng), Number(rng), CopyEnd{Number(rng)}};
@@ -326,7 +330,7 @@ auto Tie(const Report& m) {
 auto Tie(const MakeTable& m) { return std::tie(m.sender, m.spec); }
 auto Tie(const GetView& /*m*/) { return std::tuple<>(); }
 auto Tie(const ViewIs& m) { return std::tie(m.view); }
-auto Tie(const Register& m) { return std::tie(m.shard, m.endpoint, m.copy); }
+auto Tie(const Register& m) { return std::tie(m.shard, m.endpoint, m.copy, m.log); }
 auto Tie(const Registered& m) { return std::tie(m.shard); }
 auto Tie(const Freeze& m) { return std::tie(m.number, m.term); }
 auto Tie(const Frozen& m) { return std::tie(m.number, m.ranks, m.owes); }
@@ -339,9 +343,9 @@ auto Tie(const Saved& m) {
 auto Tie(const Beat& m) {
   return std::tie(m.shard, m.closed, m.version, m.units, m.held_bytes, m.parked_pulls,
                   m.staleness_max, m.waiting_for, m.discarded, m.skipped, m.nonfinite, m.view,
-                  m.copy, m.replicas, m.in_sync, m.gated, m.differing, m.why);
+                  m.copy, m.replicas, m.in_sync, m.gated, m.differing, m.why, m.log);
 }
-auto Tie(const Replicas& m) { return std::tie(m.shard, m.number, m.replicas); }
+auto Tie(const Replicas& m) { return std::tie(m.shard, m.number, m.replicas, m.log); }
 auto Tie(const Follow& m) { return std::tie(m.shard, m.stream, m.item, m.what); }
 auto Tie(const Followed& m) { return std::tie(m.shard, m.stream, m.item, m.differs); }
 auto Tie(const CopyHead& m) { return std::tie(m.view, m.version, m.ranks, m.last_close); }

@@ -1,0 +1,206 @@
+#include "server/follow_stream.h"
+
+#include <algorithm>
+#include <optional>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "common/combine.h"
+#include "common/mutation.h"
+
+namespace shardmill {
+namespace {
+
+uint64_t BytesOf(const Entry& entry) {
+  uint64_t bytes = 0;
+  for (const EntryChange& change : entry.changes) {
+    for (const EntryPart& part : change.parts) bytes += part.gradient.size() + part.keys.size();
+  }
+  return bytes;
+}
+
+uint64_t BytesOf(const TablePiece& piece) {
+  if (const auto* dense = std::get_if<DensePiece>(&piece)) return dense->floats.size();
+  if (const auto* rows = std::get_if<RowBatch>(&piece)) {
+    return rows->keys.size() + rows->values.size() + rows->state.size();
+  }
+  return std::get<UpdateRuns>(piece).size() * sizeof(UpdateRun);
+}
+
+bool SameRange(const ChangePart& a, const ChangePart& b) {
+  return a.begin == b.begin && a.gradient.size() == b.gradient.size();
+}
+
+// Whether the parts that share an element share all of theirs: then a sum of them in their order is
+// what the shard itself comes to.
+bool Aligned(std::span<const ChangePart> parts) {
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const uint64_t end = parts[i].begin + parts[i].gradient.size() / sizeof(float);
+    for (size_t j = 0; j < i; ++j) {
+      const uint64_t other_end = parts[j].begin + parts[j].gradient.size() / sizeof(float);
+      const bool apart = end <= parts[j].begin || other_end <= parts[i].begin;
+      if (!apart && !SameRange(parts[i], parts[j])) return false;
+    }
+  }
+  return true;
+}
+
+// One part for each range of a dense table.
+std::vector<EntryPart> Combined(std::span<const ChangePart> parts, Combine how, FramePool& frames) {
+  std::vector<EntryPart> combined;
+  std::vector<bool> done(parts.size());
+  for (size_t i = 0; i < parts.size(); ++i) {
+    if (done[i]) continue;
+    const auto same = [&](size_t j) { return j > i && !done[j] && SameRange(parts[i], parts[j]); };
+    EntryPart whole{parts[i].begin, parts[i].weight, parts[i].gradient};
+    std::optional<Buffer> sum;
+    for (size_t j = i + 1; j < parts.size(); ++j) {
+      if (!same(j)) continue;
+      if (!sum) {
+        sum = frames.OfFloats(parts[i].gradient.floats().size());
+        CombineInto(how, true, parts[i].weight, parts[i].gradient.floats(), sum->floats());
+        whole.weight = 0.0F + parts[i].weight;
+      }
+      CombineInto(how, false, parts[j].weight, parts[j].gradient.floats(), sum->floats());
+      whole.weight += parts[j].weight;
+      done[j] = true;
+    }
+    if (sum) {
+      whole.gradient = std::move(*sum).Close();
+      whole.combined = true;
+    }
+    combined.push_back(std::move(whole));
+  }
+  return combined;
+}
+
+// What is pushed may lie in memory that its worker writes again when the shard has answered.
+Entry Owned(Entry entry, FramePool& frames) {
+  for (EntryChange& change : entry.changes) {
+    for (EntryPart& part : change.parts) {
+      if (!part.combined) part.gradient = frames.CopyOf(part.gradient.bytes());
+      if (part.keys.size() > 0) part.keys = frames.CopyOf(part.keys.bytes());
+    }
+  }
+  return entry;
+}
+
+}  // namespace
+
+Entry EntryOf(const LogEntry& log, const ShardCopy& copy, FramePool& frames) {
+  Entry entry{log.version, log.made, {}};
+  for (const TableChange& change : log.changes) {
+    EntryChange& to = entry.changes.emplace_back(EntryChange{change.table, change.rate, {}});
+    const ShardCopy::Table& table = copy.At(change.table);
+    const bool sparse = table.place.spec.sparse();
+    if (!sparse && change.parts.size() > 1 && Aligned(change.parts)) {
+      to.parts = Combined(change.parts, table.optimizer->combine(), frames);
+      continue;
+    }
+    for (const ChangePart& part : change.parts) {
+      to.parts.push_back({part.begin, part.weight, part.gradient,
+                          part.keys ? part.keys->keys : Frame(), part.combined});
+    }
+  }
+  return entry;
+}
+
+FollowStream::FollowStream(ShardCopy& copy, FramePool& frames, uint64_t window_bytes)
+    : copy_(copy), frames_(frames), window_bytes_(window_bytes) {}
+
+void FollowStream::Begin() {
+  begun_ = true;
+  filled_ = copy_.filled();
+  version_ = copy_.version();
+  const CopyHead head{copy_.view(), copy_.version(), copy_.tracker().States(), copy_.last_close()};
+  Add({0, head, version_, 0});
+  image_ = std::make_unique<ShardImage>(copy_);
+}
+
+void FollowStream::BeginAnew() {
+  begun_ = in_sync_ = false;
+  image_.reset();
+  later_.clear();
+  items_.clear();
+  given_ = taken_ = last_;
+  version_ = queued_bytes_ = given_bytes_ = backlog_bytes_ = 0;
+}
+
+void FollowStream::ReadImage() {
+  constexpr uint64_t kRows = 2048;
+  const uint64_t version = version_;
+  while (image_ && queued_bytes_ < window_bytes_) {
+    if (image_->done()) {
+      image_.reset();
+      Add({0, CopyEnd{filled_}, version, 0});
+      for (Item& item : later_) Add(std::move(item));
+      later_.clear();
+      return;
+    }
+    auto piece = image_->Next(kRows, frames_);
+    if (!piece) return;
+    const uint64_t bytes = BytesOf(piece->second);
+    Add({0, CopyPiece{piece->first, std::move(piece->second)}, version, bytes});
+  }
+}
+
+void FollowStream::Append(const Entry& entry) {
+  if (!begun_) return;
+  const uint64_t bytes = BytesOf(entry);
+  if (!in_sync_) backlog_bytes_ += bytes;
+  Push({0, in_sync_ ? entry : Owned(entry, frames_), entry.version, bytes});
+}
+
+void FollowStream::AppendItem(What what) {
+  if (begun_) Push({0, std::move(what), copy_.version(), 0});
+}
+
+void FollowStream::Push(Item item) {
+  if (image_) {
+    later_.push_back(std::move(item));
+  } else {
+    Add(std::move(item));
+  }
+}
+
+void FollowStream::Add(Item item) {
+  item.number = ++last_;
+  queued_bytes_ += item.bytes;
+  items_.push_back(std::move(item));
+}
+
+const FollowStream::Item* FollowStream::Next() {
+  if (given_ == last_) return nullptr;
+  const Item& item = items_.at(given_ - taken_);
+  if (waits() && given_bytes_ + item.bytes > window_bytes_) return nullptr;
+  given_bytes_ += item.bytes;
+  given_ = item.number;
+  return &item;
+}
+
+void FollowStream::GiveAgain() {
+  given_ = taken_;
+  given_bytes_ = 0;
+}
+
+void FollowStream::Taken(uint64_t number) {
+  if (number <= taken_ || number > last_) return;
+  while (!items_.empty() && items_.front().number <= number) {
+    const Item& item = items_.front();
+    version_ = item.version;
+    queued_bytes_ -= item.bytes;
+    given_bytes_ -= std::min(given_bytes_, item.bytes);
+    if (std::holds_alternative<Entry>(item.what)) {
+      backlog_bytes_ -= std::min(backlog_bytes_, item.bytes);
+    }
+    items_.pop_front();
+  }
+  taken_ = number;
+  given_ = std::max(given_, taken_);
+  if (given_ == taken_) given_bytes_ = 0;
+  const bool all = !image_ && items_.empty();
+  if (begun_ && (all || Mutated(Mutation::kInSyncTooEarly))) in_sync_ = true;
+}
+
+}  // namespace shardmill
