@@ -14,9 +14,12 @@ void Shard::TakeImage() {
   ShardHead& head = saving_->head;
   head.generation = view().generation;
   head.version = copy_.version();
-  for (const RankState& state : copy_.tracker().States()) {
-    const auto same = [&](const RankState& other) { return other.rank == state.rank; };
-    if (std::ranges::any_of(saving_->cut, same)) head.ranks.push_back(state);
+  const std::vector<RankState> states = copy_.tracker().States();
+  for (const RankState& state : saving_->cut) {
+    const auto here = std::ranges::find(states, state.rank, &RankState::rank);
+    if (here != states.end()) head.ranks.push_back(*here);
+    // One that came and left without a step, in a view that this shard's copy never had.
+    if (here == states.end() && state.ended == 0) head.ranks.push_back(state);
   }
   for (auto& [id, table] : copy_.tables()) {
     TableHead part{id, table.place.spec.name, {}};
@@ -51,6 +54,8 @@ void Shard::DropGeneration() {
   restoring_.reset();
   gate_.Clear();
   followers_.BeginAnew();
+  log_.BeginAnew();
+  log_base_ = 0;
   unsure_.clear();
   brought_.clear();
   promoted_ = false;
@@ -61,6 +66,7 @@ void Shard::DropGeneration() {
 void Shard::BeginSave(const Install& install) {
   EndSave();
   followers_.DropImage();
+  log_.DropImage();
   saving_.emplace();
   saving_->cut = install.cut;
   saving_->head.job = job_;

@@ -28,7 +28,7 @@ Cluster::Cluster(const Scenario& scenario)
       network_(Mix(scenario.seed ^ 0x9e7)),
       model_(scenario.seed, scenario.ranks(), scenario.shards, scenario.steps, scenario.policy,
              scenario.leased()),
-      ledger_(model_, scenario.policy, scenario.replicas > 0),
+      ledger_(model_, scenario.policy, scenario.replicas > 0 || scenario.logs),
       vault_(scenario.seed, scenario.shards * (1 + scenario.replicas)),
       fate_(Mix(scenario.seed ^ 0xd00)),
       thief_(Mix(scenario.seed ^ 0x7415f)),
@@ -85,6 +85,7 @@ CoordinatorOptions Cluster::CoordinatorSettings() {
   options.data.chunk = scenario_.chunk;
   options.shards = scenario_.shards;
   options.replicas = scenario_.replicas;
+  options.logs = scenario_.logs;
   options.lease = kLease;
   options.retry_after = milliseconds(20);
   return options;
@@ -141,6 +142,7 @@ Outcome Cluster::Run() {
       if (!healed_) InjectFaults();
       InjectDiskFaults();
       if (!healed_) InjectShardFaults();
+      InjectLogFaults();
       StartFenced();
       StartAgain();
       ComeAndGo();
@@ -286,6 +288,7 @@ void Cluster::TickAll() {
     tick(holder.peer, *holder.node);
     Outbox said;
     vault_.Work(i, *holder.node, said);
+    log_disks_[i]->Work(*holder.node, said);
     Send(holder.peer, said);
     if (holder.node->Status().held_bytes > kHeldBytesMax)
       ledger_.Violation("a shard holds too much");

@@ -14,6 +14,7 @@
 #include "server/coordinator.h"
 #include "server/shard.h"
 #include "sim/ledger.h"
+#include "sim/log_disk.h"
 #include "sim/network.h"
 #include "sim/probe_model.h"
 #include "sim/probe_worker.h"
@@ -46,10 +47,12 @@ struct Outcome {
   uint64_t lost_together = 0;  // those whose coordinator ended with them,
   uint64_t cut_off = 0;        // and those that it could not hear for some time.
   uint64_t promotions = 0;
-  uint64_t copies = 0;     // In-sync replicas that were the same as their primary at the end.
-  uint64_t rollbacks = 0;  // Of the job, for lost shards.
-  bool failed = false;     // As it should, for a NaN that is rejected.
-  bool compared = false;   // With the same training in one process.
+  uint64_t restored = 0;    // Shards that went on from their logs,
+  uint64_t power_cuts = 0;  // and ends of everything with the power, which the job survived.
+  uint64_t copies = 0;      // In-sync replicas that were the same as their primary at the end.
+  uint64_t rollbacks = 0;   // Of the job, for lost shards.
+  bool failed = false;      // As it should, for a NaN that is rejected.
+  bool compared = false;    // With the same training in one process.
 };
 
 // A whole cluster in one thread: the real coordinator, shards and client cores under simulated
@@ -100,6 +103,8 @@ class Cluster final {
   void TickCoordinator();
   void KeepManifest();
   void InjectDiskFaults();
+  void InjectLogFaults();
+  void CutPower();
   void Ruin();
   void CheckSnapshots();
   void MakeShards();
@@ -149,6 +154,8 @@ class Cluster final {
   Identity server_key_{Role::kServer};
   std::map<PeerId, const Identity*> identities_;  // Of nodes that have other numbers by now, too.
   Vault vault_;
+  std::vector<std::unique_ptr<LogDisk>> log_disks_;  // Of each holder.
+  std::optional<TimePoint> power_ends_;
   Rng fate_;  // Of disks, and of everything.
   std::optional<Manifest> resume_;
   uint64_t snapshot_floor_ = 0;             // Numbers up to it may be taken.

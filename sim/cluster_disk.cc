@@ -1,5 +1,6 @@
 // The part of Cluster that keeps snapshots, and begins from them.
 
+#include <algorithm>
 #include <utility>
 
 #include "common/wire/coordinator_state.h"
@@ -29,6 +30,42 @@ void Cluster::InjectDiskFaults() {
   if (!vault_.crashed() && fate_.Chance(scenario_.disk_crash)) vault_.CrashSoon();
   constexpr uint64_t kRuinsMax = 3;
   if (!outcome_.failed && outcome_.ruins < kRuinsMax && fate_.Chance(scenario_.ruin)) Ruin();
+}
+
+void Cluster::InjectLogFaults() {
+  if (!scenario_.logs) return;
+  if (power_ends_ && (healed_ || now_ >= *power_ends_)) CutPower();
+  if (healed_ || outcome_.failed || power_ends_) return;
+  if (fate_.Chance(scenario_.sync_fails)) {
+    log_disks_[fate_.Below(log_disks_.size())]->FailSyncSoon();
+  }
+  constexpr uint64_t kCutsMax = 3;
+  if (outcome_.power_cuts >= kCutsMax || !fate_.Chance(scenario_.power_cut)) return;
+  if (!std::ranges::all_of(holders_, [this](const Holder& h) { return MayLose(h); })) return;
+  for (const auto& disk : log_disks_) disk->LosePowerSoon();
+  power_ends_ = now_ + std::chrono::microseconds(fate_.Below(10'000));
+}
+
+// Everything is killed at once, and what was not on disk is gone. Who is started again goes on with
+// the same job.
+void Cluster::CutPower() {
+  ++outcome_.power_cuts;
+  power_ends_.reset();
+  vault_.Forget(true);
+  network_ = Network(fate_.Next());
+  if (!healed_) network_.SetFaults(scenario_.faults);
+  for (const auto& disk : log_disks_) disk->Restart();
+  for (uint32_t i = 0; i < holders_.size(); ++i) {
+    holders_[i].back = now_ + std::chrono::microseconds(fate_.Below(150'000));
+    Begin(i);
+  }
+  std::vector<WorkerId> ranks;
+  for (const Process& process : processes_) {
+    if (!process.zombie && !process.worker->over()) ranks.push_back(process.rank);
+  }
+  processes_.clear();
+  EndCoordinator();
+  for (const WorkerId rank : ranks) StartWorker(rank);
 }
 
 // Where it takes the job back, that is to the last snapshot that there is.
@@ -63,6 +100,8 @@ void Cluster::Ruin() {
                     scenario_.elastic() ? scenario_.workers_max : scenario_.workers);
   network_ = Network(fate_.Next());
   network_.SetFaults(scenario_.faults);
+  power_ends_.reset();
+  for (const auto& disk : log_disks_) disk->Wipe();
   processes_.clear();
   identities_.clear();
   coordinator_back_ = TimePoint{};

@@ -38,6 +38,10 @@ void Cluster::MakeShards() {
     Holder& holder = holders_.emplace_back();
     holder.shard = ShardId{i / (1 + scenario_.replicas)};
     holder.copy = i % (1 + scenario_.replicas);
+    if (log_disks_.size() <= i) {
+      log_disks_.push_back(
+          std::make_unique<LogDisk>(scenario_.seed ^ (uint64_t{i} << 40), holder.shard, frames_));
+    }
     Begin(i);
   }
 }
@@ -61,6 +65,9 @@ void Cluster::Begin(uint32_t index) {
   options.copy = holder.copy;
   options.check_every = milliseconds(20);
   options.window_bytes = 400;
+  options.log = scenario_.logs;
+  options.log_entries_bytes = 2000;
+  log_disks_[index]->BeginAnew();
   auto shard = Shard::Make(options, frames_, ledger_.ObserverOf(holder.shard, holder.boot));
   SM_ASSERT(shard.ok());
   holder.node = std::move(shard).value();
@@ -101,6 +108,7 @@ void Cluster::DeliverToShard(uint32_t index, const Envelope& envelope, Outbox& o
   if (shard.primary() && !primary && install == nullptr) {
     ledger_.Promoted(holder.shard, holder.boot, shard.Status().version);
     outcome_.promotions += before.number.value > 0 ? 1 : 0;
+    outcome_.restored += before.number.value > 0 && scenario_.replicas == 0 ? 1 : 0;
   }
   if (install == nullptr || shard.view().number == before.number) return;
   ledger_.SawCut(holder.shard, install->cut, shard.States());
@@ -136,6 +144,7 @@ void Cluster::InjectShardFaults() {
 // A job without snapshots ends with the last copy of a shard that has all that was answered.
 bool Cluster::MayLose(const Holder& holder) const {
   if (scenario_.snapshot_every > Duration{}) return true;
+  if (scenario_.logs) return coordinator_->Logged(holder.shard);
   if (scenario_.replicas == 0 || coordinator_back_ != TimePoint{}) return false;
   const ShardStatus& primary = coordinator_->shards()[holder.shard.value];
   const std::vector<ShardStatus>& replicas = coordinator_->replicas(holder.shard);

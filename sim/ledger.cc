@@ -49,6 +49,7 @@ class Ledger::Observer final : public ShardObserver {
     ledger_.SawApplied(life, shard_, entry);
     ledger_.Keep(life, shard_, version_);
   }
+  void Promoted(uint64_t version) { version_ = version; }
   void Served(const Pull& pull, BootId reader, const Pulled& answer) override {
     if (Counts()) ledger_.SawServed(ledger_.LifeOf(generation_), shard_, answer);
     ledger_.served_.insert({shard_.value, reader.value, pull.pull, Checksum(answer)});
@@ -85,6 +86,7 @@ void Ledger::Keep(Life& life, ShardId shard, uint64_t version) {
 
 void Ledger::Promoted(ShardId shard, BootId process, uint64_t version) {
   primaries_[shard.value] = process;
+  observers_.at(process)->Promoted(version);
   Life& life = lives_.rbegin()->second;
   auto& past = life.past_shards[shard.value];
   past.erase(past.upper_bound(version), past.end());

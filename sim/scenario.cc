@@ -71,6 +71,12 @@ Scenario Scenario::FromSeed(uint64_t seed) {
     if (rng.Chance(0.8)) scenario.lose_shard = rng.Uniform() * 0.02;
     if (rng.Chance(0.5)) scenario.cut_off = rng.Uniform() * 0.01;
   }
+  if ((!scenario.leased() || may_go_back) && scenario.replicas == 0 && rng.Chance(0.5)) {
+    scenario.logs = true;
+    if (rng.Chance(0.7)) scenario.lose_shard = rng.Uniform() * 0.02;
+    if (rng.Chance(0.5)) scenario.sync_fails = rng.Uniform() * 0.05;
+    if (rng.Chance(0.7)) scenario.power_cut = rng.Uniform() * 0.01;
+  }
   return scenario;
 }
 

@@ -30,6 +30,9 @@ struct Scenario {
   double ruin = 0;        // Chance that everything is killed, and begins from the last snapshot.
   double lose_shard = 0;  // Chance that a shard's process is gone, and another takes its place.
   double cut_off = 0;     // Chance that one and the coordinator do not hear each other for a while.
+  bool logs = false;      // Shards keep logs.
+  double sync_fails = 0;  // Chance that a disk with a log does not take what was written.
+  double power_cut = 0;   // Chance that everything is killed, and the power is gone.
   uint64_t rows = 0;      // Of the data, where it is leased.
   uint64_t epochs = 1;
   uint64_t chunk = 1;

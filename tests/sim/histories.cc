@@ -57,6 +57,8 @@ int main(int argc, char** argv) {
   uint64_t leaves = 0;
   uint64_t promotions = 0;
   uint64_t copies = 0;
+  uint64_t restored = 0;
+  uint64_t power_cuts = 0;
   uint64_t first_seed = 0;
   for (uint64_t seed = arguments.seed; seed < arguments.seed + arguments.count; ++seed) {
     shardmill::sim::Cluster cluster(shardmill::sim::Scenario::FromSeed(seed));
@@ -72,6 +74,8 @@ int main(int argc, char** argv) {
     leaves += outcome.leaves;
     promotions += outcome.promotions;
     copies += outcome.copies;
+    restored += outcome.restored;
+    power_cuts += outcome.power_cuts;
     if (outcome.violations.empty()) continue;
     if (violations++ == 0) first_seed = seed;
     std::fprintf(stderr, "seed %llu: %s\n", static_cast<unsigned long long>(seed),
@@ -86,13 +90,14 @@ int main(int argc, char** argv) {
     std::printf(
         "%s histories, %s events, %s crashes, %s replaced workers, "
         "%s restarts of the coordinator, %s snapshots, %s new beginnings from one, "
-        "%s rollbacks, %s promotions, %s replicas compared, %s workers that joined, %s that left, "
+        "%s rollbacks, %s promotions, %s replicas compared, "
+        "%s shards restored from their logs, %s power cuts, %s workers that joined, %s that left, "
         "%s violations\n",
         print(arguments.count).c_str(), print(events).c_str(), print(crashes).c_str(),
         print(replaced).c_str(), print(restarts).c_str(), print(snapshots).c_str(),
         print(resumed).c_str(), print(rollbacks).c_str(), print(promotions).c_str(),
-        print(copies).c_str(), print(joins).c_str(), print(leaves).c_str(),
-        print(violations).c_str());
+        print(copies).c_str(), print(restored).c_str(), print(power_cuts).c_str(),
+        print(joins).c_str(), print(leaves).c_str(), print(violations).c_str());
     if (violations > 0) {
       std::printf("replay the first: --count 1 --seed %s\n", print(first_seed).c_str());
     }

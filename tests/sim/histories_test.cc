@@ -42,6 +42,8 @@ TEST(HistoriesTest, TenThousandSeededHistoriesKeepEveryPromise) {
     all.leaves += outcome.leaves;
     all.promotions += outcome.promotions;
     all.cut_off += outcome.cut_off;
+    all.restored += outcome.restored;
+    all.power_cuts += outcome.power_cuts;
     all.copies += outcome.copies;
     compared += outcome.compared ? 1 : 0;
     compared_short += outcome.compared && outcome.discarded > 0 ? 1 : 0;
@@ -66,6 +68,8 @@ TEST(HistoriesTest, TenThousandSeededHistoriesKeepEveryPromise) {
   EXPECT_GT(all.promotions, kHistories / 20);
   EXPECT_GT(all.cut_off, kHistories / 10);
   EXPECT_GT(all.copies, kHistories / 4);
+  EXPECT_GT(all.restored, kHistories / 20);
+  EXPECT_GT(all.power_cuts, kHistories / 40);
   EXPECT_GT(compared, kHistories / 10);
   EXPECT_GT(compared_short, kHistories / 40);
   EXPECT_GT(failed, kHistories / 40);

@@ -63,6 +63,8 @@ constexpr std::array kBugs{
     KnownBug{"SameTerm", Mutation::kSameTerm},
     KnownBug{"CopyWithoutSlots", Mutation::kCopyWithoutSlots},
     KnownBug{"UncombinedWeights", Mutation::kUncombinedWeights},
+    KnownBug{"AnswerBeforeSync", Mutation::kAnswerBeforeSync},
+    KnownBug{"RetryFailedSync", Mutation::kRetryFailedSync},
 };
 
 // Sets the mutation for one scope, so that no hunt leaves it on.
