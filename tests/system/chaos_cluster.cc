@@ -39,7 +39,7 @@ std::string ClusterPlan::Words() const {
          (replicas > 0 ? " with " + std::to_string(replicas) + " replicas, of which " +
                              std::to_string(min_in_sync) + " must be there"
                        : "") +
-         ", " + std::to_string(workers) + " workers, " +
+         (logs ? " with logs" : "") + ", " + std::to_string(workers) + " workers, " +
          (rows == 0 ? std::to_string(steps) + " steps"
                     : "at most " + std::to_string(workers_max) + ", " + std::to_string(epochs) +
                           " epochs of " + std::to_string(rows) + " rows") +
@@ -128,10 +128,11 @@ Result<> Cluster::WriteJob() {
         << "\n[data]\nscheme = \"leased\"\nchunk = " << plan_.chunk
         << "\n[train]\nepochs = " << plan_.epochs << "\n";
   }
+  if (plan_.replicas > 0 || plan_.logs) job << "[replication]\n";
   if (plan_.replicas > 0) {
-    job << "[replication]\nreplicas = " << plan_.replicas << "\nmin_in_sync = " << plan_.min_in_sync
-        << "\n";
+    job << "replicas = " << plan_.replicas << "\nmin_in_sync = " << plan_.min_in_sync << "\n";
   }
+  if (plan_.logs) job << "log = \"" << folder_ << "/logs\"\n";
   if (plan_.snapshot_every.count() > 0) {
     job << "[snapshot]\nto = \"" << folder_ << "/kept\"\nevery = " << quoted(plan_.snapshot_every)
         << "\n";

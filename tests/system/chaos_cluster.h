@@ -43,6 +43,7 @@ struct ClusterPlan {
   uint64_t table_step = 0;         // As in WorkerPlan.
   uint32_t replicas = 0;           // Of each shard,
   uint32_t min_in_sync = 1;        // of which so many have what is acknowledged.
+  bool logs = false;               // Each shard keeps a log.
   milliseconds snapshot_every{0};  // 0: it keeps none.
   bool keeps_state = false;        // The coordinator has a folder to go on from.
   bool keyed = false;              // The job has keys, and each rank one of its own.

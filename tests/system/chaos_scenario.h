@@ -38,6 +38,8 @@ extern const Scenario kFailover;             // chaos_failover.cc
 extern const Scenario kCorrupt;              // chaos_corrupt.cc
 extern const Scenario kDiskFull;             // chaos_disk.cc
 extern const Scenario kClock;                // The same.
+extern const Scenario kDiskKill;             // chaos_logs.cc
+extern const Scenario kPowerCut;             // The same.
 extern const Scenario kSoak;                 // chaos_soak.cc
 extern const Scenario kPartition;            // chaos_partition.cc
 

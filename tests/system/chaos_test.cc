@@ -103,6 +103,15 @@ TEST(ChaosTest, ClocksThatJumpChangeNothing) {
   EXPECT_EQ(ExpectPromisesKept(kClock, 2), 0U);
 }
 
+TEST(ChaosTest, EverythingIsKilledAndWhatWasAcknowledgedIsInTheLogs) {
+  ExpectPromisesKept(kDiskKill, kSanitized ? 2 : 5);
+}
+
+TEST(ChaosTest, ThePowerIsCutAndWhatWasAcknowledgedIsThere) {
+  if (kSanitized) GTEST_SKIP() << "a sanitizer's own library must be the first that is loaded";
+  ExpectPromisesKept(kPowerCut, 5);
+}
+
 // Of a cluster of several shards without backup workers, where every lie shows.
 Trial TrialWith(Plant plant) {
   uint64_t seed = 1;

@@ -2,9 +2,11 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <new>
 
 #include "common/process/file_descriptor.h"
@@ -28,11 +30,40 @@ Result<std::unique_ptr<FaultDesk>> FaultDesk::Make(const std::string& library,
 
 FaultDesk::~FaultDesk() { munmap(orders_, sizeof(FaultOrders)); }
 
+namespace {
+
+void SetFolder(FaultOrders& orders, const std::string& folder) {
+  if (orders.folder[0] != '\0') return;
+  std::strncpy(orders.folder, folder.c_str(), sizeof(orders.folder) - 1);
+}
+
+}  // namespace
+
 void FaultDesk::SetDisk(DiskFault fault, const std::string& folder) {
-  if (orders_->folder[0] == '\0') {
-    std::strncpy(orders_->folder, folder.c_str(), sizeof(orders_->folder) - 1);
-  }
+  SetFolder(*orders_, folder);
   orders_->disk = static_cast<int32_t>(fault);
+}
+
+void FaultDesk::NoteSyncs(const std::string& folder) {
+  SetFolder(*orders_, folder);
+  orders_->notes = true;
+}
+
+Result<uint64_t> FaultDesk::CutPower(Rng& rng, const std::string& folder) const {
+  namespace fs = std::filesystem;
+  std::error_code why;
+  uint64_t known = 0;
+  for (const auto& entry : fs::recursive_directory_iterator(folder, why)) {
+    struct stat is {};
+    if (!entry.is_regular_file() || stat(entry.path().c_str(), &is) != 0) continue;
+    uint64_t synced = 0;
+    if (std::ifstream(NotePath(library_ + ".orders", is.st_ino)) >> synced) ++known;
+    const auto size = static_cast<uint64_t>(is.st_size);
+    if (synced >= size) continue;
+    fs::resize_file(entry.path(), synced + rng.Below(size - synced + 1), why);
+    if (why) return Error{ErrorCode::kFailed, entry.path().string() + ": " + why.message()};
+  }
+  return known;
 }
 
 }  // namespace shardmill::chaos

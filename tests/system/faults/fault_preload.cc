@@ -27,10 +27,14 @@ Function* System(Function* /*ours*/, const char* name) {
   return reinterpret_cast<Function*>(dlsym(RTLD_NEXT, name));
 }
 
-FaultOrders* FindOrders() {
+std::string OrdersPath() {
   Dl_info self{};
-  if (dladdr(reinterpret_cast<void*>(&FindOrders), &self) == 0) return nullptr;
-  const std::string path = std::string(self.dli_fname) + ".orders";
+  const bool known = dladdr(reinterpret_cast<void*>(&OrdersPath), &self) != 0;
+  return known ? std::string(self.dli_fname) + ".orders" : "";
+}
+
+FaultOrders* FindOrders() {
+  const std::string path = OrdersPath();
   static const auto system_open = System(&::open, "open");
   const int file = system_open(path.c_str(), O_RDWR | O_CLOEXEC);
   if (file < 0) return nullptr;
@@ -70,11 +74,34 @@ bool Fails(int file, DiskFault one, DiskFault other) {
   return size > 0 && Fails(std::string_view(path, static_cast<size_t>(size)), one, other);
 }
 
+// Syncs a file, and notes how much of it is on disk then, where that is wanted: as a number in a
+// file, which outlives this process.
+int SyncAndNote(int file, int (*sync)(int)) {
+  FaultOrders* const orders = Orders();
+  struct stat is {};
+  if (orders == nullptr || !orders->notes || fstat(file, &is) != 0) return sync(file);
+  const int result = sync(file);
+  if (result != 0 || !S_ISREG(is.st_mode)) return result;
+  static const auto system_open = System(&::open, "open");
+  const std::string path = NotePath(OrdersPath(), is.st_ino);
+  const int note = system_open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (note < 0) return result;
+  // Of one length, so that none is ever seen half-written.
+  char digits[24];
+  const int size = std::snprintf(digits, sizeof digits, "%020llu\n",
+                                 static_cast<unsigned long long>(is.st_size));
+  const ssize_t noted = pwrite(note, digits, static_cast<size_t>(size), 0);
+  close(note);
+  return noted == size ? result : -1;
+}
+
 }  // namespace
+
 }  // namespace shardmill::chaos
 
 using shardmill::chaos::DiskFault;
 using shardmill::chaos::Fails;
+using shardmill::chaos::SyncAndNote;
 
 extern "C" {
 
@@ -98,12 +125,12 @@ ssize_t write(int file, const void* bytes, size_t size) {
 
 int fdatasync(int file) {
   static const auto next = shardmill::chaos::System(&::fdatasync, "fdatasync");
-  return Fails(file, DiskFault::kNoSync, DiskFault::kReadOnly) ? -1 : next(file);
+  return Fails(file, DiskFault::kNoSync, DiskFault::kReadOnly) ? -1 : SyncAndNote(file, next);
 }
 
 int fsync(int file) {
   static const auto next = shardmill::chaos::System(&::fsync, "fsync");
-  return Fails(file, DiskFault::kNoSync, DiskFault::kReadOnly) ? -1 : next(file);
+  return Fails(file, DiskFault::kNoSync, DiskFault::kReadOnly) ? -1 : SyncAndNote(file, next);
 }
 
 int mkdir(const char* path, mode_t mode) noexcept {
