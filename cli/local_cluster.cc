@@ -159,7 +159,8 @@ Result<> LocalCluster::StartCoordinator(std::vector<std::string> arguments,
 // Training goes on while it is away, and it goes on where it was. It may be killed while it starts.
 Result<> LocalCluster::CheckCoordinator() {
   while (const std::optional<ExitStatus> status = coordinators_.front()->Poll()) {
-    if (!MayRestart("coordinator", *status)) return Culprit(*coordinators_.front(), *status);
+    if (status->signal == 0 || !MayRestart("coordinator", *status))
+      return Culprit(*coordinators_.front(), *status);
     Result<> started = StartCoordinator(coordinator_again_, announcement_.address, *stop_);
     if (!started.ok() && !coordinators_.front()->Poll()) return started;
   }
@@ -167,7 +168,7 @@ Result<> LocalCluster::CheckCoordinator() {
 }
 
 bool LocalCluster::MayRestart(const std::string& name, const ExitStatus& status) {
-  if (status.signal == 0 || restarts_ == kRestartsMax) return false;
+  if (restarts_ == kRestartsMax) return false;
   ++restarts_;
   if (tell_) {
     tell_(name + " ended with " + ExitWords(status) + "; started again (" +
@@ -182,7 +183,8 @@ Result<> LocalCluster::CheckServer(size_t index) {
   const std::optional<ExitStatus> status = servers_[index]->Poll();
   if (!status) return {};
   const std::string name = "server-" + std::to_string(index);
-  if (!options_.replaces_servers || !MayRestart(name, *status)) {
+  const bool asked = status->signal != 0 || status->ok();  // By somebody else, to stop.
+  if (!options_.replaces_servers || !asked || !MayRestart(name, *status)) {
     return Culprit(*servers_[index], *status);
   }
   Children started;

@@ -364,6 +364,7 @@ struct Beat {
   uint64_t differing = 0;  // The stream of one that is no copy any more,
   std::string why = {};    // as it says.
   LogStatus log = {};
+  bool leaving = false;  // Its process was told to stop, and waits until it may.
 };
 
 // --- A shard's primary and its replicas.

@@ -61,6 +61,7 @@ enum class Mutation : uint8_t {
   kInSyncTooEarly,     // A replica counts as in sync before it has all its primary has.
   kSameTerm,           // A shard's new primary has the term of the one before it.
   kCopyWithoutSlots,   // A new replica has no optimizer state.
+  kLeaveWithoutHeir,   // A primary is told to go before another has what it has.
   kUncombinedWeights,  // A replica weighs a sum again that its primary has weighed.
   kAnswerBeforeSync,   // A primary answers before its log has what the answer shows.
   kRetryFailedSync,    // What could not be synced is synced once more, and taken for written.

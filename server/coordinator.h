@@ -217,13 +217,17 @@ class Coordinator final {
   // Of copies of shards: see coordinator_replicas.cc.
   void RegisterReplica(const Register& request, ShardStatus& replica, TimePoint now,
                        const Envelope& from, Outbox& outbox);
-  bool TakeBeatOfReplica(const Beat& beat, TimePoint now, const Envelope& from);
+  bool TakeBeatOfReplica(const Beat& beat, TimePoint now, const Envelope& from, Outbox& outbox);
   void TakeInSync(ShardId id, const Beat& beat, Outbox& outbox);
   void CheckReplicas(TimePoint now, Outbox& outbox);
   const ShardStatus* Awaited(ShardId id) const;
+  ShardStatus* HeirOf(ShardId id, TimePoint now);
   bool Promote(ShardId id, TimePoint now);
   bool Restore(const Register& request, TimePoint now);
   void GivePlace(ShardId id, TimePoint now);
+  void TakeLeave(ShardId id, ShardStatus& leaver, TimePoint now, const Envelope& from,
+                 Outbox& outbox);
+  bool MayLeave(ShardId id, const ShardStatus& leaver, TimePoint now, Outbox& outbox);
   void Strike(ShardId id, ShardStatus& replica);
   void SendReplicas(ShardId id, Outbox& outbox) const;
   bool AllReplicasAreHere() const;

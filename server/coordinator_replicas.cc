@@ -97,13 +97,15 @@ void Coordinator::SendReplicas(ShardId id, Outbox& outbox) const {
 }
 
 // Whether the beat is a replica's.
-bool Coordinator::TakeBeatOfReplica(const Beat& beat, TimePoint now, const Envelope& from) {
+bool Coordinator::TakeBeatOfReplica(const Beat& beat, TimePoint now, const Envelope& from,
+                                    Outbox& outbox) {
   if (beat.shard.value >= copies_.size()) return false;
   for (ShardStatus& replica : copies_[beat.shard.value].replicas) {
     if (!replica.registered || replica.boot != from.stamp.from) continue;
     replica.peer = from.peer;
     replica.beat = beat;
     HeardOf(replica, now);
+    if (beat.leaving) TakeLeave(beat.shard, replica, now, from, outbox);
     return true;
   }
   return false;
@@ -159,16 +161,23 @@ const ShardStatus* Coordinator::Awaited(ShardId id) const {
   return found == replicas.end() ? nullptr : &*found;
 }
 
-// Makes a replica that has all that was answered the shard's primary; false where there is none.
+// A replica that has all that was answered, if possible one that stays; null where there is none.
+ShardStatus* Coordinator::HeirOf(ShardId id, TimePoint now) {
+  ShardStatus* heir = nullptr;
+  for (ShardStatus& replica : copies_[id.value].replicas) {
+    const bool whole = replica.in_sync || Mutated(Mutation::kPromoteAnyReplica);
+    if (!replica.registered || !whole || Silent(replica, now)) continue;
+    if (heir == nullptr || (heir->beat.leaving && !replica.beat.leaving)) heir = &replica;
+  }
+  return heir;
+}
+
+// Makes the shard's heir its primary; false where there is none.
 bool Coordinator::Promote(ShardId id, TimePoint now) {
   if (decided_.number.value == 0 || going_back_) return false;
   Copies& copies = copies_[id.value];
-  const auto may = [&](const ShardStatus& replica) {
-    const bool whole = replica.in_sync || Mutated(Mutation::kPromoteAnyReplica);
-    return replica.registered && whole && !Silent(replica, now);
-  };
-  const auto next = std::ranges::find_if(copies.replicas, may);
-  if (next == copies.replicas.end()) return false;
+  ShardStatus* next = HeirOf(id, now);
+  if (next == nullptr) return false;
   std::swap(shards_[id.value], *next);
   // The process that was the primary has to come as another.
   next->registered = false;
@@ -206,6 +215,39 @@ void Coordinator::GivePlace(ShardId id, TimePoint now) {
   frozen_.erase(id);
   // What was to be installed is built upon: some shards have it already.
   if (phase_ == Phase::kInstalling) phase_ = Phase::kIdle;
+}
+
+// Whether the job loses nothing when this process ends now. A primary's place goes to its heir for
+// that, and where there is none, it stays, unless all workers have left, too.
+bool Coordinator::MayLeave(ShardId id, const ShardStatus& leaver, TimePoint now, Outbox& outbox) {
+  const bool over = state_ == JobState::kDone || state_ == JobState::kFailed;
+  if (over || decided_.number.value == 0) return true;
+  if (going_back_) return false;
+  const bool deserted = std::ranges::all_of(
+      ranks_, [](const RankStatus& rank) { return rank.state == RankStatus::State::kAbsent; });
+  if (leaver.boot != shards_[id.value].boot) {
+    return deserted || !leaver.in_sync || !Silent(shards_[id.value], now);
+  }
+  const ShardStatus* heir = HeirOf(id, now);
+  if (heir == nullptr || heir->beat.leaving) {
+    return deserted || Mutated(Mutation::kLeaveWithoutHeir);
+  }
+  Promote(id, now);
+  if (phase_ == Phase::kFreezing) SendCut(now, outbox);
+  return true;
+}
+
+// A process that was told to stop goes when it hears that its place is another's.
+void Coordinator::TakeLeave(ShardId id, ShardStatus& leaver, TimePoint now, const Envelope& from,
+                            Outbox& outbox) {
+  if (!MayLeave(id, leaver, now, outbox)) return;
+  for (ShardStatus& replica : copies_[id.value].replicas) {
+    if (!replica.registered || replica.boot != from.stamp.from) continue;
+    replica.registered = false;
+    Strike(id, replica);
+    SendReplicas(id, outbox);
+  }
+  Refuse(Refusal::kFenced, id.value, "this process may stop", from, outbox);
 }
 
 }  // namespace shardmill

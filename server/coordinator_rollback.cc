@@ -85,7 +85,7 @@ void Coordinator::On(const Register& request, TimePoint now, const Envelope& fro
 }
 
 void Coordinator::On(const Beat& beat, TimePoint now, const Envelope& from, Outbox& outbox) {
-  if (TakeBeatOfReplica(beat, now, from)) {
+  if (TakeBeatOfReplica(beat, now, from, outbox)) {
     if (state_ == JobState::kFailed)
       Refuse(Refusal::kFailed, beat.shard.value, words_, from, outbox);
     return;
@@ -118,6 +118,7 @@ void Coordinator::On(const Beat& beat, TimePoint now, const Envelope& from, Outb
     if (beat.closed > closed) unclaimed_.clear();
   }
   TakeInSync(id, beat, outbox);
+  if (beat.leaving) TakeLeave(id, *shard, now, from, outbox);
   if (state_ == JobState::kFailed) Refuse(Refusal::kFailed, id.value, words_, from, outbox);
 }
 

@@ -63,6 +63,7 @@ ShardAgent::Options OptionsOf(const JobOptions& job, ShardId shard, uint32_t cop
       "tcp://" + job.cluster.host + ":" + (port == 0 ? "*" : std::to_string(port + place));
   options.coordinator = ParseAddress(job.cluster.coordinator)->Endpoint();
   options.limits = WireLimitsOf(job);
+  options.leave_timeout = job.cluster.leave_timeout;
   options.trace_folder = job.trace.folder;
   options.workers = job.cluster.workers;
   return options;

@@ -121,6 +121,7 @@ Beat Shard::Status() const {
   beat.gated = gate_.waiting();
   beat.differing = followers_.differing();
   if (beat.differing != 0) beat.why = followers_.why();
+  beat.leaving = leaving_;
   return beat;
 }
 

@@ -104,6 +104,12 @@ class Shard final {
   // Replicas that have no peer yet; whoever moves the IO connects and attaches them.
   std::vector<ReplicaPlace> Unattached() const { return followers_.Unattached(); }
   void Attach(BootId replica, PeerId peer) { followers_.Attach(replica, peer); }
+  // Its process is to stop: says so from now on, until the coordinator takes its place from it.
+  void Leave() {
+    leaving_ = true;
+    beat_at_.reset();
+  }
+  bool leaving() const { return leaving_; }
   // It is the one that workers speak to.
   bool primary() const { return primary_; }
   // A replica that has all its primary had when it began.
@@ -254,6 +260,7 @@ class Shard final {
   std::string held_words_;  // Who had its place when it last asked for it.
   std::optional<TimePoint> asked_at_;
   std::optional<TimePoint> beat_at_;
+  bool leaving_ = false;
 
   ShardCopy copy_;
   Followers followers_;

@@ -125,7 +125,7 @@ Result<> ShardAgent::Run(const StopSource& stop) {
             {{"shard", id().value}, {"copy", copy()}, {"endpoint", endpoint_.tcp}});
   Result<> result;
   bool disk_busy = false;
-  while (!stop.requested()) {
+  while (!MayStop(stop)) {
     result = pump_.Turn(disk_busy ? std::chrono::milliseconds(0) : kPoll);
     disk_busy = WorkDisk();
     disk_busy = WorkLog() || disk_busy;
@@ -133,11 +133,27 @@ Result<> ShardAgent::Run(const StopSource& stop) {
     Publish();
     if (result.ok()) result = AttachReplicas();
     if (result.ok()) result = CheckFolder();
-    if (result.ok() && shard_->failure()) result = TakeFailure(*shard_->failure());
+    if (result.ok() && shard_->failure() && !shard_->leaving())
+      result = TakeFailure(*shard_->failure());
     if (!result.ok()) break;
   }
   if (trace_ != nullptr) trace_->Close();
   return result;
+}
+
+// Where a shard has other copies, one of them takes the place of this one first.
+bool ShardAgent::MayStop(const StopSource& stop) {
+  if (!stop.requested()) return false;
+  const bool hands_over = stop.reason() == StopReason::kTerminate && options_.shard.replicas > 0;
+  if (!hands_over || !shard_->ready() || shard_->failure()) return true;
+  if (!leaves_by_) {
+    leaves_by_ = clock_.Now() + options_.leave_timeout;
+    shard_->Leave();
+    log_.Info("shard_leaves", {{"shard", id().value}, {"copy", copy()}});
+  }
+  if (clock_.Now() < *leaves_by_) return false;
+  log_.Warn("shard_not_taken_over", {{"shard", id().value}, {"copy", copy()}});
+  return true;
 }
 
 // An error where it cannot go on.

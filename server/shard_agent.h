@@ -42,6 +42,8 @@ class ShardAgent final {
     // Whether this server's folder of snapshots is the job's. Waits for the disk.
     std::function<Result<>(JobId job)> check_folder = {};
     std::optional<LogAgent::Line> log = {};  // None: it keeps none.
+    // So long others have time to take its place when the process is told to stop.
+    Duration leave_timeout{};
   };
 
   static Result<std::unique_ptr<ShardAgent>> Make(const Options& options,
@@ -90,6 +92,7 @@ class ShardAgent final {
              const Clock& clock, const Metrics& metrics, const Log& log);
 
   static Metrics MakeMetrics(ShardId id, Registry& registry);
+  bool MayStop(const StopSource& stop);
   Result<> MakeShard();
   Result<> BeginAnew(const Error& why);
   Result<> TakeFailure(Error why);
@@ -116,7 +119,8 @@ class ShardAgent final {
   std::optional<DiskRequest> to_disk_;  // For which there was no room yet.
   std::optional<LogRequest> to_log_;
   bool folder_checked_ = false;
-  bool primary_ = false;  // As was last told.
+  std::optional<TimePoint> leaves_by_;  // Once the process is told to stop.
+  bool primary_ = false;                // As was last told.
   TimedShard timed_;
   Pump<TimedShard> pump_;
   const Log& log_;

@@ -46,6 +46,7 @@ struct Outcome {
   uint64_t lost_shards = 0;    // Processes that hold a copy of one,
   uint64_t lost_together = 0;  // those whose coordinator ended with them,
   uint64_t cut_off = 0;        // and those that it could not hear for some time.
+  uint64_t stopped = 0;        // that were told to stop, and did when others had their place.
   uint64_t promotions = 0;
   uint64_t restored = 0;    // Shards that went on from their logs,
   uint64_t power_cuts = 0;  // and ends of everything with the power, which the job survived.
@@ -113,6 +114,7 @@ class Cluster final {
   void InjectShardFaults();
   void LoseShard(uint32_t index);
   bool MayLose(const Holder& holder) const;
+  void TellToStop(uint32_t index);
   void StartFenced();
   bool IsAway(const Holder& holder) const { return now_ < holder.back; }
   void SawInstall(const Install& install);

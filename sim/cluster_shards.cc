@@ -134,6 +134,9 @@ void Cluster::InjectShardFaults() {
     const auto index = static_cast<uint32_t>(fate_.Below(holders_.size()));
     if (MayLose(holders_[index])) LoseShard(index);
   }
+  if (scenario_.leave > 0 && fate_.Chance(scenario_.leave)) {
+    TellToStop(static_cast<uint32_t>(fate_.Below(holders_.size())));
+  }
   if (!fate_.Chance(scenario_.cut_off)) return;
   Holder& holder = holders_[fate_.Below(holders_.size())];
   if (!MayLose(holder)) return;
@@ -150,7 +153,7 @@ bool Cluster::MayLose(const Holder& holder) const {
   const std::vector<ShardStatus>& replicas = coordinator_->replicas(holder.shard);
   const auto known = [&](const Holder& other) {
     if (other.shard != holder.shard) return true;
-    if (IsAway(other) || now_ < other.deaf_until) return false;
+    if (IsAway(other) || now_ < other.deaf_until || other.node->leaving()) return false;
     return other.boot == primary.boot ||
            std::ranges::find(replicas, other.boot, &ShardStatus::boot) != replicas.end();
   };
@@ -159,6 +162,15 @@ bool Cluster::MayLose(const Holder& holder) const {
     return replica.in_sync && now_ - replica.heard_at < milliseconds(15);
   };
   return std::ranges::all_of(holders_, known) && std::ranges::all_of(replicas, spare);
+}
+
+// Whoever else has a copy may be far behind: then it stays until somebody is not.
+void Cluster::TellToStop(uint32_t index) {
+  const auto stays = [&](const Holder& other) {
+    const bool here = !IsAway(other) && now_ >= other.deaf_until && !other.node->leaving();
+    return other.shard != holders_[index].shard || here;
+  };
+  if (std::ranges::all_of(holders_, stays)) holders_[index].node->Leave();
 }
 
 // Another process takes its place some time later; now and then the machine that is gone was the
@@ -176,11 +188,16 @@ void Cluster::LoseShard(uint32_t index) {
   EndCoordinator();
 }
 
-// A process that has lost its place begins anew in it.
+// A process that has lost its place begins anew in it; one that was told to stop is followed by
+// another some time later.
 void Cluster::StartFenced() {
   for (uint32_t i = 0; i < holders_.size(); ++i) {
     const std::optional<Error>& failure = holders_[i].node->failure();
     if (!failure || failure->code != ErrorCode::kFenced || scenario_.replicas == 0) continue;
+    if (holders_[i].node->leaving()) {
+      ++outcome_.stopped;
+      holders_[i].back = now_ + microseconds(fate_.Below(150'000));
+    }
     vault_.ForgetShard(i);
     Begin(i);
   }

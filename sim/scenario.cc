@@ -70,6 +70,7 @@ Scenario Scenario::FromSeed(uint64_t seed) {
     scenario.replicas = rng.Chance(0.8) ? 1 : 2;
     if (rng.Chance(0.8)) scenario.lose_shard = rng.Uniform() * 0.02;
     if (rng.Chance(0.5)) scenario.cut_off = rng.Uniform() * 0.01;
+    if (rng.Chance(0.5)) scenario.leave = rng.Uniform() * 0.02;
   }
   if ((!scenario.leased() || may_go_back) && scenario.replicas == 0 && rng.Chance(0.5)) {
     scenario.logs = true;

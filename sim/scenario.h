@@ -33,6 +33,7 @@ struct Scenario {
   bool logs = false;      // Shards keep logs.
   double sync_fails = 0;  // Chance that a disk with a log does not take what was written.
   double power_cut = 0;   // Chance that everything is killed, and the power is gone.
+  double leave = 0;       // Chance that one is told to stop.
   uint64_t rows = 0;      // Of the data, where it is leased.
   uint64_t epochs = 1;
   uint64_t chunk = 1;

@@ -36,6 +36,7 @@ struct ClusterOptions {
   uint32_t server_port = 0;
   std::chrono::milliseconds start_timeout = std::chrono::seconds(60);
   std::chrono::milliseconds lease = std::chrono::seconds(5);
+  std::chrono::milliseconds leave_timeout = std::chrono::seconds(20);
   uint64_t table_bytes = uint64_t{64} << 30;
   std::string shard_cpus;  // See ParseCpus.
   std::string state;       // A folder; empty: none.

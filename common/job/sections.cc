@@ -129,6 +129,10 @@ void ClusterOptions::Declare(Section& section) {
                    "How long a process waits for the others before it gives up with exit code 4.");
   section.Duration("lease", &lease, {.at_least = milliseconds(100), .at_most = hours(1)},
                    "How long a silent worker keeps its rank.");
+  section.Duration("leave_timeout", &leave_timeout,
+                   {.at_least = milliseconds(0), .at_most = hours(1)},
+                   "How long a server that is told to stop (SIGTERM) waits for others to take over "
+                   "what it has of shards with replicas.");
   section.Size(
       "table_bytes", &table_bytes, {.at_least = 4 * kKiB, .at_most = 1024 * kGiB},
       "All dense tables of the job together, without optimizer state; and beside them all rows of "

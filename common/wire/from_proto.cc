@@ -340,6 +340,7 @@ Result<Message> Read(const wire::Beat& from, const In& in) {
   beat.differing = from.differing();
   beat.why = from.why();
   beat.log = SM_TRY(FromProto(from.log(), in.limits));
+  beat.leaving = from.leaving();
   return Message(std::move(beat));
 }
 

@@ -360,6 +360,7 @@ void Write(const Beat& beat, Out& out) {
   to.set_differing(beat.differing);
   to.set_why(beat.why);
   if (beat.log != LogStatus{}) ToProto(beat.log, *to.mutable_log());
+  to.set_leaving(beat.leaving);
 }
 
 void Write(const Replicas& replicas, Out& out) {

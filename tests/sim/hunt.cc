@@ -65,6 +65,7 @@ constexpr std::array kBugs{
     KnownBug{"UncombinedWeights", Mutation::kUncombinedWeights},
     KnownBug{"AnswerBeforeSync", Mutation::kAnswerBeforeSync},
     KnownBug{"RetryFailedSync", Mutation::kRetryFailedSync},
+    KnownBug{"LeaveWithoutHeir", Mutation::kLeaveWithoutHeir},
 };
 
 // Sets the mutation for one scope, so that no hunt leaves it on.

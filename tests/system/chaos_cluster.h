@@ -129,6 +129,7 @@ class Cluster final {
   // A server's end, and another process in its place, which may be at another address. Returns the
   // one before it.
   void KillServer(size_t index);
+  void StopServer(size_t index);  // By SIGTERM, on which it must end well.
   std::unique_ptr<Child> ReplaceServer(size_t index);
   // As the coordinator tells it; nothing where it does not.
   std::optional<JobStatus> Status() const;

@@ -1,7 +1,8 @@
 // SIGKILL of a server at a random moment, or SIGSTOP until the others have gone on without it; each
 // shard has a replica on another server, which takes its place. What was lost comes back, or
 // another process in its place, and catches up; then another server may go. Now and then the
-// coordinator is killed together with the server.
+// coordinator is killed together with the server. And the same where servers are told to stop, one
+// after the other, and have handed over what they have when they end.
 #include <algorithm>
 
 #include "tests/system/chaos_scenario.h"
@@ -82,6 +83,7 @@ struct Loss {
   bool stops = false;     // Else it is killed.
   bool together = false;  // With the coordinator.
   bool begun = false;     // There are steps to get on with.
+  bool told = false;      // To stop, and does.
 };
 
 void LoseServer(Rng& rng, Cluster& cluster, size_t index, const Loss& loss) {
@@ -89,6 +91,8 @@ void LoseServer(Rng& rng, Cluster& cluster, size_t index, const Loss& loss) {
   const uint64_t lost_ns = MonotonicNs();
   if (loss.stops) {
     cluster.Stop(cluster.server(index));
+  } else if (loss.told) {
+    cluster.StopServer(index);
   } else {
     cluster.KillServer(index);
   }
@@ -138,6 +142,18 @@ void Run(Rng& rng, Cluster& cluster) {
   }
 }
 
+// All of them, one after the other, as when another version is rolled out.
+void Drain(Rng& rng, Cluster& cluster) {
+  const ClusterPlan& plan = cluster.plan();
+  for (uint32_t rank = 0; rank < plan.workers; ++rank) cluster.StartWorker(rank);
+  for (size_t i = 0; i < plan.servers; ++i) {
+    AwaitMoment(rng, cluster, false);
+    AwaitCopies(cluster);
+    if (IsOver(cluster, cluster.Status())) return;
+    LoseServer(rng, cluster, i, {.begun = true, .told = true});
+  }
+}
+
 void Shape(Rng& rng, ClusterPlan& plan) {
   plan.replicas = rng.Chance(0.25) ? 2 : 1;
   plan.servers = static_cast<uint32_t>(plan.replicas + 1 + rng.Below(2));
@@ -151,5 +167,6 @@ void Shape(Rng& rng, ClusterPlan& plan) {
 }  // namespace
 
 const Scenario kFailover{"failover", Shape, Run};
+const Scenario kDrain{"drain", Shape, Drain};
 
 }  // namespace shardmill::chaos

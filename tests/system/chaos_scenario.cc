@@ -8,9 +8,9 @@ namespace {
 const Scenario* const kScenarios[] = {
     &kWorkerKill, &kStop,       &kTwin,         &kCoordinatorKill,
     &kStrangers,  &kServerKill, &kSnapshotKill, &kSnapshotKillDaemons,
-    &kElastic,    &kFailover,   &kPartition,    &kCorrupt,
-    &kDiskFull,   &kClock,      &kDiskKill,     &kPowerCut,
-    &kSoak};
+    &kElastic,    &kFailover,   &kDrain,        &kPartition,
+    &kCorrupt,    &kDiskFull,   &kClock,        &kDiskKill,
+    &kPowerCut,   &kSoak};
 
 uint64_t AckedByAll(const Cluster& cluster) {
   uint64_t acked = 0;

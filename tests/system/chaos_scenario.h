@@ -35,6 +35,7 @@ extern const Scenario kSnapshotKill;         // chaos_snapshot_kill.cc
 extern const Scenario kSnapshotKillDaemons;  // The same.
 extern const Scenario kElastic;              // chaos_elastic.cc
 extern const Scenario kFailover;             // chaos_failover.cc
+extern const Scenario kDrain;                // The same.
 extern const Scenario kCorrupt;              // chaos_corrupt.cc
 extern const Scenario kDiskFull;             // chaos_disk.cc
 extern const Scenario kClock;                // The same.

@@ -21,6 +21,15 @@ void Cluster::KillServer(size_t index) {
   servers_[index]->Wait(kTroubleLimit);
 }
 
+void Cluster::StopServer(size_t index) {
+  server_away_[index] = true;
+  servers_[index]->Terminate();
+  const std::optional<ExitStatus> status = servers_[index]->Wait(kTroubleLimit);
+  if (status && status->ok()) return;
+  Fail("a server that was told to stop " +
+       (status ? "ended with " + ExitWords(*status) : std::string("did not")));
+}
+
 std::unique_ptr<Child> Cluster::ReplaceServer(size_t index) {
   std::unique_ptr<Child> before = std::move(servers_[index]);
   const Result<> started = StartServer(index);

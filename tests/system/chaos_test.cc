@@ -60,6 +60,10 @@ TEST(ChaosTest, AReplicaTakesThePlaceOfALostServerAndNothingIsLost) {
   EXPECT_EQ(ExpectPromisesKept(kFailover, kSanitized ? 3 : 10), 0U);
 }
 
+TEST(ChaosTest, ServersThatAreToldToStopHandOverWhatTheyHave) {
+  EXPECT_EQ(ExpectPromisesKept(kDrain, kSanitized ? 2 : 5), 0U);
+}
+
 TEST(ChaosTest, ASnapshotThatIsBeingMadeIsThereWholeOrNotAtAll) {
   // Each tenth of the points; all of them take minutes.
   for (uint64_t seed = 1; seed <= (kSanitized ? 50U : 213U); seed += 10) {

@@ -110,6 +110,37 @@ TEST(ReplicasTest, AServerThatStandsStillLosesItsPlaceAndBeginsAnewInItsProcess)
   ExpectAsIfNothingWere(undisturbed);
 }
 
+TEST(ReplicasTest, AServerThatIsToldToStopHandsItsShardsOverFirst) {
+  const std::string job = WriteJob(kEpochs);
+  const double undisturbed = UndisturbedChecksum(job);
+  const auto train = LaunchTrain(job, WithReplica());
+  for (uint64_t i = 0; i < 2; ++i) {
+    AwaitInSync(*train, i);
+    kill(ServerOf(*train, std::to_string(1 - i)), SIGTERM);
+  }
+  ASSERT_EQ(train->Wait(kPatience), ExitStatus{}) << OutputOf("train");
+  for (const std::string server : {"server-0", "server-1"}) {
+    EXPECT_NE(OutputOf("train").find(server + " ended with exit code 0"), std::string::npos)
+        << OutputOf("train");
+  }
+  EXPECT_GE(ResultOf("promotions"), 2);
+  ExpectAsIfNothingWere(undisturbed);
+}
+
+TEST(ReplicasTest, AServerThatNobodyCanReplaceStopsAfterLeaveTimeout) {
+  const auto train = LaunchTrain(WriteJob(kEpochs), WithReplica({"cluster.leave_timeout=2s"}));
+  AwaitInSync(*train, 0);
+  kill(ServerOf(*train, "0"), SIGSTOP);
+  EXPECT_TRUE(Await([] { return AwaitState(JobStatus::State::kTraining).promotions > 0; }));
+  const int last = ServerOf(*train, "1");
+  const auto told_at = std::chrono::steady_clock::now();
+  kill(last, SIGTERM);
+  EXPECT_TRUE(Await([&] { return !Runs(last); }));
+  const auto took = std::chrono::steady_clock::now() - told_at;
+  EXPECT_GE(took, std::chrono::milliseconds(1900));
+  EXPECT_LT(took, std::chrono::seconds(15));
+}
+
 TEST(ReplicasTest, MinInSyncSaysWhetherThePrimaryAnswersAlone) {
   const std::string job = WriteJob(kEpochs);
   const double undisturbed = UndisturbedChecksum(job);

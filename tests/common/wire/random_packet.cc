@@ -243,6 +243,7 @@ void Fill(Rng& rng, Beat& m) {
   m.differing = Number(rng);
   m.why = Text(rng);
   m.log = {Term{Number(rng)}, Number(rng), Text(rng)};
+  m.leaving = m.differing % 2 == 1;
 }
 void Fill(Rng& rng, Replicas& m) {
   m = {ShardId{Small(rng)}, Number(rng), List(rng, [&rng](size_t) {
@@ -343,7 +344,7 @@ auto Tie(const Saved& m) {
 auto Tie(const Beat& m) {
   return std::tie(m.shard, m.closed, m.version, m.units, m.held_bytes, m.parked_pulls,
                   m.staleness_max, m.waiting_for, m.discarded, m.skipped, m.nonfinite, m.view,
-                  m.copy, m.replicas, m.in_sync, m.gated, m.differing, m.why, m.log);
+                  m.copy, m.replicas, m.in_sync, m.gated, m.differing, m.why, m.log, m.leaving);
 }
 auto Tie(const Replicas& m) { return std::tie(m.shard, m.number, m.replicas, m.log); }
 auto Tie(const Follow& m) { return std::tie(m.shard, m.stream, m.item, m.what); }

@@ -1,0 +1,85 @@
+// Processes that are told to stop, as the coordinator sees them.
+#include <gtest/gtest.h>
+
+#include "tests/server/coordinator_by_hand.h"
+
+namespace shardmill {
+namespace {
+
+constexpr uint64_t kReplica = 51;
+
+// One shard with a replica.
+class LeaveTest : public CoordinatorTest {
+ protected:
+  LeaveTest() : CoordinatorTest(WithReplica()) {
+    Say(kReplica, Register{ShardId{0}, "r", 1});
+    Begin();
+  }
+
+  static CoordinatorOptions WithReplica() {
+    CoordinatorOptions options = Options();
+    options.replicas = 1;
+    return options;
+  }
+  // What the primary says when it waits for its replica.
+  void BeInSync() {
+    Beat beat{ShardId{0}};
+    const uint64_t stream = coordinator_.replicas(ShardId{0}).front().stream;
+    beat.in_sync = {stream};
+    Say(kShard, beat);
+  }
+  // Whether the process may go.
+  bool Leave(uint64_t who, uint32_t copy) {
+    Beat beat{ShardId{0}};
+    beat.copy = copy;
+    beat.leaving = true;
+    const Outbox answers = Say(who, beat);
+    const Refused* refused = Find<Refused>(answers, who);
+    return refused != nullptr && refused->code == Refusal::kFenced;
+  }
+  uint64_t Primary() const { return coordinator_.shards().front().boot.value; }
+};
+
+TEST_F(LeaveTest, APrimaryGoesWhenItsReplicaHasAllAndTakesItsPlace) {
+  EXPECT_FALSE(Leave(kShard, 0));
+  EXPECT_EQ(Primary(), kShard);
+  BeInSync();
+  EXPECT_TRUE(Leave(kShard, 0));
+  EXPECT_EQ(Primary(), kReplica);
+  EXPECT_EQ(coordinator_.promotions(), 1U);
+  const std::optional<CoordinatorState> kept = coordinator_.TakeState();
+  ASSERT_TRUE(kept);
+  EXPECT_EQ(kept->copies.front().boot, BootId{kReplica});
+  EXPECT_TRUE(Leave(kShard, 0)) << "the answer was lost";
+}
+
+TEST_F(LeaveTest, AReplicaThatGoesIsWaitedForNoMore) {
+  BeInSync();
+  EXPECT_TRUE(Leave(kReplica, 1));
+  EXPECT_EQ(Primary(), kShard);
+  EXPECT_FALSE(coordinator_.replicas(ShardId{0}).front().in_sync);
+  const Outbox said = Say(kShard, Beat{ShardId{0}});
+  ASSERT_NE(Find<Replicas>(said, kShard), nullptr);
+  EXPECT_TRUE(Find<Replicas>(said, kShard)->replicas.empty());
+}
+
+TEST_F(LeaveTest, AReplicaStaysWhoseSilentPrimaryItMayHaveToReplace) {
+  BeInSync();
+  now_ += milliseconds(150);
+  EXPECT_FALSE(Leave(kReplica, 1));
+  After(milliseconds(20));
+  EXPECT_EQ(Primary(), kReplica);
+  EXPECT_FALSE(Leave(kReplica, 1)) << "nobody else has the shard";
+}
+
+TEST_F(LeaveTest, NobodyWaitsWhereAllWorkersHaveLeft) {
+  for (const uint64_t worker : {1, 2}) {
+    const WorkerId rank{static_cast<uint32_t>(worker - 1)};
+    Say(worker, Goodbye{{rank, Incarnation{1}}});
+  }
+  EXPECT_TRUE(Leave(kShard, 0));
+  EXPECT_EQ(coordinator_.promotions(), 0U);
+}
+
+}  // namespace
+}  // namespace shardmill
