@@ -393,12 +393,22 @@ struct CopyCheck {
   uint32_t crc = 0;
 };
 
+// The stream goes on from that of the primary of term `after`: what follows is what a copy may lack
+// that has at least the entries up to `since`, and no more than `version` entries and `view`.
+struct CopyResume {
+  Term after;
+  uint64_t since = 0;
+  uint64_t version = 0;
+  ViewNumber view;
+};
+
 // One item of the stream to a replica, counted from 1, which takes them in order.
 struct Follow {
   ShardId shard;
   uint64_t stream = 0;
   uint64_t item = 0;
-  std::variant<CopyHead, CopyPiece, CopyEnd, Entry, View, CopyCheck> what;
+  std::variant<CopyHead, CopyPiece, CopyEnd, Entry, View, CopyCheck, CopyResume> what;
+  uint64_t kept = 0;  // Entries that all replicas that count have.
 };
 
 // The receiver has taken all items up to that one. `differs`: it is no copy any more, and why.

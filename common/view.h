@@ -95,6 +95,7 @@ struct ReplicaPlace {
   std::string endpoint;
   uint64_t stream = 0;   // Another, where it must begin anew.
   bool in_sync = false;  // It has all that was answered, and may become primary.
+  bool goes_on = false;  // It has followed the primary before this one, and may lack little.
 
   bool operator==(const ReplicaPlace&) const = default;
 };

@@ -167,7 +167,8 @@ CoordinatorState Coordinator::State() const {
     copies.log = copies_[i].log;
     for (const ShardStatus& replica : copies_[i].replicas) {
       copies.replicas.push_back({replica.copy, replica.registered ? replica.boot : BootId{},
-                                 replica.endpoint, replica.stream, replica.in_sync});
+                                 replica.endpoint, replica.stream, replica.in_sync,
+                                 replica.goes_on});
     }
   }
   return state;

@@ -113,6 +113,7 @@ struct ShardStatus {
   // Of a replica; see ReplicaPlace.
   uint64_t stream = 0;
   bool in_sync = false;
+  bool goes_on = false;  // See ReplicaPlace.
 };
 
 inline constexpr uint64_t kTableFloatsMax = uint64_t{1} << 46;

@@ -46,6 +46,7 @@ void Coordinator::RestoreCopies(const std::vector<ShardCopies>& before, TimePoin
       replica.endpoint = place.endpoint;
       replica.stream = place.stream;
       replica.in_sync = place.in_sync;
+      replica.goes_on = place.goes_on;
       replica.registered = place.boot.value != 0;
       HeardOf(replica, now);
     }
@@ -78,7 +79,7 @@ void Coordinator::RegisterReplica(const Register& request, ShardStatus& replica,
 
 // It counts no more: whatever it has, it gets anew.
 void Coordinator::Strike(ShardId id, ShardStatus& replica) {
-  replica.in_sync = false;
+  replica.in_sync = replica.goes_on = false;
   replica.stream = ++streams_;
   ++copies_[id.value].number;
   changed_ = true;
@@ -90,8 +91,8 @@ void Coordinator::SendReplicas(ShardId id, Outbox& outbox) const {
   Replicas said{id, copies.number, {}, copies.log};
   for (const ShardStatus& replica : copies.replicas) {
     if (!replica.registered) continue;
-    said.replicas.push_back(
-        {replica.copy, replica.boot, replica.endpoint, replica.stream, replica.in_sync});
+    said.replicas.push_back({replica.copy, replica.boot, replica.endpoint, replica.stream,
+                             replica.in_sync, replica.goes_on});
   }
   Send(shards_[id.value].peer, shards_[id.value].boot, std::move(said), outbox);
 }
@@ -163,11 +164,13 @@ const ShardStatus* Coordinator::Awaited(ShardId id) const {
 
 // A replica that has all that was answered, if possible one that stays; null where there is none.
 ShardStatus* Coordinator::HeirOf(ShardId id, TimePoint now) {
+  // One that is ahead can give others what they lack; the other way round they would begin anew.
+  const auto rank = [](const ShardStatus& r) { return std::pair(!r.beat.leaving, r.beat.version); };
   ShardStatus* heir = nullptr;
   for (ShardStatus& replica : copies_[id.value].replicas) {
     const bool whole = replica.in_sync || Mutated(Mutation::kPromoteAnyReplica);
     if (!replica.registered || !whole || Silent(replica, now)) continue;
-    if (heir == nullptr || (heir->beat.leaving && !replica.beat.leaving)) heir = &replica;
+    if (heir == nullptr || rank(*heir) < rank(replica)) heir = &replica;
   }
   return heir;
 }
@@ -206,8 +209,12 @@ void Coordinator::GivePlace(ShardId id, TimePoint now) {
   Copies& copies = copies_[id.value];
   ++promotions_;
   if (!Mutated(Mutation::kSameTerm)) copies.term = copies.term.Next();
-  // None of the others may be ahead.
-  for (ShardStatus& replica : copies.replicas) Strike(id, replica);
+  // Any of the others may be ahead; what followed the primary before may be none too far behind.
+  for (ShardStatus& replica : copies.replicas) {
+    const bool followed = replica.registered && replica.in_sync;
+    Strike(id, replica);
+    replica.goes_on = followed;
+  }
   ++copies.number;
   promotion_ = true;
   changed_ = true;

@@ -118,6 +118,16 @@ void FollowStream::Begin() {
   image_ = std::make_unique<ShardImage>(copy_);
 }
 
+void FollowStream::Resume(const CopyResume& from, const std::deque<Item>& items) {
+  begun_ = true;
+  version_ = from.since;
+  Add({0, from, from.since, 0});
+  for (const Item& item : items) {
+    if (std::holds_alternative<Entry>(item.what)) backlog_bytes_ += item.bytes;
+    Add(item);
+  }
+}
+
 void FollowStream::BeginAnew() {
   begun_ = in_sync_ = false;
   image_.reset();

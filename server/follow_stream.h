@@ -36,6 +36,8 @@ class FollowStream final {
 
   // From the shard as it is now.
   void Begin();
+  // From what a copy has that has followed another; `items` are what it may lack.
+  void Resume(const CopyResume& from, const std::deque<Item>& items);
   // From nothing. Numbers go on: the follower must not take an item of before for a later one.
   void BeginAnew();
   bool begun() const { return begun_; }

@@ -46,8 +46,27 @@ void Followers::Attach(BootId boot, PeerId peer) {
   }
 }
 
+void Followers::GoOn(const CopyResume& resume, RecentItems items) {
+  heritage_.emplace(resume, std::move(items));
+}
+
+void Followers::Append(const Entry& entry) {
+  for (const auto& replica : replicas_) replica->stream.Append(entry);
+  if (heritage_) heritage_->items.Add(entry);
+}
+
+void Followers::Append(const View& view) {
+  for (const auto& replica : replicas_) replica->stream.Append(view);
+  if (heritage_) heritage_->items.Add(view, copy_.version());
+}
+
+void Followers::Append(const CopyCheck& check) {
+  for (const auto& replica : replicas_) replica->stream.Append(check);
+}
+
 bool Followers::begun() const {
-  return std::ranges::any_of(replicas_, [](const auto& one) { return one->stream.begun(); });
+  return heritage_ ||
+         std::ranges::any_of(replicas_, [](const auto& one) { return one->stream.begun(); });
 }
 
 bool Followers::ReadsImage() const {
@@ -55,6 +74,7 @@ bool Followers::ReadsImage() const {
 }
 
 void Followers::BeginAnew() {
+  heritage_.reset();
   for (const auto& replica : replicas_) replica->stream.BeginAnew();
 }
 
@@ -67,10 +87,23 @@ void Followers::DropImage() {
 void Followers::Advance(TimePoint now, const Stamp& stamp, bool image_free, Outbox& outbox) {
   for (const auto& replica : replicas_) {
     if (!replica->peer) continue;
-    FollowStream& stream = replica->stream;
-    if (!stream.begun() && image_free && !ReadsImage()) stream.Begin();
-    stream.ReadImage();
+    Begin(*replica, image_free);
+    replica->stream.ReadImage();
     Send(*replica, now, stamp, outbox);
+  }
+  if (!heritage_ || number_ == 0) return;
+  const auto waits = [](const auto& one) { return one->place.goes_on && !one->stream.begun(); };
+  const bool wanted = std::ranges::any_of(replicas_, waits);
+  if (!wanted || heritage_->items.bytes() > options_.backlog_bytes) heritage_.reset();
+}
+
+void Followers::Begin(Replica& replica, bool image_free) {
+  FollowStream& stream = replica.stream;
+  if (stream.begun()) return;
+  if (heritage_ && replica.place.goes_on) {
+    stream.Resume(heritage_->resume, heritage_->items.items());
+  } else if (image_free && !ReadsImage()) {
+    stream.Begin();
   }
 }
 
@@ -82,8 +115,9 @@ void Followers::Send(Replica& replica, TimePoint now, const Stamp& stamp, Outbox
   Stamp to = stamp;
   to.to = replica.place.boot;
   while (const FollowStream::Item* item = stream.Next()) {
-    outbox.push_back({*replica.peer, to,
-                      Follow{options_.shard, replica.place.stream, item->number, item->what}});
+    outbox.push_back(
+        {*replica.peer, to,
+         Follow{options_.shard, replica.place.stream, item->number, item->what, Kept()}});
   }
 }
 

@@ -10,6 +10,7 @@
 #include "common/frame_pool.h"
 #include "common/messages.h"
 #include "server/follow_stream.h"
+#include "server/recent_items.h"
 #include "server/shard_copy.h"
 
 namespace shardmill {
@@ -38,14 +39,16 @@ class Followers final {
   std::vector<ReplicaPlace> Unattached() const;
   void Attach(BootId boot, PeerId peer);
 
+  // What a replica of before this shard's promotion may lack goes to those that may go on from it.
+  void GoOn(const CopyResume& resume, RecentItems items);
+
   // Something goes to somebody; one reads an image, of which there is one at a time.
   bool begun() const;
   bool ReadsImage() const;
   // What the shard has taken, to all.
-  template <class What>
-  void Append(const What& what) {
-    for (const auto& replica : replicas_) replica->stream.Append(what);
-  }
+  void Append(const Entry& entry);
+  void Append(const View& view);
+  void Append(const CopyCheck& check);
   // The tables are not what they were: all begin anew.
   void BeginAnew();
   // A snapshot needs the image that one may be reading: it begins anew when `image_free` again.
@@ -74,6 +77,13 @@ class Followers final {
     TimePoint heard_at{};
   };
 
+  // Until all replicas that may go on from it have begun.
+  struct Heritage {
+    CopyResume resume;
+    RecentItems items;
+  };
+
+  void Begin(Replica& replica, bool image_free);
   void Send(Replica& replica, TimePoint now, const Stamp& stamp, Outbox& outbox);
 
   FollowerOptions options_;
@@ -82,6 +92,7 @@ class Followers final {
   uint64_t number_ = 0;
   Term log_;
   std::vector<std::unique_ptr<Replica>> replicas_;
+  std::optional<Heritage> heritage_;
   uint64_t differing_ = 0;
   std::string why_;
 };

@@ -27,6 +27,7 @@ Shard::Shard(const ShardOptions& options, FramePool& frames, ShardObserver* obse
       log_({options.id, options.window_bytes, options.held_bytes_max, options.log_entries_bytes,
             options.retry_after},
            copy_, frames),
+      recent_(frames),
       held_(options.held_bytes_max, options.units_max),
       keys_(options.key_lists_max, options.keys_max, frames) {
   if (gated()) gate_.Close();

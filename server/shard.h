@@ -221,6 +221,10 @@ class Shard final {
   std::string TakeItem(const Entry& entry);
   std::string TakeItem(const View& view);
   std::string TakeItem(const CopyCheck& check);
+  std::string TakeItem(const CopyResume& resume);
+  // Another replica may come to lack what this one has taken.
+  bool KeepsRecent() const { return options_.replicas > 1 && !ReadsLog(); }
+  bool GoesOn(const CopyResume& resume, const Stamp& stamp) const;
   void MoveFollowers(Outbox& outbox);
   void CheckFollowers();
   // Sends what shows the state of this shard, when it may.
@@ -289,6 +293,7 @@ class Shard final {
     std::vector<RankState> last_close;
   };
   std::optional<Following> following_;
+  RecentItems recent_;  // Of a replica that is not the only one.
   // The step of each rank that was under way when this replica became primary; until its first view
   // as such, all may be.
   std::map<WorkerId, Step> unsure_;

@@ -30,6 +30,10 @@ void Shard::On(const Followed& followed, const Envelope& from, Outbox& outbox) {
 // The coordinator has made this replica the primary. Whatever the one before still sends is late.
 void Shard::Promote(Term term) {
   primary_ = true;
+  if (follows() && KeepsRecent()) {
+    followers_.GoOn({term_, recent_.since(), copy_.version(), view().number},
+                    std::exchange(recent_, RecentItems(frames_)));
+  }
   promoted_ = following_.has_value();
   unsure_.clear();
   brought_.clear();
@@ -79,8 +83,17 @@ void Shard::On(const Follow& follow, const Envelope& from, Outbox& outbox) {
   const bool same =
       following_ && following_->stream == follow.stream && following_->primary == primary.boot;
   const bool head = std::holds_alternative<CopyHead>(follow.what);
-  if (!same && (!head || (following_ && follow.stream < following_->stream))) return;
-  if (!same) following_ = Following{primary.boot, follow.stream, 0, false, 0, {}};
+  const auto* resume = std::get_if<CopyResume>(&follow.what);
+  const bool begins = head || resume != nullptr;
+  if (!same && (!begins || (following_ && follow.stream < following_->stream))) return;
+  if (!same && resume != nullptr && !GoesOn(*resume, from.stamp)) {
+    Stamp stamp = from.stamp;
+    std::swap(stamp.from, stamp.to);
+    outbox.push_back({from.peer, stamp,
+                      Followed{options_.id, follow.stream, 0, "it cannot go on with what it has"}});
+    return;
+  }
+  if (!same) following_ = Following{primary.boot, follow.stream, 0, resume != nullptr, 0, {}};
   term_ = from.stamp.term;
   // A head may follow on anything: what it leaves out is not to be taken any more.
   const bool next = follow.item == following_->item + 1 || (head && follow.item > following_->item);
@@ -89,8 +102,18 @@ void Shard::On(const Follow& follow, const Envelope& from, Outbox& outbox) {
     answer.differs = std::visit([this](const auto& item) { return TakeItem(item); }, follow.what);
     if (answer.differs.empty()) answer.item = following_->item = follow.item;
   }
+  recent_.Drop(follow.kept);
   Send(primary, std::move(answer), outbox);
 }
+
+// Whether what this replica has is what the new primary had at some time before it became that.
+bool Shard::GoesOn(const CopyResume& resume, const Stamp& stamp) const {
+  if (!follows() || stamp.generation != view().generation) return false;
+  return term_ == resume.after && copy_.version() >= resume.since &&
+         copy_.version() <= resume.version && view().number <= resume.view;
+}
+
+std::string Shard::TakeItem(const CopyResume& /*resume*/) { return ""; }
 
 std::string Shard::TakeItem(const CopyHead& head) {
   if (head.view.shards.size() <= options_.id.value) return "a view without this shard";
@@ -118,21 +141,26 @@ std::string Shard::TakeItem(const CopyEnd& end) {
   copy_.RestoreVersion(following_->version);
   copy_.RestoreCounts(end.filled, following_->last_close);
   following_->whole = true;
+  recent_.Begin(copy_.version());
   return "";
 }
 
 std::string Shard::TakeItem(const Entry& from) {
   if (!following_->whole) return "an entry before the copy is whole";
+  if (from.version <= copy_.version()) return "";  // Of a stream that goes on from another.
   std::string problem = copy_.Read(from, entry_);
   if (!problem.empty()) return problem;
   copy_.Take(entry_);
   ++counters_.entries;
   while (!copy_.settled()) copy_.SettleNext();
+  if (KeepsRecent()) recent_.Add(from);
   return "";
 }
 
 std::string Shard::TakeItem(const View& next) {
   if (next.shards.size() <= options_.id.value) return "a view without this shard";
+  if (next.number <= view().number) return "";
+  if (KeepsRecent()) recent_.Add(next, copy_.version());
   return copy_.TakeView(job_, next);
 }
 

@@ -50,6 +50,7 @@ void Shard::On(LogRead& read, Outbox& /*outbox*/) {
     return;
   }
   log_base_ = copy_.version();
+  recent_.Begin(copy_.version());
   restored_->place = read.place;
 }
 

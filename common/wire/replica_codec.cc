@@ -96,6 +96,14 @@ void Write(const CopyCheck& check, Out& out) {
   to.set_crc(check.crc);
 }
 
+void Write(const CopyResume& resume, Out& out) {
+  wire::Follow::Resume& to = *out.follow.mutable_resume();
+  to.set_after(resume.after.value);
+  to.set_since(resume.since);
+  to.set_version(resume.version);
+  to.set_view(resume.view.value);
+}
+
 // The payload frames of a message, handed out in order.
 struct In {
   std::span<const Frame> payload;
@@ -203,6 +211,9 @@ Result<decltype(Follow::what)> ReadItem(const wire::Follow& from, In& in) {
     case wire::Follow::kCheck:
       return What(CopyCheck{TableId{from.check().table()}, from.check().begin(),
                             from.check().count(), from.check().crc()});
+    case wire::Follow::kResume:
+      return What(CopyResume{Term{from.resume().after()}, from.resume().since(),
+                             from.resume().version(), ViewNumber{from.resume().view()}});
     default:
       return Bad("an item of an unknown kind");
   }
@@ -231,6 +242,7 @@ void ToProto(const ReplicaPlace& place, wire::ReplicaPlace& out) {
   out.set_endpoint(place.endpoint);
   out.set_stream(place.stream);
   out.set_in_sync(place.in_sync);
+  out.set_goes_on(place.goes_on);
 }
 
 void ToProto(const Replicas& replicas, wire::Replicas& out) {
@@ -245,6 +257,7 @@ void ToProto(const Follow& follow, wire::Message& message, std::vector<Frame>& p
   out.set_shard(follow.shard.value);
   out.set_stream(follow.stream);
   out.set_item(follow.item);
+  out.set_kept(follow.kept);
   Out to{message, out, payload};
   std::visit([&to](const auto& item) { Write(item, to); }, follow.what);
 }
@@ -264,8 +277,8 @@ Result<LogStatus> FromProto(const wire::LogStatus& from, const WireLimits& limit
 
 Result<ReplicaPlace> FromProto(const wire::ReplicaPlace& from, const WireLimits& limits) {
   SM_TRY(CheckText(from.endpoint(), limits));
-  return ReplicaPlace{from.copy(), BootId{from.boot()}, from.endpoint(), from.stream(),
-                      from.in_sync()};
+  return ReplicaPlace{from.copy(),   BootId{from.boot()}, from.endpoint(),
+                      from.stream(), from.in_sync(),      from.goes_on()};
 }
 
 Result<Replicas> FromProto(const wire::Replicas& from, const WireLimits& limits) {
@@ -285,6 +298,7 @@ Result<Follow> FromProto(const wire::Follow& from, std::span<const Frame> payloa
   follow.shard = ShardId{from.shard()};
   follow.stream = from.stream();
   follow.item = from.item();
+  follow.kept = from.kept();
   follow.what = SM_TRY(ReadItem(from, in));
   if (!in.payload.empty()) return Bad("more payload frames than the message wants");
   return follow;

@@ -19,6 +19,7 @@ constexpr JobId kJob{7};
 constexpr uint64_t kCoordinator = 1;
 constexpr uint64_t kFirst = 10;  // Copies of shard 0: peer and boot are one number.
 constexpr uint64_t kSecond = 11;
+constexpr uint64_t kThird = 12;
 constexpr uint64_t kWorker = 100;
 constexpr TableId kDense{1};
 constexpr TableId kSparse{2};
@@ -45,8 +46,8 @@ class ReplicaTest : public testing::Test {
     options.coordinator = PeerId{kCoordinator};
     options.update.rule = UpdateRule::kAdam;
     options.update.rate.base = 0.5;
-    options.replicas = 1;
-    options.copy = id == kFirst ? 0 : 1;
+    options.replicas = replicas_;
+    options.copy = static_cast<uint32_t>(id - kFirst);
     options.retry_after = milliseconds(10);
     copies_[id] = std::move(Shard::Make(options, frames_)).value();
     FromCoordinator(id, Welcome{}, 0);
@@ -66,7 +67,9 @@ class ReplicaTest : public testing::Test {
       const uint64_t to = out.peer.value;
       if (!copies_.contains(to)) {
         said_[to].push_back(std::move(out.message));
-      } else if (!cut_off_) {
+      } else if (!cut_off_ && to != deaf_) {
+        const auto* follow = std::get_if<shardmill::Follow>(&out.message);
+        pieces_ += follow != nullptr && std::holds_alternative<CopyPiece>(follow->what) ? 1 : 0;
         if (const auto* followed = std::get_if<Followed>(&out.message)) item_ = followed->item;
         Give(to, from, out.stamp, std::move(out.message));
       }
@@ -151,8 +154,11 @@ class ReplicaTest : public testing::Test {
   std::map<uint64_t, std::unique_ptr<Shard>> copies_;
   std::map<uint64_t, std::vector<Message>> said_;
   View view_;
+  uint32_t replicas_ = 1;
   bool cut_off_ = false;
-  uint64_t item_ = 0;  // The last that a replica took.
+  uint64_t deaf_ = 0;    // The copy that nothing reaches.
+  uint64_t pieces_ = 0;  // Of images, that came to a copy.
+  uint64_t item_ = 0;    // The last that a replica took.
 };
 
 TEST_F(ReplicaTest, FollowsToTheBit) {
@@ -235,6 +241,57 @@ TEST_F(ReplicaTest, IsPrimaryWhenTheCoordinatorSaysSoAndOwesWhatItNeverHad) {
   Finish(kSecond, 0, 2);
   EXPECT_EQ(copies_.at(kSecond)->States().at(0).ended, 2U);
   ExpectSame(kFirst, kSecond);
+}
+
+// Three copies. The first is gone after its second step, which did not reach one of the replicas;
+// the second takes its place.
+class PromotionTest : public ReplicaTest {
+ protected:
+  void Promote(uint64_t lacks_a_step) {
+    replicas_ = 2;
+    for (const uint64_t id : {kFirst, kSecond, kThird}) MakeCopy(id);
+    Install(kFirst);
+    SetReplicas(kFirst, 1, {{1, BootId{kSecond}, "", 1}, {2, BootId{kThird}, "", 2}});
+    Finish(kFirst, 0, 1);
+    deaf_ = lacks_a_step;
+    Finish(kFirst, 0, 2);
+    EXPECT_EQ(copies_.at(kSecond)->States().at(0).ended, lacks_a_step == kSecond ? 1U : 2U);
+    copies_.erase(kFirst);
+    deaf_ = 0;
+    pieces_ = 0;
+    view_.number = ViewNumber{2};
+    view_.shards[0] = {ShardId{0}, Term{2}, BootId{kSecond}, ""};
+    FromCoordinator(kSecond, Freeze{view_.number, Term{2}});
+    FromCoordinator(kSecond, shardmill::Install{view_, copies_.at(kSecond)->States()});
+    SetReplicas(kSecond, 5, {{2, BootId{kThird}, "", 3, false, true}});
+  }
+  void SetReplicas(uint64_t primary, uint64_t number, std::vector<ReplicaPlace> places) {
+    FromCoordinator(primary, Replicas{ShardId{0}, number, places}, view_.shards[0].term.value);
+    for (const ReplicaPlace& place : places) {
+      copies_.at(primary)->Attach(place.boot, PeerId{place.boot.value});
+    }
+    for (int i = 0; i < 8; ++i) Tick();
+  }
+  Beat Primary() const { return copies_.at(kSecond)->Status(); }
+};
+
+TEST_F(PromotionTest, AReplicaGoesOnWithTheNewPrimary) {
+  Promote(kThird);
+  EXPECT_EQ(Primary().in_sync, std::vector<uint64_t>{3});
+  EXPECT_EQ(pieces_, 0U);
+  ExpectSame(kSecond, kThird);
+  Finish(kSecond, 0, 3);
+  ExpectSame(kSecond, kThird);
+}
+
+TEST_F(PromotionTest, AReplicaThatIsAheadBeginsAnew) {
+  Promote(kSecond);
+  EXPECT_TRUE(Primary().in_sync.empty());
+  EXPECT_EQ(Primary().differing, 3U);
+  SetReplicas(kSecond, 6, {{2, BootId{kThird}, "", 4}});
+  EXPECT_EQ(Primary().in_sync, std::vector<uint64_t>{4});
+  EXPECT_GT(pieces_, 0U);
+  ExpectSame(kSecond, kThird);
 }
 
 TEST_F(ReplicaTest, LooksWhetherACopyIsStillOne) {

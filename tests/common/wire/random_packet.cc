@@ -247,14 +247,15 @@ void Fill(Rng& rng, Beat& m) {
 }
 void Fill(Rng& rng, Replicas& m) {
   m = {ShardId{Small(rng)}, Number(rng), List(rng, [&rng](size_t) {
-         return ReplicaPlace{Small(rng), BootId{rng.Next()}, Text(rng), Number(rng),
-                             rng.Chance(0.5)};
+         return ReplicaPlace{Small(rng),  BootId{rng.Next()}, Text(rng),
+                             Number(rng), rng.Chance(0.5),    rng.Chance(0.5)};
        })};
   m.log = Term{Number(rng)};
 }
 void Fill(Rng& rng, Follow& m) {
   m = {ShardId{Small(rng)}, Number(rng), Number(rng), CopyEnd{Number(rng)}};
-  switch (rng.Below(6)) {
+  m.kept = Number(rng);
+  switch (rng.Below(7)) {
     case 0:
       m.what = CopyHead{RandomView(rng), Number(rng), RandomStates(rng), RandomStates(rng)};
       break;
@@ -269,6 +270,9 @@ void Fill(Rng& rng, Follow& m) {
       break;
     case 4:
       m.what = CopyCheck{TableId{Small(rng)}, Number(rng), Number(rng), Small(rng)};
+      break;
+    case 5:
+      m.what = CopyResume{Term{Number(rng)}, Number(rng), Number(rng), ViewNumber{Number(rng)}};
       break;
     default:
       break;
@@ -347,11 +351,12 @@ auto Tie(const Beat& m) {
                   m.copy, m.replicas, m.in_sync, m.gated, m.differing, m.why, m.log, m.leaving);
 }
 auto Tie(const Replicas& m) { return std::tie(m.shard, m.number, m.replicas, m.log); }
-auto Tie(const Follow& m) { return std::tie(m.shard, m.stream, m.item, m.what); }
+auto Tie(const Follow& m) { return std::tie(m.shard, m.stream, m.item, m.what, m.kept); }
 auto Tie(const Followed& m) { return std::tie(m.shard, m.stream, m.item, m.differs); }
 auto Tie(const CopyHead& m) { return std::tie(m.view, m.version, m.ranks, m.last_close); }
 auto Tie(const CopyPiece& m) { return std::tie(m.table, m.piece); }
 auto Tie(const CopyEnd& m) { return std::tie(m.filled); }
+auto Tie(const CopyResume& m) { return std::tie(m.after, m.since, m.version, m.view); }
 auto Tie(const CopyCheck& m) { return std::tie(m.table, m.begin, m.count, m.crc); }
 auto Tie(const DensePiece& m) { return std::tie(m.slot, m.begin, m.floats); }
 auto Tie(const RowBatch& m) { return std::tie(m.keys, m.values, m.state); }
