@@ -37,6 +37,7 @@ struct Entry {
   uint64_t version = 0;
   std::vector<Contribution> made;
   std::vector<EntryChange> changes;
+  bool more = false;  // A piece: the next one has more changes or parts, the last one has `made`.
 };
 
 }  // namespace shardmill

@@ -178,7 +178,6 @@ ShardStatus* Coordinator::HeirOf(ShardId id, TimePoint now) {
 // Makes the shard's heir its primary; false where there is none.
 bool Coordinator::Promote(ShardId id, TimePoint now) {
   if (decided_.number.value == 0 || going_back_) return false;
-  Copies& copies = copies_[id.value];
   ShardStatus* next = HeirOf(id, now);
   if (next == nullptr) return false;
   std::swap(shards_[id.value], *next);

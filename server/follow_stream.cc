@@ -75,6 +75,28 @@ std::vector<EntryPart> Combined(std::span<const ChangePart> parts, Combine how, 
   return combined;
 }
 
+// No more than so many bytes each, but for a part that is more alone.
+std::vector<Entry> Pieces(const Entry& entry, uint64_t bytes_max) {
+  std::vector<Entry> pieces(1);
+  uint64_t bytes = 0;
+  for (const EntryChange& change : entry.changes) {
+    pieces.back().changes.push_back({change.table, change.rate, {}});
+    for (const EntryPart& part : change.parts) {
+      const uint64_t more = part.gradient.size() + part.keys.size();
+      if (bytes > 0 && bytes + more > bytes_max) {
+        pieces.back().more = true;
+        pieces.emplace_back().changes.push_back({change.table, change.rate, {}});
+        bytes = 0;
+      }
+      bytes += more;
+      pieces.back().changes.back().parts.push_back(part);
+    }
+  }
+  for (Entry& piece : pieces) piece.version = entry.version;
+  pieces.back().made = entry.made;
+  return pieces;
+}
+
 // What is pushed may lie in memory that its worker writes again when the shard has answered.
 Entry Owned(Entry entry, FramePool& frames) {
   for (EntryChange& change : entry.changes) {
@@ -123,8 +145,11 @@ void FollowStream::Resume(const CopyResume& from, const std::deque<Item>& items)
   version_ = from.since;
   Add({0, from, from.since, 0});
   for (const Item& item : items) {
-    if (std::holds_alternative<Entry>(item.what)) backlog_bytes_ += item.bytes;
-    Add(item);
+    if (const auto* entry = std::get_if<Entry>(&item.what)) {
+      PushPieces(*entry);
+    } else {
+      Push(item);
+    }
   }
 }
 
@@ -157,9 +182,16 @@ void FollowStream::ReadImage() {
 
 void FollowStream::Append(const Entry& entry) {
   if (!begun_) return;
-  const uint64_t bytes = BytesOf(entry);
-  if (!in_sync_) backlog_bytes_ += bytes;
-  Push({0, in_sync_ ? entry : Owned(entry, frames_), entry.version, bytes});
+  PushPieces(in_sync_ ? entry : Owned(entry, frames_));
+}
+
+void FollowStream::PushPieces(const Entry& entry) {
+  for (Entry& piece : Pieces(entry, window_bytes_)) {
+    const uint64_t bytes = BytesOf(piece);
+    const uint64_t version = piece.more ? piece.version - 1 : piece.version;
+    if (!in_sync_) backlog_bytes_ += bytes;
+    Push({0, std::move(piece), version, bytes});
+  }
 }
 
 void FollowStream::AppendItem(What what) {

@@ -63,6 +63,7 @@ class FollowStream final {
 
  private:
   void AppendItem(What what);
+  void PushPieces(const Entry& entry);
   void Push(Item item);
   void Add(Item item);
 

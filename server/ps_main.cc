@@ -57,7 +57,8 @@ ShardAgent::Options OptionsOf(const JobOptions& job, ShardId shard, uint32_t cop
   options.shard.start_timeout = job.cluster.start_timeout;
   options.shard.beat_every = std::min<Duration>(options.shard.beat_every, job.cluster.lease / 4);
   // What finds a full queue is dropped, and sent again later.
-  options.shard.window_bytes = std::min(options.shard.window_bytes, job.network.queue_bytes / 2);
+  options.shard.window_bytes = std::min(
+      {options.shard.window_bytes, job.network.queue_bytes / 2, job.network.message_bytes});
   const uint32_t port = job.cluster.server_port;
   options.bind =
       "tcp://" + job.cluster.host + ":" + (port == 0 ? "*" : std::to_string(port + place));

@@ -289,8 +289,9 @@ class Shard final {
     uint64_t stream = 0;
     uint64_t item = 0;   // The last that was taken.
     bool whole = false;  // All pieces are there.
+    Entry begun = {};    // Pieces of the next entry.
     uint64_t version = 0;
-    std::vector<RankState> last_close;
+    std::vector<RankState> last_close = {};
   };
   std::optional<Following> following_;
   RecentItems recent_;  // Of a replica that is not the only one.

@@ -93,7 +93,7 @@ void Shard::On(const Follow& follow, const Envelope& from, Outbox& outbox) {
                       Followed{options_.id, follow.stream, 0, "it cannot go on with what it has"}});
     return;
   }
-  if (!same) following_ = Following{primary.boot, follow.stream, 0, resume != nullptr, 0, {}};
+  if (!same) following_ = Following{primary.boot, follow.stream, 0, resume != nullptr};
   term_ = from.stamp.term;
   // A head may follow on anything: what it leaves out is not to be taken any more.
   const bool next = follow.item == following_->item + 1 || (head && follow.item > following_->item);
@@ -120,6 +120,7 @@ std::string Shard::TakeItem(const CopyHead& head) {
   copy_.Clear();
   log_base_ = 0;
   following_->whole = false;
+  following_->begun = {};
   following_->version = head.version;
   following_->last_close = head.last_close;
   // What is restored piece by piece takes no time at once.
@@ -148,13 +149,26 @@ std::string Shard::TakeItem(const CopyEnd& end) {
 std::string Shard::TakeItem(const Entry& from) {
   if (!following_->whole) return "an entry before the copy is whole";
   if (from.version <= copy_.version()) return "";  // Of a stream that goes on from another.
-  std::string problem = copy_.Read(from, entry_);
-  if (!problem.empty()) return problem;
-  copy_.Take(entry_);
-  ++counters_.entries;
-  while (!copy_.settled()) copy_.SettleNext();
-  if (KeepsRecent()) recent_.Add(from);
-  return "";
+  Entry& entry = following_->begun;
+  for (const EntryChange& change : from.changes) {
+    if (entry.changes.empty() || entry.changes.back().table != change.table) {
+      entry.changes.push_back(change);
+    } else {
+      std::ranges::copy(change.parts, std::back_inserter(entry.changes.back().parts));
+    }
+  }
+  if (from.more) return "";
+  entry.version = from.version;
+  entry.made = from.made;
+  std::string problem = copy_.Read(entry, entry_);
+  if (problem.empty()) {
+    copy_.Take(entry_);
+    ++counters_.entries;
+    while (!copy_.settled()) copy_.SettleNext();
+    if (KeepsRecent()) recent_.Add(entry);
+  }
+  entry = {};
+  return problem;
 }
 
 std::string Shard::TakeItem(const View& next) {

@@ -59,6 +59,7 @@ void Write(const CopyEnd& end, Out& out) { out.follow.mutable_end()->set_filled(
 void Write(const Entry& entry, Out& out) {
   wire::Entry& to = *out.follow.mutable_entry();
   to.set_version(entry.version);
+  to.set_more(entry.more);
   for (const Contribution& made : entry.made) {
     wire::Contribution& added = *to.add_made();
     added.set_rank(made.rank.value);
@@ -161,6 +162,7 @@ Result<CopyPiece> Read(const wire::TablePiece& from, In& in) {
 Result<Entry> Read(const wire::Entry& from, In& in) {
   Entry entry;
   entry.version = from.version();
+  entry.more = from.more();
   if (static_cast<uint32_t>(from.made_size()) > in.limits.list_max) return Bad("too many steps");
   for (const wire::Contribution& made : from.made()) {
     if (!std::isfinite(made.samples()) || made.samples() < 0) {

@@ -47,6 +47,7 @@ class ReplicaTest : public testing::Test {
     options.update.rule = UpdateRule::kAdam;
     options.update.rate.base = 0.5;
     options.replicas = replicas_;
+    options.window_bytes = kFloats;  // Less than what a step pushes: entries go in pieces.
     options.copy = static_cast<uint32_t>(id - kFirst);
     options.retry_after = milliseconds(10);
     copies_[id] = std::move(Shard::Make(options, frames_)).value();

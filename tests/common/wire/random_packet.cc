@@ -139,7 +139,7 @@ TablePiece RandomPiece(Rng& rng) {
 }
 
 Entry RandomEntry(Rng& rng) {
-  Entry entry{Number(rng), {}, {}};
+  Entry entry{Number(rng), {}, {}, rng.Chance(0.5)};
   entry.made = List(rng, [&rng](size_t) {
     return Contribution{WorkerId{Small(rng)}, Number(rng), Amount(rng),
                         rng.Chance(0.5),      Small(rng),  RandomCursor(rng)};
@@ -365,7 +365,7 @@ auto Tie(const Contribution& m) {
 }
 auto Tie(const EntryPart& m) { return std::tie(m.begin, m.weight, m.gradient, m.keys, m.combined); }
 auto Tie(const EntryChange& m) { return std::tie(m.table, m.rate, m.parts); }
-auto Tie(const Entry& m) { return std::tie(m.version, m.made, m.changes); }
+auto Tie(const Entry& m) { return std::tie(m.version, m.made, m.changes, m.more); }
 
 template <class T>
 bool Equal(const T& left, const T& right) {
