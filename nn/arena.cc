@@ -4,14 +4,21 @@
 
 namespace shardmill::nn {
 
-Arena::~Arena() {
-  if (memory_ != nullptr) backend_.Release(memory_);
+Arena::~Arena() { Release(); }
+
+void Arena::Release() {
+  if (memory_ == nullptr) return;
+  if (where_ == Where::kHost) {
+    backend_.ReleaseHost(memory_);
+  } else {
+    backend_.Release(memory_);
+  }
 }
 
 bool Arena::Reserve(uint64_t floats) {
   if (floats <= room_) return true;
-  if (memory_ != nullptr) backend_.Release(memory_);
-  memory_ = backend_.Allocate(floats);
+  Release();
+  memory_ = where_ == Where::kHost ? backend_.AllocateHost(floats) : backend_.Allocate(floats);
   room_ = memory_ == nullptr ? 0 : floats;
   return memory_ != nullptr;
 }

@@ -7,12 +7,15 @@
 
 namespace shardmill::nn {
 
-// The memory of one training step, in one block that only grows, so that a loop allocates nothing
-// once it has met its largest batch. What lies where is a StepPlan's business. Owned by a network
-// and used on its thread.
+// Memory that a training step needs, in one block that only grows, so that a loop allocates nothing
+// once it has met its largest batch. What lies where is its owner's business, as a StepPlan. Owned
+// by a network and used on its thread.
 class Arena final {
  public:
-  explicit Arena(Backend& backend) : backend_(backend) {}
+  enum class Where : uint8_t { kDevice, kHost };
+
+  explicit Arena(Backend& backend, Where where = Where::kDevice)
+      : backend_(backend), where_(where) {}
   ~Arena();
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
@@ -23,7 +26,10 @@ class Arena final {
   std::span<float> At(uint64_t offset, uint64_t floats) const;
 
  private:
+  void Release();
+
   Backend& backend_;
+  const Where where_;
   float* memory_ = nullptr;
   uint64_t room_ = 0;
 };

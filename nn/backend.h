@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "nn/tensor.h"
@@ -56,9 +57,10 @@ enum class Distance : uint8_t { kAbsolute, kSquared };
 // The streams that each backend has: work of one is done in order.
 enum class Stream : uint8_t { kCompute, kCopyIn, kCopyOut };
 
-// A place in a stream.
+// A place in a stream. Good for kEventsMax more of that stream.
 struct Event {
-  uint32_t id = 0;
+  static constexpr uint64_t kEventsMax = 16384;
+  uint64_t id = 0;
 };
 
 // The parameters of a recurrent layer, or the gradients by them. A cell of kLstm has four gates, in
@@ -74,24 +76,35 @@ struct RecurrentWeights {
 // Operations run on Stream::kCompute, on the CPU before the call returns. Pictures are [rows,
 // height, width, channels]. An output is written whole unless the words say that it is added to,
 // and the views must not overlap unless they say so too. The same arguments give the same bits.
-// Owned by whoever trains and used on its thread. Views that do not fit each other are our own bug;
-// memory that is not there is an answer.
+// Made and used on the thread of whoever trains, who owns it. Views that do not fit each other are
+// our own bug; memory that is not there is an answer; a device that fails says so when it is waited
+// for.
 class Backend {
  public:
   virtual ~Backend() = default;
 
   virtual const char* name() const = 0;
+  // Whether its memory is the host's, so that what lies there can be lent as it is.
+  virtual bool on_host() const = 0;
 
   // At least so many floats at a cache line, or null where there is no room.
   virtual float* Allocate(uint64_t floats) = 0;
   virtual void Release(float* memory) = 0;
-  // Between this device's memory and the host's, in that stream.
+  // The same of the host's memory, such as copies need not wait for.
+  virtual float* AllocateHost(uint64_t floats) = 0;
+  virtual void ReleaseHost(float* memory) = 0;
+  // Bytes of its memory that are free; none where it cannot tell.
+  virtual std::optional<uint64_t> FreeBytes() const = 0;
+  // Between this device's memory and the host's, in that stream: the host's is this call's until an
+  // event after it is over.
   virtual void CopyIn(std::span<const float> host, Tensor to) = 0;
   virtual void CopyOut(ConstTensor from, std::span<float> host) = 0;
   virtual Event Record(Stream stream) = 0;
   virtual void Wait(Stream stream, Event event) = 0;
   // False where the device has failed; nothing that it made since is to be trusted.
   virtual bool Synchronize(Event event) = 0;
+  // What failed then, in words.
+  virtual const char* failure() const = 0;
 
   // Plain work on numbers.
   virtual void Fill(float value, Tensor out) = 0;
@@ -99,8 +112,10 @@ class Backend {
   virtual void Add(ConstTensor from, Tensor sum) = 0;  // sum += from.
   // out = left right, number by number; `out` may be one of them.
   virtual void Multiply(ConstTensor left, ConstTensor right, Tensor out) = 0;
-  // gradient += l1 sign(weight) + l2 weight; returns l1 |weight| + l2/2 |weight|^2, summed up.
-  virtual double Regularize(float l1, float l2, ConstTensor weight, Tensor gradient) = 0;
+  // gradient += l1 sign(weight) + l2 weight; penalty [1] = l1 |weight| + l2/2 |weight|^2, summed
+  // up.
+  virtual void Regularize(float l1, float l2, ConstTensor weight, Tensor gradient,
+                          Tensor penalty) = 0;
 
   // output = f(input weight + bias). input [rows, in], weight [in, out], bias [out] or none.
   virtual void Affine(ConstMatrix input, ConstTensor weight, ConstTensor bias,

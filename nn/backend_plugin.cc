@@ -14,9 +14,9 @@ Result<std::unique_ptr<LoadedPlugin>> LoadedPlugin::Open(const std::string& path
       new LoadedPlugin(*reinterpret_cast<const BackendPlugin*>(head)));
 }
 
-Result<LoadedPlugin::BackendPointer> LoadedPlugin::Make(uint32_t device) const {
+Result<LoadedPlugin::BackendPointer> LoadedPlugin::Make(const BackendSettings& settings) const {
   std::array<char, 512> words{};
-  Backend* const backend = plugin_.make(device, words.data(), words.size());
+  Backend* const backend = plugin_.make(settings, words.data(), words.size());
   if (backend == nullptr) return Error{ErrorCode::kUnavailable, words.data()};
   return BackendPointer(backend, Deleter{plugin_.destroy});
 }

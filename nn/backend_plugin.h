@@ -14,10 +14,16 @@ namespace shardmill::nn {
 // It gives the head of a BackendPlugin.
 inline constexpr const char kBackendPluginEntry[] = "shardmill_backend_plugin";
 
+// What a backend is asked to be.
+struct BackendSettings {
+  uint32_t device = 0;  // Counted round and round over those that there are.
+  bool tf32 = false;    // Products may round what they multiply to ten bits of fraction.
+};
+
 struct BackendPlugin {
   LibraryHead head;
-  // A backend on that device, or null and up to `words_max` bytes of why, the ending zero included.
-  Backend* (*make)(uint32_t device, char* words, uint64_t words_max) = nullptr;
+  // A backend, or null and up to `words_max` bytes of why, the ending zero included.
+  Backend* (*make)(const BackendSettings& settings, char* words, uint64_t words_max) = nullptr;
   void (*destroy)(Backend* backend) = nullptr;
 };
 
@@ -36,7 +42,7 @@ class LoadedPlugin final {
   static Result<std::unique_ptr<LoadedPlugin>> Open(const std::string& path,
                                                     const std::string& build_id);
 
-  Result<BackendPointer> Make(uint32_t device) const;
+  Result<BackendPointer> Make(const BackendSettings& settings) const;
 
  private:
   explicit LoadedPlugin(const BackendPlugin& plugin) : plugin_(plugin) {}

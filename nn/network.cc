@@ -1,6 +1,7 @@
 #include "nn/network.h"
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 #include "common/assert.h"
@@ -22,6 +23,12 @@ Shape ShapeOf(const ParameterInfo& info, size_t floats) {
 
 bool IsFrozen(const ParameterInfo& info) { return info.role == Role::kTrained && info.rate == 0; }
 
+double Sum(std::span<const float> numbers) {
+  return std::accumulate(numbers.begin(), numbers.end(), 0.0, [](double sum, float number) {
+    return sum + static_cast<double>(number);
+  });
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Network>> Network::Make(const NetworkSpec& spec, Backend& backend) {
@@ -38,7 +45,11 @@ Network::Network(const NetworkSpec& spec, Graph graph, std::unique_ptr<Loss> los
       loss_(std::move(loss)),
       l1_(static_cast<float>(spec.l1)),
       l2_(static_cast<float>(spec.l2)),
-      arena_(backend) {
+      arena_(backend),
+      host_losses_(backend, Arena::Where::kHost),
+      host_output_(backend, Arena::Where::kHost) {
+  if (!backend.on_host()) transfer_.emplace(backend);
+  for (const ParameterInfo& info : graph_.parameters) regularized_ += Regularizes(info) ? 1 : 0;
   uint64_t row_floats_max = 1;
   size_t inputs_max = 0;
   for (const GraphValue& value : graph_.values) {
@@ -87,7 +98,7 @@ void Network::LayOut(bool training) {
     const SavedSize saved = node.passes ? SavedSize{} : node.layer->Saved(backend_);
     layout_->saved.push_back(plan.Add(saved.of_batch, saved.of_row, i, back));
   }
-  layout_->row_losses = plan.Add(0, 1, nodes, 2 * nodes);
+  layout_->losses = plan.Add(regularized_, 1, nodes, 2 * nodes);
   if (training) LayOutGradients();
 }
 
@@ -138,29 +149,29 @@ Initial Network::InitialOf(uint64_t seed, size_t parameter) const {
 Result<double> Network::Train(const Samples& samples,
                               std::span<const std::span<const float>> parameters,
                               std::span<const std::span<float>> gradients, ParameterFlow* flow) {
-  Lend(parameters);
   SM_ASSERT(gradients.size() == graph_.parameters.size());
-  for (size_t index = 0; index < gradients.size(); ++index) {
-    const ParameterInfo& info = graph_.parameters[index];
-    lent_gradients_[index] = Tensor(gradients[index], ShapeOf(info, gradients[index].size()));
-    wanted_gradients_[index] = IsFrozen(info) ? Tensor() : lent_gradients_[index];
-  }
   SM_TRY(CheckInputs(samples));
   SM_TRY(CheckTargets(samples));
   if (samples.rows > 0 && samples.rows < rows_min_) {
     return Error{ErrorCode::kBadInput, ShortBatchWords(samples.rows)};
   }
   if (samples.rows == 0) {
-    SM_TRY(SendZeros(flow));
+    SM_TRY(SendZeros(gradients, flow));
     return 0.0;
   }
-  SM_TRY(Forward(samples, true, flow));
+  const Samples lent = SM_TRY(Lend(samples, parameters, gradients));
+  SM_TRY(Forward(lent, true, flow));
+  const uint64_t rows = samples.rows;
   const uint32_t output = graph_.nodes.back().output;
-  loss_->Compute(backend_, values_[output].floats, targets_,
-                 Take(layout_->row_losses, {samples.rows}), GradientOf(output, samples.rows));
-  penalty_ = 0;
-  SM_TRY(Backward(samples, flow));
-  return SumOfRowLosses(samples.rows) / static_cast<double>(samples.rows) + penalty_;
+  const Tensor losses = Take(layout_->losses, {rows + regularized_});
+  loss_->Compute(backend_, values_[output].floats, lent.targets,
+                 Tensor(losses.floats().first(rows), {rows}), GradientOf(output, rows));
+  SM_TRY(Backward(lent, flow));
+  const std::span<float> host = host_losses_.At(0, losses.size());
+  const Event known = CopyOutMade(backend_, losses, host);
+  if (transfer_) SM_TRY(AwaitGradients(gradients, flow));
+  if (!backend_.Synchronize(known)) return Failed();
+  return Sum(host.first(rows)) / static_cast<double>(rows) + Sum(host.subspan(rows));
 }
 
 Result<LossSums> Network::Evaluate(const Samples& samples,
@@ -169,9 +180,11 @@ Result<LossSums> Network::Evaluate(const Samples& samples,
   const std::span<const float> output = SM_TRY(Predict(samples, parameters));
   LossSums sums;
   if (samples.rows == 0) return sums;
-  loss_->Compute(backend_, values_.back().floats, targets_,
-                 Take(layout_->row_losses, {samples.rows}), Tensor());
-  sums.loss = SumOfRowLosses(samples.rows);
+  const Tensor losses = Take(layout_->losses, {samples.rows});
+  loss_->Compute(backend_, values_.back().floats, lent_targets_, losses, Tensor());
+  const std::span<float> host = host_losses_.At(0, samples.rows);
+  if (!backend_.Synchronize(CopyOutMade(backend_, losses, host))) return Failed();
+  sums.loss = Sum(host);
   sums.outputs = output;
   const uint64_t size = output.size() / samples.rows;
   for (uint64_t row = 0; row < samples.rows; ++row) {
@@ -182,24 +195,30 @@ Result<LossSums> Network::Evaluate(const Samples& samples,
 
 Result<std::span<const float>> Network::Predict(
     const Samples& samples, std::span<const std::span<const float>> parameters) {
-  Lend(parameters);
   SM_TRY(CheckInputs(samples));
   if (samples.rows == 0) return std::span<const float>();
-  SM_TRY(Forward(samples, false, nullptr));
+  const Samples lent = SM_TRY(Lend(samples, parameters, {}));
+  SM_TRY(Forward(lent, false, nullptr));
   const ConstTensor output = values_.back().floats;
-  host_output_.resize(std::max<size_t>(host_output_.size(), output.size()));
-  const std::span<float> host(host_output_.data(), output.size());
-  backend_.CopyOut(output, host);
+  if (!host_output_.Reserve(output.size())) return NoRoom(samples.rows, output.size());
+  const std::span<float> host = host_output_.At(0, output.size());
+  if (!backend_.Synchronize(CopyOutMade(backend_, output, host))) return Failed();
   return std::span<const float>(host);
 }
 
-double Network::SumOfRowLosses(uint64_t rows) {
-  host_losses_.resize(std::max<size_t>(host_losses_.size(), rows));
-  const std::span<float> host(host_losses_.data(), rows);
-  backend_.CopyOut(Take(layout_->row_losses, {rows}), host);
-  double sum = 0;
-  for (const float loss : host) sum += static_cast<double>(loss);
-  return sum;
+Error Network::NoRoom(uint64_t rows, uint64_t floats) const {
+  const auto mib = [](uint64_t bytes) { return std::to_string((bytes >> 20) + 1) + " MiB"; };
+  const uint64_t bytes = floats * sizeof(float);
+  const std::optional<uint64_t> free = backend_.FreeBytes();
+  std::string words = "there is no room for a batch of " + std::to_string(rows) +
+                      " rows: it takes a block of " + mib(bytes);
+  if (free) words += ", and " + mib(bytes > *free ? bytes - *free : 0) + " of that are missing";
+  return {ErrorCode::kFailed, words + ": lower data.batch_size"};
+}
+
+Error Network::Failed() const {
+  return {ErrorCode::kFailed,
+          std::string("the device \"") + backend_.name() + "\" has failed: " + backend_.failure()};
 }
 
 Result<> Network::CheckInputs(const Samples& samples) const {
@@ -260,12 +279,40 @@ Result<> Network::CheckTargets(const Samples& samples) {
   return loss_->Check(targets_);
 }
 
-void Network::Lend(std::span<const std::span<const float>> parameters) {
+Result<Samples> Network::Lend(const Samples& samples,
+                              std::span<const std::span<const float>> parameters,
+                              std::span<const std::span<float>> gradients) {
   SM_ASSERT(parameters.size() == graph_.parameters.size());
   lent_ = parameters;
-  for (size_t index = 0; index < parameters.size(); ++index) {
-    const Shape shape = ShapeOf(graph_.parameters[index], parameters[index].size());
-    lent_parameters_[index] = ConstTensor(parameters[index], shape);
+  layout_ = gradients.empty() ? &evaluation_ : &training_;
+  if (samples.rows > layout_->plan.rows()) {
+    const uint64_t floats = layout_->plan.Place(samples.rows);
+    if (!arena_.Reserve(floats) || !host_losses_.Reserve(samples.rows + regularized_)) {
+      training_.plan.Place(0);
+      evaluation_.plan.Place(0);
+      return NoRoom(samples.rows, floats);
+    }
+  }
+  Samples lent = samples;
+  lent.targets = targets_;
+  if (transfer_) {
+    sizes_.clear();
+    for (const auto& numbers : parameters) sizes_.push_back(numbers.size());
+    const uint64_t missing = transfer_->Reserve(lent, sizes_, !gradients.empty());
+    if (missing > 0) return NoRoom(samples.rows, missing);
+    lent = transfer_->Bring(lent);
+  }
+  lent_targets_ = lent.targets;
+  LendGradients(gradients);
+  return lent;
+}
+
+void Network::LendGradients(std::span<const std::span<float>> gradients) {
+  for (size_t index = 0; index < gradients.size(); ++index) {
+    const ParameterInfo& info = graph_.parameters[index];
+    const std::span<float> numbers = transfer_ ? transfer_->gradient(index) : gradients[index];
+    lent_gradients_[index] = Tensor(numbers, ShapeOf(info, numbers.size()));
+    wanted_gradients_[index] = IsFrozen(info) ? Tensor() : lent_gradients_[index];
   }
 }
 
@@ -277,10 +324,10 @@ Tensor Network::GradientOf(uint32_t value, uint64_t rows) const {
   return Take(layout_->gradients[value], graph_.values[value].type.row.Rows(rows));
 }
 
-Result<> Network::SendZeros(ParameterFlow* flow) {
-  for (const Tensor& gradient : lent_gradients_) backend_.Fill(0.0F, gradient);
-  if (flow == nullptr) return {};
-  for (size_t index = 0; index < lent_gradients_.size(); ++index) {
+Result<> Network::SendZeros(std::span<const std::span<float>> gradients, ParameterFlow* flow) {
+  for (size_t index = 0; index < gradients.size(); ++index) {
+    std::ranges::fill(gradients[index], 0.0F);
+    if (flow == nullptr) continue;
     SM_TRY(flow->Await(index));
     SM_TRY(flow->Send(index));
   }
@@ -288,26 +335,17 @@ Result<> Network::SendZeros(ParameterFlow* flow) {
 }
 
 Result<> Network::AwaitParameters(const GraphNode& node, ParameterFlow* flow) {
-  if (flow == nullptr) return {};
   for (size_t index = 0; index < node.layer->parameters().size(); ++index) {
     const size_t at = node.parameters_begin + index;
-    SM_TRY(flow->Await(at));
-    lent_parameters_[at] = ConstTensor(lent_[at], ShapeOf(graph_.parameters[at], lent_[at].size()));
+    if (flow != nullptr) SM_TRY(flow->Await(at));
+    if (transfer_) transfer_->BringParameter(at, lent_[at]);
+    lent_parameters_[at] = ConstTensor(transfer_ ? transfer_->parameter(at) : lent_[at],
+                                       ShapeOf(graph_.parameters[at], lent_[at].size()));
   }
   return {};
 }
 
 Result<> Network::Forward(const Samples& samples, bool training, ParameterFlow* flow) {
-  layout_ = training ? &training_ : &evaluation_;
-  const bool grows = samples.rows > layout_->plan.rows();
-  const uint64_t floats = grows ? layout_->plan.Place(samples.rows) : 0;
-  if (!arena_.Reserve(floats)) {
-    layout_->plan.Place(0);
-    return Error{ErrorCode::kFailed, "there is no memory for a batch of " +
-                                         std::to_string(samples.rows) +
-                                         " rows, whose layers take " + std::to_string(floats) +
-                                         " numbers: lower data.batch_size"};
-  }
   for (size_t index = 0; index < graph_.inputs; ++index) {
     const Shape shape = graph_.values[index].type.row.Rows(samples.rows);
     const Input& input = samples.inputs[index];
@@ -356,6 +394,9 @@ void Network::ForwardThrough(size_t index, const Samples& samples, bool training
 }
 
 Result<> Network::Backward(const Samples& samples, ParameterFlow* flow) {
+  const std::span<float> penalties =
+      Take(layout_->losses, {samples.rows + regularized_}).floats().subspan(samples.rows);
+  size_t regularized = 0;
   for (size_t index = graph_.nodes.size(); index-- > 0;) {
     const GraphNode& node = graph_.nodes[index];
     const size_t end = node.parameters_begin + node.layer->parameters().size();
@@ -365,13 +406,34 @@ Result<> Network::Backward(const Samples& samples, ParameterFlow* flow) {
       const Tensor& gradient = lent_gradients_[parameter];
       const bool frozen = IsFrozen(info);
       if (frozen || !node.trains) backend_.Fill(0.0F, gradient);
-      if (info.regularized && !frozen && (l1_ > 0 || l2_ > 0)) {
-        penalty_ += backend_.Regularize(l1_, l2_, lent_parameters_[parameter], gradient);
+      if (Regularizes(info)) {
+        const Tensor penalty(penalties.subspan(regularized++, 1), {1});
+        backend_.Regularize(l1_, l2_, lent_parameters_[parameter], gradient, penalty);
       }
+      if (transfer_) {
+        transfer_->BeginToFetch(parameter);
+      } else if (flow != nullptr) {
+        SM_TRY(flow->Send(parameter));
+      }
+    }
+  }
+  return {};
+}
+
+Result<> Network::AwaitGradients(std::span<const std::span<float>> gradients, ParameterFlow* flow) {
+  for (size_t index = graph_.nodes.size(); index-- > 0;) {
+    const GraphNode& node = graph_.nodes[index];
+    const size_t end = node.parameters_begin + node.layer->parameters().size();
+    for (size_t parameter = node.parameters_begin; parameter < end; ++parameter) {
+      if (!transfer_->Fetch(parameter, gradients[parameter])) return Failed();
       if (flow != nullptr) SM_TRY(flow->Send(parameter));
     }
   }
   return {};
+}
+
+bool Network::Regularizes(const ParameterInfo& info) const {
+  return info.regularized && !IsFrozen(info) && (l1_ > 0 || l2_ > 0);
 }
 
 void Network::BackwardThrough(size_t index, const Samples& samples) {

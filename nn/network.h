@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -13,31 +14,18 @@
 #include "nn/graph.h"
 #include "nn/loss.h"
 #include "nn/network_spec.h"
+#include "nn/samples.h"
 #include "nn/step_plan.h"
+#include "nn/transfer.h"
 
 namespace shardmill::nn {
-
-// Rows of one input of a network: numbers, ids, or where they are sparse both, and where each row's
-// end.
-struct Input {
-  std::span<const float> floats = {};
-  std::span<const uint32_t> ids = {};
-  std::span<const uint64_t> ends = {};
-};
-
-// A batch, borrowed for a call. Numbers and ids lie in the backend's memory, targets too.
-struct Samples {
-  std::span<const Input> inputs;  // As the network's spec lists them.
-  Targets targets;
-  uint64_t rows = 0;
-  uint64_t chance = 0;  // Of dropout: a function of the job's seed, the epoch, the rank, the step.
-};
 
 // A graph of layers and a loss at its end. It owns its layers and the memory of one step, but no
 // weights: they are lent for each call, one span a parameter, in the order and of the sizes of
 // parameters(). Used by one thread. The same arguments give the same bits, and after the largest
-// batch has been seen nothing is allocated. What a batch gets wrong is an error in words; spans
-// that do not match parameters() are our own bug.
+// batch has been seen nothing is allocated. All that is lent lies in the host's memory; where the
+// backend has memory of its own, it is copied in and out while the backend computes. What a batch
+// gets wrong is an error in words; spans that do not match parameters() are our own bug.
 class Network final {
  public:
   // Refuses what does not fit together, naming the layer. The backend must outlive it.
@@ -77,7 +65,7 @@ class Network final {
     std::vector<size_t> gradients;            // Of each value that wants one.
     std::vector<size_t> saved;                // Of each node.
     std::vector<std::vector<size_t>> asides;  // Of each node's inputs whose gradient is added.
-    size_t row_losses = 0;
+    size_t losses = 0;  // Of each row, and behind them the penalty of each regularized parameter.
   };
 
   Network(const NetworkSpec& spec, Graph graph, std::unique_ptr<Loss> loss, Backend& backend);
@@ -88,18 +76,26 @@ class Network final {
   Result<> CheckInputs(const Samples& samples) const;
   Result<> CheckSize(const GraphValue& value, const Input& input, uint64_t rows) const;
   Result<> CheckTargets(const Samples& samples);
-  void Lend(std::span<const std::span<const float>> parameters);
+  // Room for a call's tensors; the batch as the backend reads it. Without gradients there is no way
+  // back.
+  Result<Samples> Lend(const Samples& samples, std::span<const std::span<const float>> parameters,
+                       std::span<const std::span<float>> gradients);
+  void LendGradients(std::span<const std::span<float>> gradients);
   // Makes the values of all nodes.
   Result<> Forward(const Samples& samples, bool training, ParameterFlow* flow);
   void ForwardThrough(size_t index, const Samples& samples, bool training);
   Result<> AwaitParameters(const GraphNode& node, ParameterFlow* flow);
   // The gradients of a batch without rows.
-  Result<> SendZeros(ParameterFlow* flow);
+  Result<> SendZeros(std::span<const std::span<float>> gradients, ParameterFlow* flow);
   Result<> Backward(const Samples& samples, ParameterFlow* flow);
+  // Waits for the gradients that are on their way to the host, in the order in which they left.
+  Result<> AwaitGradients(std::span<const std::span<float>> gradients, ParameterFlow* flow);
+  bool Regularizes(const ParameterInfo& info) const;
   void BackwardThrough(size_t index, const Samples& samples);
   Tensor Take(size_t tensor, const Shape& shape) const;
   Tensor GradientOf(uint32_t value, uint64_t rows) const;
-  double SumOfRowLosses(uint64_t rows);
+  Error NoRoom(uint64_t rows, uint64_t floats) const;
+  Error Failed() const;
 
   Backend& backend_;
   const Graph graph_;
@@ -112,7 +108,10 @@ class Network final {
   Layout evaluation_;
   Layout* layout_ = nullptr;  // Of the call under way.
   Arena arena_;
+  std::optional<Transfer> transfer_;  // Where the backend's memory is not the host's.
+  size_t regularized_ = 0;            // How many parameters are.
   // For the call under way.
+  std::vector<uint64_t> sizes_;                   // Of the parameters.
   std::span<const std::span<const float>> lent_;  // Where parameters lie, once they are there.
   std::vector<ConstTensor> lent_parameters_;
   std::vector<Tensor> lent_gradients_;
@@ -120,11 +119,11 @@ class Network final {
   std::vector<Value> values_;
   std::vector<Value> node_inputs_;
   std::vector<Tensor> node_gradients_;
-  double penalty_ = 0;
-  Targets targets_;
+  Targets targets_;                  // In the host's memory.
+  Targets lent_targets_;             // In the backend's.
   std::vector<float> label_values_;  // Labels, for a loss that reads numbers.
-  std::vector<float> host_losses_;
-  std::vector<float> host_output_;
+  Arena host_losses_;
+  Arena host_output_;
 };
 
 }  // namespace shardmill::nn

@@ -18,7 +18,7 @@ std::string PluginPath() {
 TEST(BackendPluginTest, TrainsANetworkOnABackendThatWasOpened) {
   const std::unique_ptr<LoadedPlugin> plugin =
       std::move(LoadedPlugin::Open(PluginPath(), "test-build")).value();
-  const LoadedPlugin::BackendPointer backend = std::move(plugin->Make(0)).value();
+  const LoadedPlugin::BackendPointer backend = std::move(plugin->Make({})).value();
   const NetworkSpec spec{.input = {2}, .layers = {{"affine", 2}}, .loss = "softmax_cross_entropy"};
   const std::unique_ptr<Network> network = Network::Make(spec, *backend).value();
   const std::vector<float> weight{1, 0, 0, 1}, bias(2), inputs{1, 0};
@@ -48,7 +48,7 @@ TEST(BackendPluginTest, SaysWhatIsNotThere) {
   EXPECT_FALSE(LoadedPlugin::Open("no/such.so", "test-build").ok());
   const auto plugin = LoadedPlugin::Open(PluginPath(), "test-build");
   ASSERT_TRUE(plugin.ok());
-  const auto backend = plugin.value()->Make(7);
+  const auto backend = plugin.value()->Make({.device = 7});
   ASSERT_FALSE(backend.ok());
   EXPECT_EQ(backend.error().message, "there is no device 7");
 }

@@ -7,8 +7,8 @@
 
 namespace shardmill::nn {
 
-NetworkFixture::NetworkFixture(const NetworkSpec& spec)
-    : network_(std::move(Network::Make(spec, backend_)).value()) {
+NetworkFixture::NetworkFixture(const NetworkSpec& spec, bool on_host)
+    : backend_(on_host), network_(std::move(Network::Make(spec, backend_)).value()) {
   for (const ParameterInfo& info : network_->parameters()) {
     parameters_.push_back(RandomFloats(100 + parameters_.size(), info.shape.size()));
     // A running variance is above zero.

@@ -12,7 +12,8 @@ namespace shardmill::nn {
 // A network together with a batch, and weights and gradients to lend it.
 class NetworkFixture final {
  public:
-  explicit NetworkFixture(const NetworkSpec& spec);
+  // Not on the host: on a backend that is lent copies alone.
+  explicit NetworkFixture(const NetworkSpec& spec, bool on_host = true);
 
   // Random numbers, ids and labels, of up to so many rows.
   void MakeBatch(uint64_t rows);

@@ -8,9 +8,9 @@
 namespace shardmill::nn {
 namespace {
 
-Backend* Make(uint32_t device, char* words, uint64_t words_max) {
-  if (device < 7) return std::make_unique<CpuBackend>().release();
-  std::snprintf(words, words_max, "there is no device %u", device);
+Backend* Make(const BackendSettings& settings, char* words, uint64_t words_max) {
+  if (settings.device < 7) return std::make_unique<CpuBackend>().release();
+  std::snprintf(words, words_max, "there is no device %u", settings.device);
   return nullptr;
 }
 

@@ -14,24 +14,30 @@ class ConvolutionCache;
 // whoever trains, on its thread.
 class CpuBackend final : public Backend {
  public:
-  CpuBackend();
+  // Told that it is not on the host, it is lent copies only, as a card would be.
+  explicit CpuBackend(bool on_host = true);
   ~CpuBackend() override;
   CpuBackend(const CpuBackend&) = delete;
   CpuBackend& operator=(const CpuBackend&) = delete;
 
   const char* name() const override;
+  bool on_host() const override { return on_host_; }
   float* Allocate(uint64_t floats) override;
   void Release(float* memory) override;
+  float* AllocateHost(uint64_t floats) override;
+  void ReleaseHost(float* memory) override;
+  std::optional<uint64_t> FreeBytes() const override;
   void CopyIn(std::span<const float> host, Tensor to) override;
   void CopyOut(ConstTensor from, std::span<float> host) override;
   Event Record(Stream stream) override;
   void Wait(Stream stream, Event event) override;
   bool Synchronize(Event event) override;
+  const char* failure() const override;
   void Fill(float value, Tensor out) override;
   void Copy(ConstMatrix from, Matrix to) override;
   void Add(ConstTensor from, Tensor sum) override;
   void Multiply(ConstTensor left, ConstTensor right, Tensor out) override;
-  double Regularize(float l1, float l2, ConstTensor weight, Tensor gradient) override;
+  void Regularize(float l1, float l2, ConstTensor weight, Tensor gradient, Tensor penalty) override;
   void Affine(ConstMatrix input, ConstTensor weight, ConstTensor bias, const Elementwise& after,
               Matrix output) override;
   void AffineInputGradient(ConstMatrix output_gradient, ConstTensor weight,
@@ -96,6 +102,7 @@ class CpuBackend final : public Backend {
                     float scale, Tensor row_losses, Tensor gradient) override;
 
  private:
+  const bool on_host_;
   const std::unique_ptr<ConvolutionCache> convolutions_;
 };
 

@@ -22,6 +22,9 @@ float* CpuBackend::Allocate(uint64_t floats) {
 }
 
 void CpuBackend::Release(float* memory) { std::free(memory); }
+float* CpuBackend::AllocateHost(uint64_t floats) { return Allocate(floats); }
+void CpuBackend::ReleaseHost(float* memory) { Release(memory); }
+std::optional<uint64_t> CpuBackend::FreeBytes() const { return std::nullopt; }
 
 void CpuBackend::CopyIn(std::span<const float> host, Tensor to) {
   SM_ASSERT(host.size() == to.size());
@@ -37,6 +40,7 @@ void CpuBackend::CopyOut(ConstTensor from, std::span<float> host) {
 Event CpuBackend::Record(Stream) { return {}; }
 void CpuBackend::Wait(Stream, Event) {}
 bool CpuBackend::Synchronize(Event) { return true; }
+const char* CpuBackend::failure() const { return ""; }
 
 void CpuBackend::Fill(float value, Tensor out) { std::fill_n(out.data(), out.size(), value); }
 
@@ -62,8 +66,9 @@ void CpuBackend::Multiply(ConstTensor left, ConstTensor right, Tensor out) {
   for (uint64_t i = 0; i < out.size(); ++i) product[i] = a[i] * b[i];
 }
 
-double CpuBackend::Regularize(float l1, float l2, ConstTensor weight, Tensor gradient) {
-  SM_ASSERT(weight.size() == gradient.size());
+void CpuBackend::Regularize(float l1, float l2, ConstTensor weight, Tensor gradient,
+                            Tensor penalty) {
+  SM_ASSERT(weight.size() == gradient.size() && penalty.size() == 1);
   double absolute = 0, squares = 0;
   for (uint64_t i = 0; i < weight.size(); ++i) {
     const float value = weight.data()[i];
@@ -72,7 +77,8 @@ double CpuBackend::Regularize(float l1, float l2, ConstTensor weight, Tensor gra
     absolute += std::abs(static_cast<double>(value));
     squares += static_cast<double>(value) * static_cast<double>(value);
   }
-  return static_cast<double>(l1) * absolute + static_cast<double>(l2) / 2 * squares;
+  penalty.data()[0] = static_cast<float>(static_cast<double>(l1) * absolute +
+                                         static_cast<double>(l2) / 2 * squares);
 }
 
 }  // namespace shardmill::nn

@@ -256,7 +256,8 @@ class ConvolutionCache final {
   size_t scratch_bytes_ = 0;
 };
 
-CpuBackend::CpuBackend() : convolutions_(std::make_unique<ConvolutionCache>()) {}
+CpuBackend::CpuBackend(bool on_host)
+    : on_host_(on_host), convolutions_(std::make_unique<ConvolutionCache>()) {}
 CpuBackend::~CpuBackend() = default;
 
 void CpuBackend::Convolve(const Convolution& how, ConstTensor input, ConstTensor weight,

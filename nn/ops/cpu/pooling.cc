@@ -3,21 +3,10 @@
 
 #include "common/assert.h"
 #include "nn/ops/cpu/backend.h"
+#include "nn/ops/window_range.h"
 
 namespace shardmill::nn {
 namespace {
-
-// Where a window of one output place lies in the picture.
-struct Range {
-  uint64_t begin = 0;
-  uint64_t end = 0;
-};
-
-Range RangeOf(uint64_t place, uint64_t stride, uint64_t padding, uint64_t edge, uint64_t extent) {
-  const uint64_t begin = place * stride;
-  const uint64_t end = std::min(begin + edge, extent + padding);
-  return {begin > padding ? begin - padding : 0, end - padding};
-}
 
 // Calls `visit(output place, input place, places in the window)` for each place of each window,
 // both as the index of the first channel.
@@ -26,9 +15,9 @@ void ForEachPlace(const Window& window, const Shape& in, const Shape& out, Visit
   const uint64_t channels = in.dim(3);
   for (uint64_t row = 0; row < out.dim(0); ++row) {
     for (uint64_t y = 0; y < out.dim(1); ++y) {
-      const Range ys = RangeOf(y, window.stride, window.padding, window.height, in.dim(1));
+      const WindowRange ys(y, window.stride, window.padding, window.height, in.dim(1));
       for (uint64_t x = 0; x < out.dim(2); ++x) {
-        const Range xs = RangeOf(x, window.stride, window.padding, window.width, in.dim(2));
+        const WindowRange xs(x, window.stride, window.padding, window.width, in.dim(2));
         const uint64_t to = ((row * out.dim(1) + y) * out.dim(2) + x) * channels;
         const uint64_t count = (ys.end - ys.begin) * (xs.end - xs.begin);
         for (uint64_t iy = ys.begin; iy < ys.end; ++iy) {

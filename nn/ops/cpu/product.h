@@ -1,17 +1,9 @@
 #pragma once
 
+#include "nn/ops/factor.h"
 #include "nn/tensor.h"
 
 namespace shardmill::nn {
-
-// A factor of a product. A value that borrows, as a matrix does.
-struct Factor {
-  ConstMatrix matrix;
-  bool transposed = false;
-
-  uint64_t rows() const { return transposed ? matrix.columns() : matrix.rows(); }
-  uint64_t columns() const { return transposed ? matrix.rows() : matrix.columns(); }
-};
 
 // out = left right + keep * out.
 void Product(const Factor& left, const Factor& right, float keep, Matrix out);

@@ -1,0 +1,120 @@
+#include "nn/transfer.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "common/assert.h"
+
+namespace shardmill::nn {
+namespace {
+
+// In whole cache lines, so that each begins one.
+uint64_t FloatsOf(uint64_t bytes) {
+  constexpr uint64_t kLine = 64;
+  return (bytes + kLine - 1) / kLine * (kLine / sizeof(float));
+}
+
+uint64_t FloatsOf(const Samples& samples) {
+  uint64_t floats = 0;
+  for (const Input& input : samples.inputs) {
+    floats += FloatsOf(input.floats.size_bytes()) + FloatsOf(input.ids.size_bytes()) +
+              FloatsOf(input.ends.size_bytes());
+  }
+  return floats + FloatsOf(samples.targets.labels.size_bytes()) +
+         FloatsOf(samples.targets.values.size_bytes());
+}
+
+}  // namespace
+
+Event CopyOutMade(Backend& backend, ConstTensor from, std::span<float> host) {
+  backend.Wait(Stream::kCopyOut, backend.Record(Stream::kCompute));
+  backend.CopyOut(from, host);
+  return backend.Record(Stream::kCopyOut);
+}
+
+Transfer::Transfer(Backend& backend)
+    : backend_(backend),
+      batch_(backend),
+      batch_on_host_(backend, Arena::Where::kHost),
+      parameters_(backend),
+      parameters_on_host_(backend, Arena::Where::kHost),
+      gradients_(backend),
+      gradients_on_host_(backend, Arena::Where::kHost) {}
+
+uint64_t Transfer::Reserve(const Samples& samples, std::span<const uint64_t> parameters,
+                           bool gradients) {
+  places_.resize(parameters.size());
+  uint64_t end = 0;
+  for (size_t index = 0; index < parameters.size(); ++index) {
+    places_[index] = {.offset = end, .size = parameters[index]};
+    end += FloatsOf(parameters[index] * sizeof(float));
+  }
+  const uint64_t batch = FloatsOf(samples);
+  const auto fits = [](Arena& there, Arena& here, uint64_t floats) {
+    return there.Reserve(floats) && here.Reserve(floats);
+  };
+  if (!fits(parameters_, parameters_on_host_, end)) return end;
+  if (gradients && !fits(gradients_, gradients_on_host_, end)) return end;
+  return fits(batch_, batch_on_host_, batch) ? 0 : batch;
+}
+
+template <class T>
+std::span<const T> Transfer::Pack(std::span<const T> numbers) {
+  const uint64_t floats = FloatsOf(numbers.size_bytes());
+  if (floats == 0) return {};
+  std::memcpy(batch_on_host_.At(packed_, floats).data(), numbers.data(), numbers.size_bytes());
+  const float* const there = batch_.At(packed_, floats).data();
+  packed_ += floats;
+  return {reinterpret_cast<const T*>(there), numbers.size()};
+}
+
+Samples Transfer::Bring(const Samples& samples) {
+  packed_ = 0;
+  inputs_.clear();
+  for (const Input& input : samples.inputs) {
+    inputs_.push_back(
+        {.floats = Pack(input.floats), .ids = Pack(input.ids), .ends = Pack(input.ends)});
+  }
+  const Targets targets{.labels = Pack(samples.targets.labels),
+                        .values = Pack(samples.targets.values)};
+  CopyIn(batch_on_host_, batch_, 0, packed_);
+  return {.inputs = inputs_, .targets = targets, .rows = samples.rows, .chance = samples.chance};
+}
+
+void Transfer::CopyIn(const Arena& from, const Arena& to, uint64_t offset, uint64_t floats) {
+  if (floats == 0) return;
+  backend_.CopyIn(from.At(offset, floats), Tensor(to.At(offset, floats), {floats}));
+  backend_.Wait(Stream::kCompute, backend_.Record(Stream::kCopyIn));
+}
+
+std::span<const float> Transfer::parameter(size_t index) const {
+  return parameters_.At(places_[index].offset, places_[index].size);
+}
+
+std::span<float> Transfer::gradient(size_t index) const {
+  return gradients_.At(places_[index].offset, places_[index].size);
+}
+
+void Transfer::BringParameter(size_t index, std::span<const float> host) {
+  const Place& place = places_[index];
+  SM_ASSERT(host.size() == place.size);
+  std::ranges::copy(host, parameters_on_host_.At(place.offset, place.size).begin());
+  CopyIn(parameters_on_host_, parameters_, place.offset, place.size);
+}
+
+void Transfer::BeginToFetch(size_t index) {
+  Place& place = places_[index];
+  if (place.size == 0) return;
+  place.fetched = CopyOutMade(backend_, ConstTensor(gradient(index), {place.size}),
+                              gradients_on_host_.At(place.offset, place.size));
+}
+
+bool Transfer::Fetch(size_t index, std::span<float> host) {
+  const Place& place = places_[index];
+  if (place.size == 0) return true;
+  if (!backend_.Synchronize(place.fetched)) return false;
+  std::ranges::copy(gradients_on_host_.At(place.offset, place.size), host.begin());
+  return true;
+}
+
+}  // namespace shardmill::nn

@@ -1,0 +1,61 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "nn/arena.h"
+#include "nn/backend.h"
+#include "nn/samples.h"
+
+namespace shardmill::nn {
+
+// Copies to the host what the operations so far will have made; over when the event is.
+Event CopyOutMade(Backend& backend, ConstTensor from, std::span<float> host);
+
+// The way between the host's memory and that of a backend that has its own: a batch goes in one
+// copy, each parameter when it is there, and each gradient leaves when it is final, all through
+// memory of the host that the device reads and writes by itself. What it brings, operations wait
+// for. Owned by a network and used on its thread; a call's copies are over before the next call.
+class Transfer final {
+ public:
+  explicit Transfer(Backend& backend);
+
+  // Room for a batch, for parameters of these sizes and, where there is a way back, their
+  // gradients. How many floats the device had no room for; 0: it had.
+  uint64_t Reserve(const Samples& samples, std::span<const uint64_t> parameters, bool gradients);
+
+  // The batch in the device's memory, until the next call.
+  Samples Bring(const Samples& samples);
+
+  // Where a parameter lies there, and its gradient.
+  std::span<const float> parameter(size_t index) const;
+  std::span<float> gradient(size_t index) const;
+  void BringParameter(size_t index, std::span<const float> host);
+  // Of a gradient that the operations so far will have made.
+  void BeginToFetch(size_t index);
+  // Waits for one that was begun. False where the device has failed.
+  bool Fetch(size_t index, std::span<float> host);
+
+ private:
+  struct Place {
+    uint64_t offset = 0;
+    uint64_t size = 0;
+    Event fetched = {};
+  };
+
+  template <class T>
+  std::span<const T> Pack(std::span<const T> numbers);
+  void CopyIn(const Arena& from, const Arena& to, uint64_t offset, uint64_t floats);
+
+  Backend& backend_;
+  Arena batch_, batch_on_host_;
+  Arena parameters_, parameters_on_host_;
+  Arena gradients_, gradients_on_host_;
+  std::vector<Place> places_;
+  std::vector<Input> inputs_;
+  uint64_t packed_ = 0;  // Floats of the batch.
+};
+
+}  // namespace shardmill::nn
