@@ -8,91 +8,24 @@
 namespace shardmill::bench {
 namespace {
 
-using nn::LayerSpec;
-
-constexpr uint64_t kPixels = 28 * 28;
-
 double Now(NetRunner::Time time) {
   timespec now{};
   clock_gettime(time == NetRunner::Time::kThread ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC, &now);
   return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
 }
 
-// Two convolutions, and around them nothing, or where the picture gets smaller a third. Reads the
-// last layer and ends in one called `name`.
-void AddBlock(const std::string& name, uint64_t channels, uint64_t stride,
-              std::vector<LayerSpec>& layers) {
-  const std::string input = layers.back().name;
-  const auto convolution = [channels](uint64_t kernel, uint64_t step) {
-    return LayerSpec{.type = "conv2d",
-                     .units = channels,
-                     .kernel = kernel,
-                     .stride = step,
-                     .padding = kernel / 2,
-                     .no_bias = true};
-  };
-  layers.push_back(convolution(3, stride));
-  layers.push_back({"batch_norm2d"});
-  layers.push_back({"relu"});
-  layers.push_back(convolution(3, 1));
-  layers.push_back({.type = "batch_norm2d", .name = name + "_through"});
-  std::string around = input;
-  if (stride > 1) {
-    around = name + "_around";
-    layers.push_back(convolution(1, stride));
-    layers.back().inputs = {input};
-    layers.push_back({.type = "batch_norm2d", .name = around});
-  }
-  layers.push_back({.type = "add", .inputs = {name + "_through", around}});
-  layers.push_back({.type = "relu", .name = name});
-}
-
-std::vector<LayerSpec> Residual() {
-  std::vector<LayerSpec> layers = {
-      {.type = "conv2d", .units = 16, .kernel = 3, .padding = 1, .no_bias = true},
-      {"batch_norm2d"},
-      {.type = "relu", .name = "first"}};
-  AddBlock("a", 16, 1, layers);
-  AddBlock("b", 16, 1, layers);
-  AddBlock("c", 32, 2, layers);
-  AddBlock("d", 32, 1, layers);
-  AddBlock("e", 64, 2, layers);
-  AddBlock("f", 64, 1, layers);
-  layers.push_back({"global_average_pool"});
-  layers.push_back({"affine", 10});
-  return layers;
-}
-
-std::vector<LayerSpec> LayersOf(const std::string& net) {
-  if (net == "ff") {
-    return {{"flatten"}, {"affine", 512}, {"relu"}, {"affine", 512}, {"relu"}, {"affine", 10}};
-  }
-  if (net == "lenet") {
-    return {{.type = "conv2d", .units = 6, .kernel = 5, .padding = 2},
-            {"relu"},
-            {.type = "max_pool", .kernel = 2},
-            {.type = "conv2d", .units = 16, .kernel = 5},
-            {"relu"},
-            {.type = "max_pool", .kernel = 2},
-            {"flatten"},
-            {"affine", 120},
-            {"relu"},
-            {"affine", 84},
-            {"relu"},
-            {"affine", 10}};
-  }
-  if (net == "lstm") return {{"lstm", 128}, {"affine", 10}};
-  return net == "residual" ? Residual() : std::vector<LayerSpec>();
-}
-
 }  // namespace
 
-Result<std::unique_ptr<NetRunner>> NetRunner::Make(const std::string& net, uint64_t rows) {
+Result<std::unique_ptr<NetRunner>> NetRunner::Make(const std::string& net, uint64_t rows, Work work,
+                                                   Device device) {
   std::unique_ptr<Optimizer> optimizer = SM_TRY(MakeOptimizer({}));
-  std::unique_ptr<NetRunner> runner(new NetRunner(rows, std::move(optimizer)));
+  const Net made = NetNamed(net);
   const nn::NetworkSpec spec{
-      .input = {28, 28}, .layers = LayersOf(net), .loss = "softmax_cross_entropy"};
-  runner->network_ = SM_TRY(nn::Network::Make(spec, runner->backend_));
+      .input = made.input, .layers = made.layers, .loss = "softmax_cross_entropy"};
+  std::unique_ptr<NetRunner> runner(
+      new NetRunner(rows, work, std::move(device), std::move(optimizer)));
+  runner->network_ = SM_TRY(nn::Network::Make(spec, *runner->device_.backend));
+  runner->MakeBatch(made);
   for (size_t i = 0; i < runner->network_->parameters().size(); ++i) {
     const uint64_t size = runner->network_->parameters()[i].shape.size();
     FillInitial(runner->network_->InitialOf(7, i), 0, runner->parameters_.emplace_back(size));
@@ -106,12 +39,16 @@ Result<std::unique_ptr<NetRunner>> NetRunner::Make(const std::string& net, uint6
   return runner;
 }
 
-NetRunner::NetRunner(uint64_t rows, std::unique_ptr<Optimizer> optimizer)
-    : optimizer_(std::move(optimizer)), rows_(rows) {
+NetRunner::NetRunner(uint64_t rows, Work work, Device device, std::unique_ptr<Optimizer> optimizer)
+    : device_(std::move(device)), optimizer_(std::move(optimizer)), rows_(rows), work_(work) {}
+
+void NetRunner::MakeBatch(const Net& net) {
   Rng rng(1);
-  pictures_.resize(rows * kPixels);
+  pictures_.resize(rows_ * net.input.size());
   for (float& pixel : pictures_) pixel = static_cast<float>(rng.Uniform());
-  for (uint64_t row = 0; row < rows; ++row) labels_.push_back(static_cast<uint32_t>(row % 10));
+  for (uint64_t row = 0; row < rows_; ++row) {
+    labels_.push_back(static_cast<uint32_t>(row % net.classes));
+  }
 }
 
 Result<double> NetRunner::Run(double seconds, Time time) {
@@ -132,6 +69,7 @@ Result<> NetRunner::Step() {
   const nn::Samples samples{
       .inputs = {&input, 1}, .targets = {.labels = labels_, .values = {}}, .rows = rows_};
   SM_TRY(network_->Train(samples, lent_parameters_, lent_gradients_));
+  if (work_ == Work::kGradients) return {};
   for (size_t i = 0; i < parameters_.size(); ++i) {
     optimizer_->Step({.rate = kRate}, gradients_[i], parameters_[i], {});
   }

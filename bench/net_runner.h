@@ -5,10 +5,11 @@
 #include <string>
 #include <vector>
 
+#include "bench/nets.h"
 #include "common/result.h"
 #include "nn/network.h"
-#include "nn/ops/cpu/backend.h"
 #include "optim/optimizer.h"
+#include "worker/device.h"
 
 namespace shardmill::bench {
 
@@ -16,7 +17,12 @@ namespace shardmill::bench {
 // descent. Owned by a benchmark, on one thread. There is no net of another name.
 class NetRunner final {
  public:
-  static Result<std::unique_ptr<NetRunner>> Make(const std::string& net, uint64_t rows);
+  // Whole steps of training, or what a worker makes of one: gradients of parameters that come anew.
+  enum class Work : uint8_t { kSteps, kGradients };
+
+  static Result<std::unique_ptr<NetRunner>> Make(const std::string& net, uint64_t rows,
+                                                 Work work = Work::kSteps,
+                                                 Device device = Processor());
 
   // Whose time counts: this thread's, or the wall clock's, where others share the machine.
   enum class Time : uint8_t { kThread, kWall };
@@ -25,13 +31,15 @@ class NetRunner final {
   Result<double> Run(double seconds, Time time);
 
  private:
-  NetRunner(uint64_t rows, std::unique_ptr<Optimizer> optimizer);
+  NetRunner(uint64_t rows, Work work, Device device, std::unique_ptr<Optimizer> optimizer);
+  void MakeBatch(const Net& net);
   Result<> Step();
 
-  nn::CpuBackend backend_;
+  const Device device_;
   std::unique_ptr<nn::Network> network_;
   const std::unique_ptr<Optimizer> optimizer_;
   const uint64_t rows_;
+  const Work work_;
   std::vector<float> pictures_;
   std::vector<uint32_t> labels_;
   std::vector<std::vector<float>> parameters_, gradients_;

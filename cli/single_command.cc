@@ -145,6 +145,9 @@ Result<> Train(const TrainFlags& flags, const Console& console, const StopSource
   for (const std::string& note : data.notes) console.err << note << "\n";
   const std::unique_ptr<NetworkModel> model = SM_TRY(MakeJobModel(job, *data.train));
   wanted = TrainingMemoryWords(job, model->Parameters(), NumbersAWeight(job));
+  if (job.compute.device != ComputeDevice::kCpu) {
+    console.err << "computes on " << model->device() << "\n";
+  }
   const JobMeasurers measurers = SM_TRY(MakeMeasurers(job, data, *model));
   Examiner examiner({*model, *data.train, *measurers.validate, measurers.at_end()}, job.train);
   const bool leased = job.data.scheme == DataScheme::kLeased;

@@ -112,6 +112,9 @@ class Backend {
   virtual void Add(ConstTensor from, Tensor sum) = 0;  // sum += from.
   // out = left right, number by number; `out` may be one of them.
   virtual void Multiply(ConstTensor left, ConstTensor right, Tensor out) = 0;
+  // Rounded to 16 bits, two numbers in each float of `out`: see nn/ops/bf16.h. Of an odd one the
+  // other half is 0.
+  virtual void Halve(ConstTensor in, Tensor out) = 0;
   // gradient += l1 sign(weight) + l2 weight; penalty [1] = l1 |weight| + l2/2 |weight|^2, summed
   // up.
   virtual void Regularize(float l1, float l2, ConstTensor weight, Tensor gradient,

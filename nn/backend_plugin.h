@@ -14,10 +14,13 @@ namespace shardmill::nn {
 // It gives the head of a BackendPlugin.
 inline constexpr const char kBackendPluginEntry[] = "shardmill_backend_plugin";
 
+// To how many bits of fraction products round what they multiply: to 23, 10 or 7. Sums keep 23.
+enum class Products : uint8_t { kFloat, kTf32, kBf16 };
+
 // What a backend is asked to be.
 struct BackendSettings {
   uint32_t device = 0;  // Counted round and round over those that there are.
-  bool tf32 = false;    // Products may round what they multiply to ten bits of fraction.
+  Products products = Products::kFloat;
 };
 
 struct BackendPlugin {

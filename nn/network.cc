@@ -48,7 +48,7 @@ Network::Network(const NetworkSpec& spec, Graph graph, std::unique_ptr<Loss> los
       arena_(backend),
       host_losses_(backend, Arena::Where::kHost),
       host_output_(backend, Arena::Where::kHost) {
-  if (!backend.on_host()) transfer_.emplace(backend);
+  if (!backend.on_host()) transfer_.emplace(backend, spec.half_gradients);
   for (const ParameterInfo& info : graph_.parameters) regularized_ += Regularizes(info) ? 1 : 0;
   uint64_t row_floats_max = 1;
   size_t inputs_max = 0;
@@ -177,7 +177,7 @@ Result<double> Network::Train(const Samples& samples,
 Result<LossSums> Network::Evaluate(const Samples& samples,
                                    std::span<const std::span<const float>> parameters) {
   SM_TRY(CheckTargets(samples));
-  const std::span<const float> output = SM_TRY(Predict(samples, parameters));
+  const std::span<const float> output = SM_TRY(Outputs(samples, parameters));
   LossSums sums;
   if (samples.rows == 0) return sums;
   const Tensor losses = Take(layout_->losses, {samples.rows});
@@ -194,6 +194,12 @@ Result<LossSums> Network::Evaluate(const Samples& samples,
 }
 
 Result<std::span<const float>> Network::Predict(
+    const Samples& samples, std::span<const std::span<const float>> parameters) {
+  targets_ = {};
+  return Outputs(samples, parameters);
+}
+
+Result<std::span<const float>> Network::Outputs(
     const Samples& samples, std::span<const std::span<const float>> parameters) {
   SM_TRY(CheckInputs(samples));
   if (samples.rows == 0) return std::span<const float>();

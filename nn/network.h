@@ -80,6 +80,9 @@ class Network final {
   // back.
   Result<Samples> Lend(const Samples& samples, std::span<const std::span<const float>> parameters,
                        std::span<const std::span<float>> gradients);
+  // Those of a batch whose targets are in targets_.
+  Result<std::span<const float>> Outputs(const Samples& samples,
+                                         std::span<const std::span<const float>> parameters);
   void LendGradients(std::span<const std::span<float>> gradients);
   // Makes the values of all nodes.
   Result<> Forward(const Samples& samples, bool training, ParameterFlow* flow);

@@ -50,6 +50,7 @@ struct NetworkSpec {
   double l1 = 0;                       // Regularizers of weights.
   double l2 = 0;
   const OwnTypes* own = nullptr;  // Of the job's library, where it names one.
+  bool half_gradients = false;    // They leave a device with 16 bits a number.
 };
 
 }  // namespace shardmill::nn

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "common/assert.h"
+#include "nn/ops/bf16.h"
 
 namespace shardmill::nn {
 namespace {
@@ -32,14 +33,16 @@ Event CopyOutMade(Backend& backend, ConstTensor from, std::span<float> host) {
   return backend.Record(Stream::kCopyOut);
 }
 
-Transfer::Transfer(Backend& backend)
+Transfer::Transfer(Backend& backend, bool halves)
     : backend_(backend),
       batch_(backend),
       batch_on_host_(backend, Arena::Where::kHost),
       parameters_(backend),
       parameters_on_host_(backend, Arena::Where::kHost),
       gradients_(backend),
-      gradients_on_host_(backend, Arena::Where::kHost) {}
+      gradients_on_host_(backend, Arena::Where::kHost),
+      halves_(halves),
+      halved_(backend) {}
 
 uint64_t Transfer::Reserve(const Samples& samples, std::span<const uint64_t> parameters,
                            bool gradients) {
@@ -55,6 +58,7 @@ uint64_t Transfer::Reserve(const Samples& samples, std::span<const uint64_t> par
   };
   if (!fits(parameters_, parameters_on_host_, end)) return end;
   if (gradients && !fits(gradients_, gradients_on_host_, end)) return end;
+  if (gradients && halves_ && !halved_.Reserve(end)) return end;
   return fits(batch_, batch_on_host_, batch) ? 0 : batch;
 }
 
@@ -105,15 +109,30 @@ void Transfer::BringParameter(size_t index, std::span<const float> host) {
 void Transfer::BeginToFetch(size_t index) {
   Place& place = places_[index];
   if (place.size == 0) return;
-  place.fetched = CopyOutMade(backend_, ConstTensor(gradient(index), {place.size}),
-                              gradients_on_host_.At(place.offset, place.size));
+  const uint64_t floats = OnItsWay(place);
+  Tensor leaves(gradient(index), {place.size});
+  if (halves_) {
+    const Tensor halved(halved_.At(place.offset, floats), {floats});
+    backend_.Halve(leaves, halved);
+    leaves = halved;
+  }
+  place.fetched = CopyOutMade(backend_, leaves, gradients_on_host_.At(place.offset, floats));
 }
 
 bool Transfer::Fetch(size_t index, std::span<float> host) {
   const Place& place = places_[index];
   if (place.size == 0) return true;
   if (!backend_.Synchronize(place.fetched)) return false;
-  std::ranges::copy(gradients_on_host_.At(place.offset, place.size), host.begin());
+  const std::span<const float> come = gradients_on_host_.At(place.offset, OnItsWay(place));
+  if (!halves_) {
+    std::ranges::copy(come, host.begin());
+    return true;
+  }
+  for (size_t i = 0; i < host.size() / 2; ++i) {
+    host[2 * i] = FirstOf(come[i]);
+    host[2 * i + 1] = SecondOf(come[i]);
+  }
+  if (host.size() % 2 > 0) host.back() = FirstOf(come.back());
   return true;
 }
 

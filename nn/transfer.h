@@ -20,7 +20,8 @@ Event CopyOutMade(Backend& backend, ConstTensor from, std::span<float> host);
 // for. Owned by a network and used on its thread; a call's copies are over before the next call.
 class Transfer final {
  public:
-  explicit Transfer(Backend& backend);
+  // Halves: gradients cross to the host with 16 bits a number.
+  Transfer(Backend& backend, bool halves);
 
   // Room for a batch, for parameters of these sizes and, where there is a way back, their
   // gradients. How many floats the device had no room for; 0: it had.
@@ -47,12 +48,18 @@ class Transfer final {
 
   template <class T>
   std::span<const T> Pack(std::span<const T> numbers);
+  // How many floats a gradient has on its way.
+  uint64_t OnItsWay(const Place& place) const {
+    return halves_ ? (place.size + 1) / 2 : place.size;
+  }
   void CopyIn(const Arena& from, const Arena& to, uint64_t offset, uint64_t floats);
 
   Backend& backend_;
   Arena batch_, batch_on_host_;
   Arena parameters_, parameters_on_host_;
   Arena gradients_, gradients_on_host_;
+  const bool halves_;
+  Arena halved_;
   std::vector<Place> places_;
   std::vector<Input> inputs_;
   uint64_t packed_ = 0;  // Floats of the batch.

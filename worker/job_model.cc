@@ -156,10 +156,12 @@ Result<> CheckBatches(const JobOptions& job, const NetworkModel& model, uint64_t
   return {};
 }
 
-Result<std::unique_ptr<NetworkModel>> MakeJobModel(const JobOptions& job, const SampleStore& data) {
+Result<std::unique_ptr<NetworkModel>> MakeJobModel(const JobOptions& job, const SampleStore& data,
+                                                   uint32_t rank) {
   const NetworkSettings settings = SM_TRY(SettingsOf(job, data));
   nn::NetworkSpec spec;
   spec.loss = job.model.loss;
+  spec.half_gradients = job.compute.gradients == GradientWidth::kBf16;
   if (!job.model.library.empty()) spec.own = SM_TRY(OpenJobLibrary(job.model.library));
   for (const size_t column : settings.columns) {
     spec.inputs.push_back(SM_TRY(InputOf(data.columns()[column])));
@@ -167,8 +169,13 @@ Result<std::unique_ptr<NetworkModel>> MakeJobModel(const JobOptions& job, const 
   for (const LayerOptions& layer : job.model.layers) spec.layers.push_back(LayerSpecOf(layer));
   const Column& label = data.target();
   const bool classes = label.kind == ColumnKind::kIds;
-  Result<std::unique_ptr<NetworkModel>> model = NetworkModel::Make(
-      spec, classes ? static_cast<uint32_t>(label.ids_end) : 0, job.job.seed, settings);
+  Device device = SM_TRY(OpenDevice({.compute = job.compute,
+                                     .rank = rank,
+                                     .own_types = spec.own != nullptr,
+                                     .library = CardLibrary()}));
+  Result<std::unique_ptr<NetworkModel>> model =
+      NetworkModel::Make(spec, classes ? static_cast<uint32_t>(label.ids_end) : 0, job.job.seed,
+                         settings, std::move(device));
   if (model.ok()) SM_TRY(CheckExchange(job, model.value()->Parameters()));
   if (model.ok() || model.error().code != ErrorCode::kBadUsage) return model;
   return Error{model.error().code, model.error().message + "; the data have the inputs " +

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
 
 #include "common/job/job.h"
@@ -13,9 +14,11 @@ namespace shardmill {
 // A layer as the library takes it.
 nn::LayerSpec LayerSpecOf(const LayerOptions& layer);
 
-// The network that the job's [model] describes. It reads those of the data's columns that its
-// layers name; the parts of a data set have the same columns, so any of them will do.
-Result<std::unique_ptr<NetworkModel>> MakeJobModel(const JobOptions& job, const SampleStore& data);
+// The network that the job's [model] describes, on the device that [compute] names for that rank.
+// It reads those of the data's columns that its layers name; the parts of a data set have the same
+// columns, so any of them will do.
+Result<std::unique_ptr<NetworkModel>> MakeJobModel(const JobOptions& job, const SampleStore& data,
+                                                   uint32_t rank = 0);
 
 // Whether the model can be trained in batches as the job cuts them, of so many rows an epoch.
 Result<> CheckBatches(const JobOptions& job, const NetworkModel& model, uint64_t rows);

@@ -5,8 +5,6 @@
 #include <string>
 #include <utility>
 
-#include "nn/ops/cpu/backend.h"
-
 namespace shardmill {
 namespace {
 
@@ -89,9 +87,9 @@ ParameterSpec SpecOf(const nn::Network& network, size_t index, uint64_t seed,
 
 Result<std::unique_ptr<NetworkModel>> NetworkModel::Make(const nn::NetworkSpec& spec,
                                                          uint32_t classes, uint64_t seed,
-                                                         const NetworkSettings& settings) {
-  auto backend = std::make_unique<nn::CpuBackend>();
-  std::unique_ptr<nn::Network> network = SM_TRY(nn::Network::Make(spec, *backend));
+                                                         const NetworkSettings& settings,
+                                                         Device device) {
+  std::unique_ptr<nn::Network> network = SM_TRY(nn::Network::Make(spec, *device.backend));
   SM_TRY(CheckTarget(spec, *network, classes, settings));
   std::vector<ParameterSpec> parameters;
   for (size_t i = 0; i < network->parameters().size(); ++i) {
@@ -107,13 +105,12 @@ Result<std::unique_ptr<NetworkModel>> NetworkModel::Make(const nn::NetworkSpec& 
                                            "of its own: give both \"rows\", or neither"};
   }
   return std::unique_ptr<NetworkModel>(
-      new NetworkModel(std::move(backend), std::move(network), std::move(parameters), settings));
+      new NetworkModel(std::move(device), std::move(network), std::move(parameters), settings));
 }
 
-NetworkModel::NetworkModel(std::unique_ptr<nn::Backend> backend,
-                           std::unique_ptr<nn::Network> network,
+NetworkModel::NetworkModel(Device device, std::unique_ptr<nn::Network> network,
                            std::vector<ParameterSpec> parameters, const NetworkSettings& settings)
-    : backend_(std::move(backend)),
+    : device_(std::move(device)),
       network_(std::move(network)),
       parameters_(std::move(parameters)),
       target_(settings.target),

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "client/model.h"
-#include "nn/backend.h"
 #include "nn/network.h"
+#include "worker/device.h"
 
 namespace shardmill {
 
@@ -40,8 +40,11 @@ class NetworkModel final : public Model {
   // of the labels; 0: what is learnt are numbers.
   static Result<std::unique_ptr<NetworkModel>> Make(const nn::NetworkSpec& spec, uint32_t classes,
                                                     uint64_t seed,
-                                                    const NetworkSettings& settings = {});
+                                                    const NetworkSettings& settings = {},
+                                                    Device device = Processor());
 
+  // What it computes on, in words.
+  const std::string& device() const { return device_.words; }
   // What the network makes of a row.
   const nn::Shape& output() const { return network_->output(); }
   // Whether classes are learnt; else numbers.
@@ -66,13 +69,13 @@ class NetworkModel final : public Model {
                                          std::span<const std::span<const float>> parameters);
 
  private:
-  NetworkModel(std::unique_ptr<nn::Backend> backend, std::unique_ptr<nn::Network> network,
+  NetworkModel(Device device, std::unique_ptr<nn::Network> network,
                std::vector<ParameterSpec> parameters, const NetworkSettings& settings);
 
   // Borrows from the batch until the next call.
   Result<nn::Samples> SamplesOf(const Batch& batch);
 
-  const std::unique_ptr<nn::Backend> backend_;  // Outlives the network.
+  const Device device_;  // Outlives the network.
   const std::unique_ptr<nn::Network> network_;
   const std::vector<ParameterSpec> parameters_;
   const std::optional<TargetColumn> target_;

@@ -171,7 +171,8 @@ Result<> Train(const WorkerFlags& flags, const DaemonContext& daemon, WorkerMetr
   const DataParts data =
       SM_TRY(ReadData(job.data, job.job.seed, [&daemon] { return daemon.stop.requested(); }));
   TellOfData(data, daemon.log);
-  const std::unique_ptr<NetworkModel> model = SM_TRY(MakeJobModel(job, *data.train));
+  const std::unique_ptr<NetworkModel> model = SM_TRY(MakeJobModel(job, *data.train, flags.rank));
+  daemon.log.Info("computes", {{"on", model->device()}});
   wanted = TrainingMemoryWords(job, model->Parameters(), kNumbersAWeight);
   const std::string peeking = PeekingWords(job);
   if (!peeking.empty()) daemon.log.Warn("looks_at_test_rows", {{"why", peeking}});

@@ -297,7 +297,7 @@ bool JobOptions::Reproducible() const {
   const bool stateless =
       policy.exchange == Exchange::kGradients || optimizer.name == OptimizerName::kSgd;
   return policy.mode == PolicyMode::kSync && policy.backups == 0 && stateless &&
-         data.scheme != DataScheme::kLeased;
+         data.scheme != DataScheme::kLeased && compute.device == ComputeDevice::kCpu;
 }
 
 void JobOptions::Declare(config::Schema& schema) {
@@ -307,6 +307,7 @@ void JobOptions::Declare(config::Schema& schema) {
   optimizer.Declare(schema.Add("optimizer", "How the servers change parameters."));
   data.Declare(schema.Add("data", "What is learnt from."));
   model.Declare(schema.Add("model", "What is trained."));
+  compute.Declare(schema.Add("compute", "What workers compute on."));
   train.Declare(schema.Add("train", "How long, and how much is said about it."));
   replication.Declare(
       schema.Add("replication", "Copies of the tables, so that servers may be lost."));

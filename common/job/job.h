@@ -197,6 +197,20 @@ struct ModelOptions {
   void Declare(config::Section& section);
 };
 
+enum class ComputeDevice : uint8_t { kCpu, kCuda, kAuto };
+enum class ProductRounding : uint8_t { kFloat, kTf32, kBf16 };
+enum class GradientWidth : uint8_t { kFloat, kBf16 };
+
+// [compute]: on what workers compute.
+struct ComputeOptions {
+  ComputeDevice device = ComputeDevice::kCpu;
+  // Read where there is a card.
+  ProductRounding products = ProductRounding::kFloat;
+  GradientWidth gradients = GradientWidth::kFloat;
+
+  void Declare(config::Section& section);
+};
+
 // All metrics that a job can measure, and which way they are good.
 const std::vector<std::string>& MetricNames();
 bool GreaterIsBetter(std::string_view metric);
@@ -327,6 +341,7 @@ struct JobOptions {
   OptimizerOptions optimizer;
   DataOptions data;
   ModelOptions model;
+  ComputeOptions compute;
   TrainOptions train;
   ReplicationOptions replication;
   NetworkOptions network;
@@ -341,8 +356,9 @@ struct JobOptions {
   // How the servers change a table that says nothing of its own.
   UpdateSettings ServerUpdate() const;
   // Whether the same file gives the same weights, bit for bit, whatever is lost, killed and started
-  // again. Not where chance says which push comes first or too late; and not where workers step by
-  // themselves with a rule that has state, which ends with their process.
+  // again. Not where chance says which push comes first or too late; not where workers step by
+  // themselves with a rule that has state, which ends with their process; and not on cards, of
+  // which another may compute in another order.
   bool Reproducible() const;
   // The fields must stay where they are for as long as the schema is used.
   void Declare(config::Schema& schema);

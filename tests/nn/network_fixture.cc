@@ -8,7 +8,16 @@
 namespace shardmill::nn {
 
 NetworkFixture::NetworkFixture(const NetworkSpec& spec, bool on_host)
-    : backend_(on_host), network_(std::move(Network::Make(spec, backend_)).value()) {
+    : processor_(on_host), network_(std::move(Network::Make(spec, processor_)).value()) {
+  MakeParameters();
+}
+
+NetworkFixture::NetworkFixture(const NetworkSpec& spec, Backend& backend)
+    : network_(std::move(Network::Make(spec, backend)).value()) {
+  MakeParameters();
+}
+
+void NetworkFixture::MakeParameters() {
   for (const ParameterInfo& info : network_->parameters()) {
     parameters_.push_back(RandomFloats(100 + parameters_.size(), info.shape.size()));
     // A running variance is above zero.

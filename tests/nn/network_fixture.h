@@ -14,6 +14,8 @@ class NetworkFixture final {
  public:
   // Not on the host: on a backend that is lent copies alone.
   explicit NetworkFixture(const NetworkSpec& spec, bool on_host = true);
+  // On another backend, which outlives it.
+  NetworkFixture(const NetworkSpec& spec, Backend& backend);
 
   // Random numbers, ids and labels, of up to so many rows.
   void MakeBatch(uint64_t rows);
@@ -37,7 +39,9 @@ class NetworkFixture final {
   const std::vector<std::vector<float>>& gradients() const { return gradients_; }
 
  private:
-  CpuBackend backend_;
+  void MakeParameters();
+
+  CpuBackend processor_;
   std::unique_ptr<Network> network_;
   uint64_t chance_ = 1;
   std::vector<std::vector<float>> numbers_;

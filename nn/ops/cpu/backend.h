@@ -37,6 +37,7 @@ class CpuBackend final : public Backend {
   void Copy(ConstMatrix from, Matrix to) override;
   void Add(ConstTensor from, Tensor sum) override;
   void Multiply(ConstTensor left, ConstTensor right, Tensor out) override;
+  void Halve(ConstTensor in, Tensor out) override;
   void Regularize(float l1, float l2, ConstTensor weight, Tensor gradient, Tensor penalty) override;
   void Affine(ConstMatrix input, ConstTensor weight, ConstTensor bias, const Elementwise& after,
               Matrix output) override;

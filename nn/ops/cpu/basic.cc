@@ -3,6 +3,7 @@
 #include <cstdlib>
 
 #include "common/assert.h"
+#include "nn/ops/bf16.h"
 #include "nn/ops/cpu/backend.h"
 
 namespace shardmill::nn {
@@ -64,6 +65,14 @@ void CpuBackend::Multiply(ConstTensor left, ConstTensor right, Tensor out) {
   const float* const b = right.data();
   float* const product = out.data();
   for (uint64_t i = 0; i < out.size(); ++i) product[i] = a[i] * b[i];
+}
+
+void CpuBackend::Halve(ConstTensor in, Tensor out) {
+  SM_ASSERT(out.size() == (in.size() + 1) / 2);
+  const float* const from = in.data();
+  float* const to = out.data();
+  for (uint64_t i = 0; i < in.size() / 2; ++i) to[i] = PairOfBf16(from[2 * i], from[2 * i + 1]);
+  if (in.size() % 2 > 0) to[out.size() - 1] = PairOfBf16(from[in.size() - 1], 0.0F);
 }
 
 void CpuBackend::Regularize(float l1, float l2, ConstTensor weight, Tensor gradient,

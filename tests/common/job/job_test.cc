@@ -286,12 +286,18 @@ TEST(JobTest, SaysWhereMoreBackupsThanWorkersAreAskedFor) {
       << job.error().message;
 }
 
+TEST(JobTest, RefusesRoundingThatTheProcessorDoesNotDo) {
+  EXPECT_FALSE(ParseJob("job.toml", "[compute]\nproducts = \"tf32\"\n", {}).ok());
+  EXPECT_TRUE(ParseJob("job.toml", "[compute]\nproducts = \"tf32\"\ndevice = \"auto\"\n", {}).ok());
+}
+
 TEST(JobTest, IsReproducibleWhereNoChanceAndNoProcessDecidesWhatIsLost) {
   EXPECT_TRUE(Options({}).Reproducible());
   EXPECT_TRUE(Options({"optimizer.name=adam"}).Reproducible());
   EXPECT_TRUE(Options({"policy.exchange=parameters"}).Reproducible());
   EXPECT_FALSE(Options({"policy.mode=stale"}).Reproducible());
   EXPECT_FALSE(Options({"policy.mode=async"}).Reproducible());
+  EXPECT_FALSE(Options({"compute.device=auto"}).Reproducible());
   EXPECT_FALSE(Options({"cluster.workers=2", "policy.backups=1"}).Reproducible());
   for (const char* rule : {"momentum", "nesterov", "adagrad", "rmsprop", "adam"}) {
     EXPECT_FALSE(Options({"policy.exchange=parameters", std::string("optimizer.name=") + rule})

@@ -1,0 +1,87 @@
+#pragma once
+
+#include <cublas_v2.h>
+#include <cuda_runtime.h>
+#include <cudnn.h>
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/result.h"
+#include "nn/backend.h"
+#include "nn/backend_plugin.h"
+
+namespace shardmill::nn {
+
+// What an operation may want memory of its own for. One block each, so that two that are in use
+// together do not lie over each other.
+enum class Scratch : uint8_t { kSums, kColumns, kWeights, kWorkspace, kSort };
+constexpr size_t kScratches = 5;
+
+// A card with its streams, the libraries that work on it, and what has gone wrong on it. Owned by
+// its backend, on the thread that opened it. Whatever is asked after a failure does nothing that
+// counts: the first failure is kept in words and told when somebody waits.
+class Card final {
+ public:
+  // Fails in words where there is no card, or none that this was compiled for.
+  static Result<std::unique_ptr<Card>> Open(const BackendSettings& settings);
+  ~Card();
+  Card(const Card&) = delete;
+  Card& operator=(const Card&) = delete;
+
+  const char* name() const { return name_.c_str(); }
+  Products products() const { return products_; }
+  cudaStream_t stream(Stream stream) const { return streams_[static_cast<size_t>(stream)].stream; }
+  cudaStream_t compute() const { return stream(Stream::kCompute); }
+  cublasHandle_t blas() const { return blas_; }
+  cudnnHandle_t dnn() const { return dnn_; }
+
+  // Whether all is well; keeps the words otherwise.
+  bool Check(cudaError_t status);
+  bool Check(cublasStatus_t status);
+  bool Check(cudnnStatus_t status);
+  // Of the kernel that was started last.
+  void CheckLaunch() { Check(cudaGetLastError()); }
+  void Fail(const std::string& words);
+  const char* failure() const { return failure_.c_str(); }
+
+  // That block, with room for so many, and whatever was in it. Null where there is no room, which
+  // is a failure.
+  template <class T>
+  T* ScratchOf(Scratch which, uint64_t count) {
+    return reinterpret_cast<T*>(ScratchBytes(which, count * sizeof(T)));
+  }
+
+  Event Record(Stream stream);
+  void Wait(Stream stream, Event event);
+  bool Synchronize(Event event);
+
+ private:
+  struct Line {
+    cudaStream_t stream = nullptr;
+    std::vector<cudaEvent_t> events = {};  // A ring, once it is full.
+    uint64_t recorded = 0;
+  };
+  struct Block {
+    char* memory = nullptr;
+    uint64_t bytes = 0;
+  };
+
+  Card() = default;
+  Result<> Begin(const BackendSettings& settings);
+  char* ScratchBytes(Scratch which, uint64_t bytes);
+  cudaEvent_t Find(Event event) const;
+
+  std::string name_;
+  std::string failure_;
+  Products products_ = Products::kFloat;
+  std::array<Line, 3> streams_;
+  std::array<Block, kScratches> scratches_;
+  cublasHandle_t blas_ = nullptr;
+  cudnnHandle_t dnn_ = nullptr;
+};
+
+}  // namespace shardmill::nn

@@ -1,0 +1,41 @@
+#include <gtest/gtest.h>
+
+#include <utility>
+
+#include "tests/nn/ops/twin.h"
+
+namespace shardmill::nn {
+namespace {
+
+// By how much a sum of 512 or so products is off, as a share of the greatest.
+struct Rounding {
+  Products products;
+  double at_least;
+  double at_most;
+};
+
+// Fractions of 23, 10 and 7 bits; convolutions have 10 where products have 7.
+TEST(RoundingTest, OfWhatIsMultipliedIsAsAskedFor) {
+  for (const auto& [products, at_least, at_most] : {Rounding{Products::kFloat, 0, 5e-5},
+                                                    {Products::kTf32, 1e-5, 5e-3},
+                                                    {Products::kBf16, 1e-5, 3e-2}}) {
+    Result<LoadedPlugin::BackendPointer> card = OpenDeviceNamed("card", {.products = products});
+    if (!card.ok()) GTEST_SKIP() << card.error().message;
+    Twin twin(*card.value(), 3);
+    const Pair in = twin.In({256, 512}), weight = twin.In({512, 256}), out = twin.Out({256, 256});
+    const Pair picture = twin.In({8, 16, 16, 32}), kernel = twin.In({3, 3, 32, 64});
+    const Pair made = twin.Out({8, 16, 16, 64});
+    twin.Run([&](Backend& backend) {
+      backend.Affine(in.in(backend), weight.in(backend), {}, {}, out.out(backend));
+      backend.Convolve({.window = {3, 3, 1, 1}}, picture.in(backend), kernel.in(backend), {}, {},
+                       made.out(backend));
+    });
+    for (const Pair& pair : {out, made}) {
+      EXPECT_GE(twin.Difference(pair), at_least);
+      EXPECT_LE(twin.Difference(pair), at_most);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace shardmill::nn
