@@ -233,9 +233,12 @@ Result<> LocalCluster::Stop(milliseconds grace,
     return std::chrono::ceil<milliseconds>(end - std::chrono::steady_clock::now());
   };
   std::optional<Error> wrong;
-  // Workers leave while there is still somebody to say goodbye to.
+  // Workers leave while there is still somebody to say goodbye to. Of the servers none has another
+  // to hand its shards over to.
   for (const Children* children : {&workers_, &servers_, &coordinators_}) {
-    for (const auto& child : *children) child->Terminate();
+    for (const auto& child : *children) {
+      children == &servers_ ? child->Interrupt() : child->Terminate();
+    }
     for (const auto& child : *children) {
       std::optional<ExitStatus> status = child->Wait(std::min(left(), kSlow));
       if (!status && tell_slow && left() > kSlow) {
@@ -248,7 +251,8 @@ Result<> LocalCluster::Stop(milliseconds grace,
         status = child->Wait(std::chrono::seconds(1));
       }
       const bool missed = !options_.elastic || children != &workers_ || !status || !status->signal;
-      if (!wrong && status && !status->ok() && missed) wrong = Culprit(*child, *status);
+      const bool stopped = status && status->code == static_cast<int>(ExitCode::kStopped);
+      if (!wrong && status && !status->ok() && !stopped && missed) wrong = Culprit(*child, *status);
     }
   }
   if (wrong) return *wrong;

@@ -224,19 +224,17 @@ void Coordinator::GivePlace(ShardId id, TimePoint now) {
 }
 
 // Whether the job loses nothing when this process ends now. A primary's place goes to its heir for
-// that, and where there is none, it stays, unless all workers have left, too.
+// that, and where there is none, it stays: workers that are not there may come again.
 bool Coordinator::MayLeave(ShardId id, const ShardStatus& leaver, TimePoint now, Outbox& outbox) {
   const bool over = state_ == JobState::kDone || state_ == JobState::kFailed;
-  if (over || decided_.number.value == 0) return true;
-  if (going_back_) return false;
-  const bool deserted = std::ranges::all_of(
-      ranks_, [](const RankStatus& rank) { return rank.state == RankStatus::State::kAbsent; });
+  if (over) return true;
+  if (decided_.number.value == 0 || going_back_) return false;
   if (leaver.boot != shards_[id.value].boot) {
-    return deserted || !leaver.in_sync || !Silent(shards_[id.value], now);
+    return !leaver.in_sync || !Silent(shards_[id.value], now);
   }
   const ShardStatus* heir = HeirOf(id, now);
   if (heir == nullptr || heir->beat.leaving) {
-    return deserted || Mutated(Mutation::kLeaveWithoutHeir);
+    return Mutated(Mutation::kLeaveWithoutHeir);
   }
   Promote(id, now);
   if (phase_ == Phase::kFreezing) SendCut(now, outbox);

@@ -152,6 +152,10 @@ std::optional<ExitStatus> Child::Wait(std::chrono::milliseconds timeout) {
   return status_;
 }
 
+void Child::Interrupt() {
+  if (!Poll()) kill(pid_, SIGINT);
+}
+
 void Child::Terminate() {
   if (!Poll()) kill(pid_, SIGTERM);
 }

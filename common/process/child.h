@@ -54,6 +54,7 @@ class Child final {
   std::optional<ExitStatus> Poll() { return Wait(std::chrono::milliseconds(0)); }
 
   void Terminate();  // Asks: SIGTERM.
+  void Interrupt();  // As Ctrl-C does: SIGINT.
   void Kill();       // Does not ask: SIGKILL.
 
  private:
