@@ -110,6 +110,7 @@ struct ShardStatus {
   TimePoint lease_until{};  // It is silent after that.
   TimePoint heard_at{};
   Beat beat;
+  TimePoint leaves_at{};  // When it first said to this coordinator that it is to stop.
   // Of a replica; see ReplicaPlace.
   uint64_t stream = 0;
   bool in_sync = false;

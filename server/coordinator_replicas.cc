@@ -68,6 +68,7 @@ void Coordinator::RegisterReplica(const Register& request, ShardStatus& replica,
     replica.boot = from.stamp.from;
     replica.endpoint = request.endpoint;
     replica.beat = {};
+    replica.leaves_at = {};
     replica.registered = true;
     Strike(request.shard, replica);
     SendReplicas(request.shard, outbox);
@@ -184,6 +185,7 @@ bool Coordinator::Promote(ShardId id, TimePoint now) {
   // The process that was the primary has to come as another.
   next->registered = false;
   next->beat = {};
+  next->leaves_at = {};
   GivePlace(id, now);
   return true;
 }
@@ -229,11 +231,14 @@ bool Coordinator::MayLeave(ShardId id, const ShardStatus& leaver, TimePoint now,
   const bool over = state_ == JobState::kDone || state_ == JobState::kFailed;
   if (over) return true;
   if (decided_.number.value == 0 || going_back_) return false;
-  if (leaver.boot != shards_[id.value].boot) {
-    return !leaver.in_sync || !Silent(shards_[id.value], now);
+  // One that was lost may not be missed yet: only who has spoken since is sure to be there.
+  const auto spoke = [&](const ShardStatus& other) { return other.heard_at > leaver.leaves_at; };
+  const ShardStatus& primary = shards_[id.value];
+  if (leaver.boot != primary.boot) {
+    return !leaver.in_sync || (spoke(primary) && !Silent(primary, now));
   }
   const ShardStatus* heir = HeirOf(id, now);
-  if (heir == nullptr || heir->beat.leaving) {
+  if (heir == nullptr || heir->beat.leaving || !spoke(*heir)) {
     return Mutated(Mutation::kLeaveWithoutHeir);
   }
   Promote(id, now);
@@ -244,6 +249,7 @@ bool Coordinator::MayLeave(ShardId id, const ShardStatus& leaver, TimePoint now,
 // A process that was told to stop goes when it hears that its place is another's.
 void Coordinator::TakeLeave(ShardId id, ShardStatus& leaver, TimePoint now, const Envelope& from,
                             Outbox& outbox) {
+  if (leaver.leaves_at == TimePoint{}) leaver.leaves_at = now;
   if (!MayLeave(id, leaver, now, outbox)) return;
   for (ShardStatus& replica : copies_[id.value].replicas) {
     if (!replica.registered || replica.boot != from.stamp.from) continue;

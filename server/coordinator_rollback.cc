@@ -77,6 +77,7 @@ void Coordinator::On(const Register& request, TimePoint now, const Envelope& fro
     }
   }
   shard.registered = true;
+  shard.leaves_at = {};
   shard.peer = from.peer;
   shard.boot = from.stamp.from;
   shard.endpoint = request.endpoint;

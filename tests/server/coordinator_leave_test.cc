@@ -28,10 +28,18 @@ class LeaveTest : public CoordinatorTest {
     beat.in_sync = {stream};
     Say(kShard, beat);
   }
+  // Somebody says, later than anything before, that it is there.
+  void Live(uint64_t who, uint32_t copy) {
+    now_ += milliseconds(1);
+    Beat beat{ShardId{0}};
+    beat.copy = copy;
+    Say(who, beat);
+  }
   // Whether the process may go.
   bool Leave(uint64_t who, uint32_t copy) {
     Beat beat{ShardId{0}};
     beat.copy = copy;
+    beat.view = coordinator_.view().number;
     beat.leaving = true;
     const Outbox answers = Say(who, beat);
     const Refused* refused = Find<Refused>(answers, who);
@@ -44,6 +52,8 @@ TEST_F(LeaveTest, APrimaryGoesWhenItsReplicaHasAllAndTakesItsPlace) {
   EXPECT_FALSE(Leave(kShard, 0));
   EXPECT_EQ(Primary(), kShard);
   BeInSync();
+  EXPECT_FALSE(Leave(kShard, 0)) << "the replica may be gone, and not missed yet";
+  Live(kReplica, 1);
   EXPECT_TRUE(Leave(kShard, 0));
   EXPECT_EQ(Primary(), kReplica);
   EXPECT_EQ(coordinator_.promotions(), 1U);
@@ -55,6 +65,8 @@ TEST_F(LeaveTest, APrimaryGoesWhenItsReplicaHasAllAndTakesItsPlace) {
 
 TEST_F(LeaveTest, AReplicaThatGoesIsWaitedForNoMore) {
   BeInSync();
+  EXPECT_FALSE(Leave(kReplica, 1)) << "the primary may be gone, and not missed yet";
+  Live(kShard, 0);
   EXPECT_TRUE(Leave(kReplica, 1));
   EXPECT_EQ(Primary(), kShard);
   EXPECT_FALSE(coordinator_.replicas(ShardId{0}).front().in_sync);
@@ -65,7 +77,9 @@ TEST_F(LeaveTest, AReplicaThatGoesIsWaitedForNoMore) {
 
 TEST_F(LeaveTest, AReplicaStaysWhoseSilentPrimaryItMayHaveToReplace) {
   BeInSync();
-  now_ += milliseconds(150);
+  After(milliseconds(80));
+  Live(kReplica, 1);
+  now_ += milliseconds(25);
   EXPECT_FALSE(Leave(kReplica, 1));
   After(milliseconds(20));
   EXPECT_EQ(Primary(), kReplica);
