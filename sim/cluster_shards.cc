@@ -111,7 +111,7 @@ void Cluster::DeliverToShard(uint32_t index, const Envelope& envelope, Outbox& o
     outcome_.restored += before.number.value > 0 && scenario_.replicas == 0 ? 1 : 0;
   }
   if (install == nullptr || shard.view().number == before.number) return;
-  ledger_.SawCut(holder.shard, install->cut, shard.States());
+  ledger_.SawCut(holder.shard, holder.boot, install->cut, shard.States());
 }
 
 void Cluster::SettleShard(uint32_t index) {

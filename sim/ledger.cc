@@ -385,8 +385,9 @@ void Ledger::SawAnswer(ShardId shard, BootId reader, const Pulled& pulled) {
   Violation("what shard " + std::to_string(shard.value) + " answered has changed on its way");
 }
 
-void Ledger::SawCut(ShardId shard, const std::vector<RankState>& cut,
+void Ledger::SawCut(ShardId shard, BootId process, const std::vector<RankState>& cut,
                     const std::vector<RankState>& states) {
+  if (primaries_[shard.value] != process) return;
   auto& at_view = lives_.rbegin()->second.shards[shard.value].at_view;
   for (const RankState& want : cut) {
     for (const RankState& have : states) {

@@ -53,7 +53,8 @@ class Ledger final {
   // An answer comes to a worker: its bytes are those with which it left.
   void SawAnswer(ShardId shard, BootId reader, const Pulled& pulled);
   // What a shard says after it took a view, and perhaps has closed a round.
-  void SawCut(ShardId shard, const std::vector<RankState>& cut,
+  // Of a primary; one that has lost its place may still take an old view.
+  void SawCut(ShardId shard, BootId process, const std::vector<RankState>& cut,
               const std::vector<RankState>& states);
   // What a shard holds at rest; `done`: after all steps.
   void SawEnd(ShardId shard, const Shard& state, bool done);
