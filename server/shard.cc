@@ -357,6 +357,9 @@ void Shard::On(const Install& install, const Envelope& from, Outbox& outbox) {
     return;
   }
   if (!anew && freezing_ != install.view.number) return;
+  // The next cut may have begun, and counts on this shard by now: its first view came late.
+  const bool frozen_for_next = freezing_ && *freezing_ > install.view.number;
+  const std::optional<ViewNumber> next_cut = frozen_for_next ? freezing_ : std::nullopt;
   if (anew) {
     DropGeneration();
     primary_ = true;
@@ -374,7 +377,7 @@ void Shard::On(const Install& install, const Envelope& from, Outbox& outbox) {
     Refuse(Refusal::kFailed, install.view.number.value, unfit, from, outbox);
     return;
   }
-  freezing_.reset();
+  freezing_ = next_cut;
   for (const Member& member : view().members) {
     if (promoted_) unsure_[member.rank] = copy_.tracker().Ended(member.rank) + 1;
   }
