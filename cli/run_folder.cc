@@ -93,14 +93,14 @@ std::vector<std::string> FindRuns(const std::string& runs) {
   return paths;
 }
 
-std::string FindModelFile(const std::string& runs, const std::string& job) {
+std::string FindModelFile(const std::string& runs, const std::string& job,
+                          const std::function<bool(const std::string& file)>& wanted) {
   for (const std::string& run : FindRuns(runs)) {
-    // A run's folder is called after its job, and the time.
-    const std::string name = fs::path(run).filename().string();
-    const bool of_job = name.starts_with(job + "-2") && name.find('T', job.size()) != name.npos;
+    const Result<RunRecord> record = ReadRunRecord(run);
     std::string file = run + "/" + kModelFile;
     std::error_code none;
-    if (of_job && fs::exists(file, none)) return file;
+    const bool of_job = record.ok() && record.value().name == job;
+    if (of_job && fs::exists(file, none) && wanted(file)) return file;
   }
   return "";
 }

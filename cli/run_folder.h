@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -40,8 +41,13 @@ Result<RunRecord> ReadRunRecord(const std::string& folder);
 // The folders under `runs` that have a record, the newest first.
 std::vector<std::string> FindRuns(const std::string& runs);
 
-// The model that the newest run of that job has kept, of those that have one; empty: none has.
-std::string FindModelFile(const std::string& runs, const std::string& job);
+// The model that the newest run of that job has kept, of those that have one such as is wanted;
+// empty: none has.
+std::string FindModelFile(
+    const std::string& runs, const std::string& job,
+    const std::function<bool(const std::string& file)>& wanted = [](const std::string&) {
+      return true;
+    });
 
 Result<> WriteTextFile(const std::string& path, std::string_view text);
 

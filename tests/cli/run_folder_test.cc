@@ -61,6 +61,19 @@ TEST(RunFolderTest, FindsTheNewestRunFirst) {
   EXPECT_EQ(FindRuns(Runs()), (std::vector<std::string>{new_run, old_run}));
 }
 
+TEST(RunFolderTest, FindsTheModelOfTheVeryJob) {
+  const std::string fruit = MakeRunFolder(Runs(), "fruit", "20261121T034100Z").value();
+  const std::string other = MakeRunFolder(Runs(), "fruit-2", "20261121T034100Z").value();
+  for (const auto& [folder, name] : {std::pair(fruit, "fruit"), std::pair(other, "fruit-2")}) {
+    ASSERT_TRUE(WriteRunRecord(folder, {.name = name}).ok());
+  }
+  ASSERT_TRUE(WriteTextFile(other + "/" + kModelFile, "its").ok());
+  EXPECT_EQ(FindModelFile(Runs(), "fruit"), "");
+  EXPECT_EQ(FindModelFile(Runs(), "fruit-2"), other + "/" + kModelFile);
+  ASSERT_TRUE(WriteTextFile(fruit + "/" + kModelFile, "mine").ok());
+  EXPECT_EQ(FindModelFile(Runs(), "fruit"), fruit + "/" + kModelFile);
+}
+
 TEST(WholeFileTest, LeavesNothingBehindUnlessItIsWhole) {
   const std::string path = Runs();
   ASSERT_TRUE(WriteTextFile(path, "before").ok());
