@@ -1,7 +1,9 @@
 #include "cli/train_command.h"
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
+#include <optional>
 #include <ostream>
 #include <string>
 #include <system_error>
@@ -19,6 +21,8 @@
 #include "common/job/job.h"
 #include "common/process/exit_code.h"
 #include "worker/data/read_data.h"
+#include "worker/job_line.h"
+#include "worker/model_file.h"
 
 namespace shardmill {
 namespace {
@@ -166,10 +170,15 @@ class Training final {
   SteadyClock clock_;
 };
 
-// A job that goes on from a snapshot goes on with the best model that the run before has kept, too.
+// A job that goes on from a snapshot goes on with the best model that the runs before it, and no
+// others of its name, have kept, too.
 Result<> BringKeptModel(const JobOptions& job, const std::string& folder) {
   if (job.snapshot.resume.empty() || job.train.best.empty() || !job.train.model.empty()) return {};
-  const std::string kept = FindModelFile(job.job.runs, job.job.name);
+  const std::string kept =
+      FindModelFile(job.job.runs, job.job.name, [line = JobLine(job)](const std::string& file) {
+        const std::optional<KeptModel> model = ReadKeptModel(file);
+        return model && std::ranges::find(line, model->job) != line.end();
+      });
   if (kept.empty()) return {};
   std::error_code why;
   std::filesystem::copy_file(kept, folder + "/" + kModelFile, why);

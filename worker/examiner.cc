@@ -25,7 +25,8 @@ void Examiner::TakeUp() {
   if (!keeps_best() || origin_.job == 0) return;
   const std::optional<KeptModel> kept = ReadKeptModel(options_.model);
   if (!kept || kept->metric != options_.best || kept->step == kept_step_) return;
-  const bool before = origin_.resumes && kept_step_ == 0 && kept->step <= origin_.steps;
+  const bool before = std::ranges::find(origin_.line, kept->job) != origin_.line.end() &&
+                      kept_step_ == 0 && kept->step <= origin_.steps;
   if (kept->job != origin_.job && !before) return;
   kept_step_ = kept->step;
   referee_.TakeUp(kept->value);

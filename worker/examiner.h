@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "client/model.h"
 #include "common/result.h"
@@ -22,9 +24,9 @@ struct ExaminerParts {
 
 // Where in a job's life an examiner begins: which kept model is its own.
 struct Origin {
-  uint64_t job = 0;      // See JobId; 0: there is none, and no kept model is its own.
-  uint64_t steps = 0;    // That are made by then.
-  bool resumes = false;  // The job began from a snapshot of one before it, whose kept model counts.
+  uint64_t job = 0;                 // See JobId; 0: there is none, and no kept model is its own.
+  uint64_t steps = 0;               // That are made by then.
+  std::vector<uint64_t> line = {};  // See JobLine: what they had kept by then counts.
 };
 
 // Looks at a model while it is trained, wherever its parameters lie: measures it, keeps the best or
@@ -35,7 +37,7 @@ class Examiner final {
  public:
   Examiner(const ExaminerParts& parts, const TrainOptions& options);
 
-  void Begin(const Origin& origin) { origin_ = origin; }
+  void Begin(Origin origin) { origin_ = std::move(origin); }
 
   // When to look, after so many steps.
   bool Wants(uint64_t steps, uint64_t steps_per_epoch) const;
@@ -58,7 +60,7 @@ class Examiner final {
 
  private:
   bool keeps_best() const { return !options_.best.empty() && !options_.model.empty(); }
-  // Takes up a model that another process has kept in this job, or in the one before it.
+  // Takes up a model that another process has kept in this job, or in one before it.
   void TakeUp();
   Result<> Keep(uint64_t steps, ParameterReader& reader);
   // Of all parameters, those of sparse ones in the order of the keys that the training data has.

@@ -18,6 +18,7 @@
 #include "common/timeline/timeline.h"
 #include "worker/data/batches.h"
 #include "worker/data/read_data.h"
+#include "worker/job_line.h"
 #include "worker/job_measurers.h"
 #include "worker/job_model.h"
 #include "worker/local_steps.h"
@@ -216,7 +217,7 @@ Result<> Train(const WorkerFlags& flags, const DaemonContext& daemon, WorkerMetr
     tracker = SM_TRY(Tracker::Make(job.train.track, name, UnixSeconds()));
     options.track = [&](const TrackPoint& point) { Track(point, tracker, daemon.log); };
   }
-  examiner.Begin({session->job(), session->next_step() - 1, !job.snapshot.resume.empty()});
+  examiner.Begin({session->job(), session->next_step() - 1, JobLine(job)});
   const TrainerParts parts{*session, *model, batches, local.get(), examiner};
   Trainer trainer(options, parts, clock, daemon.log);
   Result<> trained;

@@ -238,3 +238,8 @@ TEST(ModelsTest, EvalSaysWhereAModelIsMissing) {
 
 }  // namespace
 }  // namespace shardmill
+  // A newer run of the name that the snapshot knows nothing of has kept a better one: not its own.
+  Train(job, {"train.best=loss", "train.epochs=40"});
+  std::vector<std::string> first = again;
+  first[2] = "snapshot.resume=1";
+  EXPECT_EQ(Metric(Train(job, first), "loss"), Metric(before, "loss"));

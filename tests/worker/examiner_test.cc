@@ -142,11 +142,11 @@ TEST_F(ExaminerTest, SeesWhatAnotherHasKeptBetweenTwoLooksOfItsOwn) {
 
 TEST_F(ExaminerTest, LeavesAModelOfAnotherJobUnlessItGoesOnFromThere) {
   Look(*Make(), 20, 0.75F);
-  Look(*Make({.job = 8, .steps = 20, .resumes = true}), 30, 0.5F);
+  Look(*Make({.job = 8, .steps = 20, .line = {6, 7}}), 30, 0.5F);
   EXPECT_EQ(Kept(), 0.75F);
-  Look(*Make({.job = 8, .steps = 10, .resumes = true}), 30, 0.5F);
+  Look(*Make({.job = 8, .steps = 10, .line = {6, 7}}), 30, 0.5F);
   EXPECT_EQ(Kept(), 0.5F) << "what was kept is later than the snapshot";
-  Look(*Make({.job = 9, .steps = 40}), 50, 0.25F);
+  Look(*Make({.job = 9, .steps = 40, .line = {6, 7}}), 50, 0.25F);
   EXPECT_EQ(Kept(), 0.25F);
 }
 
