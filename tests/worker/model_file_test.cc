@@ -33,6 +33,17 @@ std::string PathOf(const std::string& name) { return testing::TempDir() + name; 
 
 std::vector<float> Copy(std::span<const float> values) { return {values.begin(), values.end()}; }
 
+// Whose words may have any bytes.
+std::unique_ptr<SampleStore> OddWords() {
+  const Columns columns = {{.name = "words", .kind = ColumnKind::kKeys}, {.name = "value"}};
+  RowBudget budget;
+  RowBuilder builder(columns, budget);
+  builder.SetWords(0, {"", std::string("a\0b", 3), "3:red", "\xff"});
+  const std::string nowhere;
+  builder.Append(MakeRow(columns), {nowhere, 1}).value();
+  return builder.Finish("").value();
+}
+
 TEST(ModelFileTest, GivesBackWhatWasWrittenAndFirstValuesForNewKeys) {
   const auto train = Words();
   const auto tables = LocalTables::Make(kSpecs, {}).value();
@@ -59,6 +70,37 @@ TEST(ModelFileTest, RefusesAFileOfAnotherNetwork) {
   const auto train = Words();
   const auto tables = LocalTables::Make(kSpecs, {}).value();
   const std::string path = PathOf("other.safetensors");
+TEST(ModelFileTest, GivesBackWordsOfAnyBytes) {
+  const auto train = OddWords();
+  const auto tables = LocalTables::Make(kSpecs, {}).value();
+  const std::string path = PathOf("odd.safetensors");
+  ASSERT_TRUE(WriteModelFile(path, kSpecs, *train, *tables, {}).ok());
+  EXPECT_EQ(ReadModelColumns(path).value()[0].words, train->columns()[0].words);
+}
+
+TEST(ModelFileTest, WritesIntoAPipeAndLeavesItThere) {
+  const auto train = Words();
+  const auto tables = LocalTables::Make(kSpecs, {}).value();
+  const std::string whole = PathOf("whole.safetensors");
+  ASSERT_TRUE(WriteModelFile(whole, kSpecs, *train, *tables, {}).ok());
+  const std::string pipe = PathOf("pipe");
+  std::filesystem::remove(pipe);
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  // A reader, without which the writer would wait.
+  const int end = open(pipe.c_str(), O_RDWR | O_NONBLOCK);
+  ASSERT_GE(end, 0);
+  EXPECT_TRUE(WriteModelFile(pipe, kSpecs, *train, *tables, {}).ok());
+  EXPECT_TRUE(std::filesystem::is_fifo(pipe));
+  std::string text(std::filesystem::file_size(whole) + 1, '\0');
+  EXPECT_EQ(read(end, text.data(), text.size()), static_cast<ssize_t>(text.size()) - 1);
+  close(end);
+  TrainOptions train;
+  train.model = pipe;
+  EXPECT_TRUE(CheckModelPlace(train).ok());
+  train.best = "loss";
+  EXPECT_EQ(CheckModelPlace(train).error().code, ErrorCode::kBadUsage);
+}
+
   ASSERT_TRUE(WriteModelFile(path, kSpecs, *train, *tables, {}).ok());
   std::vector<ParameterSpec> larger = kSpecs;
   larger[0].size = 4;

@@ -1,7 +1,8 @@
 #include "worker/data/columns_json.h"
 
-#include <algorithm>
+#include <charconv>
 #include <cstdint>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -20,19 +21,24 @@ std::optional<std::string> BytesAt(const JsonValue& object, const char* key) {
   return BytesOfLetters(value->text);
 }
 
-// Words in one text, each with a zero behind it.
+// Words in one text, each behind its length, as "3:red5:green": a word may have any bytes.
 std::string Joined(const std::vector<std::string>& words) {
   std::string text;
-  for (const std::string& word : words) text += word + '\0';
+  for (const std::string& word : words) text += std::to_string(word.size()) + ':' + word;
   return LettersOf(text);
 }
 
-std::vector<std::string> Split(std::string_view text) {
+std::optional<std::vector<std::string>> Split(std::string_view text) {
   std::vector<std::string> words;
   while (!text.empty()) {
-    const size_t end = std::min(text.find('\0'), text.size() - 1);
-    words.emplace_back(text.substr(0, end));
-    text.remove_prefix(end + 1);
+    size_t size = 0;
+    const char* const end = text.data() + text.size();
+    const auto [at, error] = std::from_chars(text.data(), end, size);
+    if (error != std::errc() || at == end || *at != ':') return {};
+    text.remove_prefix(static_cast<size_t>(at - text.data()) + 1);
+    if (size > text.size()) return {};
+    words.emplace_back(text.substr(0, size));
+    text.remove_prefix(size);
   }
   return words;
 }
@@ -43,10 +49,11 @@ std::optional<Column> ColumnFrom(const JsonValue& json) {
   const std::optional<uint64_t> ids_end = WholeAt(json, "ids_end");
   const std::optional<std::string> greatest_at = BytesAt(json, "greatest_at");
   const JsonValue* shape = json.Find("row_shape");
-  const std::optional<std::string> words = BytesAt(json, "words");
+  const auto words = Split(BytesAt(json, "words").value_or("none"));
+  const auto fields = Split(BytesAt(json, "fields").value_or(""));
   constexpr auto kKindMax = static_cast<uint64_t>(ColumnKind::kSparse);
   constexpr uint64_t kRowSizeMax = uint64_t{1} << 32;
-  if (!name || !greatest_at || shape == nullptr || !words || !kind || *kind > kKindMax ||
+  if (!name || !greatest_at || shape == nullptr || !words || !fields || !kind || *kind > kKindMax ||
       !ids_end) {
     return {};
   }
@@ -59,10 +66,10 @@ std::optional<Column> ColumnFrom(const JsonValue& json) {
     size *= extent.whole;
     column.row_shape.push_back(extent.whole);
   }
-  column.words = Split(*words);
+  column.words = *words;
   const JsonValue* missing = json.Find("missing");
   column.missing = missing != nullptr && missing->flag;
-  column.fields = Split(BytesAt(json, "fields").value_or(""));
+  column.fields = *fields;
   return column;
 }
 

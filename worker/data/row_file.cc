@@ -19,7 +19,7 @@
 namespace shardmill {
 namespace {
 
-constexpr std::array<char, 8> kMagic = {'s', 'm', 'r', 'o', 'w', 's', '0', '1'};
+constexpr std::array<char, 8> kMagic = {'s', 'm', 'r', 'o', 'w', 's', '0', '2'};
 constexpr uint64_t kPageBytes = 4096;  // Where segments begin.
 // Words of columns fill it: millions of them.
 constexpr uint64_t kTableBytesMax = uint64_t{1} << 30;
