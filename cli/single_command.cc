@@ -78,7 +78,7 @@ class Teller final {
 };
 
 Result<> TellResult(const TrainFlags& flags, const Console& console, const SingleProgress& progress,
-                    TrainResult result, const std::string& folder) {
+                    TrainResult result, const std::string& folder, const std::string& model) {
   result.policy = "single";
   result.workers = 1;
   result.steps = progress.step;
@@ -92,7 +92,10 @@ Result<> TellResult(const TrainFlags& flags, const Console& console, const Singl
   std::ostream& people = flags.json ? console.err : console.out;
   if (!flags.json || !flags.quiet) {
     people << DescribeResult(result) << "\n" << std::flush;
-    console.err << "model and result in " << folder << "\n" << std::flush;
+    const bool beside = model == folder + "/" + kModelFile;
+    console.err << (beside ? "model and result in " : "model in " + model + ", result in ")
+                << folder << "\n"
+                << std::flush;
   }
   if (flags.json) console.out << json << "\n" << std::flush;
   return {};
@@ -181,7 +184,8 @@ Result<> Train(const TrainFlags& flags, const Console& console, const StopSource
   result.bad_rows = data.bad_rows;
   result.metrics = examiner.figures();
   const Result<> kept = KeepSnapshot(job, *model, *tables, trainer.progress().step, console);
-  SM_TRY(TellResult(flags, console, trainer.progress(), std::move(result), folder));
+  SM_TRY(
+      TellResult(flags, console, trainer.progress(), std::move(result), folder, job.train.model));
   return kept;
 }
 

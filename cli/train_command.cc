@@ -206,6 +206,7 @@ std::vector<std::string> WarningsOf(const Job& job, bool single) {
 Result<> RunTrain(const TrainFlags& flags, const Console& console, const StopSource& stop) {
   Job job = SM_TRY(LoadJob(flags.job.file, {flags.job.sets, console.environment}));
   SM_TRY(CheckTrainable(job.options));
+  SM_TRY(CheckModelPlace(job.options.train));
   SM_TRY(CheckDataFiles(job.options.data));
   if (flags.single && (flags.record || !flags.trace.empty())) {
     return Error{ErrorCode::kBadUsage,

@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <charconv>
+#include <filesystem>
+#include <fstream>
 #include <functional>
 #include <numeric>
+#include <system_error>
 #include <utility>
 
 #include "common/blob/folder_store.h"
@@ -24,6 +27,37 @@ std::pair<std::string, std::string> Split(const std::string& path) {
   if (slash == std::string::npos) return {".", path};
   return {slash == 0 ? "/" : path.substr(0, slash), path.substr(slash + 1)};
 }
+
+// What lies there is nothing that a file can take the place of.
+bool IsOpenEnd(const std::string& path) {
+  std::error_code none;
+  return std::filesystem::exists(path, none) && !std::filesystem::is_regular_file(path, none);
+}
+
+// Writes to what is there.
+class OpenEnd final : public BlobWriter {
+ public:
+  explicit OpenEnd(const std::string& path) : path_(path), file_(path, std::ios::binary) {}
+
+  Result<> Append(std::span<const std::byte> bytes) override {
+    file_.write(reinterpret_cast<const char*>(bytes.data()),
+                static_cast<std::streamsize>(bytes.size()));
+    return Checked();
+  }
+  Result<> Commit() override {
+    file_.close();
+    return Checked();
+  }
+
+ private:
+  Result<> Checked() const {
+    if (file_) return {};
+    return Error{ErrorCode::kFailed, path_ + ": the model cannot be written to it"};
+  }
+
+  const std::string path_;
+  std::ofstream file_;
+};
 
 // Behind all tensors of the model: JSON.
 constexpr const char* kColumnsTensor = "data.columns";
@@ -153,7 +187,12 @@ Result<> WriteModelFile(const std::string& path, std::span<const ParameterSpec> 
   PosixFiles files;
   const auto [folder, name] = Split(path);
   FolderStore store(files, folder);
-  const std::unique_ptr<BlobWriter> writer = SM_TRY(store.Create(name));
+  std::unique_ptr<BlobWriter> writer;
+  if (IsOpenEnd(path)) {
+    writer = std::make_unique<OpenEnd>(path);
+  } else {
+    writer = SM_TRY(store.Create(name));
+  }
   SM_TRY(writer->Append(std::as_bytes(std::span(header))));
   for (const std::vector<uint64_t>& some : keys) {
     SM_TRY(writer->Append(std::as_bytes(std::span(some))));
@@ -166,6 +205,13 @@ Result<> WriteModelFile(const std::string& path, std::span<const ParameterSpec> 
   }
   SM_TRY(writer->Append(std::as_bytes(std::span(columns))));
   return writer->Commit();
+}
+
+Result<> CheckModelPlace(const TrainOptions& train) {
+  if (train.best.empty() || train.model.empty() || !IsOpenEnd(train.model)) return {};
+  return Error{ErrorCode::kBadUsage,
+               "train.model: " + train.model +
+                   " is no ordinary file, and the best model (train.best) is read again"};
 }
 
 std::vector<std::pair<std::string, std::string>> NotesOf(const KeptModel& kept) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "client/model.h"
+#include "common/job/job.h"
 #include "common/result.h"
 #include "worker/data/row.h"
 #include "worker/data/sample_store.h"
@@ -23,6 +24,10 @@ namespace shardmill {
 Result<> WriteModelFile(const std::string& path, std::span<const ParameterSpec> parameters,
                         const SampleStore& train, ParameterReader& reader,
                         std::vector<std::pair<std::string, std::string>> notes);
+
+// What is there already and no ordinary file, such as a pipe, is written to as it is. But a best
+// model is read again, from a file: the error is kBadUsage.
+Result<> CheckModelPlace(const TrainOptions& train);
 
 // What the file of a best model says of it.
 struct KeptModel {

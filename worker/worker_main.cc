@@ -22,6 +22,7 @@
 #include "worker/job_measurers.h"
 #include "worker/job_model.h"
 #include "worker/local_steps.h"
+#include "worker/model_file.h"
 #include "worker/session_options.h"
 #include "worker/track/tracker.h"
 #include "worker/trainer.h"
@@ -156,6 +157,7 @@ TrainerOptions TrainerOptionsOf(const JobOptions& job) {
 
 Result<> CheckStart(const JobOptions& job) {
   SM_TRY(CheckTrainable(job));
+  SM_TRY(CheckModelPlace(job.train));
   if (!BeginsWithWeights(job)) return {};
   return Error{
       ErrorCode::kBadUsage,

@@ -1,7 +1,11 @@
 #include "worker/model_file.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include <filesystem>
 #include <fstream>
 
 #include "common/initial.h"
@@ -29,10 +33,6 @@ std::unique_ptr<SampleStore> Words() {
   return builder.Finish("").value();
 }
 
-std::string PathOf(const std::string& name) { return testing::TempDir() + name; }
-
-std::vector<float> Copy(std::span<const float> values) { return {values.begin(), values.end()}; }
-
 // Whose words may have any bytes.
 std::unique_ptr<SampleStore> OddWords() {
   const Columns columns = {{.name = "words", .kind = ColumnKind::kKeys}, {.name = "value"}};
@@ -43,6 +43,10 @@ std::unique_ptr<SampleStore> OddWords() {
   builder.Append(MakeRow(columns), {nowhere, 1}).value();
   return builder.Finish("").value();
 }
+
+std::string PathOf(const std::string& name) { return testing::TempDir() + name; }
+
+std::vector<float> Copy(std::span<const float> values) { return {values.begin(), values.end()}; }
 
 TEST(ModelFileTest, GivesBackWhatWasWrittenAndFirstValuesForNewKeys) {
   const auto train = Words();
@@ -66,10 +70,6 @@ TEST(ModelFileTest, GivesBackWhatWasWrittenAndFirstValuesForNewKeys) {
   EXPECT_EQ(file.value()->For(other).value()[1].size(), 6U);
 }
 
-TEST(ModelFileTest, RefusesAFileOfAnotherNetwork) {
-  const auto train = Words();
-  const auto tables = LocalTables::Make(kSpecs, {}).value();
-  const std::string path = PathOf("other.safetensors");
 TEST(ModelFileTest, GivesBackWordsOfAnyBytes) {
   const auto train = OddWords();
   const auto tables = LocalTables::Make(kSpecs, {}).value();
@@ -94,13 +94,17 @@ TEST(ModelFileTest, WritesIntoAPipeAndLeavesItThere) {
   std::string text(std::filesystem::file_size(whole) + 1, '\0');
   EXPECT_EQ(read(end, text.data(), text.size()), static_cast<ssize_t>(text.size()) - 1);
   close(end);
-  TrainOptions train;
-  train.model = pipe;
-  EXPECT_TRUE(CheckModelPlace(train).ok());
-  train.best = "loss";
-  EXPECT_EQ(CheckModelPlace(train).error().code, ErrorCode::kBadUsage);
+  TrainOptions options;
+  options.model = pipe;
+  EXPECT_TRUE(CheckModelPlace(options).ok());
+  options.best = "loss";
+  EXPECT_EQ(CheckModelPlace(options).error().code, ErrorCode::kBadUsage);
 }
 
+TEST(ModelFileTest, RefusesAFileOfAnotherNetwork) {
+  const auto train = Words();
+  const auto tables = LocalTables::Make(kSpecs, {}).value();
+  const std::string path = PathOf("other.safetensors");
   ASSERT_TRUE(WriteModelFile(path, kSpecs, *train, *tables, {}).ok());
   std::vector<ParameterSpec> larger = kSpecs;
   larger[0].size = 4;
