@@ -193,8 +193,10 @@ Result<> Train(const TrainFlags& flags, const Console& console, const StopSource
 
 Result<> RunSingle(const TrainFlags& flags, const Console& console, const StopSource& stop,
                    const JobOptions& job, const std::string& folder) {
+  JobOptions alone = job;
+  alone.cluster.workers = 1;
   std::string wanted;
-  return WithinMemory([&] { return Train(flags, console, stop, job, folder, wanted); }, wanted);
+  return WithinMemory([&] { return Train(flags, console, stop, alone, folder, wanted); }, wanted);
 }
 
 }  // namespace shardmill

@@ -125,6 +125,36 @@ TEST(ModelsTest, PredictWritesALineForEachRowOfThePart) {
   EXPECT_GT(static_cast<double>(right) / static_cast<double>(lines.size() - 1), 0.9);
 }
 
+TEST(ModelsTest, TheChanceIsThatOfThePredictedClass) {
+  const std::string job = WriteSparseRows();
+  const std::vector<std::string> sets{"model.loss=log_loss", "model.metrics=['loss']",
+                                      "model.layers=[{type='affine',units=1}]"};
+  Train(job, sets, {"--single"});
+  const std::string csv = TestFolder() + "/predictions.csv";
+  std::vector<std::string> arguments{"--part", "train", "--out", csv};
+  for (const std::string& set : sets) arguments.insert(arguments.end(), {"--set", set});
+  Ask("predict", job, arguments);
+  const std::vector<std::string> lines = LinesOf(csv);
+  ASSERT_GT(lines.size(), 100U);
+  for (size_t i = 1; i < lines.size(); ++i) {
+    const size_t prediction = lines[i].find(',');
+    EXPECT_GE(std::stod(lines[i].substr(lines[i].find(',', prediction + 1) + 1)), 0.5) << lines[i];
+  }
+}
+
+TEST(ModelsTest, SingleIsOneWorkerWhateverTheJobHas) {
+  const std::string job = WriteJob(1);
+  const std::vector<std::string> sets{
+      "policy.aggregate=sum",
+      "model.layers=[{type='flatten'},{type='batch_norm1d'},{type='affine',units=4}]"};
+  std::vector<std::string> three = sets;
+  three.emplace_back("cluster.workers=3");
+  std::vector<std::string> one = sets;
+  one.emplace_back("cluster.workers=1");
+  EXPECT_EQ(Metric(Train(job, three, {"--single"}), "weights_crc32"),
+            Metric(Train(job, one, {"--single"}), "weights_crc32"));
+}
+
 TEST(ModelsTest, PredictAsksForNoLabelAndEvalDoes) {
   const std::string job = WriteTable();
   Train(job, {}, {"--single"});
