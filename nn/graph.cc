@@ -48,6 +48,21 @@ LayerResult MakeNode(const LayerSpec& spec, const OwnTypes* own, Graph& graph, G
   return MakeLayer(spec, types, own == nullptr ? std::span<const LayerType>() : own->layers);
 }
 
+// The network's input that this is, or is made of by layers without weights; else itself.
+uint32_t SourceOf(const Graph& graph, uint32_t value) {
+  std::vector<uint32_t> sources;
+  for (uint32_t at = 0; at <= value; ++at) {
+    sources.push_back(at);
+    if (at < graph.inputs) continue;
+    const GraphNode& maker = graph.nodes[at - graph.inputs];
+    if (!maker.layer->parameters().empty()) continue;
+    for (const uint32_t input : maker.inputs) {
+      if (sources[input] < graph.inputs) sources[at] = sources[input];
+    }
+  }
+  return sources[value];
+}
+
 Result<> AddLayer(const LayerSpec& spec, const OwnTypes* own, Graph& graph) {
   const std::string place = std::to_string(graph.nodes.size() + 1);
   GraphNode node;
@@ -69,7 +84,7 @@ Result<> AddLayer(const LayerSpec& spec, const OwnTypes* own, Graph& graph) {
     node.trains = node.trains || (parameter.role == Role::kTrained && parameter.rate > 0);
     graph.parameters.push_back(parameter);
     graph.parameters.back().name = node.name + '.' + parameter.name;
-    graph.parameters.back().input = node.inputs[0];
+    graph.parameters.back().input = SourceOf(graph, node.inputs[0]);
   }
   for (const uint32_t input : node.inputs) {
     ++graph.values[input].readers;

@@ -67,10 +67,9 @@ std::string MeaningProblem(const Column& column, const Columns& there) {
                        : "no such input was there";
 }
 
-std::string ClassWords(const Column& target, const Columns& there) {
-  if (there.empty()) return "";
-  const std::string classes = Difference("class", there.back().words, target.words);
-  return classes.empty() ? "" : "; " + classes;
+// The outputs of the last layer mean the classes.
+std::string ClassProblem(const Column& target, const Columns& there) {
+  return there.empty() ? "" : Difference("class", there.back().words, target.words);
 }
 
 std::string WordsOf(const std::string& path, const GivenWeights& weights,
@@ -105,13 +104,18 @@ Result<GivenWeights> OpenWeights(const TrainOptions& train,
                                            "\" reads the input \"" + column.name + "\", and " +
                                            problem + kLeaveOut};
   }
+  const std::string classes = ClassProblem(columns.back(), there);
+  if (!classes.empty() && weights.given.back()) {
+    return Error{ErrorCode::kBadUsage, train.weights + ": \"" + parameters.back().name +
+                                           "\" tells classes, and " + classes + kLeaveOut};
+  }
   Result<std::unique_ptr<ModelFile>> file =
       ModelFile::Open(train.weights, parameters, weights.given);
   if (!file.ok() && file.error().code == ErrorCode::kBadInput) {
     return Error{ErrorCode::kBadUsage, file.error().message + kLeaveOut};
   }
   weights.file = SM_TRY(std::move(file));
-  weights.words = WordsOf(train.weights, weights, parameters) + ClassWords(columns.back(), there);
+  weights.words = WordsOf(train.weights, weights, parameters);
   return weights;
 }
 

@@ -107,6 +107,20 @@ TEST(WeightsTest, AreRefusedWhereTheyDoNotFit) {
       << words;
 }
 
+TEST(WeightsTest, OfClassesInAnotherOrderAreRefused) {
+  const std::string job = WriteTable();
+  const std::string layers =
+      "model.layers=[{name='numbers_first',type='dropout',rate=0.1,inputs=['numbers']},"
+      "{name='all',type='affine',units=8},{name='head',type='affine',units=3}]";
+  const Sets given{layers, "train.weights=" + TrainModel(job, {layers})};
+  std::vector<std::string> lines = LinesOf(TestFolder() + "/things.csv");
+  std::string turned = lines[0] + "\n";
+  for (size_t i = lines.size() - 1; i > 0; --i) turned += lines[i] + "\n";
+  WriteText(TestFolder() + "/things.csv", turned);
+  const std::string words = Refused(job, given, {"--single"});
+  EXPECT_TRUE(Has(words, "\"head.bias\" tells classes, and class 0 is ")) << words;
+}
+
 TEST(WeightsTest, OfASnapshotAndOfARunsFolder) {
   const std::string job = WriteSparseRows();
   const std::string kept = TestFolder() + "/kept";

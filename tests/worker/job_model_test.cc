@@ -34,6 +34,23 @@ nn::LayerSpec LayerOf(const std::string& layer) {
   return LayerSpecOf(job.value().options.model.layers.at(0));
 }
 
+TEST(JobModelTest, KnowsWhichWeightsAreOfTheDataBehindLayersWithoutAny) {
+  const auto model = ModelOf(R"(layers = [
+    { type = "flatten", name = "flat" },
+    { type = "relu", name = "bent" },
+    { type = "concat", inputs = ["flat", "bent"] },
+    { type = "dropout", rate = 0.5 },
+    { type = "affine", units = 4 },
+    { type = "relu" },
+    { type = "affine", units = 2 },
+  ])");
+  ASSERT_TRUE(model.ok()) << model.error().message;
+  const auto parameters = model.value()->Parameters();
+  ASSERT_EQ(parameters.size(), 4U);
+  EXPECT_EQ(parameters[0].reads, 0U);
+  EXPECT_EQ(parameters[2].reads, std::nullopt);
+}
+
 TEST(JobModelTest, MakesTheNetworkThatTheKeysOfLayersSay) {
   const auto model = ModelOf(R"(layers = [
     { type = "reshape", shape = "8x6x1" },
