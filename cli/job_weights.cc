@@ -63,12 +63,15 @@ Result<GivenWeights> OpenJobWeights(const JobOptions& job,
   std::error_code none;
   const fs::path of_run = fs::path(train.weights) / kModelFile;
   if (fs::exists(of_run, none)) train.weights = of_run.string();
-  if (!fs::exists(train.weights, none)) {
-    return Error{ErrorCode::kUnavailable, "train.weights: " + train.weights + " is not there"};
+  const bool there = fs::exists(train.weights, none);
+  if (there && !fs::is_directory(train.weights, none)) {
+    return OpenWeights(train, parameters, columns);
   }
-  if (!fs::is_directory(train.weights, none)) return OpenWeights(train, parameters, columns);
   const ExportedFile file;
   const Result<> written = file.Write(train.weights);
+  if (!written.ok() && !there) {
+    return Error{ErrorCode::kUnavailable, "train.weights: " + train.weights + " is not there"};
+  }
   if (!written.ok()) {
     return Error{written.error().code, "train.weights: there is no " + of_run.string() + ", and " +
                                            written.error().message};

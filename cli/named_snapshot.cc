@@ -24,6 +24,13 @@ Result<NamedSnapshot> FindSnapshot(FileSystem& files, const std::string& path) {
   std::vector<FoundSnapshot> found;
   if (last != "." && last != "..") found = SM_TRY(ListSnapshots(store, last));
   if (!found.empty()) return NamedSnapshot{parent, found.back().folder()};
+  // Without its zeros, as snapshot.resume takes it.
+  const auto [root, job] = SplitPath(parent);
+  FolderStore of_job(files, root);
+  if (job != "." && job != "..") found = SM_TRY(ListSnapshots(of_job, job));
+  for (const FoundSnapshot& one : found) {
+    if (std::to_string(one.number) == last) return NamedSnapshot{root, one.folder()};
+  }
   return Error{ErrorCode::kUnavailable,
                path +
                    ": there is no snapshot here; name FOLDER/JOB/NUMBER, or FOLDER/JOB for the "

@@ -41,6 +41,16 @@ TEST_F(SnapshotCommandTest, ListsAndShowsWhatIsThere) {
   EXPECT_EQ(none.error().code, ErrorCode::kUnavailable);
 }
 
+TEST_F(SnapshotCommandTest, TakesANumberWithItsZerosAndWithout) {
+  for (const char* number : {"1", "000000000001"}) {
+    screen_.out.str("");
+    ASSERT_TRUE(RunSnapshotShow({root_ + "/job/" + number, true}, screen_.console).ok()) << number;
+    EXPECT_NE(screen_.out.str().find("\"number\":1"), std::string::npos);
+  }
+  const Result<> none = RunSnapshotShow({root_ + "/job/7", false}, screen_.console);
+  EXPECT_EQ(none.error().code, ErrorCode::kUnavailable);
+}
+
 TEST_F(SnapshotCommandTest, VerifiesAndSaysWhichFileIsDamaged) {
   ASSERT_TRUE(RunSnapshotVerify({root_ + "/job/000000000002/", true}, screen_.console).ok());
   std::fstream file(root_ + "/job/000000000002/shard-1.safetensors",

@@ -83,6 +83,17 @@ TEST_F(ResumeTest, NamesTheKeyByWhichStepsWereCounted) {
             "back, or begin anew");
 }
 
+TEST_F(ResumeTest, NamesTheKeyByWhichColumnsWereRead) {
+  CoordinatorOptions options = FromSnapshot();
+  options.resume->keys = {{"data.features", "[\"a\", \"b\"]"}};
+  options.keys = options.resume->keys;
+  EXPECT_EQ(Coordinator::ResumeProblem(options), "");
+  options.keys[0].value = "[\"b\", \"a\"]";
+  EXPECT_EQ(Coordinator::ResumeProblem(options),
+            "snapshot 4 is of a job that read other columns: data.features is [\"b\", \"a\"], and "
+            "was [\"a\", \"b\"]; put that back, or begin anew");
+}
+
 TEST_F(ResumeTest, RefusesFewerEpochsThanAreUsedAlready) {
   CoordinatorOptions options = FromSnapshot();
   options.data.leased = true;
