@@ -59,7 +59,7 @@ class Lines final {
   }
 
  private:
-  // And its chance, where it has one.
+  // And where it is a class that has a chance, its own.
   std::string Prediction(std::span<const float> output) const {
     if (classes_) {
       const size_t best = static_cast<size_t>(std::ranges::max_element(output) - output.begin());
@@ -67,7 +67,8 @@ class Lines final {
     }
     if (!chances_) return Number(output[0]);
     const float chance = 1.0F / (1.0F + std::exp(-output[0]));
-    return IsClass() ? Class(chance > 0.5F ? 1 : 0) + "," + Number(chance) : Number(chance);
+    if (!IsClass()) return Number(chance);
+    return Class(chance > 0.5F ? 1 : 0) + "," + Number(std::max(chance, 1 - chance));
   }
   bool IsClass() const { return target_.kind == ColumnKind::kIds; }
   static std::string Number(float value) { return config::FormatReal(static_cast<double>(value)); }
