@@ -81,8 +81,12 @@ void RowBuilder::Note(size_t column, const Cell& cell, const RowPlace& place) {
 }
 
 void RowBuilder::SetWords(size_t column, std::vector<std::string> words) {
-  columns_[column].ids_end = std::max<uint64_t>(columns_[column].ids_end, words.size());
-  columns_[column].words = std::move(words);
+  Column& about = columns_[column];
+  if (words.size() > about.ids_end) {
+    about.ids_end = words.size();
+    about.greatest_at.clear();  // In another part.
+  }
+  about.words = std::move(words);
 }
 
 Result<> RowBuilder::AppendBytes(size_t array, const void* bytes, uint64_t count) {

@@ -126,9 +126,11 @@ void SampleStore::GatherSparse(const ColumnView& from, std::span<const uint32_t>
 }
 
 void SampleStore::RaiseIdsEnd(size_t column, const Column& other) {
-  if (other.ids_end <= columns_[column].ids_end) return;
-  columns_[column].ids_end = other.ids_end;
-  columns_[column].greatest_at = other.greatest_at;
+  Column& about = columns_[column];
+  const bool known = other.ids_end < about.ids_end || !about.greatest_at.empty();
+  if (other.ids_end <= about.ids_end && known) return;
+  about.ids_end = other.ids_end;
+  about.greatest_at = other.greatest_at;
 }
 
 }  // namespace shardmill

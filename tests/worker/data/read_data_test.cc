@@ -348,6 +348,25 @@ TEST_F(ReadDataTest, ReadsFoldersOfIdxFiles) {
             folder_.path() + "/t10k-labels-idx1-ubyte, label 1, counted from 0");
 }
 
+TEST_F(ReadDataTest, FindsTheGreatestLabelInWhicheverPartItLies) {
+  std::string rows = "a,label\n";
+  for (int i = 0; i < 100; ++i) rows += "1," + std::string(i == 70 ? "bad" : "good") + "\n";
+  const std::string train = folder_.WriteText("split.csv", rows);
+  for (uint64_t seed = 1; seed <= 4; ++seed) {
+    const DataParts parts = Read(
+        "format = 'csv'\nlabel = 'label'\ncategories = 'label'\nsplit = [0.5, 0, 0.5]\ntrain = '" +
+            train + "'",
+        seed);
+    EXPECT_EQ(parts.train->target().greatest_at, train + ":72") << seed;
+  }
+}
+
+TEST_F(ReadDataTest, AFileWithoutRowsIsWrongHoweverOftenItIsRead) {
+  const std::string train = folder_.WriteText("empty.csv", "a,label\n");
+  const Error error = ErrorOf("format = 'csv'\nlabel = 'label'\ntrain = '" + train + "'");
+  EXPECT_EQ(error.code, ErrorCode::kBadUsage) << error.message;
+}
+
 TEST_F(ReadDataTest, PartsMustHaveTheSameColumns) {
   folder_.Write("train-images-idx3-ubyte", Idx({1, 2, 1}, std::vector<uint8_t>{1, 2}));
   folder_.Write("t10k-images-idx3-ubyte", Idx({1, 1, 1}, std::vector<uint8_t>{1}));
