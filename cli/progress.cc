@@ -66,11 +66,14 @@ void Progress::Clear() {
 }
 
 double Progress::Fraction(const JobStatus& status) {
-  if (status.data > 0) {
-    return static_cast<double>(status.data_used) / static_cast<double>(status.data);
-  }
   const JobStatus::Worker* slowest = Slowest(status);
   if (!slowest || epochs_ == 0) return 0;
+  const double of_steps =
+      steps_ == 0 ? 0 : static_cast<double>(slowest->step) / static_cast<double>(steps_);
+  if (status.data > 0) {
+    const double of_data = static_cast<double>(status.data_used) / static_cast<double>(status.data);
+    return std::min(1.0, std::max(of_steps, of_data));
+  }
   for (const JobStatus::Worker& worker : status.workers) {
     if (worker.epoch == 0) continue;
     // Reports come late, never early, so the smallest quotient is the best.
@@ -79,7 +82,7 @@ double Progress::Fraction(const JobStatus& status) {
   }
   const double epochs = steps_per_epoch_ > 0 ? static_cast<double>(slowest->step) / steps_per_epoch_
                                              : static_cast<double>(slowest->epoch);
-  return std::clamp(epochs / static_cast<double>(epochs_), 0.0, 1.0);
+  return std::clamp(std::max(of_steps, epochs / static_cast<double>(epochs_)), 0.0, 1.0);
 }
 
 std::string Progress::Bar(double fraction) const {
@@ -110,8 +113,13 @@ std::string Progress::Describe(const JobStatus& status) {
   if (const JobStatus::Worker* missing = Missing(status)) {
     line += "  waiting for worker " + std::to_string(missing->rank) + ", silent " +
             FormatCount(missing->silent_seconds) + " s";
-  } else if ((steps_per_epoch_ > 0 || status.data > 0) && fraction > 0 && fraction < 1) {
-    line += "  " + FormatTimeLeft(seconds * (1 - fraction) / fraction) + " left";
+  } else if (fraction > 0 && fraction < 1) {
+    const bool known = steps_per_epoch_ > 0 || status.data > 0;
+    // The epochs may be over before so many steps are made.
+    const char* const bound = known ? "  " : "  up to ";
+    if (known || steps_ > 0) {
+      line += bound + FormatTimeLeft(seconds * (1 - fraction) / fraction) + " left";
+    }
   }
   for (const auto& [name, value] : ResultOf({}, status).metrics) {
     if (name != "weights_crc32" && name != "best_step") {

@@ -15,7 +15,9 @@ namespace shardmill {
 // seconds. Owned by the train command; one thread. Cannot fail.
 class Progress final {
  public:
-  Progress(const Console& console, uint64_t epochs) : console_(console), epochs_(epochs) {}
+  // `steps`: the most of a worker; 0: as many as the epochs have.
+  Progress(const Console& console, uint64_t epochs, uint64_t steps = 0)
+      : console_(console), epochs_(epochs), steps_(steps) {}
   ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
@@ -32,6 +34,7 @@ class Progress final {
 
   const Console& console_;
   uint64_t epochs_;
+  uint64_t steps_;
   double steps_per_epoch_ = 0;  // 0 while nobody has finished an epoch.
   bool drawn_ = false;
   std::string last_;

@@ -34,7 +34,7 @@ class Teller final {
         quiet_(quiet),
         examiner_(examiner),
         tracker_(tracker),
-        progress_(console, job.train.epochs) {}
+        progress_(console, job.train.epochs, job.train.steps) {}
 
   void Tell(const SingleProgress& progress) {
     TrackPoint point{progress.step,

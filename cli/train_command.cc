@@ -55,7 +55,7 @@ class Training final {
         job_(std::move(job)),
         folder_(std::move(folder)),
         cluster_(std::move(cluster)),
-        progress_(console, job_.options.train.epochs) {
+        progress_(console, job_.options.train.epochs, job_.options.train.steps) {
     cluster_.TellTo([this](const std::string& words) {
       progress_.Clear();
       console_.err << words << "\n" << std::flush;

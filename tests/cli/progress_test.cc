@@ -59,6 +59,15 @@ TEST(ProgressTest, KnowsTheTimeLeftOnceAnEpochIsDone) {
   EXPECT_NE(screen.err.str().find("0:18 left"), std::string::npos) << screen.err.str();
 }
 
+TEST(ProgressTest, GoesByTheStepsThatAreTheMost) {
+  Screen screen;
+  Progress progress(screen.console, 10, 200);
+  progress.Show(Training(50, 0), TimePoint{});
+  EXPECT_NE(screen.err.str().find("  up to 0:06 left"), std::string::npos) << screen.err.str();
+  progress.Show(Training(100, 1), TimePoint{} + std::chrono::seconds(9));
+  EXPECT_NE(screen.err.str().find("  0:02 left"), std::string::npos) << screen.err.str();
+}
+
 TEST(ProgressTest, NamesTheSilentWorkerThatTheJobWaitsForInsteadOfATimeLeft) {
   Screen screen;
   Progress progress(screen.console, 10);
