@@ -22,6 +22,13 @@ Result<std::string> FindModel(const JobOptions& job, const std::string& named) {
                    " has a model; train it first, or say with --model where one is"};
 }
 
+// What is wrong with a file that somebody has named is so again for who starts again.
+template <class T>
+Result<T> Named(Result<T> read) {
+  if (read.ok() || read.error().code != ErrorCode::kBadInput) return read;
+  return Error{ErrorCode::kBadUsage, read.error().message};
+}
+
 Result<const SampleStore*> PartOf(const DataParts& data, const std::string& name) {
   if (name.empty()) return data.measured().get();
   const auto& part = name == "train" ? data.train : name == "test" ? data.test : data.validate;
@@ -41,12 +48,12 @@ Result<TrainedModel> OpenTrainedModel(const JobFlags& job, const std::string& mo
   SM_TRY(CheckTrainable(trained.job));
   const std::string file = SM_TRY(FindModel(trained.job, model));
   DataWish wish{.label_column = label_column, .columns = {}, .part = part};
-  wish.columns = SM_TRY(ReadModelColumns(file));
+  wish.columns = SM_TRY(Named(ReadModelColumns(file)));
   trained.data = SM_TRY(ReadData(trained.job.data, trained.job.job.seed, nullptr, wish));
   for (const std::string& note : trained.data.notes) console.err << note << "\n";
   trained.rows = SM_TRY(PartOf(trained.data, part));
   trained.network = SM_TRY(MakeJobModel(trained.job, *trained.rows));
-  trained.parameters = SM_TRY(ModelFile::Open(file, trained.network->Parameters()));
+  trained.parameters = SM_TRY(Named(ModelFile::Open(file, trained.network->Parameters())));
   console.err << "model of " << file << "\n" << std::flush;
   return trained;
 }

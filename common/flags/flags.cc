@@ -19,7 +19,8 @@ constexpr uint32_t kIndexMax = 1U << 20;
 
 constexpr const char* kExitCodes =
     "Exit codes: 0 done, 1 failed, 2 bad usage or configuration, 3 fenced (another process holds\n"
-    "this rank), 4 a peer or a file was not there in time, 130 stopped by the user.";
+    "this rank), 4 a peer or a file was not there in time, 5 done but the last snapshot is lost,\n"
+    "130 stopped by the user.";
 
 // "shardmill train": the program and the subcommands that were given.
 std::string CommandOf(const CLI::App* app) {

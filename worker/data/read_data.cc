@@ -298,7 +298,9 @@ Result<DataParts> ReadData(const DataOptions& options, uint64_t seed,
     }
     stores = read.ok() ? std::move(read).value() : std::move(sink.found());
   }
-  DataParts parts = SM_TRY(PartsOf(plan, wish.columns, std::move(stores)));
+  Result<DataParts> made = PartsOf(plan, wish.columns, std::move(stores));
+  if (!made.ok()) return Told(options, std::move(made).error());
+  DataParts parts = std::move(made).value();
   parts.notes = std::move(notes);
   for (const std::string& words : sink.notes()) parts.notes.push_back(words);
   for (const std::string& words : sink.bad_rows().words()) {
