@@ -338,7 +338,7 @@ void Shard::On(const Freeze& freeze, const Envelope& /*from*/, Outbox& outbox) {
     Send(Coordinator(), Installed{view().number}, outbox);
     return;
   }
-  if (!primary_) Promote(freeze.term);
+  if (!primary_ && !Promote(freeze.term)) return;
   SettleAll(outbox);
   freezing_ = freeze.number;
   Send(Coordinator(), Status(), outbox);  // So that what people see at a job's end is the end.

@@ -214,7 +214,7 @@ class Shard final {
   bool gated() const { return options_.replicas > 0 || options_.log; }
 
   // Of replicas: see shard_follow.cc.
-  void Promote(Term term);
+  bool Promote(Term term);
   std::string TakeItem(const CopyHead& head);
   std::string TakeItem(const CopyPiece& piece);
   std::string TakeItem(const CopyEnd& end);

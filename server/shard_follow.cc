@@ -28,7 +28,11 @@ void Shard::On(const Followed& followed, const Envelope& from, Outbox& outbox) {
 }
 
 // The coordinator has made this replica the primary. Whatever the one before still sends is late.
-void Shard::Promote(Term term) {
+bool Shard::Promote(Term term) {
+  if (following_ && !following_->whole) {
+    failure_ = Error{ErrorCode::kFailed, "this replica became primary before it had a whole copy"};
+    return false;
+  }
   primary_ = true;
   if (follows() && KeepsRecent()) {
     followers_.GoOn({term_, recent_.since(), copy_.version(), view().number},
@@ -39,6 +43,7 @@ void Shard::Promote(Term term) {
   brought_.clear();
   following_.reset();
   term_ = term;
+  return true;
 }
 
 bool Shard::Owes() const {
