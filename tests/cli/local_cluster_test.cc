@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 constexpr std::chrono::milliseconds kPatience{20000};
 
 // Each writes its arguments to its log first.
-constexpr const char* kHead = "#!/bin/sh\ntrap 'exit 0' TERM\necho \"$@\"\n";
+constexpr const char* kHead = "#!/bin/sh\ntrap 'exit 0' INT TERM\necho \"$@\"\n";
 constexpr const char* kServe = "while :; do sleep 0.02; done\n";
 constexpr const char* kAnnounce =
     "for last; do :; done\n"
@@ -131,7 +131,7 @@ TEST(LocalClusterTest, KillsWhatDoesNotEndWhenAsked) {
 TEST(LocalClusterTest, NamesTheProcessThatTakesItsTimeToEnd) {
   StopSource stop;
   const LocalClusterOptions options = Options(
-      {.server = "trap '' TERM\necho up\nwhile :; do sleep 0.02; done\n", .worker = "exit 0\n"});
+      {.server = "trap '' INT TERM\necho up\nwhile :; do sleep 0.02; done\n", .worker = "exit 0\n"});
   LocalCluster cluster(options);
   ASSERT_TRUE(cluster.Start(stop).ok());
   AwaitWord(options, "server-0", "up");
