@@ -130,8 +130,9 @@ TEST(LocalClusterTest, KillsWhatDoesNotEndWhenAsked) {
 
 TEST(LocalClusterTest, NamesTheProcessThatTakesItsTimeToEnd) {
   StopSource stop;
-  const LocalClusterOptions options = Options(
-      {.server = "trap '' INT TERM\necho up\nwhile :; do sleep 0.02; done\n", .worker = "exit 0\n"});
+  const LocalClusterOptions options =
+      Options({.server = "trap '' INT TERM\necho up\nwhile :; do sleep 0.02; done\n",
+               .worker = "exit 0\n"});
   LocalCluster cluster(options);
   ASSERT_TRUE(cluster.Start(stop).ok());
   AwaitWord(options, "server-0", "up");
