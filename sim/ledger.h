@@ -52,8 +52,8 @@ class Ledger final {
 
   // An answer comes to a worker: its bytes are those with which it left.
   void SawAnswer(ShardId shard, BootId reader, const Pulled& pulled);
-  // What a shard says after it took a view, and perhaps has closed a round.
-  // Of a primary; one that has lost its place may still take an old view.
+  // What a shard says after it took a view, and perhaps has closed a round. One that is no primary
+  // any more may still take an old view, and proves nothing.
   void SawCut(ShardId shard, BootId process, const std::vector<RankState>& cut,
               const std::vector<RankState>& states);
   // What a shard holds at rest; `done`: after all steps.

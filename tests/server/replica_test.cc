@@ -295,6 +295,17 @@ TEST_F(PromotionTest, AReplicaThatIsAheadBeginsAnew) {
   ExpectSame(kSecond, kThird);
 }
 
+TEST_F(ReplicaTest, AFirstViewThatComesLateDoesNotEndTheNextCut) {
+  FromCoordinator(kFirst, Freeze{ViewNumber{1}, Term{1}});
+  FromCoordinator(kFirst, Freeze{ViewNumber{2}, Term{1}});
+  view_.generation = view_.generation.Next();
+  FromCoordinator(kFirst, shardmill::Install{view_, {}});
+  EXPECT_EQ(copies_.at(kFirst)->view().number, ViewNumber{1});
+  view_.number = ViewNumber{2};
+  FromCoordinator(kFirst, shardmill::Install{view_, {}});
+  EXPECT_EQ(copies_.at(kFirst)->view().number, ViewNumber{2});
+}
+
 TEST_F(ReplicaTest, LooksWhetherACopyIsStillOne) {
   Begin();
   Finish(kFirst, 0, 1);
