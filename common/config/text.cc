@@ -212,7 +212,8 @@ std::string Nearest(std::string_view word, std::span<const std::string> candidat
   std::string nearest;
   size_t nearest_distance = std::max<size_t>(1, word.size() / 3) + 1;
   for (const std::string& candidate : candidates) {
-    const auto [shorter, longer] = std::minmax(word.size(), candidate.size());
+    const size_t shorter = std::min(word.size(), candidate.size());
+    const size_t longer = std::max(word.size(), candidate.size());
     if (longer - shorter >= nearest_distance) continue;
     const size_t distance = Distance(word, candidate);
     if (distance >= nearest_distance) continue;
