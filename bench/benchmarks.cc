@@ -8,7 +8,7 @@ std::vector<Benchmark> AllBenchmarks() {
   std::vector<Benchmark> all;
   for (std::vector<Benchmark> (*part)() :
        {DenseBenchmarks, RowBenchmarks, OptimizerBenchmarks, ReduceBenchmarks, GrowthBenchmarks,
-        SnapshotBenchmarks, NetworkBenchmarks}) {
+        SnapshotBenchmarks, CopyBenchmarks, NetworkBenchmarks}) {
     std::vector<Benchmark> some = part();
     std::ranges::move(some, std::back_inserter(all));
   }

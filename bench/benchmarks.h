@@ -18,6 +18,8 @@ std::vector<Benchmark> ReduceBenchmarks();
 std::vector<Benchmark> GrowthBenchmarks();
 // Networks, by one worker alone and by two together.
 std::vector<Benchmark> NetworkBenchmarks();
+// What replicas and logs cost.
+std::vector<Benchmark> CopyBenchmarks();
 // What a worker notices of snapshots.
 std::vector<Benchmark> SnapshotBenchmarks();
 

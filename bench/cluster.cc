@@ -1,6 +1,7 @@
 #include "bench/cluster.h"
 
 #include <chrono>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <utility>
@@ -37,6 +38,14 @@ Result<> MakeKeys(const std::string& folder) {
     SM_TRY(WriteKeyPair(folder, pair, true));
   }
   return {};
+}
+
+// A folder that was not there.
+std::string NewFolder(const std::string& in) {
+  for (int i = 1;; ++i) {
+    std::string folder = in + "/cluster-" + std::to_string(i);
+    if (std::filesystem::create_directory(folder)) return folder;
+  }
 }
 
 }  // namespace
@@ -97,23 +106,11 @@ Result<double> RunForNumber(const std::string& scratch, const std::string& name,
 Result<std::unique_ptr<Cluster>> Cluster::Start(const Programs& programs,
                                                 const ClusterOptions& options) {
   std::unique_ptr<Cluster> cluster(new Cluster(options));
-  const std::string& job = cluster->job_ = programs.scratch + "/job.toml";
-  // Its workers are no programs of ours, so it needs no data and no model.
-  std::ofstream(job) << "[cluster]\nservers = " << options.servers
-                     << "\nshards_per_server = 1\nworkers = " << options.workers
-                     << "\n[policy]\nmode = \"" << options.policy
-                     << "\"\n[optimizer]\nlearning_rate = 0.01\n[log]\nlevel = \"warn\"\n";
-  if (options.keys) {
-    const std::string keys = programs.scratch + "/keys";
-    SM_TRY(MakeKeys(keys));
-    std::ofstream(job, std::ios::app) << "[security]\nkeys = \"" << keys << "\"\n";
-  }
-  if (!options.snapshots.empty()) {
-    std::ofstream(job, std::ios::app)
-        << "[snapshot]\nto = \"" << options.snapshots << "\"\nevery = \"1ms\"\nkeep = 1\n";
-  }
-  const std::string address = SM_TRY(cluster->Spawn(
-      programs, "coordinator", {programs.coordinator, job, "--listen", "127.0.0.1:0"}));
+  cluster->folder_ = NewFolder(programs.scratch);
+  SM_TRY(cluster->WriteJob());
+  const std::string& job = cluster->job_;
+  const std::string address =
+      SM_TRY(cluster->Spawn("coordinator", {programs.coordinator, job, "--listen", "127.0.0.1:0"}));
   cluster->address_ = address.substr(std::string("tcp://").size());
   for (uint32_t i = 0; i < options.servers; ++i) {
     const std::string index = std::to_string(i);
@@ -124,15 +121,39 @@ Result<std::unique_ptr<Cluster>> Cluster::Start(const Programs& programs,
       argv.insert(argv.end(), {"--set", "network.spin=" + std::to_string(kSpin.count()) + "ms"});
     }
     if (options.apart && i > 0) argv = AsNobody(std::move(argv));
-    SM_TRY(cluster->Spawn(programs, "server-" + index, std::move(argv)));
+    SM_TRY(cluster->Spawn("server-" + index, std::move(argv)));
   }
   return cluster;
 }
 
-Result<std::string> Cluster::Spawn(const Programs& programs, const std::string& name,
-                                   std::vector<std::string> argv) {
+// Its workers are no programs of ours, so it needs no data and no model.
+Result<> Cluster::WriteJob() {
+  job_ = folder_ + "/job.toml";
+  std::ofstream job(job_);
+  job << "[cluster]\nservers = " << options_.servers
+      << "\nshards_per_server = 1\nworkers = " << options_.workers;
+  if (options_.logs) job << "\nstate = \"" << folder_ << "/state\"";
+  job << "\n[policy]\nmode = \"" << options_.policy
+      << "\"\n[optimizer]\nlearning_rate = 0.01\n[log]\nlevel = \"warn\"\n";
+  if (options_.keys) {
+    const std::string keys = folder_ + "/keys";
+    SM_TRY(MakeKeys(keys));
+    job << "[security]\nkeys = \"" << keys << "\"\n";
+  }
+  if (!options_.snapshots.empty()) {
+    job << "[snapshot]\nto = \"" << options_.snapshots << "\"\nevery = \"1ms\"\nkeep = 1\n";
+  }
+  if (options_.replicas > 0) {
+    job << "[replication]\nreplicas = " << options_.replicas
+        << "\nmin_in_sync = " << options_.replicas << "\n";
+  }
+  if (options_.logs) job << "[replication]\nlog = \"" << folder_ << "/logs\"\n";
+  return {};
+}
+
+Result<std::string> Cluster::Spawn(const std::string& name, std::vector<std::string> argv) {
   std::unique_ptr<Child> child;
-  std::string address = SM_TRY(SpawnAnnounced(programs.scratch, name, argv, &child));
+  std::string address = SM_TRY(SpawnAnnounced(folder_, name, argv, &child));
   children_.push_back(std::move(child));
   return address;
 }

@@ -19,6 +19,8 @@ struct ClusterOptions {
   bool keys = false;           // All connections are encrypted, and all processes have a key.
   bool spins = false;          // Both ends look for messages for a while before they sleep.
   std::string snapshots = {};  // A folder where one follows the other; empty: there are none.
+  uint32_t replicas = 0;       // Of each shard, all of which must have what is acknowledged.
+  bool logs = false;           // Each shard keeps one, and nothing is acknowledged before it.
   bool apart = false;          // All servers but the first as on another host; see AsNobody.
 };
 
@@ -37,10 +39,11 @@ class Cluster final {
 
  private:
   explicit Cluster(const ClusterOptions& options) : options_(options) {}
-  Result<std::string> Spawn(const Programs& programs, const std::string& name,
-                            std::vector<std::string> argv);
+  Result<> WriteJob();
+  Result<std::string> Spawn(const std::string& name, std::vector<std::string> argv);
 
   ClusterOptions options_;
+  std::string folder_;  // Its own.
   std::string job_;
   std::string address_;
   std::vector<std::unique_ptr<Child>> children_;

@@ -1,9 +1,6 @@
 // Pushes and pulls of dense tables, summed on the shard.
-#include <algorithm>
-#include <chrono>
 #include <cstring>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -11,94 +8,15 @@
 
 #include "bench/benchmarks.h"
 #include "bench/cluster.h"
-#include "bench/statistics.h"
+#include "bench/dense_runner.h"
 #include "bench/stopwatch.h"
 #include "bench/zmq_echo.h"
-#include "client/session.h"
 
 namespace shardmill::bench {
 namespace {
 
-constexpr std::chrono::minutes kPatience{5};
-constexpr int kTables = 40;
-constexpr uint64_t kTableFloats = uint64_t{1} << 20;
-constexpr uint64_t kBothWays = 2 * kTables * kTableFloats * sizeof(float);
-constexpr uint64_t kSmallFloats = 16;
-constexpr int kRoundTrips = 300;  // Of which a run gives the median.
-
-double GigabytesPerSecond(double seconds) { return kBothWays / seconds / 1e9; }
-
-struct DenseOptions {
-  int tables = kTables;
-  uint64_t floats = kTableFloats;
-  bool shared = false;
-  bool spins = false;
-  bool keys = false;
-  bool in_place = false;  // What is read is used where it came in.
-};
-
-// Tables that sum what is pushed, one worker, one shard.
-class DenseRunner final {
- public:
-  static Result<std::unique_ptr<DenseRunner>> Start(const Programs& programs,
-                                                    const DenseOptions& dense) {
-    auto runner = std::make_unique<DenseRunner>();
-    runner->in_place_ = dense.in_place;
-    const uint64_t floats = dense.floats;
-    runner->cluster_ = SM_TRY(Cluster::Start(
-        programs, {.shared_memory = dense.shared, .keys = dense.keys, .spins = dense.spins}));
-    const SessionOptions options = SM_TRY(runner->cluster_->WorkerOptions(0));
-    runner->session_ = SM_TRY(Session::Open(options));
-    TableOptions sums;
-    sums.update.emplace().rule = UpdateRule::kAdd;
-    for (int i = 0; i < dense.tables; ++i) {
-      runner->tables_.push_back(
-          SM_TRY(runner->session_->Dense("t" + std::to_string(i), floats, sums)));
-      runner->into_.emplace_back(dense.in_place ? 0 : floats);
-    }
-    runner->gradient_.emplace(SM_TRY(runner->session_->Allocate(floats)));
-    std::ranges::fill(runner->gradient_->floats(), 1.0F);
-    return runner;
-  }
-
-  // One step: all tables are read into the caller's memory and pushed to, and it is acknowledged.
-  // What was read was asked for with the end of the step before: it holds all that was pushed.
-  Result<> Step() {
-    TrainingStep step = SM_TRY(session_->Begin(kPatience));
-    if (tickets_.empty()) SM_TRY(AskForAll(step, {}));
-    for (const Ticket ticket : tickets_) SM_TRY(step.Wait(ticket));
-    const auto summed = static_cast<float>(step.number() - 1);
-    for (size_t i = 0; i < tables_.size(); ++i) {
-      const std::span<const ReadPiece> pieces = step.Pieces(tickets_[i]);
-      const float first = in_place_ ? pieces.front().values.front() : into_[i].front();
-      const float last = in_place_ ? pieces.back().values.back() : into_[i].back();
-      if (first == summed && last == summed) continue;
-      return Error{ErrorCode::kFailed, "a table does not hold the sum of what was pushed"};
-    }
-    for (const DenseTable table : tables_) SM_TRY(step.Push(table, 0, gradient_->floats()));
-    SM_TRY(AskForAll(step, {.next_step = true}));
-    SM_TRY(step.Finish(1));
-    return {};
-  }
-
- private:
-  Result<> AskForAll(TrainingStep& step, const PullOptions& options) {
-    tickets_.clear();
-    for (size_t i = 0; i < tables_.size(); ++i) {
-      tickets_.push_back(in_place_ ? SM_TRY(step.Read(tables_[i], 0, tables_[i].size, options))
-                                   : SM_TRY(step.Pull(tables_[i], 0, into_[i], options)));
-    }
-    return {};
-  }
-
-  std::unique_ptr<Cluster> cluster_;
-  std::unique_ptr<Session> session_;
-  std::vector<DenseTable> tables_;
-  std::vector<std::vector<float>> into_;
-  bool in_place_ = false;
-  std::optional<Memory> gradient_;  // Goes to the shard without a copy.
-  std::vector<Ticket> tickets_;
-};
+constexpr int kTables = kLargeStep.tables;
+constexpr uint64_t kTableFloats = kLargeStep.floats;
 
 // Bare ZeroMQ between two processes.
 class EchoRunner final {
@@ -124,19 +42,15 @@ class DenseAgainstEcho final : public Sides {
  public:
   static Result<Prepared> Prepare(const Programs& programs) {
     auto sides = std::make_unique<DenseAgainstEcho>();
-    sides->product_ = SM_TRY(DenseRunner::Start(programs, {.keys = kKeys, .in_place = kInPlace}));
+    sides->product_ = SM_TRY(DenseRunner::Start(programs, {.keys = kKeys}, kLargeStep, kInPlace));
     sides->baseline_ = SM_TRY(EchoRunner::Start(programs));
     return Prepared{std::move(sides), ""};
   }
-  Result<double> Product() override {
-    const Stopwatch watch;
-    SM_TRY(product_->Step());
-    return GigabytesPerSecond(watch.Seconds());
-  }
+  Result<double> Product() override { return product_->GigabytesPerSecond(); }
   Result<double> Baseline() override {
     const Stopwatch watch;
     SM_TRY(baseline_->Run(payload_, kTables));
-    return GigabytesPerSecond(watch.Seconds());
+    return kLargeStep.GigabytesBothWays() / watch.Seconds();
   }
 
  private:
@@ -151,47 +65,29 @@ class SmallAgainstEcho final : public Sides {
   static Result<Prepared> Prepare(const Programs& programs) {
     auto sides = std::make_unique<SmallAgainstEcho>();
     sides->product_ = SM_TRY(DenseRunner::Start(
-        programs,
-        {.tables = 1, .floats = kSmallFloats, .shared = kShared, .spins = kShared, .keys = kKeys}));
+        programs, {.shared_memory = kShared, .keys = kKeys, .spins = kShared}, kSmallStep));
     sides->baseline_ = SM_TRY(EchoRunner::Start(programs));
     return Prepared{std::move(sides), ""};
   }
-  Result<double> Product() override {
-    return MedianMicroseconds([this] { return product_->Step(); });
-  }
+  Result<double> Product() override { return product_->MedianMicroseconds(); }
   Result<double> Baseline() override {
-    return MedianMicroseconds([this] { return baseline_->Run(payload_, 1); });
+    return MedianMicrosecondsOf([this] { return baseline_->Run(payload_, 1); });
   }
 
  private:
-  template <class Run>
-  Result<double> MedianMicroseconds(Run run) {
-    std::vector<double> times;
-    for (int i = 0; i < kRoundTrips; ++i) {
-      const Stopwatch watch;
-      SM_TRY(run());
-      times.push_back(watch.Seconds() * 1e6);
-    }
-    return Median(times);
-  }
-
   std::unique_ptr<DenseRunner> product_;
   std::unique_ptr<EchoRunner> baseline_;
-  std::vector<float> payload_ = std::vector<float>(kSmallFloats, 1.0F);
+  std::vector<float> payload_ = std::vector<float>(kSmallStep.floats, 1.0F);
 };
 
 // The same over shared memory, held against what is given as a baseline.
 class SharedDense : public Sides {
  public:
-  Result<double> Product() override {
-    const Stopwatch watch;
-    SM_TRY(product_->Step());
-    return GigabytesPerSecond(watch.Seconds());
-  }
+  Result<double> Product() override { return product_->GigabytesPerSecond(); }
 
  protected:
   Result<> StartProduct(const Programs& programs) {
-    product_ = SM_TRY(DenseRunner::Start(programs, {.shared = true}));
+    product_ = SM_TRY(DenseRunner::Start(programs, {.shared_memory = true}, kLargeStep));
     return {};
   }
 
@@ -204,14 +100,10 @@ class SharedAgainstTcp final : public SharedDense {
   static Result<Prepared> Prepare(const Programs& programs) {
     auto sides = std::make_unique<SharedAgainstTcp>();
     SM_TRY(sides->StartProduct(programs));
-    sides->baseline_ = SM_TRY(DenseRunner::Start(programs, {}));
+    sides->baseline_ = SM_TRY(DenseRunner::Start(programs, {}, kLargeStep));
     return Prepared{std::move(sides), ""};
   }
-  Result<double> Baseline() override {
-    const Stopwatch watch;
-    SM_TRY(baseline_->Step());
-    return GigabytesPerSecond(watch.Seconds());
-  }
+  Result<double> Baseline() override { return baseline_->GigabytesPerSecond(); }
 
  private:
   std::unique_ptr<DenseRunner> baseline_;
@@ -232,7 +124,7 @@ class SharedAgainstLoops final : public SharedDense {
       for (size_t at = 0; at < kTableFloats; ++at) to[at] += gradient_[at];
       std::memcpy(into_[static_cast<size_t>(i)].data(), to, kTableFloats * sizeof(float));
     }
-    return GigabytesPerSecond(watch.Seconds());
+    return kLargeStep.GigabytesBothWays() / watch.Seconds();
   }
 
  private:

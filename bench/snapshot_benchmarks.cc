@@ -1,7 +1,6 @@
 // What a worker notices of snapshots.
 #include <algorithm>
 #include <chrono>
-#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -31,13 +30,11 @@ constexpr double kTail = 0.99;
 // step, and then rests for as long as that took.
 class Reader final {
  public:
-  static Result<std::unique_ptr<Reader>> Start(const Programs& programs, const std::string& name,
+  static Result<std::unique_ptr<Reader>> Start(const Programs& programs,
                                                const std::string& snapshots) {
-    Programs own = programs;
-    own.scratch += "/" + name;
-    std::filesystem::create_directory(own.scratch);
     auto reader = std::make_unique<Reader>();
-    reader->cluster_ = SM_TRY(Cluster::Start(own, {.shared_memory = true, .snapshots = snapshots}));
+    reader->cluster_ =
+        SM_TRY(Cluster::Start(programs, {.shared_memory = true, .snapshots = snapshots}));
     const SessionOptions options = SM_TRY(reader->cluster_->WorkerOptions(0));
     reader->session_ = SM_TRY(Session::Open(options));
     TableOptions sums;
@@ -79,8 +76,8 @@ class SavingSides final : public Sides {
   static Result<Prepared> Prepare(const Programs& programs) {
     auto sides = std::make_unique<SavingSides>();
     sides->folder_ = programs.scratch + "/kept";
-    sides->saving_ = SM_TRY(Reader::Start(programs, "saving", sides->folder_));
-    sides->idle_ = SM_TRY(Reader::Start(programs, "idle", ""));
+    sides->saving_ = SM_TRY(Reader::Start(programs, sides->folder_));
+    sides->idle_ = SM_TRY(Reader::Start(programs, ""));
     return Prepared{std::move(sides), ""};
   }
 

@@ -49,6 +49,17 @@ TEST(BenchTest, MeasuresANetworkBesideTorchOrSaysWhatIsMissing) {
   EXPECT_NE(about.find("; torch multiplies with "), std::string::npos) << about;
 }
 
+TEST(BenchTest, MeasuresWhatCopiesOfAStepCost) {
+  ASSERT_TRUE(RunBench({"replicas.1.latency", "logs.latency", "--runs", "1", "--json"}).ok())
+      << OutputOf("bench");
+  const auto json = ParseJson(LastLineOf("bench"));
+  ASSERT_TRUE(json.ok()) << OutputOf("bench");
+  ASSERT_EQ(json.value().items.size(), 2U);
+  for (const JsonValue& line : json.value().items) {
+    EXPECT_GT(line.Find("ratio")->number, 1) << line.Find("name")->text;  // One more hop, or a sync.
+  }
+}
+
 TEST(BenchTest, NamesTheBenchmarkThatIsNotThere) {
   const ExitStatus status = RunBench({"latency.tpc"});
   EXPECT_EQ(status.code, 2);
