@@ -28,6 +28,7 @@
 #include "common/process/announce.h"
 #include "common/process/cpu_set.h"
 #include "common/process/file_lock.h"
+#include "common/process/memory_keeper.h"
 #include "common/process/signals.h"
 #include "common/published.h"
 #include "common/timeline/timeline.h"
@@ -166,6 +167,7 @@ std::string UnreadyWords(const Agents& agents) {
 
 Result<> Serve(const ServerFlags& flags, const DaemonContext& daemon) {
   const JobOptions& job = daemon.job;
+  const MemoryKeeper keeper;  // Before there are connections, of which it must have none.
   const SteadyClock clock;
   Registry registry;
   const std::unique_ptr<KeyRing> keys = SM_TRY(KeyRing::Open(job.security.keys, Role::kServer));
