@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <memory>
+#include <new>
 #include <optional>
 #include <string>
 #include <system_error>
@@ -156,6 +157,17 @@ Result<Agents> MakeAgents(uint32_t index, const DaemonContext& daemon, ZmqContex
   return agents;
 }
 
+// What lacks memory on the way, other than a table that is to be made, ends the server in words.
+Result<> RunWithinMemory(ShardAgent& agent, const StopSource& stop) {
+  try {
+    return agent.Run(stop);
+  } catch (const std::bad_alloc&) {
+    return Error{ErrorCode::kUnavailable,
+                 "the server has not enough memory for its tables and what is pushed to them: give "
+                 "it more, or spread the job over more servers (cluster.servers)"};
+  }
+}
+
 std::string UnreadyWords(const Agents& agents) {
   std::string words;
   for (const auto& agent : agents) {
@@ -198,7 +210,7 @@ Result<> Serve(const ServerFlags& flags, const DaemonContext& daemon) {
   for (const auto& agent : agents) {
     threads.emplace_back([&agent, &daemon, &failure, &cpus, place = threads.size()] {
       if (!cpus.empty()) StayOnCpu(cpus[place % cpus.size()]);
-      const Result<> ran = agent->Run(daemon.stop);
+      const Result<> ran = RunWithinMemory(*agent, daemon.stop);
       if (ran.ok()) return;
       failure.Set(ran.error());
       daemon.stop.Request(StopReason::kFailed);

@@ -22,6 +22,7 @@
 #include "worker/job_measurers.h"
 #include "worker/job_model.h"
 #include "worker/local_steps.h"
+#include "worker/meaning.h"
 #include "worker/model_file.h"
 #include "worker/session_options.h"
 #include "worker/track/tracker.h"
@@ -207,6 +208,9 @@ Result<> Train(const WorkerFlags& flags, const DaemonContext& daemon, WorkerMetr
   joined.store(true, std::memory_order_relaxed);
   daemon.log.Info("joined", {{"rank", session->rank()}, {"step", session->next_step()}});
 
+  Result<> trained = CheckMeaning(*session, data.train->columns());
+  if (!trained.ok()) return LeaveEarly(trained.error(), elastic, *session, daemon.log);
+
   const SteadyClock clock;
   TrainerOptions options = TrainerOptionsOf(job);
   options.rank = session->rank();
@@ -222,7 +226,6 @@ Result<> Train(const WorkerFlags& flags, const DaemonContext& daemon, WorkerMetr
   examiner.Begin({session->job(), session->next_step() - 1, JobLine(job)});
   const TrainerParts parts{*session, *model, batches, local.get(), examiner};
   Trainer trainer(options, parts, clock, daemon.log);
-  Result<> trained;
   do {
     trained = trainer.Run([&](const TrainerProgress& progress) { metrics.Publish(progress); });
     if (trained.ok()) trained = session->Close(true);

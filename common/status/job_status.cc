@@ -1,6 +1,7 @@
 #include "common/status/job_status.h"
 
 #include <array>
+#include <cmath>
 #include <limits>
 
 #include "common/json/json.h"
@@ -150,6 +151,8 @@ Worker ReadWorker(const JsonValue& object, std::string* wrong) {
   if (!metrics) return worker;
   for (const auto& [name, value] : metrics->members) {
     if (value.kind == JsonValue::Kind::kNumber) worker.metrics.emplace_back(name, value.number);
+    // What is no number JSON cannot say.
+    if (value.kind == JsonValue::Kind::kNull) worker.metrics.emplace_back(name, std::nan(""));
   }
   return worker;
 }
