@@ -99,13 +99,44 @@ Coordinator Begin(const CoordinatorOptions& options, TimePoint now,
   return Coordinator(options, now, before);
 }
 
+// What people and monitors are told of the job. Written by the coordinator's thread, read by
+// HTTP's.
+class JobPages final {
+ public:
+  explicit JobPages(Registry& registry) : registry_(registry), metrics_(registry) {}
+
+  void Publish(const Coordinator& coordinator, TimePoint now) {
+    JobStatus status = StatusOf(coordinator, now);
+    waits_.Look(now, status);
+    metrics_.Publish(coordinator, status, UnixMs());
+    status_.Set(ToJson(status));
+    awaited_.Set(coordinator.words());
+  }
+  void Count(uint64_t bad_packets, uint64_t forbidden) { metrics_.Count(bad_packets, forbidden); }
+
+  std::vector<HttpRoute> Routes() {
+    std::vector<HttpRoute> routes = DaemonRoutes(
+        registry_, [] { return std::string(); }, [this] { return awaited_.Get(); });
+    routes.push_back({"/status", [this](const HttpRequest&) {
+                        return HttpResponse{200, "application/json", status_.Get() + "\n"};
+                      }});
+    return routes;
+  }
+
+ private:
+  Registry& registry_;
+  JobMetrics metrics_;
+  WaitShares waits_;
+  Published<std::string> status_;
+  Published<std::string> awaited_;  // Whom a start waits for.
+};
+
 Result<> Serve(const CoordinatorFlags& flags, const DaemonContext& daemon) {
   const JobOptions& job = daemon.job;
   const Log& log = daemon.log;
   const SteadyClock clock;
   Registry registry;
-  JobMetrics metrics(registry);
-  Published<std::string> status;
+  JobPages pages(registry);
 
   const std::unique_ptr<KeyRing> keys =
       SM_TRY(KeyRing::Open(job.security.keys, Role::kCoordinator));
@@ -130,14 +161,8 @@ Result<> Serve(const CoordinatorFlags& flags, const DaemonContext& daemon) {
   Messenger messenger(transport, frames, WireLimitsOf(job));
   Pump<Coordinator> pump(coordinator, messenger, clock, log, keep);
 
-  status.Set(ToJson(StatusOf(coordinator, clock.Now())));
-  Published<std::string> awaited(coordinator.words());  // Whom a start waits for.
-  std::vector<HttpRoute> routes = DaemonRoutes(
-      registry, [] { return std::string(); }, [&awaited] { return awaited.Get(); });
-  routes.push_back({"/status", [&status](const HttpRequest&) {
-                      return HttpResponse{200, "application/json", status.Get() + "\n"};
-                    }});
-  const std::unique_ptr<HttpServer> http = SM_TRY(StartHttp(job, std::move(routes)));
+  pages.Publish(coordinator, clock.Now());
+  const std::unique_ptr<HttpServer> http = SM_TRY(StartHttp(job, pages.Routes()));
   SM_TRY(Announce(flags.announce_fd, {endpoint, http ? http->address() : ""}));
   log.Info("coordinator_listens",
            {{"endpoint", endpoint}, {"http", http ? http->address() : "off"}});
@@ -147,7 +172,6 @@ Result<> Serve(const CoordinatorFlags& flags, const DaemonContext& daemon) {
   // When the job has failed: so long everybody can still hear why.
   constexpr Duration kFailedLinger = std::chrono::seconds(10);
   TimePoint status_at{};
-  WaitShares waits;
   StateLog state_log(log);
   std::optional<TimePoint> failed_at;
   while (!daemon.stop.requested()) {
@@ -159,12 +183,8 @@ Result<> Serve(const CoordinatorFlags& flags, const DaemonContext& daemon) {
     if (failed_at && clock.Now() - *failed_at > kFailedLinger) break;
     if (!changed && clock.Now() - status_at < kStatusEvery) continue;
     status_at = clock.Now();
-    JobStatus now = StatusOf(coordinator, status_at);
-    waits.Look(status_at, now);
-    status.Set(ToJson(now));
-    awaited.Set(coordinator.words());
-    metrics.Publish(coordinator, now, UnixMs());
-    metrics.Count(messenger.counters().bad_packets, pump.forbidden());
+    pages.Publish(coordinator, status_at);
+    pages.Count(messenger.counters().bad_packets, pump.forbidden());
   }
   if (coordinator.final_lost()) {
     return Error{ErrorCode::kUnsaved, "the job is done, but " + coordinator.words()};
