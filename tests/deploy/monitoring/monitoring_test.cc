@@ -26,7 +26,7 @@ namespace {
 constexpr std::chrono::milliseconds kPatience{60'000};
 constexpr std::chrono::milliseconds kHttpPatience{5'000};
 constexpr uint64_t kStepsPerEpoch = 50;  // Of WriteJob's data set.
-constexpr uint32_t kEpochs = 60;
+constexpr uint32_t kEpochs = 80;
 constexpr const char* kMonitoring = "deploy/monitoring/";
 
 std::string TextOf(const std::string& path) {
@@ -131,7 +131,7 @@ class Prometheus final {
 // A job of which every process is started by hand, and serves its page.
 class WatchedJob final {
  public:
-  WatchedJob() {
+  explicit WatchedJob(const std::vector<std::string>& sets = {}) {
     const std::string file = WriteJob(kEpochs);
     const auto start = [&](const std::string& name, const std::string& program,
                            std::vector<std::string> arguments) {
@@ -139,6 +139,7 @@ class WatchedJob final {
           arguments.begin(),
           {file, "--set", "cluster.lease=400ms", "--set", "train.report_every=10", "--set",
            "snapshot.to=" + TestFolder() + "/snapshots", "--set", "snapshot.every_epochs=10"});
+      for (const std::string& set : sets) arguments.insert(arguments.end(), {"--set", set});
       if (!coordinator_.empty()) {
         arguments.insert(arguments.end(), {"--set", "cluster.coordinator=" + coordinator_});
       }
@@ -158,6 +159,7 @@ class WatchedJob final {
     return pages;
   }
   std::string page() const { return daemons_.front().where.http; }
+  std::string server_page() const { return daemons_.at(1).where.http; }
   pid_t worker(uint32_t rank) const { return daemons_.at(2 + rank).process->pid(); }
 
   JobStatus Status() const {
@@ -172,7 +174,7 @@ class WatchedJob final {
   std::vector<Daemon> daemons_;
 };
 
-// Lets a process run for a tenth of the time.
+// Lets a process run for a small part of the time.
 class Slowdown final {
  public:
   explicit Slowdown(pid_t pid) : pid_(pid), thread_([this] { Run(); }) {}
@@ -184,12 +186,15 @@ class Slowdown final {
   Slowdown& operator=(const Slowdown&) = delete;
 
  private:
+  static constexpr std::chrono::milliseconds kStopped{195};
+  static constexpr std::chrono::milliseconds kRunning{5};
+
   void Run() const {
     do {
       kill(pid_, SIGSTOP);
-      static_cast<void>(stop_.WaitFor(std::chrono::milliseconds(180)));
+      static_cast<void>(stop_.WaitFor(kStopped));
       kill(pid_, SIGCONT);
-    } while (!stop_.WaitFor(std::chrono::milliseconds(20)));
+    } while (!stop_.WaitFor(kRunning));
   }
 
   pid_t pid_;
@@ -248,30 +253,37 @@ std::vector<std::string> DashboardQueries() {
   return queries;
 }
 
+// Rank 1 is, and everybody says so.
+void ExpectSlow(const WatchedJob& job, const Prometheus& prometheus) {
+  EXPECT_TRUE(Await([&] {
+    const auto shares = prometheus.Ask("rate(shardmill_rank_awaited_seconds_total[5s])", "rank");
+    return shares.size() == 2 && shares.at("1") > 0.6 && shares.at("0") < 0.3;
+  })) << ToJson(job.Status());
+  const auto waits =
+      prometheus.Ask("sum by (cause) (rate(shardmill_wait_seconds_total[5s]))", "cause");
+  ASSERT_TRUE(waits.contains("worker"));
+  EXPECT_GT(waits.at("worker"), 1);  // Of two shards.
+  const JobStatus status = job.Status();
+  ASSERT_NE(SlowWorker(status), nullptr);
+  EXPECT_EQ(SlowWorker(status)->rank, 1U);
+}
+
+// A job on its way has something to say to every panel but that of the first snapshot.
+void ExpectFullDashboard(const Prometheus& prometheus) {
+  for (const std::string& query : DashboardQueries()) {
+    const bool said = !prometheus.Ask(query).empty();
+    EXPECT_TRUE(said || query.find("snapshot_timestamp") != std::string::npos) << query;
+  }
+}
+
 TEST(MonitoringTest, PrometheusShowsWhoIsSlowAndCountsAllThatWasTrained) {
   const WatchedJob job;
+  EXPECT_TRUE(Await([&] { return job.Status().workers.at(1).step > 0; }));
+  auto slowdown = std::make_unique<Slowdown>(job.worker(1));
   const Prometheus prometheus(job.pages());
-  {
-    const Slowdown slowdown(job.worker(1));
-    const auto slow = [&] {
-      const auto shares = prometheus.Ask("rate(shardmill_rank_awaited_seconds_total[5s])", "rank");
-      return shares.size() == 2 && shares.at("1") > 0.6 && shares.at("0") < 0.3;
-    };
-    EXPECT_TRUE(Await(slow)) << OutputOf("coordinator");
-    const auto waits =
-        prometheus.Ask("sum by (cause) (rate(shardmill_wait_seconds_total[5s]))", "cause");
-    ASSERT_TRUE(waits.contains("worker"));
-    EXPECT_GT(waits.at("worker"), 1);  // Of two shards.
-    const JobStatus status = job.Status();
-    ASSERT_NE(SlowWorker(status), nullptr);
-    EXPECT_EQ(SlowWorker(status)->rank, 1U);
-    // Half a job has something to say to every panel but those of what it does not do.
-    for (const std::string& query : DashboardQueries()) {
-      const bool said = !prometheus.Ask(query).empty();
-      const bool late = query.find("snapshot_timestamp") != std::string::npos;
-      EXPECT_TRUE(said || late) << query;
-    }
-  }
+  ExpectSlow(job, prometheus);
+  ExpectFullDashboard(prometheus);
+  slowdown.reset();
   EXPECT_TRUE(Await([&] { return prometheus.Number("shardmill_job_state{state=\"done\"}") == 1; }))
       << ToJson(job.Status());
   const JobStatus status = job.Status();
@@ -286,6 +298,27 @@ TEST(MonitoringTest, PrometheusShowsWhoIsSlowAndCountsAllThatWasTrained) {
   EXPECT_GE(prometheus.Number("shardmill_snapshots_total"), 1);
   EXPECT_LT(std::abs(prometheus.Number("time() - shardmill_snapshot_timestamp_seconds")), 60);
   EXPECT_EQ(prometheus.Number("shardmill_lost_steps_total + shardmill_duplicated_steps_total"), 0);
+}
+
+// The number behind a series on a page; 0 where there is none.
+double ValueOn(const std::string& page, const std::string& series) {
+  const auto text = HttpGetBody(page, "/metrics", kHttpPatience);
+  const size_t at = text.ok() ? text.value().find("\n" + series + " ") : std::string::npos;
+  return at == std::string::npos ? 0 : std::stod(text.value().substr(at + series.size() + 2));
+}
+
+TEST(MonitoringTest, TellsWhatALogCosts) {
+  const WatchedJob job(
+      {"replication.log=" + TestFolder() + "/log", "cluster.state=" + TestFolder() + "/state"});
+  const std::string page = job.server_page();
+  const auto value = [&](const std::string& series) { return ValueOn(page, series); };
+  EXPECT_TRUE(Await([&] {
+    return value("shardmill_log_write_seconds_count{shard=\"0\"}") > 100 &&
+           value("shardmill_log_write_seconds_sum{shard=\"0\"}") > 0 &&
+           value("shardmill_wait_seconds_total{shard=\"0\",cause=\"log\"}") > 0 &&
+           value("shardmill_log_bytes{shard=\"0\"}") > 0;
+  })) << OutputOf("server");
+  EXPECT_EQ(value("shardmill_log_failures_total{shard=\"0\"}"), 0);
 }
 
 TEST(MonitoringTest, KeepsToTheConventionsOfPrometheus) {
