@@ -157,12 +157,9 @@ Finding Card(const JobOptions* job) {
 // Whether a file can be written there and is on disk soon, and how much room there is. A folder
 // that is not there yet is made by the job: its nearest parent counts.
 Finding Folder(const std::string& key, const std::string& path) {
-  fs::path at(path);
   std::error_code why;
-  while (!fs::exists(at, why) && at.has_parent_path() && at.parent_path() != at) {
-    at = at.parent_path();
-  }
-  if (at.empty()) at = ".";
+  fs::path at = fs::absolute(path, why);
+  while (!fs::exists(at, why) && at != at.parent_path()) at = at.parent_path();
   Finding finding{Grade::kGood, key, path};
   PosixFiles files;
   const std::string probe = (at / ".shardmill-doctor").string();

@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <sstream>
 
 #include "cli/run_folder.h"
@@ -13,6 +14,7 @@
 namespace shardmill {
 namespace {
 
+namespace fs = std::filesystem;
 using Grade = Finding::Grade;
 
 Finding Find(const std::vector<Finding>& findings, const std::string& what) {
@@ -35,6 +37,16 @@ TEST(DoctorTest, FindsWhatAJobNeedsWhereItIsThere) {
   for (const char* what : {"open files", "shared memory", "loopback", "job.runs", "snapshot.to"}) {
     EXPECT_NE(Find(findings, what).grade, Grade::kMissing) << Find(findings, what).found;
   }
+}
+
+TEST(DoctorTest, TakesAFolderFromWhereItIsStarted) {
+  const fs::path before = fs::current_path();
+  fs::current_path(testing::TempDir());
+  JobOptions job = Sound();
+  job.job.runs = "runs_of_nobody_yet";
+  const Finding finding = Find(ExamineMachine(&job), "job.runs");
+  fs::current_path(before);
+  EXPECT_NE(finding.grade, Grade::kMissing) << finding.found;
 }
 
 TEST(DoctorTest, CountsTheFilesThatAProcessMayOpen) {
