@@ -68,10 +68,10 @@ struct WorkerMetrics {
         nonfinite(registry.AddCounter("shardmill_worker_nonfinite_batches_total",
                                       "Batches between two averages of parameters whose gradient "
                                       "is no number.")),
-        wait(registry.AddGauge("shardmill_worker_wait_seconds",
-                               "Time spent waiting for pulls and pushes.")),
-        compute(registry.AddGauge("shardmill_worker_compute_seconds",
-                                  "Time spent computing gradients.")),
+        wait(registry.AddHistogram("shardmill_worker_step_wait_seconds",
+                                   "What a step spends waiting for pulls and pushes.")),
+        compute(registry.AddHistogram("shardmill_worker_step_compute_seconds",
+                                      "What a step spends computing gradients.")),
         loss(registry.AddGauge("shardmill_worker_loss", "Mean loss of the last batch.")) {}
 
   void Publish(const TrainerProgress& progress) {
@@ -81,9 +81,13 @@ struct WorkerMetrics {
     skipped.Add(progress.skipped - skipped.value());
     rollbacks.Add(progress.rollbacks - rollbacks.value());
     nonfinite.Add(progress.nonfinite - nonfinite.value());
-    wait.Set(progress.wait_seconds);
-    compute.Set(progress.compute_seconds);
+    Observe(progress.wait_seconds - std::exchange(waited, progress.wait_seconds), wait);
+    Observe(progress.compute_seconds - std::exchange(computed, progress.compute_seconds), compute);
     loss.Set(progress.loss);
+  }
+
+  static void Observe(double seconds, Histogram& histogram) {
+    histogram.Observe(std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds)));
   }
 
   Counter& steps;
@@ -92,9 +96,11 @@ struct WorkerMetrics {
   Counter& skipped;
   Counter& rollbacks;
   Counter& nonfinite;
-  Gauge& wait;
-  Gauge& compute;
+  Histogram& wait;
+  Histogram& compute;
   Gauge& loss;
+  double waited = 0;  // Seconds until the last step.
+  double computed = 0;
 };
 
 double UnixSeconds() {

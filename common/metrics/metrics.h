@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <deque>
@@ -7,7 +8,10 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <variant>
 #include <vector>
+
+#include "common/clock.h"
 
 namespace shardmill {
 
@@ -33,6 +37,40 @@ class Gauge final {
   std::atomic<double> value_{0};
 };
 
+// Time spent, which only grows. Owned by a Registry; any thread may call.
+class TimeSpent final {
+ public:
+  void Add(Duration time) { nanoseconds_.Add(NanosecondsOf(time)); }
+  double seconds() const { return static_cast<double>(nanoseconds_.value()) * 1e-9; }
+
+ private:
+  // A clock that goes back is none of ours.
+  static uint64_t NanosecondsOf(Duration time) {
+    const auto count = std::chrono::duration_cast<std::chrono::nanoseconds>(time).count();
+    return count > 0 ? static_cast<uint64_t>(count) : 0;
+  }
+
+  Counter nanoseconds_;
+};
+
+// How long something took, each time. Owned by a Registry; any thread may call.
+class Histogram final {
+ public:
+  // Upper limits of the buckets, in seconds: from what a small table takes to what a disk does.
+  static constexpr std::array<double, 13> kLimits = {1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 0.01,
+                                                     0.03, 0.1,  0.3,  1,    3,    10};
+
+  void Observe(Duration took);
+
+  // Those that took at most as long as the limit says; past the last limit: all.
+  std::array<uint64_t, kLimits.size() + 1> Cumulated() const;
+  double seconds() const { return sum_.seconds(); }
+
+ private:
+  std::array<Counter, kLimits.size() + 1> buckets_;
+  TimeSpent sum_;
+};
+
 // Of low cardinality: a rank, a shard, a kind of message; never a key, a step or an address.
 using Labels = std::vector<std::pair<std::string, std::string>>;
 
@@ -47,32 +85,34 @@ class Registry final {
   Registry& operator=(const Registry&) = delete;
 
   // `shardmill_` and words in snake case, base units last: seconds, bytes. A counter ends with
-  // `_total`, a gauge does not. Metrics of one name have one help text and differ in their labels.
+  // `_total` and a time spent with `_seconds_total`, a histogram with `_seconds`, a gauge with
+  // anything else. Metrics of one name have one help text and differ in their labels.
   Counter& AddCounter(std::string_view name, std::string_view help, Labels labels = {});
   Gauge& AddGauge(std::string_view name, std::string_view help, Labels labels = {});
+  TimeSpent& AddTimeSpent(std::string_view name, std::string_view help, Labels labels = {});
+  Histogram& AddHistogram(std::string_view name, std::string_view help, Labels labels = {});
 
   std::string Render() const;
 
  private:
+  using Metric = std::variant<Counter, Gauge, TimeSpent, Histogram>;
   struct Series {
-    std::string labels;  // As rendered, braces included; empty where there are none.
-    const Counter* counter = nullptr;
-    const Gauge* gauge = nullptr;
+    Labels labels;
+    const Metric* metric;
   };
   struct Family {
     std::string name;
     std::string help;
-    bool is_counter = false;
-    std::vector<Series> series;
+    std::vector<Series> series;  // Of one alternative, and one at least.
   };
 
-  Series& AddSeries(std::string_view name, std::string_view help, bool is_counter,
-                    const Labels& labels);
+  template <class Kind>
+  Kind& Add(std::string_view name, std::string_view help, Labels labels);
+  Family& FamilyOf(std::string_view name, std::string_view help);
 
   mutable std::mutex mutex_;
   std::vector<Family> families_;
-  std::deque<Counter> counters_;  // Deques, because metrics must stay where they are.
-  std::deque<Gauge> gauges_;
+  std::deque<Metric> metrics_;  // A deque, because metrics must stay where they are.
 };
 
 // What the Content-Type of Render() is.
