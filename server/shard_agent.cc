@@ -216,11 +216,12 @@ bool ShardAgent::WorkLog() {
 }
 
 void ShardAgent::Publish() {
-  if (shard_->ready() && !ready()) {
+  const bool is_ready = shard_->ready() && (shard_->primary() || shard_->follows());
+  if (is_ready && !ready()) {
     log_.Info("shard_ready",
               {{"shard", id().value}, {"copy", copy()}, {"view", shard_->view().number.value}});
-    ready_.store(true, std::memory_order_relaxed);
   }
+  ready_.store(is_ready, std::memory_order_relaxed);
   const ShardCounters& now = shard_->counters();
   metrics_.units.Add(now.units - counted_.units);
   metrics_.pulls.Add(now.pulls - counted_.pulls);
