@@ -5,6 +5,8 @@ import copy
 import functools
 import os
 import pathlib
+import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -187,6 +189,28 @@ class ManifestsTest(unittest.TestCase):
                 labels = it["spec"]["selector"].get("matchLabels", it["spec"]["selector"])
                 found = {pod.role for pod in made if pod.selected_by(labels)}
                 self.assertEqual(found, {it["metadata"]["name"].removeprefix("shardmill-")})
+
+    def test_the_overlay_that_the_docs_show_renders(self):
+        tree = pathlib.Path(os.environ["TEST_TMPDIR"]) / "tree"
+        shutil.copytree(render.find_root() / "deploy", tree)
+        self.addCleanup(shutil.rmtree, tree)
+        (tree / "overlays/mine").mkdir()
+        docs = (render.find_root() / "docs/kubernetes.md").read_text(encoding="utf-8")
+        (tree / "overlays/mine/kustomization.yaml").write_text(
+            re.search(r"```yaml\n(.*?)```", docs, re.DOTALL).group(1), encoding="utf-8")
+        job = '[job]\nname = "mine"\n[cluster]\nservers = 5\nworkers = 8\n'
+        (tree / "overlays/mine/job.toml").write_text(job, encoding="utf-8")
+        objects = render.render("overlays/mine", tree)
+        made = pods.make_pods(objects)
+        for it in objects:
+            models.check_object(it)
+            self.assertIn("my-job", (it["metadata"].get("namespace"), it["metadata"]["name"]))
+        for pod in made:
+            self.assertEqual(pod.container["image"], "registry.example.org/shardmill:0.1")
+            found = _settings(objects, pod)
+            self.assertEqual(found["job"]["name"], "mine")
+            self.assertEqual(found["cluster"][f"{pod.role}s"] if pod.role != "coordinator" else 1,
+                             [one.role for one in made].count(pod.role))
 
     def test_replicas_are_on_nodes_of_their_own(self):
         for pod in pods.make_pods(rendered("replicated")):

@@ -142,6 +142,22 @@ class PodsTest(unittest.TestCase):
         self.skip_without_rows()
         self.check_runs("jobset")
 
+    def test_workers_come_and_go_in_the_elastic_job(self):
+        self.skip_without_rows()
+        self.began = time.monotonic()
+        self.begin("elastic")
+        (coordinator,) = self.start_role("coordinator")
+        servers, workers = self.start_role("server"), self.start_role("worker")
+        pod = self.pods["shardmill-worker-1"]
+        third = self.node.start(pods.Pod("shardmill-worker-2", pod.labels, pod.spec, 2))
+        self.wait_for("a third worker trains", lambda: [
+            worker["state"] for worker in self.status(coordinator)["workers"]
+        ].count("training") == 3)
+        self.assertEqual(third.terminate(), 0, third.words())
+        status = self.end(coordinator, servers, workers)
+        self.assertEqual((status["audit"]["samples_lost"], status["audit"]["samples_repeated"]),
+                         (0, 0))
+
     def test_a_job_that_cannot_run_ends_with_a_code_that_fails_it(self):
         self.began = time.monotonic()
         self.begin("replicated")

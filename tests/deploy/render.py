@@ -38,12 +38,13 @@ def why_not():
     return f"kubectl is {version or 'of no version'}; wanted is 1.27 or newer"
 
 
-def render(folder):
-    """The objects of a folder of deploy/."""
+def render(folder, tree=None):
+    """The objects of a folder of deploy/, or of a copy of it."""
     reason = why_not()
     if reason:
         raise unittest.SkipTest(reason)
-    done = subprocess.run(["kubectl", "kustomize", str(find_root() / "deploy" / folder)],
+    path = (tree or find_root() / "deploy") / folder
+    done = subprocess.run(["kubectl", "kustomize", str(path)],
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
     if done.returncode != 0 or done.stderr:
         raise AssertionError(f"{folder}: {done.stderr}")
