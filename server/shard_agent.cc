@@ -216,12 +216,11 @@ bool ShardAgent::WorkLog() {
 }
 
 void ShardAgent::Publish() {
-  const bool is_ready = shard_->ready() && (shard_->primary() || shard_->follows());
-  if (is_ready && !ready()) {
+  if (shard_->serves() && !ready()) {
     log_.Info("shard_ready",
               {{"shard", id().value}, {"copy", copy()}, {"view", shard_->view().number.value}});
   }
-  ready_.store(is_ready, std::memory_order_relaxed);
+  ready_.store(shard_->serves(), std::memory_order_relaxed);
   const ShardCounters& now = shard_->counters();
   metrics_.units.Add(now.units - counted_.units);
   metrics_.pulls.Add(now.pulls - counted_.pulls);
