@@ -35,13 +35,19 @@ exec setpriv --no-new-privs /usr/sbin/chroot "$@"
 
 
 def enter_namespaces():
-    """Begins this program anew where it may make networks; what it starts ends with it."""
-    if "SHARDMILL_NODE" in os.environ:
+    """Begins this program anew where it may make networks; what it starts ends with it. Returns
+    there, and where this machine does not let it."""
+    if is_entered():
         return
-    os.environ["SHARDMILL_NODE"] = "as root" if os.geteuid() == 0 else "as a user"
     own = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
-    os.execvp("unshare", ["unshare", *own, "--net", "--mount", "--pid", "--fork", "--kill-child",
-                          "--mount-proc", sys.executable, *sys.argv])
+    words = ["unshare", *own, "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    if subprocess.run([*words, "true"], check=False).returncode == 0:
+        os.environ["SHARDMILL_NODE"] = "as a user" if own else "as root"
+        os.execvp("unshare", [*words, sys.executable, *sys.argv])
+
+
+def is_entered():
+    return "SHARDMILL_NODE" in os.environ
 
 
 def changes_users():
