@@ -168,13 +168,14 @@ Result<> RunWithinMemory(ShardAgent& agent, const StopSource& stop) {
   }
 }
 
-std::string UnreadyWords(const Agents& agents) {
+std::string UnreadyWords(const Agents& agents, const StopSource& stop) {
+  if (stop.requested()) return "this server is told to stop";
   std::string words;
   for (const auto& agent : agents) {
     if (agent->ready()) continue;
     words += (words.empty() ? "" : "; ") + NameOf(agent->id(), agent->copy());
   }
-  return words.empty() ? "" : words + " has no view yet";
+  return words.empty() ? "" : words + " has no view yet, or not yet what its primary has";
 }
 
 Result<> Serve(const ServerFlags& flags, const DaemonContext& daemon) {
@@ -196,8 +197,8 @@ Result<> Serve(const ServerFlags& flags, const DaemonContext& daemon) {
   const std::unique_ptr<Disks> disks = SM_TRY(Disks::Open(flags.index, job, frames));
   const Agents agents = SM_TRY(
       MakeAgents(flags.index, daemon, context, frames, clock, registry, timeline.get(), *disks));
-  const std::unique_ptr<HttpServer> http =
-      SM_TRY(StartHttp(job, DaemonRoutes(registry, [&agents] { return UnreadyWords(agents); })));
+  const std::unique_ptr<HttpServer> http = SM_TRY(
+      StartHttp(job, DaemonRoutes(registry, [&] { return UnreadyWords(agents, daemon.stop); })));
   SM_TRY(Announce(flags.announce_fd, {agents.front()->endpoint(), http ? http->address() : ""}));
   daemon.log.Info("server_listens", {{"index", flags.index},
                                      {"endpoint", agents.front()->endpoint()},

@@ -182,11 +182,11 @@ bool ShardAgent::WorkLog() {
 }
 
 void ShardAgent::Publish() {
-  if (shard_->ready() && !ready()) {
+  if (shard_->serves() && !ready()) {
     log_.Info("shard_ready",
               {{"shard", id().value}, {"copy", copy()}, {"view", shard_->view().number.value}});
-    ready_.store(true, std::memory_order_relaxed);
   }
+  ready_.store(shard_->serves(), std::memory_order_relaxed);
   if (shard_->primary() != primary_) {
     primary_ = shard_->primary();
     if (options_.shard.replicas > 0) {
