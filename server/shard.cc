@@ -10,6 +10,15 @@
 #include "common/mutation.h"
 
 namespace shardmill {
+namespace {
+
+bool HasNonfinite(const Unit& unit, const ShardCopy& copy) {
+  const auto table = copy.tables().find(unit.table);
+  if (table == copy.tables().end() || Mutated(Mutation::kApplyNonfinite)) return false;
+  return !AllNumbers(unit.gradient.floats(), IsMerge(table->second.update.rule));
+}
+
+}  // namespace
 
 Result<std::unique_ptr<Shard>> Shard::Make(const ShardOptions& options, FramePool& frames,
                                            ShardObserver* observer) {
@@ -187,7 +196,9 @@ void Shard::On(const Unit& unit, const Envelope& from, Outbox& outbox) {
   if (!PassSender(unit.sender, unit.step, from, outbox)) return;
   Held answer{rank, unit.step, unit.attempt, unit.index};
   const Step ended = copy_.tracker().Ended(rank);
+  answer.nonfinite = HasNonfinite(unit, copy_);
   if (unit.step <= ended) {
+    // Whoever makes the step again for another shard leaves it out there, as was done here.
     Send({from.peer, from.stamp.from}, answer, outbox);
     return;
   }
@@ -203,10 +214,7 @@ void Shard::On(const Unit& unit, const Envelope& from, Outbox& outbox) {
     Refuse(Refusal::kTooLarge, unit.step, problem, from, outbox);
     return;
   }
-  const UpdateRule rule = copy_.At(unit.table).update.rule;
-  held.nonfinite =
-      !AllNumbers(unit.gradient.floats(), IsMerge(rule)) && !Mutated(Mutation::kApplyNonfinite);
-  answer.nonfinite = held.nonfinite;
+  held.nonfinite = answer.nonfinite;
   switch (held_.Keep(std::move(held))) {
     case HeldUnits::Kept::kTooLarge:
       Refuse(Refusal::kTooLarge, unit.step,
@@ -394,15 +402,6 @@ void Shard::On(const Install& install, const Envelope& from, Outbox& outbox) {
   Send(Coordinator(), Installed{view().number}, outbox);
   if (closes_rounds()) CloseRoundIfWhole(outbox);
   releases_ = true;
-}
-
-// As if they had come now, when the cut is over.
-void Shard::TakeLateEnds(Outbox& outbox) {
-  std::map<WorkerId, Envelope> ends;
-  ends.swap(late_ends_);
-  for (const auto& [rank, envelope] : ends) {
-    if (PassStamp(envelope, outbox)) On(std::get<End>(envelope.message), envelope, outbox);
-  }
 }
 
 bool Shard::PassIdentity(const Envelope& from, Outbox& outbox) {

@@ -195,4 +195,13 @@ void Shard::AnswerEnded(WorkerId rank, Step step, const Client& client, Outbox& 
   Show(Gate::To::kWorker, client, std::move(ended), outbox);
 }
 
+// As if they had come now, when the cut is over.
+void Shard::TakeLateEnds(Outbox& outbox) {
+  std::map<WorkerId, Envelope> ends;
+  ends.swap(late_ends_);
+  for (const auto& [rank, envelope] : ends) {
+    if (PassStamp(envelope, outbox)) On(std::get<End>(envelope.message), envelope, outbox);
+  }
+}
+
 }  // namespace shardmill
