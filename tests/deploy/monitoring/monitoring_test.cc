@@ -44,7 +44,7 @@ std::unique_ptr<Child> Start(const std::string& name, std::vector<std::string> a
   options.argv = std::move(argv);
   options.log_path = TestFolder() + "/" + name + ".out";
   Result<std::unique_ptr<Child>> child = Child::Spawn(options);
-  EXPECT_TRUE(child.ok()) << child.error().message << " (tools/install_deps)";
+  EXPECT_TRUE(child.ok()) << child.error().message << " (tools/install_deps --tests)";
   return child.ok() ? std::move(child).value() : nullptr;
 }
 
