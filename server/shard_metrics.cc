@@ -142,6 +142,10 @@ void ShardMetrics::TookView(JobId job, const View& view) {
   if (next_ != nullptr) next_->TookView(job, view);
 }
 
+void ShardMetrics::Restored(uint64_t version, const std::vector<RankState>& ranks) {
+  if (next_ != nullptr) next_->Restored(version, ranks);
+}
+
 void ShardMetrics::Applied(const LogEntry& entry) {
   if (next_ != nullptr) next_->Applied(entry);
 }

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <utility>
+#include <vector>
 
 #include "common/clock.h"
 #include "common/ids.h"
@@ -37,6 +38,7 @@ class ShardMetrics final : public ShardObserver {
   void LogAnswered(const LogWritten& written);
 
   void TookView(JobId job, const View& view) override;
+  void Restored(uint64_t version, const std::vector<RankState>& ranks) override;
   void Applied(const LogEntry& entry) override;
   void Served(const Pull& pull, BootId reader, const Pulled& answer) override;
   void ChangeBegins(const TableChange& change) override;
