@@ -5,7 +5,7 @@
 #include "cli/train_result.h"
 #include "cli/trained_model.h"
 #include "common/json/json.h"
-#include "worker/measurer.h"
+#include "worker/job_measurers.h"
 
 namespace shardmill {
 
@@ -13,8 +13,7 @@ Result<> RunEval(const EvalFlags& flags, const Console& console) {
   TrainedModel trained =
       SM_TRY(OpenTrainedModel(flags.job, flags.model, flags.part, LabelColumn::kNeeded, console));
   const std::unique_ptr<Measurer> measurer =
-      SM_TRY(Measurer::Make(trained.job.model.metrics, *trained.rows, *trained.network,
-                            trained.network->target_column()));
+      SM_TRY(MakeMeasurer(trained.job, *trained.rows, *trained.network));
   const Figures figures = SM_TRY(measurer->Measure(*trained.parameters));
   const std::string part = flags.part.empty() ? MeasuredPart(trained.job.data) : flags.part;
   if (flags.json) {

@@ -18,8 +18,12 @@ struct JobMeasurers {
   Measurer& at_end() const { return test ? *test : *validate; }
 };
 
-// While training goes on it is the rows to validate with, or else those to test with. Fails on a
-// metric that does not fit what is learnt.
+// Fails on a metric that does not fit what is learnt.
+Result<std::unique_ptr<Measurer>> MakeMeasurer(const JobOptions& job, const SampleStore& rows,
+                                               NetworkModel& model);
+
+// While training goes on it is the rows to validate with, or else those to test with. Fails as
+// MakeMeasurer does.
 Result<JobMeasurers> MakeMeasurers(const JobOptions& job, const DataParts& data,
                                    NetworkModel& model);
 

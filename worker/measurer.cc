@@ -12,20 +12,44 @@ bool ReadsLabels(const std::string& metric) { return metric == "top1" || metric 
 
 bool IsYesOrNo(float value) { return value == 0 || value == 1; }
 
+Error NotTwoClasses() {
+  return {ErrorCode::kBadUsage,
+          "the metric \"auc\" tells two classes apart, 0 and 1; there are others here"};
+}
+
+// Words where a metric of outputs cannot read what the model gives and what is learnt.
+Result<> CheckMetric(const std::string& name, const SampleStore& rows, uint64_t outputs,
+                     std::optional<size_t> target) {
+  const bool classes = rows.target().kind == ColumnKind::kIds && !target;
+  if (ReadsLabels(name) && !classes) {
+    return Error{ErrorCode::kBadUsage, "the metric \"" + name +
+                                           "\" reads classes, but what is learnt are numbers; "
+                                           "\"model.metrics\" can be \"rmse\" and \"mae\""};
+  }
+  const uint64_t compared = (target ? rows.columns()[*target] : rows.target()).row_size();
+  const bool fits = ReadsLabels(name) ? outputs >= rows.target().ids_end
+                    : name == "auc"   ? outputs == 1
+                                      : outputs == compared;
+  if (!fits) {
+    return Error{ErrorCode::kBadUsage,
+                 "the metric \"" + name + "\" does not fit a network that gives " +
+                     std::to_string(outputs) + " numbers a row for what is learnt here"};
+  }
+  if (name == "auc" && classes && rows.target().ids_end > 2) return NotTwoClasses();
+  return {};
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Measurer>> Measurer::Make(const std::vector<std::string>& metrics,
                                                  const SampleStore& rows, Model& model,
-                                                 std::optional<size_t> target) {
+                                                 uint64_t outputs, std::optional<size_t> target) {
   std::unique_ptr<Measurer> measurer(new Measurer(rows, model, target));
-  const bool classes = rows.target().kind == ColumnKind::kIds && !target;
   for (const std::string& name : metrics) {
     Figure figure{name, nullptr};
-    if (name != "accuracy" && name != "loss") figure.metric = SM_TRY(nn::MakeMetric(name));
-    if (figure.metric && ReadsLabels(name) && !classes) {
-      return Error{ErrorCode::kBadUsage, "the metric \"" + name +
-                                             "\" reads classes, but what is learnt are numbers; "
-                                             "\"model.metrics\" can be \"rmse\" and \"mae\""};
+    if (name != "accuracy" && name != "loss") {
+      figure.metric = SM_TRY(nn::MakeMetric(name));
+      SM_TRY(CheckMetric(name, rows, outputs, target));
     }
     measurer->figures_.push_back(std::move(figure));
   }
@@ -66,17 +90,8 @@ Result<> Measurer::Add(const Batch& batch, const Evaluation& found) {
   const uint64_t columns = batch.rows == 0 ? 0 : found.outputs.size() / batch.rows;
   for (Figure& figure : figures_) {
     if (!figure.metric) continue;
-    const bool fits = ReadsLabels(figure.name) ? columns >= rows_.target().ids_end
-                      : figure.name == "auc"   ? columns == 1
-                                               : found.outputs.size() == targets.values.size();
-    if (!fits) {
-      return Error{ErrorCode::kBadUsage,
-                   "the metric \"" + figure.name + "\" does not fit a network that gives " +
-                       std::to_string(columns) + " numbers a row for what is learnt here"};
-    }
     if (figure.name == "auc" && !std::ranges::all_of(targets.values, IsYesOrNo)) {
-      return Error{ErrorCode::kBadUsage,
-                   "the metric \"auc\" tells two classes apart, 0 and 1; there are others here"};
+      return NotTwoClasses();
     }
     figure.metric->Add(found.outputs, columns, targets);
   }

@@ -22,10 +22,11 @@ using Figures = std::vector<std::pair<std::string, double>>;
 // outlive it. Fails as the model and the reader do.
 class Measurer final {
  public:
-  // Fails on a metric that does not fit what is learnt. `target`: the input that outputs are
-  // compared with; none: the batches' labels or values.
+  // Fails on a metric that does not fit what is learnt. `outputs`: of the model, a row. `target`:
+  // the input that they are compared with; none: the batches' labels or values.
   static Result<std::unique_ptr<Measurer>> Make(const std::vector<std::string>& metrics,
                                                 const SampleStore& rows, Model& model,
+                                                uint64_t outputs,
                                                 std::optional<size_t> target = {});
 
   Result<Figures> Measure(ParameterReader& parameters);

@@ -75,7 +75,7 @@ class LocalTraining {
     const SteadyClock clock;
     std::ostringstream lines;
     const Log log("trainer_test", LogLevel::kError, &lines);
-    const std::unique_ptr<Measurer> measurer = SM_TRY(Measurer::Make({}, *data, model));
+    const std::unique_ptr<Measurer> measurer = SM_TRY(Measurer::Make({}, *data, model, 1));
     Examiner examiner({model, *data, *measurer, *measurer}, options.train);
     const TrainerParts parts{*session, model, batches, local.get(), examiner};
     Trainer trainer(options, parts, clock, log);

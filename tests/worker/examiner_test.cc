@@ -81,7 +81,7 @@ class ExaminerTest : public testing::Test {
   TrainOptions options_;
   Guess model_;
   std::shared_ptr<const SampleStore> data_ = MakeDataSet({1, 2}, {0, 1}, {1}, 2);
-  std::unique_ptr<Measurer> measurer_ = Measurer::Make({"loss"}, *data_, model_).value();
+  std::unique_ptr<Measurer> measurer_ = Measurer::Make({"loss"}, *data_, model_, 1).value();
 };
 
 TEST_F(ExaminerTest, KeepsTheBestOfACourseAndNotItsLast) {

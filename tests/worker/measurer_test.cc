@@ -53,7 +53,7 @@ TEST(MeasurerTest, GivesTheFiguresThatAreWantedOverAllRows) {
   const auto data = MakeDataSet(inputs, labels, {1}, 2);
   Echo model(1);
   const auto measurer =
-      Measurer::Make({"rmse", "mae", "auc", "accuracy", "loss"}, *data, model).value();
+      Measurer::Make({"rmse", "mae", "auc", "accuracy", "loss"}, *data, model, 1).value();
   NoParameters parameters;
   for (int again = 0; again < 2; ++again) {
     const Figures figures = measurer->Measure(parameters).value();
@@ -69,22 +69,22 @@ TEST(MeasurerTest, GivesTheFiguresThatAreWantedOverAllRows) {
 
 TEST(MeasurerTest, RefusesAMetricThatDoesNotFitTheOutputs) {
   const auto data = MakeDataSet({1, 2, 3, 4}, {0, 1}, {2}, 2);
-  NoParameters parameters;
-  for (const auto& [metric, outputs] : {std::pair("top1", 1), std::pair("auc", 2), {"rmse", 2}}) {
-    Echo model(static_cast<uint64_t>(outputs));
-    const Result<Figures> figures =
-        Measurer::Make({metric}, *data, model).value()->Measure(parameters);
-    ASSERT_FALSE(figures.ok()) << metric;
-    EXPECT_EQ(figures.error().code, ErrorCode::kBadUsage);
+  for (const auto& [metric, outputs] :
+       {std::pair("top1", 1U), std::pair("auc", 2U), {"rmse", 2U}}) {
+    Echo model(outputs);
+    const auto measurer = Measurer::Make({metric}, *data, model, outputs);
+    ASSERT_FALSE(measurer.ok()) << metric;
+    EXPECT_EQ(measurer.error().code, ErrorCode::kBadUsage);
   }
 }
 
 TEST(MeasurerTest, TellsNoMoreThanTwoClassesApartByTheirOrder) {
   const auto data = MakeDataSet({1, 2, 3}, {0, 1, 2}, {1}, 3);
   Echo model(1);
+  EXPECT_FALSE(Measurer::Make({"auc"}, *data, model, 1).ok());
   NoParameters parameters;
-  const Result<Figures> figures =
-      Measurer::Make({"auc"}, *data, model).value()->Measure(parameters);
+  const auto of_numbers = Measurer::Make({"auc"}, *data, model, 1, 0).value();
+  const Result<Figures> figures = of_numbers->Measure(parameters);
   ASSERT_FALSE(figures.ok());
   EXPECT_EQ(figures.error().code, ErrorCode::kBadUsage);
 }
@@ -92,10 +92,10 @@ TEST(MeasurerTest, TellsNoMoreThanTwoClassesApartByTheirOrder) {
 TEST(MeasurerTest, ComparesWithAnInputWhereItIsTold) {
   const auto data = MakeDataSet({1, 2, 3, 4}, {0, 1}, {2}, 2);
   Echo model(2);
-  const auto measurer = Measurer::Make({"rmse"}, *data, model, 0).value();
+  const auto measurer = Measurer::Make({"rmse"}, *data, model, 2, 0).value();
   NoParameters parameters;
   EXPECT_EQ(measurer->Measure(parameters).value()[0].second, 0);
-  EXPECT_FALSE(Measurer::Make({"top1"}, *data, model, 0).ok());
+  EXPECT_FALSE(Measurer::Make({"top1"}, *data, model, 2, 0).ok());
 }
 
 }  // namespace
