@@ -139,8 +139,10 @@ void TableColumns::MakeOrder() {
   for (size_t field = 0; field < slots_.size(); ++field) {
     if (slots_[field].kind != SlotKind::kNone) order_.push_back(field);
   }
-  std::stable_partition(order_.begin(), order_.end(),
-                        [this](size_t field) { return !IsWord(field); });
+  // A label may be refused for being empty, and a category cannot.
+  std::ranges::stable_sort(order_, {}, [this](size_t field) {
+    return IsWord(field) ? (slots_[field].kind == SlotKind::kLabel ? 1 : 2) : 0;
+  });
 }
 
 void TableColumns::MakeColumns() {
@@ -174,6 +176,7 @@ bool TableColumns::PutText(size_t field, std::string_view text, Row& row, std::s
     return Wanted(field, "a number", text, words);
   }
   if (slot.dictionary != kNone) {
+    if (slot.kind == SlotKind::kLabel && text.empty()) return Wanted(field, "a class", text, words);
     const std::optional<uint32_t> id = dictionaries_[slot.dictionary].IdOf(text);
     if (id.has_value()) cell.ids[0] = *id;
     return id.has_value() || Wanted(field, "one of the words of training", text, words);

@@ -115,6 +115,13 @@ TEST(CsvReaderTest, LearnsNoWordFromABadRow) {
   EXPECT_EQ(table.Words(), (std::vector<Texts>{{}, {"", "Rome", "Oslo"}, {"big", "small"}}));
 }
 
+TEST(CsvReaderTest, AnEmptyWordIsAWordOfACategoryAndNoClass) {
+  TableColumns table({.label = "kind", .features = {}, .categories = {"city", "kind"}});
+  const Read read = ReadText("city,kind\nBonn,\n,big\nRome,small\n", table);
+  EXPECT_EQ(read.rows.bad, Texts{"2: wanted a class in column \"kind\", found nothing"});
+  EXPECT_EQ(table.Words(), (std::vector<Texts>{{"", "", "Rome"}, {"big", "small"}}));
+}
+
 TEST(CsvReaderTest, SaysWhatIsWrongWithARowAndGoesOn) {
   const Read read = ReadText(
       "x,label\n1,0\nabc,0\n1\n1,0,0\n,0\n1,nan\n1,-1\n1,word\n1e400,0\n\"1\"x,0\n\"2\n3,1\n",
