@@ -243,6 +243,14 @@ Result<> CheckColumns(const Columns& model, const Columns& data) {
                                          ", and the data have " + InputsOf(data)};
 }
 
+// Why a part has no rows.
+std::string NoRowsWords(const PartPlan& part, const std::string& file, uint64_t dealt) {
+  return std::string("there are no rows to ") + kPartKeys[part.name] + " with: " +
+         (part.share > 0 && dealt > 0
+              ? "data.split deals all " + std::to_string(dealt) + " rows to other parts"
+              : file + " has none");
+}
+
 Result<DataParts> PartsOf(const std::vector<PartPlan>& plan, const Columns& known,
                           std::vector<std::unique_ptr<SampleStore>> stores) {
   if (!known.empty()) SM_TRY(CheckColumns(known, stores[0]->columns()));
@@ -254,13 +262,13 @@ Result<DataParts> PartsOf(const std::vector<PartPlan>& plan, const Columns& know
     }
     for (size_t i = 0; i < known.size(); ++i) store->RaiseIdsEnd(i, known[i]);
   }
+  uint64_t dealt = 0;
+  for (size_t i = 0; i < plan.size(); ++i) dealt += plan[i].share > 0 ? stores[i]->rows() : 0;
   DataParts parts;
   for (size_t i = 0; i < plan.size(); ++i) {
     if (stores[i]->rows() == 0) {
-      return Error{
-          ErrorCode::kBadInput,
-          std::string("there are no rows to ") + kPartKeys[plan[i].name] + " with" +
-              (plan[i].files.empty() ? " (data.split)" : ": " + plan[i].files[0] + " has none")};
+      const std::string& file = plan[plan[i].files.empty() ? 0 : i].files[0];
+      return Error{ErrorCode::kBadInput, NoRowsWords(plan[i], file, dealt)};
     }
     parts.bad_rows = stores[i]->bad_rows();
     std::shared_ptr<const SampleStore> store = std::move(stores[i]);

@@ -1,5 +1,6 @@
 #include "worker/data/read_data.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -365,6 +366,19 @@ TEST_F(ReadDataTest, AFileWithoutRowsIsWrongHoweverOftenItIsRead) {
   const std::string train = folder_.WriteText("empty.csv", "a,label\n");
   const Error error = ErrorOf("format = 'csv'\nlabel = 'label'\ntrain = '" + train + "'");
   EXPECT_EQ(error.code, ErrorCode::kBadUsage) << error.message;
+}
+
+TEST_F(ReadDataTest, SaysWhyAPartHasNoRows) {
+  const std::string two = "format = 'csv'\ntrain = '" + Csv("two.csv", 0, 2) + "'\n";
+  EXPECT_THAT(
+      ErrorOf(two + "split = [0.001, 0, 0.999]\n").message,
+      testing::HasSubstr("no rows to train with: data.split deals all 2 rows to other parts"));
+  EXPECT_THAT(
+      ErrorOf(two + "split = [0.999, 0, 0.001]\n").message,
+      testing::HasSubstr("no rows to test with: data.split deals all 2 rows to other parts"));
+  const std::string none = Csv("none.csv", 0, 0);
+  EXPECT_THAT(ErrorOf("format = 'csv'\ntrain = '" + none + "'\nsplit = [0.5, 0, 0.5]\n").message,
+              testing::HasSubstr("no rows to train with: " + none + " has none"));
 }
 
 TEST_F(ReadDataTest, PartsMustHaveTheSameColumns) {
