@@ -392,7 +392,10 @@ void Section::Read(const Node& table, const Reading& reading) {
     Option* option = Find(member.key);
     if (option == nullptr) {
       std::string nearest = Nearest(member.key, known);
-      if (!nearest.empty()) nearest = reading.key + "." + nearest;
+      if (Option* meant = Find(nearest)) {
+        meant->bad = true;
+        nearest = reading.key + "." + nearest;
+      }
       at.Fail(UnknownKey(reading.key + "." + member.key, nearest, reading.keys));
       continue;
     }
@@ -416,7 +419,7 @@ void Section::FinishKey(const Option& option, const Reading& reading) const {
     }
   }
   const bool wanted = option.MustBeGiven();
-  if (wanted && !given && option.Applies()) {
+  if (wanted && !given && !option.bad && option.Applies()) {
     reading.Fail(Quoted(reading.key + "." + option.key) + " is missing: " + option.help);
   }
 }

@@ -289,6 +289,9 @@ TEST(LoadTest, RefusesAKeyThatMeansNothingBesideAnother) {
             "\"red\"; remove it or set look.parts[0].colour = \"green\"");
   EXPECT_EQ(ErrorOf("[look]\nparts = [{ colour = 'green' }]\n"),
             "r.toml:2:10: \"look.parts[0].shade\" is missing: How dark.");
+  EXPECT_EQ(ErrorOf("[look]\nparts = [{ colour = 'green', shad = 1 }]\n"),
+            "r.toml:2:30: unknown key \"look.parts[0].shad\"; did you mean "
+            "\"look.parts[0].shade\"?");
 }
 
 TEST(LoadTest, ReportsARuleAtTheLastOfItsKeysThatWasGiven) {
