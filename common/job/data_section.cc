@@ -139,7 +139,8 @@ void DataOptions::DeclareColumns(Section& section) {
   section.Texts("categories", &categories, {.form = "the name of a column", .accepts = IsName},
                 "The columns of words to learn from, each an input of that name: words become ids "
                 "from 1 on in the order in which they are first seen in training, and 0 is any "
-                "other word. Where the label is among them, its words become classes from 0 on.");
+                "other word; an empty field is a word too. Where the label is among them, its "
+                "words become classes from 0 on, and a row without one is bad.");
   section.OnlyWith("categories", "format", "\"csv\" or \"r_data\"", table);
   section.Text("object", &object, {.form = "the name of an object", .accepts = IsPathOrNone},
                "The data frame in R's file; needed where there are several.");

@@ -118,10 +118,10 @@ void LayerOptions::Declare(Section& section) {
   section.Number("rate", &rate, {.above = 0, .at_most = 0.999}, "The share that is dropped.");
   section.Demand("rate", own);
   only("rate", "dropout", {"dropout"});
-  section.Number("slope", &slope, {.at_least = 0, .at_most = 1e6},
+  section.Number("slope", &slope, {.above = 0, .at_most = 1e6},
                  "Below zero; by itself 0.01, and of elu, whose depth it is, 1.");
   only("slope", "leaky_relu", {"leaky_relu", "elu"});
-  section.Number("epsilon", &epsilon, {.at_least = 0, .at_most = 1},
+  section.Number("epsilon", &epsilon, {.above = 0, .at_most = 1},
                  "Added to a variance; by itself 1e-5.");
   only("epsilon", "layer_norm", {"layer_norm", "batch_norm1d", "batch_norm2d"});
   section.Choice("initial", &initial, {"", "glorot", "he", "zero"},
@@ -164,6 +164,11 @@ void LayerOptions::DeclareRate(Section& section) {
                  "How its weights change, with the job's settings of that rule; by itself as "
                  "optimizer.name says.");
   section.OnlyWith("optimizer", "type", "\"affine\"", trained);
+  section.Require({"frozen", "learning_rate", "optimizer"}, [this]() -> std::string {
+    if (!frozen || (learning_rate == 1 && optimizer.empty())) return "";
+    return "a layer that is \"frozen\" does not change, so \"learning_rate\" and "
+           "\"optimizer\" mean nothing there; remove them or \"frozen\"";
+  });
 }
 
 void ModelOptions::Declare(Section& section) {

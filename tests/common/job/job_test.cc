@@ -1,5 +1,6 @@
 #include "common/job/job.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -337,6 +338,12 @@ TEST(JobTest, RefusesLayersThatCannotBe) {
   EXPECT_EQ(ErrorOf({"model.layers=[{type=\"reshape\", shape=\"3x\"}]"}),
             "--set: \"model.layers[0].shape\" is \"3x\"; it must be extents such as "
             "\"28x28x1\"");
+  EXPECT_THAT(ErrorOf({"model.layers=[{type=\"elu\", slope=0.0}]"}),
+              testing::HasSubstr("\"model.layers[0].slope\" is 0.0; it must be "));
+  for (const std::string key : {"learning_rate=0.5", "optimizer=\"adam\""}) {
+    EXPECT_THAT(ErrorOf({"model.layers=[{type=\"affine\", units=3, frozen=true, " + key + "}]"}),
+                testing::HasSubstr("a layer that is \"frozen\" does not change"));
+  }
   EXPECT_EQ(ErrorOf({"model.layers=[{type=\"affine\"}]"}),
             "--set: \"model.layers[0].units\" is missing: How many outputs; the inputs are "
             "inferred.");
