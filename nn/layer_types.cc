@@ -122,10 +122,11 @@ Result<> CheckDims(const LayerType& type, const Shape& row) {
 
 Result<> CheckInputs(const LayerType& type, std::span<const ValueType> inputs) {
   if (inputs.size() < type.inputs_min || inputs.size() > type.inputs_max) {
-    return BadLayer(
-        "it reads " +
-        (type.inputs_max == 1 ? "one input" : std::to_string(type.inputs_min) + " inputs or more") +
-        ", not " + std::to_string(inputs.size()));
+    const std::string wanted = type.inputs_max == 1 ? "one input"
+                               : type.inputs_max == type.inputs_min
+                                   ? std::to_string(type.inputs_min) + " inputs"
+                                   : std::to_string(type.inputs_min) + " inputs or more";
+    return BadLayer("it reads " + wanted + ", not " + std::to_string(inputs.size()));
   }
   for (const ValueType& input : inputs) {
     if (input.kind == type.reads) {
