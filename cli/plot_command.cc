@@ -1,6 +1,8 @@
 #include "cli/plot_command.h"
 
 #include <algorithm>
+#include <array>
+#include <cstdio>
 #include <ostream>
 #include <set>
 #include <string>
@@ -17,14 +19,18 @@
 namespace shardmill {
 namespace {
 
-// The value of a curve that is held for the best: of a loss the least, of all else the greatest.
-const CurvePoint& BestOf(const std::string& metric, const std::vector<CurvePoint>& curve) {
+// The point of a curve that is held for the best: of a loss the least, of other metrics the
+// greatest; null of what is neither good nor bad.
+const CurvePoint* BestOf(const std::string& metric, const std::vector<CurvePoint>& curve) {
+  if (metric == "learning_rate" || metric == "gradient_length" || metric == "samples_per_second") {
+    return nullptr;
+  }
   const auto less = [](const CurvePoint& a, const CurvePoint& b) { return a.value < b.value; };
-  const bool low = metric.find("loss") != std::string::npos || metric == "rmse" || metric == "mae";
-  return low ? *std::ranges::min_element(curve, less) : *std::ranges::max_element(curve, less);
+  const bool low = metric.ends_with("loss") || metric.ends_with("rmse") || metric.ends_with("mae");
+  return &*(low ? std::ranges::min_element(curve, less) : std::ranges::max_element(curve, less));
 }
 
-// Those that were asked for, or all that some run shows and that have a course.
+// Those that were asked for, or all that some run shows.
 Result<std::vector<std::string>> MetricsOf(const PlotFlags& flags,
                                            const std::vector<RunCurves>& runs) {
   std::set<std::string> all;
@@ -34,18 +40,18 @@ Result<std::vector<std::string>> MetricsOf(const PlotFlags& flags,
       if (all.insert(name).second) names += (names.empty() ? "" : ", ") + name;
     }
   }
-  if (flags.metrics.empty()) {
-    // Those to validate with are the course itself, but for their last.
-    std::erase_if(all, [](const std::string& name) {
-      return !IsOfModel(name) || name.starts_with(kOfValidation);
-    });
-    return std::vector(all.begin(), all.end());
-  }
+  if (flags.metrics.empty()) return std::vector(all.begin(), all.end());
   for (const std::string& name : flags.metrics) {
     if (all.contains(name)) continue;
     return Error{ErrorCode::kBadUsage, "no run shows \"" + name + "\"; there is " + names};
   }
   return flags.metrics;
+}
+
+std::string Tenths(double seconds) {
+  std::array<char, 40> text{};
+  std::snprintf(text.data(), text.size(), "%.1f", seconds);
+  return text.data();
 }
 
 std::string LabelOf(const RunCurves& run) {
@@ -84,12 +90,12 @@ std::string TableOf(const std::vector<RunCurves>& runs, const std::vector<std::s
     for (const std::string& metric : metrics) {
       const auto curve = run.curves.find(metric);
       if (curve == run.curves.end()) continue;
-      const CurvePoint& best = BestOf(metric, curve->second);
-      rows.push_back({run.name, ended ? run.policy : "-", metric,
-                      FormatMetric(curve->second.back().value), FormatMetric(best.value),
-                      FormatCount(best.seconds), FormatCount(best.step),
-                      ended ? FormatCount(run.samples_per_second) : "-",
-                      ended ? std::to_string(run.staleness_max) : "-"});
+      const CurvePoint* best = BestOf(metric, curve->second);
+      rows.push_back(
+          {run.name, ended ? run.policy : "-", metric, FormatMetric(curve->second.back().value),
+           best ? FormatMetric(best->value) : "-", best ? Tenths(best->seconds) : "-",
+           best ? FormatCount(best->step) : "-", ended ? FormatCount(run.samples_per_second) : "-",
+           ended ? std::to_string(run.staleness_max) : "-"});
     }
   }
   return AlignTable(rows);
@@ -105,10 +111,12 @@ std::string JsonOf(const std::vector<RunCurves>& runs, const std::vector<std::st
     for (const std::string& metric : metrics) {
       const auto curve = run.curves.find(metric);
       if (curve == run.curves.end()) continue;
-      const CurvePoint& best = BestOf(metric, curve->second);
       json.Key(metric).BeginObject().Key("last").Number(curve->second.back().value);
-      json.Key("best").Number(best.value).Key("best_seconds").Number(best.seconds);
-      json.Key("best_step").Number(best.step).EndObject();
+      if (const CurvePoint* best = BestOf(metric, curve->second)) {
+        json.Key("best").Number(best->value).Key("best_seconds").Number(best->seconds);
+        json.Key("best_step").Number(best->step);
+      }
+      json.EndObject();
     }
     json.EndObject().EndObject();
   }

@@ -68,8 +68,8 @@ TEST(PlotCommandTest, ComparesRunsInATableAndDrawsThem) {
   ASSERT_TRUE(plotted.ok()) << plotted.error().message;
   EXPECT_EQ(screen.out.str(),
             "run       policy  metric    last  best  after s  after steps  samples/s  staleness\n"
-            "together  sync    accuracy  0.5   0.9   2        30           1,234      2\n"
-            "apart     -       accuracy  0.5   0.8   2        30           -          -\n");
+            "together  sync    accuracy  0.5   0.9   2.0      30           1,234      2\n"
+            "apart     -       accuracy  0.5   0.8   2.0      30           -          -\n");
   const std::string svg = ContentOf(flags.out);
   EXPECT_EQ(svg.find("<svg"), 0U);
   EXPECT_NE(svg.find("together (sync)"), std::string::npos);
@@ -81,23 +81,24 @@ TEST(PlotCommandTest, ComparesRunsInATableAndDrawsThem) {
   EXPECT_EQ(lines, 4U) << "two runs, over time and over steps";
 }
 
-TEST(PlotCommandTest, DrawsWhatHasACourse) {
+TEST(PlotCommandTest, SaysTheBestOfWhatIsGoodOrBad) {
   PlotFlags flags;
   flags.runs = {FolderOf("named")};
   flags.out = FolderOf("named.svg");
   auto tracker = Tracker::Make(flags.runs[0] + "/" + kTrackFolder, "worker-0", 100);
-  const TrackPoint last{
-      9, 0, 0, 0, {{"loss", 1}, {"weights_crc32", 7}, {"best_step", 3}, {"validate_mae", 2}}};
-  ASSERT_TRUE(tracker.value()->Write(101, last).ok());
-  for (const std::vector<std::string>& metrics : {{}, std::vector<std::string>{"best_step"}}) {
-    flags.metrics = metrics;
-    Screen screen;
-    ASSERT_TRUE(RunPlot(flags, screen.console).ok());
-    EXPECT_EQ(screen.out.str().find("loss") != std::string::npos, metrics.empty());
-    EXPECT_EQ(screen.out.str().find("best_step") != std::string::npos, !metrics.empty());
-    EXPECT_EQ(screen.out.str().find("weights_crc32"), std::string::npos);
-    EXPECT_EQ(screen.out.str().find("validate_mae"), std::string::npos);
-  }
+  ASSERT_TRUE(tracker.value()->Write(101, {8, 0, 0, 0, {{"learning_rate", 0.5}}}).ok());
+  ASSERT_TRUE(tracker.value()->Write(102.25, {9, 0, 0, 0, {{"test_mae", 2}}}).ok());
+  Screen table;
+  ASSERT_TRUE(RunPlot(flags, table.console).ok());
+  EXPECT_NE(table.out.str().find("learning_rate  0.5   -     -"), std::string::npos)
+      << table.out.str();
+  EXPECT_NE(table.out.str().find("test_mae       2     2     1.2"), std::string::npos)
+      << table.out.str();
+  flags.json = true;
+  Screen json;
+  ASSERT_TRUE(RunPlot(flags, json.console).ok());
+  EXPECT_NE(json.out.str().find(R"("learning_rate":{"last":0.5})"), std::string::npos);
+  EXPECT_NE(json.out.str().find(R"("test_mae":{"last":2,"best":2,)"), std::string::npos);
 }
 
 TEST(PlotCommandTest, ShowsWhatWasDoneAgainAsItWasDoneLast) {
