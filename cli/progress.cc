@@ -122,7 +122,7 @@ std::string Progress::Describe(const JobStatus& status) {
     }
   }
   for (const auto& [name, value] : ResultOf({}, status).metrics) {
-    if (name != "weights_crc32" && name != "best_step") {
+    if (IsOfModel(name)) {
       line += "  " + name + " " + FormatMetric(value);
     }
   }

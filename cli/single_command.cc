@@ -43,7 +43,7 @@ class Teller final {
                      progress.seconds,
                      static_cast<double>(progress.samples),
                      {}};
-    if (progress.measured) point.values = examiner_.figures();
+    if (progress.measured) point.values = examiner_.course();
     point.values.emplace_back("train_loss", progress.loss);
     const double seconds = progress.seconds - std::exchange(seconds_, progress.seconds);
     const uint64_t samples = progress.samples - std::exchange(samples_, progress.samples);
@@ -193,7 +193,7 @@ Result<> Train(const TrainFlags& flags, const Console& console, const StopSource
   TrainResult result;
   result.bad_rows = data.bad_rows;
   result.measured_on = MeasuredPart(job.data);
-  result.metrics = examiner.figures();
+  TakeFigures(examiner.figures(), job.train, result);
   const Result<> kept = KeepSnapshot(job, *model, *tables, trainer.progress().step, console);
   SM_TRY(
       TellResult(flags, console, trainer.progress(), std::move(result), folder, job.train.model));

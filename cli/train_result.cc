@@ -8,6 +8,7 @@
 
 #include "cli/table.h"
 #include "common/json/json.h"
+#include "worker/examiner.h"
 
 namespace shardmill {
 
@@ -33,6 +34,23 @@ std::string FormatCount(double value) {
 std::string MeasuredPart(const DataOptions& data) {
   if (data.format == DataFormat::kIdx || !data.test.empty() || data.Share(2) > 0) return "test";
   return data.validates() ? "validate" : "train";
+}
+
+void TakeFigures(const std::vector<std::pair<std::string, double>>& figures,
+                 const TrainOptions& train, TrainResult& result) {
+  for (const auto& [name, value] : figures) {
+    if (name == "bad_rows") {
+      result.bad_rows = std::max(result.bad_rows, static_cast<uint64_t>(value));
+    } else if (name == kStoppedAfter) {
+      result.stopped_after = static_cast<uint64_t>(value);
+    } else if (name == kStopRule) {
+      const auto rule = static_cast<size_t>(value);
+      if (rule > 0 && rule <= train.stop.size()) result.stopped_by = WordsOf(train.stop[rule - 1]);
+    } else if (std::ranges::find(result.metrics, name, &std::pair<std::string, double>::first) ==
+               result.metrics.end()) {
+      result.metrics.emplace_back(name, value);
+    }
+  }
 }
 
 TrainResult ResultOf(const JobOptions& job, const JobStatus& status) {
@@ -65,15 +83,7 @@ TrainResult ResultOf(const JobOptions& job, const JobStatus& status) {
     result.staleness_max = std::max(result.staleness_max, worker.staleness_max);
     // The lowest rank that knows a metric has measured it at the end; the others, if at all, on the
     // way.
-    for (const auto& metric : worker.metrics) {
-      if (metric.first == "bad_rows") {
-        result.bad_rows = std::max(result.bad_rows, static_cast<uint64_t>(metric.second));
-        continue;
-      }
-      const bool known = std::any_of(result.metrics.begin(), result.metrics.end(),
-                                     [&](const auto& one) { return one.first == metric.first; });
-      if (!known) result.metrics.push_back(metric);
-    }
+    TakeFigures(worker.metrics, job.train, result);
   }
   for (const JobStatus::Shard& shard : status.shards) {
     result.pushes += shard.units;
@@ -92,6 +102,10 @@ std::string ToJson(const TrainResult& result) {
   json.Key("shards").Whole(result.shards);
   json.Key("workers").Whole(result.workers);
   json.Key("steps").Whole(result.steps);
+  if (!result.stopped_by.empty()) {
+    json.Key("stopped_by").Text(result.stopped_by);
+    json.Key("stopped_after_step").Whole(result.stopped_after);
+  }
   json.Key("seconds").Number(result.seconds);
   json.Key("samples_per_second").Number(result.SamplesPerSecond());
   json.Key("metrics").BeginObject();
@@ -184,6 +198,10 @@ std::string DescribeResult(const TrainResult& result) {
                                 : result.policy + " on " + several(result.shards, "shard") +
                                       " with " + several(result.workers, "worker")});
   rows.push_back({"steps", count(result.steps) + " in " + seconds.data()});
+  if (!result.stopped_by.empty()) {
+    rows.push_back(
+        {"stopped", "by " + result.stopped_by + " after step " + count(result.stopped_after)});
+  }
   rows.push_back({"samples/s", FormatCount(result.SamplesPerSecond())});
   rows.push_back({"staleness", "at most " + std::to_string(result.staleness_max)});
   rows.push_back({"steps lost", count(result.lost) + ", duplicated " + count(result.duplicated)});

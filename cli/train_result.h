@@ -17,8 +17,10 @@ struct TrainResult {
   uint64_t shards = 0;
   uint64_t workers = 0;
   uint64_t steps = 0;  // Finished by the slowest worker; where data is leased, by the fastest.
-  double seconds = 0;  // Of training alone: the longest of the workers'.
-  double samples = 0;  // Of all workers.
+  std::string stopped_by = {};  // The rule of train.stop that ended it; empty: none did.
+  uint64_t stopped_after = 0;   // The step of the measure that it went by.
+  double seconds = 0;           // Of training alone: the longest of the workers'.
+  double samples = 0;           // Of all workers.
   uint64_t staleness_max = 0;
   uint64_t pushes = 0;  // Units that the shards took.
   uint64_t lost = 0;
@@ -45,6 +47,10 @@ struct TrainResult {
 
 // "test", or else "validate" or "train": whose rows a model is measured with at the end.
 std::string MeasuredPart(const DataOptions& data);
+
+// Takes up what a worker has found; what the result knows already stays.
+void TakeFigures(const std::vector<std::pair<std::string, double>>& figures,
+                 const TrainOptions& train, TrainResult& result);
 
 TrainResult ResultOf(const JobOptions& job, const JobStatus& status);
 

@@ -34,11 +34,15 @@ void Examiner::TakeUp() {
 
 Result<bool> Examiner::Look(uint64_t epochs, uint64_t steps, ParameterReader& reader) {
   TakeUp();
-  figures_ = SM_TRY(parts_.validate.Measure(reader));
+  figures_ = course_ = SM_TRY(parts_.validate.Measure(reader));
   looked_at_ = steps;
   const Referee::Verdict verdict = referee_.Judge(epochs, steps, figures_);
   if (verdict.best && !options_.best.empty()) SM_TRY(Keep(steps, reader));
-  return verdict.stop;
+  if (verdict.stop && stopped_after_ == 0) {
+    stopped_after_ = steps;
+    stop_rule_ = *verdict.stop;
+  }
+  return verdict.stop.has_value();
 }
 
 Result<> Examiner::Keep(uint64_t steps, ParameterReader& reader) {
@@ -59,6 +63,7 @@ Result<> Examiner::Finish(uint64_t epochs, uint64_t steps, ParameterReader& read
   if (best && looked_at_ != steps) SM_TRY(Look(epochs, steps, reader));
   if (!best) SM_TRY(Keep(steps, reader));
   const uint32_t checksum = SM_TRY(Checksum(reader));
+  if (!best) course_.clear();
   if (best && kept_step_ > 0) {
     const std::unique_ptr<ModelFile> kept =
         SM_TRY(ModelFile::Open(options_.model, parts_.model.Parameters()));
@@ -68,13 +73,21 @@ Result<> Examiner::Finish(uint64_t epochs, uint64_t steps, ParameterReader& read
     SM_TRY(MeasureAll(reader));
   }
   figures_.emplace_back("weights_crc32", static_cast<double>(checksum));
+  // A rule that holds once all steps are made has ended nothing.
+  if (stopped_after_ > 0 && stopped_after_ < steps) {
+    figures_.emplace_back(kStoppedAfter, static_cast<double>(stopped_after_));
+    figures_.emplace_back(kStopRule, static_cast<double>(stop_rule_ + 1));
+  }
   return {};
 }
 
 Result<> Examiner::MeasureAll(ParameterReader& reader) {
-  figures_ = SM_TRY(parts_.test.Measure(reader));
-  if (&parts_.test == &parts_.validate) return {};
   const Figures validated = SM_TRY(parts_.validate.Measure(reader));
+  if (course_.empty()) course_ = validated;
+  figures_ = validated;
+  if (&parts_.test == &parts_.validate) return {};
+  figures_ = SM_TRY(parts_.test.Measure(reader));
+  for (const auto& [name, value] : figures_) course_.emplace_back("test_" + name, value);
   for (const auto& [name, value] : validated) figures_.emplace_back("validate_" + name, value);
   return {};
 }

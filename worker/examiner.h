@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -13,6 +14,11 @@
 #include "worker/referee.h"
 
 namespace shardmill {
+
+// The figures that say why training ended before its time: after which step, and by which rule of
+// train.stop, counted from 1.
+inline constexpr std::string_view kStoppedAfter = "stopped_after_step";
+inline constexpr std::string_view kStopRule = "stop_rule";
 
 // What an examiner is made of. All must outlive it.
 struct ExaminerParts {
@@ -51,12 +57,16 @@ class Examiner final {
   void ForgetAfter(uint64_t steps) {
     referee_.ForgetAfter(steps);
     looked_at_ = 0;
+    if (stopped_after_ > steps) stopped_after_ = 0;
   }
 
   // As last measured.
   const Figures& figures() const { return figures_; }
+  // Likewise, of the model in training with the rows to validate with; at the end also how it does
+  // with those to test with, where they are others, behind "test_".
+  const Figures& course() const { return course_; }
   // Why training ends before its time.
-  const std::string& reason() const { return referee_.reason(); }
+  std::string reason() const { return WordsOf(options_.stop[stop_rule_]); }
 
  private:
   bool keeps_best() const { return !options_.best.empty() && !options_.model.empty(); }
@@ -72,7 +82,10 @@ class Examiner final {
   TrainOptions options_;
   Referee referee_;
   Figures figures_;
-  uint64_t looked_at_ = 0;  // The step of the last look; 0: none.
+  Figures course_;
+  uint64_t looked_at_ = 0;      // The step of the last look; 0: none.
+  uint64_t stopped_after_ = 0;  // The step of the look that ends training; 0: none does.
+  size_t stop_rule_ = 0;
   uint64_t kept_step_ = 0;
   Origin origin_;
 };

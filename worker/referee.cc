@@ -15,32 +15,30 @@ std::optional<double> ValueOf(const Figures& figures, const std::string& metric)
   return found == figures.end() ? std::nullopt : std::optional(found->second);
 }
 
-// Whether all that the rule says has come to be, and what that was.
+// Whether all that the rule says has come to be.
 bool Holds(const StopOptions& stop, std::optional<double> value, uint64_t since_best,
-           uint64_t epochs, uint64_t steps, std::string& words) {
-  bool holds = true;
-  const auto add = [&](bool met, const std::string& what) {
-    holds = holds && met;
-    words += (words.empty() ? "" : ", ") + what;
-  };
-  const std::string& metric = stop.metric;
-  if (stop.at_least) {
-    add(value && *value >= *stop.at_least,
-        metric + " at least " + config::FormatReal(*stop.at_least));
-  }
-  if (stop.at_most) {
-    add(value && *value <= *stop.at_most, metric + " at most " + config::FormatReal(*stop.at_most));
-  }
-  if (stop.plateau > 0) {
-    add(since_best >= stop.plateau,
-        metric + " not better for " + std::to_string(since_best) + " measures");
-  }
-  if (stop.epochs > 0) add(epochs >= stop.epochs, std::to_string(epochs) + " epochs");
-  if (stop.steps > 0) add(steps >= stop.steps, std::to_string(steps) + " steps");
-  return holds;
+           uint64_t epochs, uint64_t steps) {
+  if (stop.at_least && !(value && *value >= *stop.at_least)) return false;
+  if (stop.at_most && !(value && *value <= *stop.at_most)) return false;
+  return since_best >= stop.plateau && epochs >= stop.epochs && steps >= stop.steps;
 }
 
 }  // namespace
+
+std::string WordsOf(const StopOptions& stop) {
+  std::string words;
+  const auto add = [&words](const std::string& what) {
+    words += (words.empty() ? "" : ", ") + what;
+  };
+  if (stop.at_least) add(stop.metric + " at least " + config::FormatReal(*stop.at_least));
+  if (stop.at_most) add(stop.metric + " at most " + config::FormatReal(*stop.at_most));
+  if (stop.plateau > 0) {
+    add(stop.metric + " not better for " + std::to_string(stop.plateau) + " measures");
+  }
+  if (stop.epochs > 0) add(std::to_string(stop.epochs) + " epochs");
+  if (stop.steps > 0) add(std::to_string(stop.steps) + " steps");
+  return words;
+}
 
 Referee::Referee(std::vector<StopOptions> stops, std::string best) : metric_(std::move(best)) {
   for (StopOptions& stop : stops) rules_.push_back({std::move(stop), {}});
@@ -63,12 +61,10 @@ Referee::Verdict Referee::Judge(uint64_t epochs, uint64_t steps, const Figures& 
   verdict.best = metric_.empty() || (told_by && course_.Take(metric_, *told_by));
   if (!rules_.empty()) seen_.push_back({steps, figures});
   ShowRules(figures);
-  for (const Rule& rule : rules_) {
+  for (size_t i = 0; i < rules_.size() && !verdict.stop; ++i) {
+    const Rule& rule = rules_[i];
     const std::optional<double> value = ValueOf(figures, rule.stop.metric);
-    std::string words;
-    if (!Holds(rule.stop, value, rule.course.since_best, epochs, steps, words)) continue;
-    if (!verdict.stop) reason_ = words;
-    verdict.stop = true;
+    if (Holds(rule.stop, value, rule.course.since_best, epochs, steps)) verdict.stop = i;
   }
   return verdict;
 }

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -8,6 +10,9 @@
 #include "worker/measurer.h"
 
 namespace shardmill {
+
+// "accuracy at least 0.88, 3 epochs".
+std::string WordsOf(const StopOptions& stop);
 
 // Looks at each measure and says whether it is the best by now and whether training is to end. A
 // value of the worker that measures; what it has seen ends with its process, but for a best model's
@@ -19,7 +24,7 @@ class Referee final {
 
   struct Verdict {
     bool best = false;
-    bool stop = false;
+    std::optional<size_t> stop = {};  // The rule that all has come to be of.
   };
   // Once so many epochs and steps are over.
   Verdict Judge(uint64_t epochs, uint64_t steps, const Figures& figures);
@@ -29,9 +34,6 @@ class Referee final {
   // The job went back to where so many steps were made: what was seen later comes again. A best
   // model stays the best for as long as it is kept.
   void ForgetAfter(uint64_t steps);
-
-  // "accuracy at least 0.88".
-  const std::string& reason() const { return reason_; }
 
  private:
   // How a metric got on.
@@ -59,7 +61,6 @@ class Referee final {
   std::vector<Seen> seen_;  // None where there are no rules.
   std::string metric_;
   Course course_;
-  std::string reason_;
 };
 
 }  // namespace shardmill

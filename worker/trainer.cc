@@ -280,7 +280,7 @@ void Trainer::Report() {
 void Trainer::Track() {
   const uint64_t step = session_.next_step() - 1;
   TrackPoint point{step, EpochOf(step + 1), seconds_, static_cast<double>(progress_.samples), {}};
-  if (std::exchange(measured_, false)) point.values = examiner_.figures();
+  if (std::exchange(measured_, false)) point.values = examiner_.course();
   point.values.emplace_back("train_loss", progress_.loss);
   const double seconds = seconds_ - std::exchange(tracked_seconds_, seconds_);
   const uint64_t samples = progress_.samples - std::exchange(tracked_samples_, progress_.samples);

@@ -68,6 +68,21 @@ TEST(TrainResultTest, SaysWhichRowsAModelWasMeasuredWith) {
             "\n");
 }
 
+TEST(TrainResultTest, SaysWhatEndedTrainingBeforeItsTime) {
+  JobOptions job;
+  job.train.stop = {{.metric = "loss", .at_most = 0.1}, {.metric = "accuracy", .at_least = 0.6}};
+  JobStatus status = Done();
+  status.workers[0].metrics.insert(status.workers[0].metrics.end(),
+                                   {{"stopped_after_step", 4689}, {"stop_rule", 2}});
+  const TrainResult result = ResultOf(job, status);
+  EXPECT_EQ(result.metrics, ResultOf(job, Done()).metrics);
+  EXPECT_NE(DescribeResult(result).find("by accuracy at least 0.6 after step 4,689\n"),
+            std::string::npos);
+  EXPECT_NE(
+      ToJson(result).find(R"("stopped_by":"accuracy at least 0.6","stopped_after_step":4689,)"),
+      std::string::npos);
+}
+
 TEST(TrainResultTest, SaysWhatCameToNoNumber) {
   TrainResult result = ResultOf({}, Done());
   EXPECT_EQ(result.Problem(), "");

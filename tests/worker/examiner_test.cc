@@ -108,6 +108,41 @@ TEST_F(ExaminerTest, KeepsTheLastWhereNoMetricTells) {
   EXPECT_EQ(Figure(examiner->figures(), "best_step"), -1);
 }
 
+TEST_F(ExaminerTest, TellsHowItDoesWithTheRowsToTestWithApart) {
+  options_.best.clear();
+  const auto test = Measurer::Make({"loss"}, *data_, model_, 1).value();
+  Examiner examiner({model_, *data_, *measurer_, *test}, options_);
+  Look(examiner, 10, 0.5F);
+  EXPECT_EQ(examiner.course(), (Figures{{"loss", 0.5}}));
+  Finish(examiner, 20, 0.25F);
+  EXPECT_EQ(examiner.course(), (Figures{{"loss", 0.75}, {"test_loss", 0.75}}));
+  EXPECT_EQ(Figure(examiner.figures(), "validate_loss"), 0.75);
+}
+
+TEST_F(ExaminerTest, TheCourseIsOfTheModelInTrainingWhicheverIsKept) {
+  const auto examiner = Make();
+  Look(*examiner, 10, 0.75F);
+  Finish(*examiner, 20, 0.25F);
+  EXPECT_EQ(examiner->course(), (Figures{{"loss", 0.75}}));
+  EXPECT_EQ(Figure(examiner->figures(), "loss"), 0.25);
+}
+
+TEST_F(ExaminerTest, SaysWhatEndedTrainingBeforeItsTime) {
+  options_.stop = {{.steps = 1000}, {.steps = 20}};
+  At reader(0.5F);
+  const auto examiner = Make();
+  EXPECT_FALSE(examiner->Look(1, 10, reader).value());
+  EXPECT_TRUE(examiner->Look(2, 20, reader).value());
+  EXPECT_EQ(examiner->reason(), "20 steps");
+  Finish(*examiner, 21, 0.5F);
+  EXPECT_EQ(Figure(examiner->figures(), "stopped_after_step"), 20);
+  EXPECT_EQ(Figure(examiner->figures(), "stop_rule"), 2);
+  // The steps that there are to make were made.
+  const auto other = Make();
+  Finish(*other, 20, 0.5F);
+  EXPECT_EQ(Figure(other->figures(), "stopped_after_step"), -1);
+}
+
 TEST_F(ExaminerTest, KeepsTheBestWhereTheJobGoesBack) {
   const auto examiner = Make();
   Look(*examiner, 10, 0.75F);

@@ -13,23 +13,24 @@ TEST(RefereeTest, EndsWhereAMetricHasComeFarEnough) {
   Referee referee({{.metric = "accuracy", .at_least = 0.8}}, "");
   EXPECT_FALSE(referee.Judge(1, 10, Accuracy(0.7)).stop);
   EXPECT_TRUE(referee.Judge(2, 20, Accuracy(0.8)).stop);
-  EXPECT_EQ(referee.reason(), "accuracy at least 0.8");
+  EXPECT_EQ(WordsOf({.metric = "accuracy", .at_least = 0.8}), "accuracy at least 0.8");
 }
 
 TEST(RefereeTest, TakesABoundOfZeroAsABound) {
   Referee referee({{.metric = "loss", .at_most = 0.0}}, "");
   EXPECT_FALSE(referee.Judge(1, 10, Accuracy(0.9)).stop);
   EXPECT_TRUE(referee.Judge(2, 20, Accuracy(1)).stop);
-  EXPECT_EQ(referee.reason(), "loss at most 0.0");
+  EXPECT_EQ(WordsOf({.metric = "loss", .at_most = 0.0}), "loss at most 0.0");
 }
 
 TEST(RefereeTest, WantsAllConditionsOfOneRuleAndAnyRule) {
-  Referee referee({{.metric = "loss", .at_most = 0.3, .epochs = 3}, {.steps = 50}}, "");
+  const StopOptions both{.metric = "loss", .at_most = 0.3, .epochs = 3};
+  Referee referee({both, {.steps = 50}}, "");
   EXPECT_FALSE(referee.Judge(1, 10, Accuracy(0.9)).stop);
   EXPECT_FALSE(referee.Judge(2, 20, Accuracy(0.9)).stop);
-  EXPECT_TRUE(referee.Judge(3, 30, Accuracy(0.9)).stop);
-  EXPECT_EQ(referee.reason(), "loss at most 0.3, 3 epochs");
-  EXPECT_TRUE(referee.Judge(1, 50, Accuracy(0.1)).stop);
+  EXPECT_EQ(referee.Judge(3, 30, Accuracy(0.9)).stop, 0U);
+  EXPECT_EQ(WordsOf(both), "loss at most 0.3, 3 epochs");
+  EXPECT_EQ(referee.Judge(1, 50, Accuracy(0.1)).stop, 1U);
 }
 
 TEST(RefereeTest, EndsOnAPlateauCountedFromTheBest) {
