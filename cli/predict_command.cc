@@ -2,19 +2,16 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 #include <string>
 #include <vector>
 
 #include "cli/trained_model.h"
 #include "cli/whole_file.h"
 #include "common/config/text.h"
-#include "worker/data/batches.h"
+#include "worker/row_passes.h"
 
 namespace shardmill {
 namespace {
-
-constexpr uint64_t kRowsAtATime = 1000;
 
 std::string Field(const std::string& text) {
   if (text.find_first_of(",\"\n\r") == std::string::npos) return text;
@@ -91,23 +88,17 @@ class Lines final {
 
 Result<> WriteLines(TrainedModel& trained, const SampleStore& rows, std::ostream& out) {
   const Lines lines(trained, rows.target());
-  BatchMaker maker(rows, KeyedInputs(trained.network->Parameters()));
-  GatheredRows gathered;
+  RowPasses passes(rows, *trained.network);
   out << lines.Header();
-  for (uint64_t begin = 0; begin < rows.rows(); begin += kRowsAtATime) {
-    std::vector<uint32_t> numbers(std::min(kRowsAtATime, rows.rows() - begin));
-    std::iota(numbers.begin(), numbers.end(), static_cast<uint32_t>(begin));
-    maker.Fill(numbers, gathered);
-    const Batch batch = maker.View(gathered, 0);
-    const std::span<const std::span<const float>> parameters =
-        SM_TRY(trained.parameters->For(batch));
+  const auto pass = [&](uint64_t first, const Batch& batch, auto parameters) -> Result<> {
     const std::span<const float> outputs = SM_TRY(trained.network->Predict(batch, parameters));
     const uint64_t each = outputs.size() / batch.rows;
     for (uint64_t i = 0; i < batch.rows; ++i) {
-      out << lines.Of(begin + i + 1, outputs.subspan(i * each, each), batch, i);
+      out << lines.Of(first + i + 1, outputs.subspan(i * each, each), batch, i);
     }
-  }
-  return {};
+    return {};
+  };
+  return passes.Run(*trained.parameters, pass);
 }
 
 }  // namespace

@@ -1,12 +1,9 @@
 #include "worker/measurer.h"
 
 #include <algorithm>
-#include <numeric>
 
 namespace shardmill {
 namespace {
-
-constexpr uint64_t kRowsAtATime = 1000;
 
 bool ReadsLabels(const std::string& metric) { return metric == "top1" || metric == "top5"; }
 
@@ -61,16 +58,12 @@ Result<Figures> Measurer::Measure(ParameterReader& parameters) {
     if (figure.metric) figure.metric->Reset();
   }
   Evaluation sum;
-  for (uint64_t begin = 0; begin < rows_.rows(); begin += kRowsAtATime) {
-    numbers_.resize(std::min(kRowsAtATime, rows_.rows() - begin));
-    std::iota(numbers_.begin(), numbers_.end(), static_cast<uint32_t>(begin));
-    maker_.Fill(numbers_, gathered_);
-    const Batch batch = maker_.View(gathered_, 0);
-    const std::span<const std::span<const float>> lent = SM_TRY(parameters.For(batch));
+  const auto pass = [&](uint64_t, const Batch& batch, auto lent) -> Result<> {
     const Evaluation found = SM_TRY(model_.Evaluate(batch, lent));
     sum.Add(found);
-    SM_TRY(Add(batch, found));
-  }
+    return Add(batch, found);
+  };
+  SM_TRY(passes_.Run(parameters, pass));
   const double rows = std::max<double>(1, static_cast<double>(sum.rows));
   Figures figures;
   for (const Figure& figure : figures_) {

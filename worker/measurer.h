@@ -10,8 +10,8 @@
 #include "client/model.h"
 #include "common/result.h"
 #include "nn/metrics.h"
-#include "worker/data/batches.h"
 #include "worker/parameter_reader.h"
+#include "worker/row_passes.h"
 
 namespace shardmill {
 
@@ -39,10 +39,7 @@ class Measurer final {
   };
 
   Measurer(const SampleStore& rows, Model& model, std::optional<size_t> target)
-      : rows_(rows),
-        model_(model),
-        target_(target),
-        maker_(rows, KeyedInputs(model.Parameters())) {}
+      : rows_(rows), model_(model), target_(target), passes_(rows, model) {}
 
   Result<> Add(const Batch& batch, const Evaluation& found);
 
@@ -50,9 +47,7 @@ class Measurer final {
   Model& model_;
   const std::optional<size_t> target_;
   std::vector<Figure> figures_;
-  BatchMaker maker_;
-  GatheredRows gathered_;
-  std::vector<uint32_t> numbers_;
+  RowPasses passes_;
   std::vector<float> label_values_;  // For metrics that read numbers.
 };
 

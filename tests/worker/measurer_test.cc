@@ -12,7 +12,8 @@ namespace {
 // Gives its input back. What a row's class is, its greatest output tells.
 class Echo final : public Model {
  public:
-  explicit Echo(uint64_t outputs) : outputs_(outputs) {}
+  explicit Echo(uint64_t outputs, uint32_t rows_max = UINT32_MAX)
+      : outputs_(outputs), rows_max_(rows_max) {}
 
   std::span<const ParameterSpec> Parameters() const override { return {}; }
   Result<double> Train(const Batch&, std::span<const std::span<const float>>,
@@ -21,6 +22,7 @@ class Echo final : public Model {
   }
   Result<Evaluation> Evaluate(const Batch& batch,
                               std::span<const std::span<const float>>) override {
+    if (batch.rows > rows_max_) return Error{ErrorCode::kFailed, "no room"};
     return Evaluation{.rows = batch.rows,
                       .correct = 1,
                       .loss = 2.0 * batch.rows,
@@ -29,6 +31,7 @@ class Echo final : public Model {
 
  private:
   const uint64_t outputs_;
+  const uint32_t rows_max_;
 };
 
 class NoParameters final : public ParameterReader {
@@ -65,6 +68,27 @@ TEST(MeasurerTest, GivesTheFiguresThatAreWantedOverAllRows) {
     EXPECT_NEAR(figures[3].second, 2.0 / 1500, 1e-9);
     EXPECT_NEAR(figures[4].second, 2.0, 1e-9);
   }
+}
+
+TEST(MeasurerTest, TakesFewerRowsAtOnceWhereThereIsNoRoomForMore) {
+  std::vector<float> inputs;
+  std::vector<uint32_t> labels;
+  for (uint32_t i = 0; i < 1003; ++i) {
+    labels.push_back(i % 2);
+    inputs.push_back(static_cast<float>(i % 2) + static_cast<float>(i));
+  }
+  const auto data = MakeDataSet(inputs, labels, {1}, 2);
+  NoParameters parameters;
+  for (const uint32_t rows_max : {1U, 30U, 999U}) {
+    Echo model(1, rows_max);
+    const auto measurer = Measurer::Make({"mae", "loss"}, *data, model, 1).value();
+    const Figures figures = measurer->Measure(parameters).value();
+    EXPECT_NEAR(figures[0].second, 501, 1e-6) << rows_max;
+    EXPECT_NEAR(figures[1].second, 2, 1e-9) << rows_max;
+  }
+  Echo none(1, 0);
+  const auto measurer = Measurer::Make({"loss"}, *data, none, 1).value();
+  EXPECT_EQ(measurer->Measure(parameters).error().message, "no room");
 }
 
 TEST(MeasurerTest, RefusesAMetricThatDoesNotFitTheOutputs) {
