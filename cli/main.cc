@@ -14,6 +14,7 @@
 #include "cli/keys_command.h"
 #include "cli/plot_command.h"
 #include "cli/predict_command.h"
+#include "cli/rebalance_command.h"
 #include "cli/replay_command.h"
 #include "cli/snapshot_command.h"
 #include "cli/status_command.h"
@@ -44,6 +45,12 @@ Result<> Train(const TrainFlags& flags, const Console& console) {
   return RunTrain(flags, console, stop);
 }
 
+Result<> Rebalance(const RebalanceFlags& flags, const Console& console) {
+  StopSource stop;
+  const std::unique_ptr<SignalWatcher> signals = SM_TRY(SignalWatcher::Start(&stop));
+  return RunRebalance(flags, console, stop);
+}
+
 // One overload a command.
 struct Runner {
   const Console& console;
@@ -55,6 +62,7 @@ struct Runner {
   Result<> operator()(const ReplayFlags& flags) const { return RunReplay(flags, console); }
   Result<> operator()(const BenchFlags& flags) const { return RunBench(flags, console); }
   Result<> operator()(const StatusFlags& flags) const { return RunStatus(flags, console); }
+  Result<> operator()(const RebalanceFlags& flags) const { return Rebalance(flags, console); }
   Result<> operator()(const PlotFlags& flags) const { return RunPlot(flags, console); }
   Result<> operator()(const SnapshotLsFlags& flags) const { return RunSnapshotLs(flags, console); }
   Result<> operator()(const SnapshotShowFlags& flags) const {

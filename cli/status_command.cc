@@ -118,7 +118,8 @@ std::string DescribeStatus(const JobStatus& status) {
                     std::to_string(worker.staleness_max), MetricsWords(worker)});
   }
   text += AlignTable(rows) + "\n";
-  rows = {{"shard", "closed", "version", "units", "held", "staleness", "waiting for", "endpoint"}};
+  rows = {{"shard", "closed", "version", "units", "held", "staleness", "waiting for", "server",
+           "endpoint"}};
   const bool copies = std::ranges::any_of(status.shards, &JobStatus::Shard::replicas);
   if (copies) rows.front().insert(rows.front().begin() + 1, "in sync");
   for (const JobStatus::Shard& shard : status.shards) {
@@ -127,6 +128,7 @@ std::string DescribeStatus(const JobStatus& status) {
                     FormatCount(static_cast<double>(shard.units)),
                     config::FormatSize(shard.held_bytes), std::to_string(shard.staleness_max),
                     WaitingWords(status, shard),
+                    std::to_string(shard.host) + (shard.moving ? " (moves)" : ""),
                     shard.endpoint.empty() ? "not there yet" : shard.endpoint});
     if (!copies) continue;
     rows.back().insert(rows.back().begin() + 1,

@@ -54,20 +54,20 @@ std::string RenderNumber(double value) {
 
 Counter& Registry::AddCounter(std::string_view name, std::string_view help, Labels labels) {
   const std::scoped_lock lock(mutex_);
-  Counter& counter = counters_.emplace_back();
-  AddSeries(name, help, true, labels).counter = &counter;
-  return counter;
+  Series& series = SeriesOf(name, help, true, labels);
+  if (series.counter == nullptr) series.counter = &counters_.emplace_back();
+  return *series.counter;
 }
 
 Gauge& Registry::AddGauge(std::string_view name, std::string_view help, Labels labels) {
   const std::scoped_lock lock(mutex_);
-  Gauge& gauge = gauges_.emplace_back();
-  AddSeries(name, help, false, labels).gauge = &gauge;
-  return gauge;
+  Series& series = SeriesOf(name, help, false, labels);
+  if (series.gauge == nullptr) series.gauge = &gauges_.emplace_back();
+  return *series.gauge;
 }
 
-Registry::Series& Registry::AddSeries(std::string_view name, std::string_view help, bool is_counter,
-                                      const Labels& labels) {
+Registry::Series& Registry::SeriesOf(std::string_view name, std::string_view help, bool is_counter,
+                                     const Labels& labels) {
   SM_ASSERT(name.starts_with(kPrefix) && IsName(name) && !help.empty());
   SM_ASSERT(name.ends_with("_total") == is_counter);
   auto family = std::find_if(families_.begin(), families_.end(),
@@ -78,7 +78,8 @@ Registry::Series& Registry::AddSeries(std::string_view name, std::string_view he
   }
   SM_ASSERT(family->help == help);
   std::string rendered = RenderLabels(labels);
-  for (const Series& series : family->series) SM_ASSERT(series.labels != rendered);
+  const auto there = std::ranges::find(family->series, rendered, &Series::labels);
+  if (there != family->series.end()) return *there;
   return family->series.emplace_back(Series{.labels = std::move(rendered)});
 }
 

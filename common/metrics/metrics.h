@@ -56,8 +56,8 @@ class Registry final {
  private:
   struct Series {
     std::string labels;  // As rendered, braces included; empty where there are none.
-    const Counter* counter = nullptr;
-    const Gauge* gauge = nullptr;
+    Counter* counter = nullptr;
+    Gauge* gauge = nullptr;
   };
   struct Family {
     std::string name;
@@ -66,8 +66,8 @@ class Registry final {
     std::vector<Series> series;
   };
 
-  Series& AddSeries(std::string_view name, std::string_view help, bool is_counter,
-                    const Labels& labels);
+  Series& SeriesOf(std::string_view name, std::string_view help, bool is_counter,
+                   const Labels& labels);
 
   mutable std::mutex mutex_;
   std::vector<Family> families_;

@@ -53,18 +53,18 @@ std::unique_ptr<HttpServer> Serve() {
 }
 
 TEST(StatusCommandTest, SaysInAScreenWhatAJobIsDoing) {
-  EXPECT_EQ(
-      DescribeStatus(Example()),
-      "training\n"
-      "policy stale (3), view 2, generation 3, rolled back 2 times\n"
-      "\n"
-      "rank  state                       epoch  step   samples/s  staleness  metrics\n"
-      "0     training                    2      1,200  50,000     1          accuracy 0.75, "
-      "train_loss 0.5, bad_rows 2\n"
-      "1     silent, not heard for 12 s  0      0      -          0\n"
-      "\n"
-      "shard  closed  version  units  held  staleness  waiting for       endpoint\n"
-      "0      1,199   2,400    2,401  4KiB  1          rank 1 (2 pulls)  tcp://127.0.0.1:7\n");
+  EXPECT_EQ(DescribeStatus(Example()),
+            "training\n"
+            "policy stale (3), view 2, generation 3, rolled back 2 times\n"
+            "\n"
+            "rank  state                       epoch  step   samples/s  staleness  metrics\n"
+            "0     training                    2      1,200  50,000     1          accuracy 0.75, "
+            "train_loss 0.5, bad_rows 2\n"
+            "1     silent, not heard for 12 s  0      0      -          0\n"
+            "\n"
+            "shard  closed  version  units  held  staleness  waiting for       server  endpoint\n"
+            "0      1,199   2,400    2,401  4KiB  1          rank 1 (2 pulls)  0       "
+            "tcp://127.0.0.1:7\n");
 }
 
 TEST(StatusCommandTest, SaysWhatBecameOfSnapshots) {
