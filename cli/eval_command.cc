@@ -16,9 +16,10 @@ Result<> RunEval(const EvalFlags& flags, const Console& console) {
       SM_TRY(Measurer::Make(trained.job.model.metrics, *trained.rows, *trained.network,
                             trained.network->target_column()));
   const Figures figures = SM_TRY(measurer->Measure(*trained.parameters));
+  const std::string part = flags.part.empty() ? MeasuredPart(trained.job.data) : flags.part;
   if (flags.json) {
     JsonWriter json;
-    json.BeginObject().Key("rows").Whole(trained.rows->rows());
+    json.BeginObject().Key("part").Text(part).Key("rows").Whole(trained.rows->rows());
     for (const auto& [name, value] : figures) json.Key(name).Number(value);
     console.out << json.EndObject().Take() << "\n" << std::flush;
     return {};
@@ -26,7 +27,9 @@ Result<> RunEval(const EvalFlags& flags, const Console& console) {
   for (const auto& [name, value] : figures) {
     console.out << name << " " << FormatMetric(value) << ", ";
   }
-  console.out << FormatCount(static_cast<double>(trained.rows->rows())) << " rows\n" << std::flush;
+  console.out << FormatCount(static_cast<double>(trained.rows->rows())) << " rows to " << part
+              << " with\n"
+              << std::flush;
   return {};
 }
 

@@ -9,6 +9,7 @@
 #include "cli/bench_command.h"
 #include "cli/config_command.h"
 #include "cli/console.h"
+#include "cli/doctor_command.h"
 #include "cli/eval_command.h"
 #include "cli/job_weights.h"
 #include "cli/keys_command.h"
@@ -18,6 +19,7 @@
 #include "cli/replay_command.h"
 #include "cli/snapshot_command.h"
 #include "cli/status_command.h"
+#include "cli/top_command.h"
 #include "cli/train_command.h"
 #include "common/flags/flags.h"
 #include "common/process/exit_code.h"
@@ -51,6 +53,12 @@ Result<> Rebalance(const RebalanceFlags& flags, const Console& console) {
   return RunRebalance(flags, console, stop);
 }
 
+Result<> Top(const TopFlags& flags, const Console& console) {
+  StopSource stop;
+  const std::unique_ptr<SignalWatcher> signals = SM_TRY(SignalWatcher::Start(&stop));
+  return RunTop(flags, console, stop);
+}
+
 // One overload a command.
 struct Runner {
   const Console& console;
@@ -63,6 +71,8 @@ struct Runner {
   Result<> operator()(const BenchFlags& flags) const { return RunBench(flags, console); }
   Result<> operator()(const StatusFlags& flags) const { return RunStatus(flags, console); }
   Result<> operator()(const RebalanceFlags& flags) const { return Rebalance(flags, console); }
+  Result<> operator()(const TopFlags& flags) const { return Top(flags, console); }
+  Result<> operator()(const DoctorFlags& flags) const { return RunDoctor(flags, console); }
   Result<> operator()(const PlotFlags& flags) const { return RunPlot(flags, console); }
   Result<> operator()(const SnapshotLsFlags& flags) const { return RunSnapshotLs(flags, console); }
   Result<> operator()(const SnapshotShowFlags& flags) const {

@@ -24,7 +24,7 @@ const CurvePoint& BestOf(const std::string& metric, const std::vector<CurvePoint
   return low ? *std::ranges::min_element(curve, less) : *std::ranges::max_element(curve, less);
 }
 
-// Those that were asked for, or all that some run shows.
+// Those that were asked for, or all that some run shows and that have a course.
 Result<std::vector<std::string>> MetricsOf(const PlotFlags& flags,
                                            const std::vector<RunCurves>& runs) {
   std::set<std::string> all;
@@ -34,7 +34,13 @@ Result<std::vector<std::string>> MetricsOf(const PlotFlags& flags,
       if (all.insert(name).second) names += (names.empty() ? "" : ", ") + name;
     }
   }
-  if (flags.metrics.empty()) return std::vector(all.begin(), all.end());
+  if (flags.metrics.empty()) {
+    // Those to validate with are the course itself, but for their last.
+    std::erase_if(all, [](const std::string& name) {
+      return !IsOfModel(name) || name.starts_with(kOfValidation);
+    });
+    return std::vector(all.begin(), all.end());
+  }
   for (const std::string& name : flags.metrics) {
     if (all.contains(name)) continue;
     return Error{ErrorCode::kBadUsage, "no run shows \"" + name + "\"; there is " + names};

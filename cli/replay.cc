@@ -22,6 +22,12 @@ Result<> CheckReplayable(const JobOptions& job) {
                  "the run exchanged parameters (policy.exchange): its workers stepped by "
                  "themselves, with a state that no trace has, and cannot be replayed"};
   }
+  if (!job.snapshot.resume.empty()) {
+    return Error{ErrorCode::kBadUsage,
+                 "the run began from a snapshot, of another run or of given weights "
+                 "(snapshot.resume, train.weights): its traces do not have what its shards began "
+                 "with, and it cannot be replayed; `shardmill audit` proves what they have"};
+  }
   if (CheckTrainable(job).ok()) return {};
   return Error{ErrorCode::kBadUsage,
                "the job file names no data and no network: the run was trained by a program of its "

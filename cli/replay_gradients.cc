@@ -5,6 +5,7 @@
 #include "worker/data/read_data.h"
 #include "worker/job_model.h"
 #include "worker/local_steps.h"
+#include "worker/meaning.h"
 #include "worker/part_gradients.h"
 #include "worker/stop_signal.h"
 
@@ -68,6 +69,8 @@ Result<> ReplayGradients::TakeTables(const View& view) {
     stop_ = *stop;
     ++known;
   }
+  const std::optional<TableSpec> meaning = MeaningTable(data_->columns());
+  if (meaning && view.FindTable(meaning->name) != nullptr) ++known;
   if (known == view.tables.size()) return {};
   return Error{ErrorCode::kBadUsage,
                "the run has tables that the job's model does not have: it was trained by a program "
@@ -80,6 +83,8 @@ ReplayGradients::Key ReplayGradients::KeyOf(const TraceServed& served) {
 
 TableSpec ReplayGradients::SpecOf(const std::string& name) const {
   const auto tensor = std::ranges::find(tensors(), name, &ParameterSpec::name);
+  const std::optional<TableSpec> meaning = MeaningTable(data_->columns());
+  if (meaning && meaning->name == name) return *meaning;
   if (tensor == tensors().end()) return StopSignal::Table();
   return {tensor->name, tensor->size, tensor->initial, tensor->dim, tensor->update};
 }

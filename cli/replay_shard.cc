@@ -33,6 +33,7 @@ std::string Essence(LogEntry entry) {
 class ReplayShard::Watch final : public ShardObserver {
  public:
   void TookView(JobId /*job*/, const View& /*view*/) override {}
+  void Restored(uint64_t /*version*/, const std::vector<RankState>& /*ranks*/) override {}
   void Applied(const LogEntry& entry) override { applied.push_back(Essence(entry)); }
   void Served(const Pull& /*pull*/, BootId /*reader*/, const Pulled& /*answer*/) override {}
 

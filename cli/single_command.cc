@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <memory>
+#include <utility>
 
 #include "cli/job_weights.h"
 #include "cli/progress.h"
@@ -44,8 +45,14 @@ class Teller final {
                      {}};
     if (progress.measured) point.values = examiner_.figures();
     point.values.emplace_back("train_loss", progress.loss);
+    const double seconds = progress.seconds - std::exchange(seconds_, progress.seconds);
+    const uint64_t samples = progress.samples - std::exchange(samples_, progress.samples);
+    if (seconds > 0) {
+      point.values.emplace_back("samples_per_second", static_cast<double>(samples) / seconds);
+    }
     point.values.emplace_back("learning_rate",
                               RateAt(job_.optimizer.ToUpdate().rate, progress.step, 1));
+    point.values.emplace_back("gradient_length", progress.gradient_length);
     if (tracks_ && !tracker_.Write(UnixSeconds(), point).ok()) {
       tracks_ = false;
       console_.err << "the curves cannot be written any more\n";
@@ -73,6 +80,8 @@ class Teller final {
   const Examiner& examiner_;
   Tracker& tracker_;
   bool tracks_ = true;
+  double seconds_ = 0;    // When it was told last,
+  uint64_t samples_ = 0;  // and what had been made by then.
   Progress progress_;
   SteadyClock clock_;
 };
@@ -91,13 +100,14 @@ Result<> TellResult(const TrainFlags& flags, const Console& console, const Singl
   SM_TRY(WriteTextFile(folder + "/" + kResultFile, json + "\n"));
   std::ostream& people = flags.json ? console.err : console.out;
   if (!flags.json || !flags.quiet) {
-    people << DescribeResult(result) << "\n" << std::flush;
+    people << DescribeResult(result) << std::flush;
     const bool beside = model == folder + "/" + kModelFile;
     console.err << (beside ? "model and result in " : "model in " + model + ", result in ")
                 << folder << "\n"
                 << std::flush;
   }
   if (flags.json) console.out << json << "\n" << std::flush;
+  if (!result.Problem().empty()) return Error{ErrorCode::kFailed, result.Problem()};
   return {};
 }
 
@@ -182,6 +192,7 @@ Result<> Train(const TrainFlags& flags, const Console& console, const StopSource
   teller.Clear();
   TrainResult result;
   result.bad_rows = data.bad_rows;
+  result.measured_on = MeasuredPart(job.data);
   result.metrics = examiner.figures();
   const Result<> kept = KeepSnapshot(job, *model, *tables, trainer.progress().step, console);
   SM_TRY(

@@ -1,22 +1,19 @@
 #include "cli/status_command.h"
 
 #include <algorithm>
-#include <chrono>
+#include <cmath>
 #include <ostream>
 #include <string>
 #include <vector>
 
-#include "cli/run_folder.h"
+#include "cli/job_finder.h"
 #include "cli/table.h"
 #include "cli/train_result.h"
 #include "common/config/text.h"
-#include "common/http/http_client.h"
 
 namespace shardmill {
 namespace {
 
-constexpr std::chrono::milliseconds kTimeout{2'000};
-constexpr size_t kRunsTriedMax = 20;  // Old runs are many, and none of them answers.
 constexpr double kSilentShownSeconds = 2;
 
 std::string MetricsWords(const JobStatus::Worker& worker) {
@@ -63,32 +60,40 @@ std::string SnapshotWords(const JobStatus::Snapshots& snapshots) {
   return words;
 }
 
-// Whoever else answers there may say anything: its words would only confuse.
-Result<JobStatus> AskCoordinator(const std::string& http) {
-  const HttpResponse response = SM_TRY(HttpGet(http, "/status", kTimeout));
-  const auto no_coordinator = [&](const std::string& why) {
-    return Error{ErrorCode::kBadInput, http + " is no shardmill coordinator: " + why};
-  };
-  if (response.status != 200) {
-    return no_coordinator("it answers /status with HTTP status " + std::to_string(response.status));
+std::string ShareWords(double share) { return std::to_string(std::lround(share * 100)) + " %"; }
+
+std::string WorkerTable(const JobStatus& status) {
+  std::vector<TableRow> rows = {
+      {"rank", "state", "epoch", "step", "samples/s", "awaited", "staleness", "metrics"}};
+  for (const JobStatus::Worker& worker : status.workers) {
+    rows.push_back({std::to_string(worker.rank), StateWords(worker), std::to_string(worker.epoch),
+                    FormatCount(static_cast<double>(worker.step)),
+                    worker.seconds > 0 ? FormatCount(worker.samples / worker.seconds) : "-",
+                    ShareWords(worker.awaited_share), std::to_string(worker.staleness_max),
+                    MetricsWords(worker)});
   }
-  Result<JobStatus> status = ParseJobStatus(response.body);
-  if (status.ok()) return status;
-  return no_coordinator("its /status is no status of a job");
+  return AlignTable(rows);
 }
 
-Result<JobStatus> AskNewest(const std::string& runs) {
-  std::vector<std::string> folders = FindRuns(runs);
-  if (folders.size() > kRunsTriedMax) folders.resize(kRunsTriedMax);
-  for (const std::string& folder : folders) {
-    const Result<RunRecord> record = ReadRunRecord(folder);
-    if (!record.ok()) continue;
-    Result<JobStatus> status = AskCoordinator(record.value().http);
-    if (status.ok()) return status;
+std::string ShardTable(const JobStatus& status) {
+  std::vector<TableRow> rows = {
+      {"shard", "closed", "version", "units", "held", "staleness", "waiting for", "server",
+       "endpoint"}};
+  const bool copies = std::ranges::any_of(status.shards, &JobStatus::Shard::replicas);
+  if (copies) rows.front().insert(rows.front().begin() + 1, "in sync");
+  for (const JobStatus::Shard& shard : status.shards) {
+    rows.push_back({std::to_string(shard.id), FormatCount(static_cast<double>(shard.closed)),
+                    FormatCount(static_cast<double>(shard.version)),
+                    FormatCount(static_cast<double>(shard.units)),
+                    config::FormatSize(shard.held_bytes), std::to_string(shard.staleness_max),
+                    WaitingWords(status, shard),
+                    std::to_string(shard.host) + (shard.moving ? " (moves)" : ""),
+                    shard.endpoint.empty() ? "not there yet" : shard.endpoint});
+    if (!copies) continue;
+    rows.back().insert(rows.back().begin() + 1,
+                       std::to_string(shard.in_sync) + " of " + std::to_string(shard.replicas));
   }
-  return Error{ErrorCode::kUnavailable,
-               "no job is running: none of the runs under \"" + runs +
-                   "\" answers; name a folder with --runs or a coordinator with --http HOST:PORT"};
+  return AlignTable(rows);
 }
 
 }  // namespace
@@ -108,33 +113,11 @@ std::string DescribeStatus(const JobStatus& status) {
     text += "shard " + std::to_string(shard.id) + " is degraded: " + shard.degraded + "\n";
   }
   if (status.snapshots) text += SnapshotWords(*status.snapshots) + "\n";
-  text += "\n";
-  std::vector<TableRow> rows = {
-      {"rank", "state", "epoch", "step", "samples/s", "staleness", "metrics"}};
-  for (const JobStatus::Worker& worker : status.workers) {
-    rows.push_back({std::to_string(worker.rank), StateWords(worker), std::to_string(worker.epoch),
-                    FormatCount(static_cast<double>(worker.step)),
-                    worker.seconds > 0 ? FormatCount(worker.samples / worker.seconds) : "-",
-                    std::to_string(worker.staleness_max), MetricsWords(worker)});
+  if (const JobStatus::Worker* slow = SlowWorker(status)) {
+    text += "rank " + std::to_string(slow->rank) + " is slow: shards wait for it " +
+            ShareWords(slow->awaited_share) + " of the time\n";
   }
-  text += AlignTable(rows) + "\n";
-  rows = {{"shard", "closed", "version", "units", "held", "staleness", "waiting for", "server",
-           "endpoint"}};
-  const bool copies = std::ranges::any_of(status.shards, &JobStatus::Shard::replicas);
-  if (copies) rows.front().insert(rows.front().begin() + 1, "in sync");
-  for (const JobStatus::Shard& shard : status.shards) {
-    rows.push_back({std::to_string(shard.id), FormatCount(static_cast<double>(shard.closed)),
-                    FormatCount(static_cast<double>(shard.version)),
-                    FormatCount(static_cast<double>(shard.units)),
-                    config::FormatSize(shard.held_bytes), std::to_string(shard.staleness_max),
-                    WaitingWords(status, shard),
-                    std::to_string(shard.host) + (shard.moving ? " (moves)" : ""),
-                    shard.endpoint.empty() ? "not there yet" : shard.endpoint});
-    if (!copies) continue;
-    rows.back().insert(rows.back().begin() + 1,
-                       std::to_string(shard.in_sync) + " of " + std::to_string(shard.replicas));
-  }
-  text += AlignTable(rows);
+  text += "\n" + WorkerTable(status) + "\n" + ShardTable(status);
   if (status.state == JobStatus::State::kDone) {
     text += "\nlost " + std::to_string(status.lost) + ", duplicated " +
             std::to_string(status.duplicated);
@@ -148,8 +131,7 @@ std::string DescribeStatus(const JobStatus& status) {
 }
 
 Result<> RunStatus(const StatusFlags& flags, const Console& console) {
-  const JobStatus status =
-      SM_TRY(flags.http.empty() ? AskNewest(flags.runs) : AskCoordinator(flags.http));
+  const JobStatus status = SM_TRY(FindJob(flags.where, console)).status;
   console.out << (flags.json ? ToJson(status) + "\n" : DescribeStatus(status)) << std::flush;
   return {};
 }

@@ -28,6 +28,7 @@ ShardAudit::ShardAudit(const TraceHead& head) : head_(head) { totals_.id = head.
 void ShardAudit::Take(uint64_t line, const TraceEvent& event) {
   line_ = line;
   if (const auto* view = std::get_if<View>(&event)) TakeView(*view);
+  if (const auto* restored = std::get_if<TraceRestored>(&event)) TakeRestored(*restored);
   if (const auto* entry = std::get_if<LogEntry>(&event)) TakeEntry(*entry);
   if (const auto* served = std::get_if<TraceServed>(&event)) TakeServed(*served);
 }
@@ -73,6 +74,16 @@ void ShardAudit::TakeView(const View& view) {
     rank.member = true;
     rank.incarnation = member.incarnation.value;
     rank.base = member.base;
+  }
+  at_view_[view_] = Ended();
+}
+
+void ShardAudit::TakeRestored(const TraceRestored& restored) {
+  version_ = restored.version;
+  for (const RankState& state : restored.ranks) {
+    Rank& rank = ranks_[state.rank.value];
+    rank.ended = state.ended;
+    rank.discarded.clear();
   }
   at_view_[view_] = Ended();
 }

@@ -68,6 +68,7 @@ class ShardAudit final {
   using EndedByRank = std::map<uint32_t, Step>;
 
   void TakeView(const View& view);
+  void TakeRestored(const TraceRestored& restored);
   void TakeEntry(const LogEntry& entry);
   void TakeStep(const Contribution& made);
   void TakeServed(const TraceServed& served);

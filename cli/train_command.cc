@@ -140,9 +140,14 @@ class Training final {
     const TrainResult result = ResultOf(job_.options, status);
     const std::string json = ToJson(result);
     SM_TRY(WriteTextFile(folder_ + "/" + kResultFile, json + "\n"));
+    if (result.samples == 0 && !job_.options.snapshot.resume.empty()) {
+      console_.err << "nothing was left to train: the snapshot has all steps of the job; to go on, "
+                      "raise train.epochs or train.steps\n"
+                   << std::flush;
+    }
     std::ostream& people = flags_.json ? console_.err : console_.out;
     if (!flags_.json || !flags_.quiet) {
-      people << DescribeResult(result) << "\n" << std::flush;
+      people << DescribeResult(result) << std::flush;
       console_.err << "logs and result in " << folder_ << "\n" << std::flush;
     }
     if (flags_.json) console_.out << json << "\n" << std::flush;
@@ -152,6 +157,7 @@ class Training final {
                                            std::to_string(result.samples_repeated) + " twice"};
     }
     if (result.lost == 0 && result.duplicated == 0) {
+      if (!result.Problem().empty()) return Error{ErrorCode::kFailed, result.Problem()};
       if (result.unsaved.empty()) return {};
       return Error{ErrorCode::kUnsaved, "the job is done, but " + result.unsaved};
     }

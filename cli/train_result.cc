@@ -4,12 +4,15 @@
 #include <array>
 #include <cmath>
 #include <cstdio>
+#include <string_view>
 
+#include "cli/table.h"
 #include "common/json/json.h"
 
 namespace shardmill {
 
 std::string FormatMetric(double value) {
+  if (std::isnan(value)) return "nan";  // Whatever its sign.
   std::array<char, 40> text{};
   const bool whole = value == std::floor(value) && std::abs(value) < 1e15;
   const int size = std::snprintf(text.data(), text.size(), whole ? "%.0f" : "%.4g", value);
@@ -27,9 +30,15 @@ std::string FormatCount(double value) {
   return text;
 }
 
+std::string MeasuredPart(const DataOptions& data) {
+  if (data.format == DataFormat::kIdx || !data.test.empty() || data.Share(2) > 0) return "test";
+  return data.validates() ? "validate" : "train";
+}
+
 TrainResult ResultOf(const JobOptions& job, const JobStatus& status) {
   TrainResult result;
   result.policy = NameOf(job.policy.mode);
+  result.measured_on = MeasuredPart(job.data);
   result.shards = status.shards.size();
   result.workers = status.workers.size();
   result.reproducible = job.Reproducible();
@@ -88,6 +97,7 @@ std::string ToJson(const TrainResult& result) {
   json.Key("metrics").BeginObject();
   for (const auto& [name, value] : result.metrics) json.Key(name).Number(value);
   json.EndObject();
+  json.Key("measured_on").Text(result.measured_on);
   json.Key("staleness_max").Whole(result.staleness_max);
   json.Key("pushes").Whole(result.pushes);
   json.Key("lost").Whole(result.lost);
@@ -103,40 +113,99 @@ std::string ToJson(const TrainResult& result) {
   json.Key("rollbacks").Whole(result.rollbacks);
   json.Key("promotions").Whole(result.promotions);
   if (!result.unsaved.empty()) json.Key("unsaved").Text(result.unsaved);
+  const std::string problem = result.Problem();
+  if (!problem.empty()) json.Key("problem").Text(problem);
   json.Key("reproducible").Flag(result.reproducible);
   return json.EndObject().Take();
+}
+
+namespace {
+
+// The metrics of a result: a row each, a column for each part of the data that some are of.
+std::string TableOfMetrics(const TrainResult& result) {
+  std::vector<TableRow> rows;
+  const auto put = [&rows](const std::string& name, size_t part, const std::string& value) {
+    auto row = std::ranges::find(rows, name, [](const TableRow& one) { return one.front(); });
+    if (row == rows.end()) row = rows.insert(row, TableRow{name, "", "", ""});
+    (*row)[part] = value;
+  };
+  const size_t measured = result.measured_on == "train"      ? 1
+                          : result.measured_on == "validate" ? 2
+                                                             : 3;
+  for (const auto& [name, value] : result.metrics) {
+    if (!IsOfModel(name)) continue;
+    if (name == "train_loss") {
+      if (measured != 1) put("loss", 1, FormatMetric(value) + " (last batch)");
+    } else if (name.starts_with(kOfValidation)) {
+      put(name.substr(kOfValidation.size()), 2, FormatMetric(value));
+    } else {
+      put(name, measured, FormatMetric(value));
+    }
+  }
+  rows.insert(rows.begin(), {"rows to", "train", "validate", "test"});
+  for (size_t part = 3; part > 0; --part) {
+    const bool any = std::any_of(rows.begin() + 1, rows.end(),
+                                 [part](const TableRow& row) { return !row[part].empty(); });
+    if (any) continue;
+    for (TableRow& row : rows) row.erase(row.begin() + static_cast<std::ptrdiff_t>(part));
+  }
+  return rows.size() == 1 ? "" : AlignTable(rows) + "\n";
+}
+
+}  // namespace
+
+bool IsOfModel(std::string_view metric) {
+  return metric != "weights_crc32" && metric != "best_step";
+}
+
+std::string TrainResult::Problem() const {
+  std::string names;
+  for (const auto& [name, value] : metrics) {
+    // An area under the curve is none where all rows are of one class.
+    if (std::isfinite(value) || name.ends_with("auc")) continue;
+    names += (names.empty() ? "" : ", ") + name;
+  }
+  if (names.empty()) return "";
+  return names +
+         " came to no number: the training has gone astray; lower "
+         "optimizer.learning_rate, or bound the gradient (optimizer.clip_norm)";
 }
 
 std::string DescribeResult(const TrainResult& result) {
   std::array<char, 40> seconds{};
   std::snprintf(seconds.data(), seconds.size(), "%.1f s", result.seconds);
-  std::string line;
-  for (const auto& [name, value] : result.metrics) {
-    line += name + " " + FormatMetric(value) + ", ";
-  }
-  line += result.shards == 0 ? result.policy + ", in one process, "
-                             : result.policy + " on " + std::to_string(result.shards) +
-                                   " shards with " + std::to_string(result.workers) + " workers, ";
-  line += FormatCount(static_cast<double>(result.steps)) + " steps in " + seconds.data() + ", " +
-          FormatCount(result.SamplesPerSecond()) + " samples/s, ";
-  line += "staleness at most " + std::to_string(result.staleness_max) + ", lost " +
-          std::to_string(result.lost) + ", duplicated " + std::to_string(result.duplicated);
+  const auto count = [](uint64_t number) { return FormatCount(static_cast<double>(number)); };
+  std::vector<TableRow> rows;
+  const auto several = [](uint64_t number, const char* what) {
+    return std::to_string(number) + " " + what + (number == 1 ? "" : "s");
+  };
+  rows.push_back({"policy", result.shards == 0
+                                ? result.policy + ", in one process"
+                                : result.policy + " on " + several(result.shards, "shard") +
+                                      " with " + several(result.workers, "worker")});
+  rows.push_back({"steps", count(result.steps) + " in " + seconds.data()});
+  rows.push_back({"samples/s", FormatCount(result.SamplesPerSecond())});
+  rows.push_back({"staleness", "at most " + std::to_string(result.staleness_max)});
+  rows.push_back({"steps lost", count(result.lost) + ", duplicated " + count(result.duplicated)});
   if (result.leased) {
-    line += "; samples lost " + std::to_string(result.samples_lost) + ", repeated " +
-            std::to_string(result.samples_repeated);
+    rows.push_back({"samples lost",
+                    count(result.samples_lost) + ", repeated " + count(result.samples_repeated)});
   }
-  if (result.discarded > 0) line += ", discarded " + std::to_string(result.discarded);
-  if (result.skipped > 0) line += ", skipped " + std::to_string(result.skipped);
-  if (result.bad_rows > 0) line += ", bad rows " + std::to_string(result.bad_rows);
+  if (result.discarded > 0) rows.push_back({"discarded", count(result.discarded)});
+  if (result.skipped > 0) rows.push_back({"skipped", count(result.skipped)});
+  if (result.bad_rows > 0) rows.push_back({"bad rows", count(result.bad_rows)});
   if (result.rollbacks > 0) {
-    line += ", rolled back " + std::to_string(result.rollbacks) + " times to generation " +
-            std::to_string(result.generation);
+    rows.push_back({"rolled back", std::to_string(result.rollbacks) + " times to generation " +
+                                       std::to_string(result.generation)});
   }
   if (result.promotions > 0) {
-    line += ", replicas promoted " + std::to_string(result.promotions) + " times";
+    rows.push_back({"promoted", std::to_string(result.promotions) + " times a replica"});
   }
-  if (!result.unsaved.empty()) line += "; " + result.unsaved;
-  return line;
+  for (const auto& [name, value] : result.metrics) {
+    if (!IsOfModel(name)) rows.push_back({name, FormatMetric(value)});
+  }
+  if (!result.unsaved.empty()) rows.push_back({"snapshot", result.unsaved});
+  return TableOfMetrics(result) + AlignTable(rows);
 }
 
 }  // namespace shardmill

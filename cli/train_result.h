@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -33,17 +34,30 @@ struct TrainResult {
   uint64_t promotions = 0;    // How often a replica has taken its primary's place.
   std::string unsaved = {};   // Why the job's last snapshot is lost; empty where it is not.
   bool reproducible = false;  // See JobOptions::Reproducible.
+  std::string measured_on;    // The part of the data: "test", or else "validate" or "train".
+  // Of that part; behind "validate_" of the rows to validate with.
   std::vector<std::pair<std::string, double>> metrics;
 
+  // Why the model is no good, in words; empty where nothing says so.
+  std::string Problem() const;
   double SamplesPerSecond() const { return seconds > 0 ? samples / seconds : 0; }
 };
+
+// "test", or else "validate" or "train": whose rows a model is measured with at the end.
+std::string MeasuredPart(const DataOptions& data);
 
 TrainResult ResultOf(const JobOptions& job, const JobStatus& status);
 
 std::string ToJson(const TrainResult& result);
 
-// One line for people.
+// A table for people, by parts of the data, and below it how it was trained.
 std::string DescribeResult(const TrainResult& result);
+
+// Of the rows to validate with a metric has this before its name, where others are tested with.
+inline constexpr std::string_view kOfValidation = "validate_";
+
+// Whether it says how good a model is, and not only which it is.
+bool IsOfModel(std::string_view metric);
 
 // A metric as people read it: 0.8312.
 std::string FormatMetric(double value);

@@ -5,6 +5,7 @@
 
 #include "cli/run_folder.h"
 #include "worker/job_model.h"
+#include "worker/meaning.h"
 
 namespace shardmill {
 namespace {
@@ -52,6 +53,12 @@ Result<TrainedModel> OpenTrainedModel(const JobFlags& job, const std::string& mo
   trained.data = SM_TRY(ReadData(trained.job.data, trained.job.job.seed, nullptr, wish));
   for (const std::string& note : trained.data.notes) console.err << note << "\n";
   trained.rows = SM_TRY(PartOf(trained.data, part));
+  const bool means = MeaningTable(trained.rows->columns()).has_value();
+  if (wish.columns.empty() && means) {
+    console.err << file
+                << " does not say which words, columns and classes it was trained with: those of "
+                   "the job's data are taken\n";
+  }
   trained.network = SM_TRY(MakeJobModel(trained.job, *trained.rows));
   trained.parameters = SM_TRY(Named(ModelFile::Open(file, trained.network->Parameters())));
   console.err << "model of " << file << "\n" << std::flush;

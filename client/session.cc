@@ -107,22 +107,32 @@ Result<> Session::Impl::TellRollback() {
                                            std::to_string(client_->generation().value)};
 }
 
-Result<const TablePlace*> Session::Impl::Table(const TableSpec& spec) {
+std::string Session::Impl::MisfitOf(const TableSpec& spec) const {
+  const TablePlace* place = client_->FindTable(spec.name);
+  return place == nullptr ? "" : ShapeDifference(place->spec, spec);
+}
+
+Result<> Session::Impl::Make(std::span<const TableSpec> specs) {
   SM_TRY(CheckOpen());
-  const auto problem = [&]() -> std::string {
-    const TablePlace* place = client_->FindTable(spec.name);
-    return place == nullptr ? "" : ShapeDifference(place->spec, spec);
-  };
-  const auto settled = [&] {
-    const TablePlace* place = client_->FindTable(spec.name);
-    return place != nullptr && (place->spec == spec || !problem().empty());
-  };
-  const TimePoint end = clock_.Now() + options_.open_timeout;
-  if (problem().empty()) {
+  SM_TRY(Move());  // Others may have made them.
+  std::vector<const TableSpec*> waits_for;
+  for (const TableSpec& spec : specs) {
+    if (!MisfitOf(spec).empty()) continue;
     client_->MakeTable(clock_.Now(), spec, outbox_);
-    SM_TRY(MoveUntil(end, settled));
+    waits_for.push_back(&spec);
   }
-  const std::string other = problem();
+  return MoveUntil(clock_.Now() + options_.open_timeout, [&] {
+    std::erase_if(waits_for, [&](const TableSpec* spec) {
+      const TablePlace* place = client_->FindTable(spec->name);
+      return place != nullptr && (place->spec == *spec || !MisfitOf(*spec).empty());
+    });
+    return waits_for.empty();
+  });
+}
+
+Result<const TablePlace*> Session::Impl::Table(const TableSpec& spec) {
+  SM_TRY(Make({&spec, 1}));
+  const std::string other = MisfitOf(spec);
   if (other.empty()) return client_->FindTable(spec.name);
   return Error{ErrorCode::kBadUsage,
                "table \"" + spec.name + "\" is not what this worker wants: it has " + other};
@@ -243,6 +253,15 @@ Result<SparseTable> Session::Sparse(const std::string& name, uint32_t dim,
                                     const TableOptions& options) {
   const TablePlace* place = SM_TRY(impl_->Table({name, 0, options.initial, dim, options.update}));
   return SparseTable{place->id.value, dim};
+}
+
+Result<> Session::Make(std::span<const TableWish> tables) {
+  std::vector<TableSpec> specs;
+  for (const TableWish& table : tables) {
+    specs.push_back(
+        {table.name, table.size, table.options.initial, table.dim, table.options.update});
+  }
+  return impl_->Make(specs);
 }
 
 Result<Memory> Session::Allocate(uint64_t floats) {

@@ -23,7 +23,7 @@ struct SessionOptions {
   std::string coordinator = {};                    // HOST:PORT, as the job file has it.
   uint32_t rank = 0;                               // This worker's place, counted from 0;
   bool any_rank = false;                           // or else any that is free.
-  std::chrono::milliseconds open_timeout{60'000};  // For Open, Dense and Close.
+  std::chrono::milliseconds open_timeout{60'000};  // For Open, Make, Dense and Close.
   std::chrono::milliseconds lease{5'000};        // As the coordinator's: renewed four times in it.
   std::chrono::milliseconds retry_after{500};    // An unanswered request is sent again.
   uint64_t unit_bytes = uint64_t{1} << 20;       // Largest payload of one message.
@@ -60,6 +60,14 @@ enum class DataWait : uint8_t {
 };
 
 class Session;
+
+// A table as Session::Make takes it: dense where it has a size, sparse where rows have a `dim`.
+struct TableWish {
+  std::string name;
+  uint64_t size = 0;
+  uint32_t dim = 0;
+  TableOptions options = {};
+};
 
 // Floats of the caller's that a push does not copy, and that servers on the same host read where
 // they lie. Move only; may go before its session does or after.
@@ -167,6 +175,9 @@ class Session final {
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
+  // Makes all of them in about the time of one; Dense and Sparse give each, and what is wrong with
+  // it.
+  Result<> Make(std::span<const TableWish> tables);
   // Makes a table, or checks that it is the same: size, first values and update.
   Result<DenseTable> Dense(const std::string& name, uint64_t size,
                            const TableOptions& options = {});

@@ -27,6 +27,8 @@ class Session::Impl final {
   Impl(const SessionOptions& options, std::unique_ptr<KeyRing> keys);
 
   Result<> Open();
+  // Until the job has them all, or others of their names.
+  Result<> Make(std::span<const TableSpec> specs);
   Result<const TablePlace*> Table(const TableSpec& spec);
   Result<> Close(bool done, const std::string& failure);
 
@@ -43,6 +45,8 @@ class Session::Impl final {
     if (lease_) return {};
     return Error{ErrorCode::kBadUsage, "this session is closed; open another"};
   }
+  // What else the job's table of that name has; empty where it is the same, or not there.
+  std::string MisfitOf(const TableSpec& spec) const;
   // Moves what is there, without waiting.
   Result<> Move() { return MoveOnce(std::chrono::milliseconds(0)); }
   void Flush() {

@@ -1,6 +1,5 @@
 // shardmill-coordinator: membership, views and cuts of one job.
 
-#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
@@ -24,10 +23,12 @@
 #include "common/published.h"
 #include "server/coordinator.h"
 #include "server/coordinator_journal.h"
+#include "server/job_metrics.h"
 #include "server/job_view.h"
 #include "server/pump.h"
 #include "server/snapshot_keeper.h"
 #include "server/state_log.h"
+#include "server/wait_shares.h"
 
 namespace shardmill {
 namespace {
@@ -58,84 +59,6 @@ CoordinatorOptions OptionsOf(const JobOptions& job) {
   options.silence_limit = job.network.step_timeout + 2 * job.cluster.lease;
   return options;
 }
-
-struct CoordinatorMetrics {
-  explicit CoordinatorMetrics(Registry& registry)
-      : view(registry.AddGauge("shardmill_view_number", "The view that the job is in.")),
-        generation(registry.AddGauge("shardmill_generation",
-                                     "Grows when the job goes back to a snapshot.")),
-        rollbacks(registry.AddCounter("shardmill_rollbacks_total",
-                                      "How often the job has gone back to its last snapshot.")),
-        promotions(
-            registry.AddCounter("shardmill_promotions_total",
-                                "How often a replica has taken the place of a shard's primary.")),
-        degraded(registry.AddGauge("shardmill_degraded_shards",
-                                   "Shards with fewer replicas in sync than they should have.")),
-        members(registry.AddGauge("shardmill_members", "Workers in the view.")),
-        silent(registry.AddGauge("shardmill_silent_workers", "Workers whose lease has ended.")),
-        snapshots(registry.AddCounter("shardmill_snapshots_total", "Snapshots that are complete.")),
-        damaged(registry.AddCounter("shardmill_snapshots_damaged_total",
-                                    "Snapshots that were passed over for an older one because they "
-                                    "could not be read.")),
-        given_up(registry.AddCounter("shardmill_snapshots_given_up_total",
-                                     "Snapshots that did not come about.")),
-        snapshot_bytes(
-            registry.AddGauge("shardmill_snapshot_bytes", "Size of the last complete snapshot.")),
-        snapshot_seconds(registry.AddGauge("shardmill_snapshot_seconds",
-                                           "What it took, from its cut to its manifest.")),
-        bad_packets(
-            registry.AddCounter("shardmill_bad_packets_total", "Packets that were no message.")),
-        forbidden(registry.AddCounter("shardmill_forbidden_total",
-                                      "Messages that their sender's key may not send.")) {}
-
-  void Publish(const Coordinator& coordinator, uint64_t bad, uint64_t not_allowed) {
-    forbidden.Add(not_allowed - forbidden.value());
-    view.Set(static_cast<double>(coordinator.decided().number.value));
-    members.Set(static_cast<double>(coordinator.decided().members.size()));
-    generation.Set(static_cast<double>(coordinator.decided().generation.value));
-    rollbacks.Add(coordinator.rollbacks() - rollbacks.value());
-    promotions.Add(coordinator.promotions() - promotions.value());
-    degraded.Set(CountDegraded(coordinator));
-    int count = 0;
-    for (const RankStatus& rank : coordinator.ranks()) {
-      count += rank.state == RankStatus::State::kSilent ? 1 : 0;
-    }
-    silent.Set(count);
-    if (const SnapshotStatus* seen = coordinator.snapshots()) Publish(*seen);
-    bad_packets.Add(bad - bad_packets.value());
-  }
-
-  static int CountDegraded(const Coordinator& coordinator) {
-    int count = 0;
-    for (uint32_t i = 0; i < coordinator.shards().size(); ++i) {
-      count += std::ranges::all_of(coordinator.replicas(ShardId{i}), &ShardStatus::in_sync) ? 0 : 1;
-    }
-    return count;
-  }
-
-  void Publish(const SnapshotStatus& seen) {
-    snapshots.Add(seen.complete - snapshots.value());
-    damaged.Add(seen.damaged - damaged.value());
-    given_up.Add(seen.given_up - given_up.value());
-    snapshot_bytes.Set(static_cast<double>(seen.bytes));
-    snapshot_seconds.Set(std::chrono::duration<double>(seen.took).count());
-  }
-
-  Gauge& view;
-  Gauge& generation;
-  Counter& rollbacks;
-  Counter& promotions;
-  Gauge& degraded;
-  Gauge& members;
-  Gauge& silent;
-  Counter& snapshots;
-  Counter& damaged;
-  Counter& given_up;
-  Gauge& snapshot_bytes;
-  Gauge& snapshot_seconds;
-  Counter& bad_packets;
-  Counter& forbidden;
-};
 
 // Where the flag says, or else where the job file says that everybody finds the coordinator.
 Result<std::string> EndpointOf(const CoordinatorFlags& flags, const JobOptions& job) {
@@ -178,13 +101,44 @@ Coordinator Begin(const CoordinatorOptions& options, TimePoint now,
   return Coordinator(options, now, before);
 }
 
+// What people and monitors are told of the job. Written by the coordinator's thread, read by
+// HTTP's.
+class JobPages final {
+ public:
+  explicit JobPages(Registry& registry) : registry_(registry), metrics_(registry) {}
+
+  void Publish(const Coordinator& coordinator, TimePoint now) {
+    JobStatus status = StatusOf(coordinator, now);
+    waits_.Look(now, status);
+    metrics_.Publish(coordinator, status, UnixMs());
+    status_.Set(ToJson(status));
+    awaited_.Set(coordinator.words());
+  }
+  void Count(uint64_t bad_packets, uint64_t forbidden) { metrics_.Count(bad_packets, forbidden); }
+
+  std::vector<HttpRoute> Routes() {
+    std::vector<HttpRoute> routes = DaemonRoutes(
+        registry_, [] { return std::string(); }, [this] { return awaited_.Get(); });
+    routes.push_back({"/status", [this](const HttpRequest&) {
+                        return HttpResponse{200, "application/json", status_.Get() + "\n"};
+                      }});
+    return routes;
+  }
+
+ private:
+  Registry& registry_;
+  JobMetrics metrics_;
+  WaitShares waits_;
+  Published<std::string> status_;
+  Published<std::string> awaited_;  // Whom a start waits for.
+};
+
 Result<> Serve(const CoordinatorFlags& flags, const DaemonContext& daemon) {
   const JobOptions& job = daemon.job;
   const Log& log = daemon.log;
   const SteadyClock clock;
   Registry registry;
-  CoordinatorMetrics metrics(registry);
-  Published<std::string> status;
+  JobPages pages(registry);
 
   const std::unique_ptr<KeyRing> keys =
       SM_TRY(KeyRing::Open(job.security.keys, Role::kCoordinator));
@@ -209,14 +163,8 @@ Result<> Serve(const CoordinatorFlags& flags, const DaemonContext& daemon) {
   Messenger messenger(transport, frames, WireLimitsOf(job));
   Pump<Coordinator> pump(coordinator, messenger, clock, log, keep);
 
-  status.Set(ToJson(StatusOf(coordinator, clock.Now())));
-  Published<std::string> awaited(coordinator.words());  // Whom a start waits for.
-  std::vector<HttpRoute> routes = DaemonRoutes(
-      registry, [] { return std::string(); }, [&awaited] { return awaited.Get(); });
-  routes.push_back({"/status", [&status](const HttpRequest&) {
-                      return HttpResponse{200, "application/json", status.Get() + "\n"};
-                    }});
-  const std::unique_ptr<HttpServer> http = SM_TRY(StartHttp(job, std::move(routes)));
+  pages.Publish(coordinator, clock.Now());
+  const std::unique_ptr<HttpServer> http = SM_TRY(StartHttp(job, pages.Routes()));
   SM_TRY(Announce(flags.announce_fd, {endpoint, http ? http->address() : ""}));
   log.Info("coordinator_listens",
            {{"endpoint", endpoint}, {"http", http ? http->address() : "off"}});
@@ -237,9 +185,8 @@ Result<> Serve(const CoordinatorFlags& flags, const DaemonContext& daemon) {
     if (failed_at && clock.Now() - *failed_at > kFailedLinger) break;
     if (!changed && clock.Now() - status_at < kStatusEvery) continue;
     status_at = clock.Now();
-    status.Set(ToJson(StatusOf(coordinator, status_at)));
-    awaited.Set(coordinator.words());
-    metrics.Publish(coordinator, messenger.counters().bad_packets, pump.forbidden());
+    pages.Publish(coordinator, status_at);
+    pages.Count(messenger.counters().bad_packets, pump.forbidden());
   }
   if (coordinator.final_lost()) {
     return Error{ErrorCode::kUnsaved, "the job is done, but " + coordinator.words()};

@@ -1,11 +1,27 @@
 #include "server/held_shards.h"
 
 #include <algorithm>
+#include <new>
 #include <utility>
 
 #include "common/process/cpu_set.h"
 
 namespace shardmill {
+
+namespace {
+
+// What lacks memory on the way, other than a table that is to be made, ends the server in words.
+Result<> RunWithinMemory(ShardAgent& agent, const StopSource& stop) {
+  try {
+    return agent.Run(stop);
+  } catch (const std::bad_alloc&) {
+    return Error{ErrorCode::kUnavailable,
+                 "the server has not enough memory for its tables and what is pushed to them: give "
+                 "it more, or spread the job over more servers (cluster.servers)"};
+  }
+}
+
+}  // namespace
 
 std::string NameOf(HostedCopy copy) {
   return "shard " + std::to_string(copy.shard.value) +
@@ -51,7 +67,7 @@ Result<> HeldShards::Open(HostedCopy copy) {
   Running& one = *running_.emplace_back(std::move(added));
   one.thread = std::thread([this, &one] {
     if (!cpus_.empty()) StayOnCpu(cpus_[one.place % cpus_.size()]);
-    const Result<> ran = one.agent->Run(stop_);
+    const Result<> ran = RunWithinMemory(*one.agent, stop_);
     if (!ran.ok()) {
       if (!failure_.Get()) failure_.Set(ran.error());
       stop_.Request(StopReason::kFailed);
@@ -82,12 +98,13 @@ Result<> HeldShards::End(const Result<>& ran) {
 }
 
 std::string HeldShards::UnreadyWords() const {
+  if (stop_.requested()) return "this server is told to stop";
   std::string words;
   for (const auto& one : running_) {
     if (one->agent->ready()) continue;
     words += (words.empty() ? "" : "; ") + NameOf(one->copy);
   }
-  return words.empty() ? "" : words + " has no view yet";
+  return words.empty() ? "" : words + " has no view yet, or not yet what its primary has";
 }
 
 }  // namespace shardmill

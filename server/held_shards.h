@@ -41,7 +41,7 @@ class HeldShards final {
   bool Ended() const;
   // Waits for all, and says why the first that failed did; or else what `ran` says.
   Result<> End(const Result<>& ran);
-  // Which of them have no view yet, in words; empty where all have. Any thread.
+  // Why this server does not serve, or not all that it holds; empty where it does. Any thread.
   std::string unready() const { return unready_.Get(); }
 
  private:

@@ -27,6 +27,7 @@
 #include "common/net/zmq_transport.h"
 #include "common/process/announce.h"
 #include "common/process/file_lock.h"
+#include "common/process/memory_keeper.h"
 #include "common/timeline/timeline.h"
 #include "server/disk_agent.h"
 #include "server/held_shards.h"
@@ -151,6 +152,7 @@ Result<> Hold(uint32_t index, const DaemonContext& daemon, const Clock& clock, F
 
 Result<> Serve(const ServerFlags& flags, const DaemonContext& daemon) {
   const JobOptions& job = daemon.job;
+  const MemoryKeeper keeper;  // Before there are connections, of which it must have none.
   const SteadyClock clock;
   Registry registry;
   const std::unique_ptr<KeyRing> keys = SM_TRY(KeyRing::Open(job.security.keys, Role::kServer));

@@ -31,7 +31,8 @@ class Pump final {
   Result<> Turn(std::chrono::milliseconds timeout) {
     messages_.clear();
     bad_.clear();
-    SM_TRY(messenger_.Poll(busy_ ? std::chrono::milliseconds(0) : timeout, messages_, bad_));
+    SM_TRY(messenger_.Poll(more_ ? std::chrono::milliseconds(0) : timeout, messages_, bad_));
+    const TimePoint begin = clock_.Now();
     for (const BadPacket& packet : bad_) LogOnce(packet);
     for (const Envelope& envelope : messages_) Take(envelope);
     if constexpr (requires { core_.LinkEnded(TimePoint{}, PeerId{}); }) {
@@ -40,14 +41,18 @@ class Pump final {
     messages_.clear();  // The frames go as soon as the core is done with them.
     if constexpr (requires { core_.Settle(outbox_); }) {
       // A part at a time: what it has made readable leaves while the next is done.
-      busy_ = core_.Settle(outbox_);
+      more_ = core_.Settle(outbox_);
     }
     core_.Tick(clock_.Now(), outbox_);
     if (keep_) SM_TRY(keep_());
     messenger_.Send(outbox_);
     ready_bytes_ = 0;
+    busy_ += clock_.Now() - begin;
     return {};
   }
+
+  // Time spent at work, in all turns.
+  Duration busy() const { return busy_; }
 
   // Messages that their sender's key may not send.
   uint64_t forbidden() const { return forbidden_; }
@@ -102,7 +107,8 @@ class Pump final {
   std::set<PeerId> logged_;
   uint64_t forbidden_ = 0;
   uint64_t ready_bytes_ = 0;  // Of the outbox.
-  bool busy_ = false;         // The core has more to do.
+  bool more_ = false;         // The core has more to do.
+  Duration busy_{};
 };
 
 }  // namespace shardmill

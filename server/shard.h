@@ -115,6 +115,8 @@ class Shard final {
   bool primary() const { return primary_; }
   // A replica that has all its primary had when it began.
   bool follows() const { return following_ && following_->whole; }
+  // It answers workers, or would if it were made the primary now.
+  bool serves() const { return ready() && (primary() || follows()); }
 
   // Once the coordinator has said which it is.
   std::optional<JobId> job() const { return registered_ ? std::optional(job_) : std::nullopt; }

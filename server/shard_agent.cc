@@ -19,8 +19,8 @@ Result<std::unique_ptr<ShardAgent>> ShardAgent::Make(const Options& options,
   Options filled = options;
   filled.shard.endpoint = SM_TRY(transport->Bind(options.bind));
   filled.shard.coordinator = SM_TRY(transport->Connect(options.coordinator));
-  std::unique_ptr<ShardAgent> agent(new ShardAgent(filled, std::move(transport), frames, clock,
-                                                   MakeMetrics(options.shard.id, registry), log));
+  std::unique_ptr<ShardAgent> agent(
+      new ShardAgent(filled, std::move(transport), frames, clock, registry, log));
   if (!options.trace_folder.empty()) {
     agent->trace_ =
         SM_TRY(TraceWriter::Make(options.trace_folder, options.shard.id, options.workers, log));
@@ -30,17 +30,16 @@ Result<std::unique_ptr<ShardAgent>> ShardAgent::Make(const Options& options,
 }
 
 ShardAgent::ShardAgent(const Options& options, std::unique_ptr<Transport> transport,
-                       FramePool& frames, const Clock& clock, const Metrics& metrics,
-                       const Log& log)
+                       FramePool& frames, const Clock& clock, Registry& registry, const Log& log)
     : options_(options),
       endpoint_(Endpoint::Parse(options.shard.endpoint)),
       transport_(std::move(transport)),
       frames_(frames),
       messenger_(*transport_, frames, options.limits),
       clock_(clock),
+      metrics_(options.shard.id, options.shard.log, clock, registry),
       pump_(timed_, messenger_, clock, log),
-      log_(log),
-      metrics_(metrics) {}
+      log_(log) {}
 
 Result<> ShardAgent::MakeShard() {
   ShardObserver* observer = trace_.get();
@@ -48,7 +47,8 @@ Result<> ShardAgent::MakeShard() {
     timeline_ = std::make_unique<ShardTimeline>(id(), *options_.lane, observer);
     observer = timeline_.get();
   }
-  shard_ = SM_TRY(Shard::Make(options_.shard, frames_, observer));
+  metrics_.Begin(observer);
+  shard_ = SM_TRY(Shard::Make(options_.shard, frames_, &metrics_));
   timed_.Set(*shard_, timeline_.get());
   return {};
 }
@@ -63,7 +63,6 @@ Result<> ShardAgent::BeginAnew(const Error& why) {
   if (options_.disk) options_.disk->BeginAnew();
   if (options_.log) options_.log->BeginAnew();
   options_.shard.boot = BootId{FreshId()};
-  counted_ = {};
   primary_ = false;
   ready_.store(false, std::memory_order_relaxed);
   return MakeShard();
@@ -80,44 +79,6 @@ Result<> ShardAgent::AttachReplicas() {
     shard_->Attach(place.boot, link.peer);
   }
   return {};
-}
-
-ShardAgent::Metrics ShardAgent::MakeMetrics(ShardId id, Registry& registry) {
-  const Labels labels{{"shard", std::to_string(id.value)}};
-  const auto peers = [&](const std::string& via) -> Gauge& {
-    return registry.AddGauge("shardmill_peers", "Peers that messages go to and come from.",
-                             {labels.front(), {"via", via}});
-  };
-  return {
-      registry.AddCounter("shardmill_units_total", "Units of gradient taken.", labels),
-      registry.AddCounter("shardmill_pulls_total", "Pulls served.", labels),
-      registry.AddCounter("shardmill_entries_total", "Changes applied to the tables.", labels),
-      registry.AddCounter("shardmill_refused_total", "Requests refused.", labels),
-      registry.AddCounter("shardmill_bad_packets_total", "Packets that were no message.", labels),
-      registry.AddCounter("shardmill_forbidden_total",
-                          "Messages that their sender's key may not send.", labels),
-      registry.AddCounter("shardmill_unsent_total",
-                          "Messages that a full queue or a lost peer did not take.", labels),
-      registry.AddGauge("shardmill_rounds_closed", "Rounds that every worker has finished.",
-                        labels),
-      registry.AddGauge("shardmill_held_bytes", "Gradient held for steps that have not ended.",
-                        labels),
-      registry.AddGauge("shardmill_parked_pulls", "Pulls that wait for slower workers.", labels),
-      registry.AddGauge("shardmill_staleness_rounds_max", "Largest staleness served.", labels),
-      registry.AddCounter("shardmill_trace_lost_events_total",
-                          "Events that the trace lacks because it could not be written.", labels),
-      peers("shared_memory"),
-      peers("tcp"),
-      registry.AddGauge("shardmill_primary", "1 where workers speak to it, 0 at a replica.",
-                        labels),
-      registry.AddGauge("shardmill_replicas_in_sync",
-                        "Replicas that a primary waits for before it answers.", labels),
-      registry.AddGauge("shardmill_gated_answers", "Answers that wait for replicas or the log.",
-                        labels),
-      registry.AddGauge("shardmill_log_bytes", "Bytes of the log; 0: there is none yet.", labels),
-      registry.AddCounter("shardmill_log_failures_total",
-                          "Files of the log that could not be written, and were left.", labels),
-  };
 }
 
 Result<> ShardAgent::Run(const StopSource& stop) {
@@ -204,60 +165,40 @@ bool ShardAgent::WorkLog() {
   std::optional<LogAnswer> answer =
       shard_->ReadsLog() ? options_.log->AwaitAnswer(kPoll) : options_.log->NextAnswer();
   for (; answer; answer = options_.log->NextAnswer()) {
-    if (const auto* written = std::get_if<LogWritten>(&*answer); written && !written->bytes.ok()) {
-      metrics_.log_failures.Add(1);
-      log_.Warn("log_failed", {{"shard", id().value}, {"why", written->bytes.error().message}});
+    if (const auto* written = std::get_if<LogWritten>(&*answer)) {
+      metrics_.LogAnswered(*written);
+      if (!written->bytes.ok()) {
+        log_.Warn("log_failed", {{"shard", id().value}, {"why", written->bytes.error().message}});
+      }
     }
     shard_->Handle(std::move(*answer), outbox);
   }
   messenger_.Send(outbox);
-  if (!to_log_) to_log_ = shard_->NextLogRequest();
+  if (!to_log_) {
+    to_log_ = shard_->NextLogRequest();
+    if (to_log_) metrics_.LogAsked(*to_log_);
+  }
   if (to_log_ && options_.log->TryAsk(*to_log_)) to_log_.reset();
   return shard_->ReadsLog() || to_log_;
 }
 
 void ShardAgent::Publish() {
-  if (shard_->ready() && !ready()) {
+  if (shard_->serves() && !ready()) {
     log_.Info("shard_ready",
               {{"shard", id().value}, {"copy", copy()}, {"view", shard_->view().number.value}});
-    ready_.store(true, std::memory_order_relaxed);
   }
-  const ShardCounters& now = shard_->counters();
-  metrics_.units.Add(now.units - counted_.units);
-  metrics_.pulls.Add(now.pulls - counted_.pulls);
-  metrics_.entries.Add(now.entries - counted_.entries);
-  metrics_.refused.Add(now.refused - counted_.refused);
-  metrics_.bad_packets.Add(messenger_.counters().bad_packets - counted_bad_);
-  metrics_.forbidden.Add(pump_.forbidden() - metrics_.forbidden.value());
-  counted_ = now;
-  counted_bad_ = messenger_.counters().bad_packets;
-  const uint64_t unsent =
-      messenger_.counters().dropped_full + messenger_.counters().dropped_unknown;
-  metrics_.unsent.Add(unsent - counted_unsent_);
-  counted_unsent_ = unsent;
-  const Beat beat = shard_->Status();
-  metrics_.closed.Set(static_cast<double>(beat.closed));
-  metrics_.held_bytes.Set(static_cast<double>(beat.held_bytes));
-  metrics_.parked_pulls.Set(static_cast<double>(beat.parked_pulls));
-  metrics_.staleness_max.Set(static_cast<double>(beat.staleness_max));
-  PublishReplicas(beat);
-  const Reach reach = transport_->reach();
-  metrics_.peers_in_memory.Set(static_cast<double>(reach.shared_memory));
-  metrics_.peers_over_tcp.Set(static_cast<double>(reach.tcp));
-  if (trace_ != nullptr) metrics_.trace_lost.Add(trace_->lost() - metrics_.trace_lost.value());
-}
-
-void ShardAgent::PublishReplicas(const Beat& beat) {
+  ready_.store(shard_->serves(), std::memory_order_relaxed);
   if (shard_->primary() != primary_) {
     primary_ = shard_->primary();
     if (options_.shard.replicas > 0) {
       log_.Info("shard_is_primary", {{"shard", id().value}, {"copy", copy()}});
     }
   }
-  metrics_.primary.Set(primary_ ? 1 : 0);
-  metrics_.in_sync.Set(static_cast<double>(beat.in_sync.size()));
-  metrics_.gated.Set(static_cast<double>(beat.gated));
-  metrics_.log_bytes.Set(static_cast<double>(beat.log.bytes));
+  metrics_.Publish(*shard_, clock_.Now());
+  metrics_.Publish(messenger_.counters(), transport_->reach());
+  metrics_.CountBusy(pump_.busy());
+  metrics_.CountForbidden(pump_.forbidden());
+  if (trace_ != nullptr) metrics_.CountTraceLost(trace_->lost());
 }
 
 }  // namespace shardmill

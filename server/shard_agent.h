@@ -19,6 +19,7 @@
 #include "server/disk_agent.h"
 #include "server/pump.h"
 #include "server/shard.h"
+#include "server/shard_metrics.h"
 #include "server/shard_timeline.h"
 #include "server/trace_writer.h"
 
@@ -59,31 +60,11 @@ class ShardAgent final {
   const std::string& endpoint() const { return endpoint_.tcp; }
   ShardId id() const { return options_.shard.id; }
   uint32_t copy() const { return options_.shard.copy; }
-  // Whether the shard has a view. Any thread.
+  // Whether the shard has a view and, as a replica, all that its primary had when it began. Any
+  // thread.
   bool ready() const { return ready_.load(std::memory_order_relaxed); }
 
  private:
-  struct Metrics {
-    Counter& units;
-    Counter& pulls;
-    Counter& entries;
-    Counter& refused;
-    Counter& bad_packets;
-    Counter& forbidden;
-    Counter& unsent;
-    Gauge& closed;
-    Gauge& held_bytes;
-    Gauge& parked_pulls;
-    Gauge& staleness_max;
-    Counter& trace_lost;
-    Gauge& peers_in_memory;
-    Gauge& peers_over_tcp;
-    Gauge& primary;
-    Gauge& in_sync;
-    Gauge& gated;
-    Gauge& log_bytes;
-    Counter& log_failures;
-  };
   // To the process that holds a replica.
   struct Link {
     BootId boot;
@@ -91,16 +72,14 @@ class ShardAgent final {
   };
 
   ShardAgent(const Options& options, std::unique_ptr<Transport> transport, FramePool& frames,
-             const Clock& clock, const Metrics& metrics, const Log& log);
+             const Clock& clock, Registry& registry, const Log& log);
 
-  static Metrics MakeMetrics(ShardId id, Registry& registry);
   bool MayStop(const StopSource& stop);
   Result<> MakeShard();
   Result<> BeginAnew(const Error& why);
   Result<> TakeFailure(Error why);
   Result<> AttachReplicas();
   void Publish();
-  void PublishReplicas(const Beat& beat);
   // Once, when the job is known: whether its snapshots go where this server's do.
   Result<> CheckFolder();
   // Carries what shard and disk have for each other. Whether there is more of it at once.
@@ -114,6 +93,7 @@ class ShardAgent final {
   FramePool& frames_;
   Messenger messenger_;
   const Clock& clock_;
+  ShardMetrics metrics_;
   std::unique_ptr<TraceWriter> trace_;       // None: no trace. The shard tells it what it does.
   std::unique_ptr<ShardTimeline> timeline_;  // None: nobody wants it. Passes on to the trace.
   std::unique_ptr<Shard> shard_;
@@ -126,12 +106,8 @@ class ShardAgent final {
   TimedShard timed_;
   Pump<TimedShard> pump_;
   const Log& log_;
-  Metrics metrics_;
   std::atomic<bool> ready_{false};   // Written by the agent, read by the main thread;
   std::atomic<bool> closed_{false};  // and the other way round.
-  ShardCounters counted_;            // As last published.
-  uint64_t counted_bad_ = 0;
-  uint64_t counted_unsent_ = 0;
 };
 
 }  // namespace shardmill

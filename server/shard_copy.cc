@@ -1,6 +1,7 @@
 #include "server/shard_copy.h"
 
 #include <algorithm>
+#include <new>
 #include <utility>
 
 #include "common/assert.h"
@@ -62,12 +63,22 @@ std::string ShardCopy::AddTable(const TablePlace& place, DenseSlice::Begins how)
   table.place = place;
   table.update = update;
   table.optimizer = std::move(optimizer).value();
-  if (spec.sparse()) {
-    table.values.emplace<SparseSlice>(begin, end, spec.dim, initial, *table.optimizer);
-  } else {
-    table.values.emplace<DenseSlice>(frames_, begin, end, initial, table.optimizer->slots(), how);
+  const uint32_t slots = table.optimizer->slots();
+  try {
+    if (spec.sparse()) {
+      table.values.emplace<SparseSlice>(begin, end, spec.dim, initial, *table.optimizer);
+    } else {
+      table.values.emplace<DenseSlice>(frames_, begin, end, initial, slots, how);
+    }
+    return "";
+  } catch (const std::bad_alloc&) {
+    tables_.erase(place.id);
+    const uint64_t floats = spec.sparse() ? 0 : (end - begin) * (1 + uint64_t{slots});
+    return "table \"" + spec.name + "\": its server has not enough memory" +
+           (floats == 0 ? std::string(" for its rows")
+                        : ": this part of it, with what the optimizer keeps, takes " +
+                              std::to_string(floats * sizeof(float)) + " bytes");
   }
-  return "";
 }
 
 // Rows are made at once: whether there is room for more of them depends on how many there are.

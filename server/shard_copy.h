@@ -28,6 +28,8 @@ class ShardObserver {
  public:
   virtual ~ShardObserver() = default;
   virtual void TookView(JobId job, const View& view) = 0;
+  // All of its tables came from a snapshot, under the view that it took last.
+  virtual void Restored(uint64_t version, const std::vector<RankState>& ranks) = 0;
   virtual void Applied(const LogEntry& entry) = 0;
   // `reader`: the process that asked.
   virtual void Served(const Pull& pull, BootId reader, const Pulled& answer) = 0;
@@ -101,6 +103,10 @@ class ShardCopy final {
   // Makes what no piece restored.
   void MakeRest();
   void RestoreVersion(uint64_t version) { version_ = version; }
+  // Tells the observer, once all is restored.
+  void TellRestored() const {
+    if (observer_ != nullptr) observer_->Restored(version_, tracker_.States());
+  }
   void RestoreCounts(uint64_t filled, const std::vector<RankState>& last_close) {
     filled_ = filled;
     last_close_ = last_close;

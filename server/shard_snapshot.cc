@@ -175,6 +175,7 @@ void Shard::On(TablesLoaded& loaded, Outbox& outbox) {
   }
   restoring_.reset();
   copy_.RestoreVersion(loaded.version.value());
+  copy_.TellRestored();
   Send(Coordinator(), Installed{view().number}, outbox);
 }
 

@@ -127,6 +127,10 @@ void ShardTimeline::TookView(JobId job, const View& view) {
   if (next_ != nullptr) next_->TookView(job, view);
 }
 
+void ShardTimeline::Restored(uint64_t version, const std::vector<RankState>& ranks) {
+  if (next_ != nullptr) next_->Restored(version, ranks);
+}
+
 void ShardTimeline::Applied(const LogEntry& entry) {
   version_ = entry.version;
   steps_ = entry.made.size();

@@ -26,6 +26,7 @@ class ShardTimeline final : public ShardObserver {
   bool Settle(Shard& shard, Outbox& outbox);
 
   void TookView(JobId job, const View& view) override;
+  void Restored(uint64_t version, const std::vector<RankState>& ranks) override;
   void Applied(const LogEntry& entry) override;
   void Served(const Pull& pull, BootId reader, const Pulled& answer) override;
   void ChangeBegins(const TableChange& change) override;

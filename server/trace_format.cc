@@ -148,6 +148,19 @@ View ReadView(Fields& fields, std::string& problem) {
   return view;
 }
 
+TraceRestored ReadRestored(Fields& fields, std::string& problem) {
+  TraceRestored restored;
+  fields.Whole("version", restored.version);
+  fields.List("ranks", [&](const JsonValue& json) {
+    Fields item(json, problem);
+    RankState& state = restored.ranks.emplace_back();
+    item.Whole("rank", state.rank);
+    item.Whole("ended", state.ended);
+    item.Done();
+  });
+  return restored;
+}
+
 LogEntry ReadEntry(Fields& fields, std::string& problem) {
   LogEntry entry;
   fields.Whole("version", entry.version);
@@ -230,6 +243,17 @@ std::string FormatTrace(const View& view) {
   return json.EndObject().Take();
 }
 
+std::string FormatTrace(const TraceRestored& restored) {
+  JsonWriter json = Begin("restored");
+  json.Key("version").Whole(restored.version).Key("ranks").BeginList();
+  for (const RankState& state : restored.ranks) {
+    json.BeginObject().Key("rank").Whole(state.rank.value);
+    json.Key("ended").Whole(state.ended).EndObject();
+  }
+  json.EndList();
+  return json.EndObject().Take();
+}
+
 std::string FormatTrace(const LogEntry& entry) {
   JsonWriter json = Begin("applied");
   json.Key("version").Whole(entry.version).Key("made").BeginList();
@@ -276,6 +300,8 @@ Result<TraceEvent> ParseTrace(std::string_view line) {
     event = ReadHead(fields, problem);
   } else if (name == "view") {
     event = ReadView(fields, problem);
+  } else if (name == "restored") {
+    event = ReadRestored(fields, problem);
   } else if (name == "applied") {
     event = ReadEntry(fields, problem);
   } else if (name == "served") {

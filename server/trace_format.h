@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 #include "common/messages.h"
 #include "common/result.h"
@@ -29,6 +30,13 @@ struct TraceHead {
   bool operator==(const TraceHead&) const = default;
 };
 
+// What the shard goes on from, where that came from a snapshot. Of the ranks which step each has
+// ended.
+struct TraceRestored {
+  uint64_t version = 0;
+  std::vector<RankState> ranks;
+};
+
 // A pull was answered. Of the pull all but its list of keys, and of that the number; of the answer
 // all but the values.
 struct TraceServed {
@@ -45,11 +53,12 @@ struct TraceEnd {
 
 // Of a view: number, members and tables, without how their rows begin and are updated. Of an entry:
 // all but the values and weights.
-using TraceEvent = std::variant<TraceHead, View, LogEntry, TraceServed, TraceEnd>;
+using TraceEvent = std::variant<TraceHead, View, TraceRestored, LogEntry, TraceServed, TraceEnd>;
 
 // One line, without its end.
 std::string FormatTrace(const TraceHead& head);
 std::string FormatTrace(const View& view);
+std::string FormatTrace(const TraceRestored& restored);
 std::string FormatTrace(const LogEntry& entry);
 std::string FormatTrace(const TraceServed& served);
 std::string FormatTrace(const TraceEnd& end);

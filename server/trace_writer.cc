@@ -44,6 +44,10 @@ void TraceWriter::TookView(JobId job, const View& view) {
   Add(FormatTrace(view));
 }
 
+void TraceWriter::Restored(uint64_t version, const std::vector<RankState>& ranks) {
+  Add(FormatTrace(TraceRestored{version, ranks}));
+}
+
 void TraceWriter::Applied(const LogEntry& entry) { Add(FormatTrace(entry)); }
 
 void TraceWriter::Served(const Pull& pull, BootId /*reader*/, const Pulled& answer) {

@@ -26,6 +26,7 @@ class TraceWriter final : public ShardObserver {
   ~TraceWriter() override;  // Closes the trace, if nobody has.
 
   void TookView(JobId job, const View& view) override;
+  void Restored(uint64_t version, const std::vector<RankState>& ranks) override;
   void Applied(const LogEntry& entry) override;
   void Served(const Pull& pull, BootId reader, const Pulled& answer) override;
 

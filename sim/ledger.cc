@@ -42,6 +42,7 @@ class Ledger::Observer final : public ShardObserver {
     ledger_.cuts_.try_emplace({job, view.number, shard_}, shadow);
     ledger_.Keep(life, shard_, version_);
   }
+  void Restored(uint64_t /*version*/, const std::vector<RankState>& /*ranks*/) override {}
   void Applied(const LogEntry& entry) override {
     version_ = entry.version;
     if (!Counts()) return;

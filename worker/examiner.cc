@@ -62,12 +62,20 @@ Result<> Examiner::Finish(uint64_t epochs, uint64_t steps, ParameterReader& read
   if (best && kept_step_ > 0) {
     const std::unique_ptr<ModelFile> kept =
         SM_TRY(ModelFile::Open(options_.model, parts_.model.Parameters()));
-    figures_ = SM_TRY(parts_.test.Measure(*kept));
+    SM_TRY(MeasureAll(*kept));
     figures_.emplace_back("best_step", static_cast<double>(kept_step_));
   } else {
-    figures_ = SM_TRY(parts_.test.Measure(reader));
+    SM_TRY(MeasureAll(reader));
   }
   figures_.emplace_back("weights_crc32", static_cast<double>(checksum));
+  return {};
+}
+
+Result<> Examiner::MeasureAll(ParameterReader& reader) {
+  figures_ = SM_TRY(parts_.test.Measure(reader));
+  if (&parts_.test == &parts_.validate) return {};
+  const Figures validated = SM_TRY(parts_.validate.Measure(reader));
+  for (const auto& [name, value] : validated) figures_.emplace_back("validate_" + name, value);
   return {};
 }
 

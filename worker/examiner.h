@@ -63,6 +63,8 @@ class Examiner final {
   // Takes up a model that another process has kept in this job, or in one before it.
   void TakeUp();
   Result<> Keep(uint64_t steps, ParameterReader& reader);
+  // With the rows to test with, and where they are others, those to validate with.
+  Result<> MeasureAll(ParameterReader& reader);
   // Of all parameters, those of sparse ones in the order of the keys that the training data has.
   Result<uint32_t> Checksum(ParameterReader& reader);
 

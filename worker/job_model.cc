@@ -11,10 +11,6 @@
 namespace shardmill {
 namespace {
 
-std::optional<double> Said(double value) {
-  return value == 0 ? std::nullopt : std::optional<double>(value);
-}
-
 std::string InputNames(const SampleStore& data) {
   std::string names;
   for (size_t i = 0; i + 1 < data.columns().size(); ++i) {
@@ -129,12 +125,12 @@ nn::LayerSpec LayerSpecOf(const LayerOptions& layer) {
   spec.groups = layer.groups;
   spec.shape = layer.shape;
   spec.cell_output = layer.cell_output;
-  spec.rate = Said(layer.rate);
-  spec.slope = Said(layer.slope);
-  spec.epsilon = Said(layer.epsilon);
+  spec.rate = layer.rate;
+  spec.slope = layer.slope;
+  spec.epsilon = layer.epsilon;
   spec.initial = layer.initial;
   spec.no_bias = !layer.bias;
-  spec.momentum = Said(layer.momentum);
+  spec.momentum = layer.momentum;
   spec.frozen = layer.frozen;
   spec.learning_rate = layer.learning_rate;
   spec.rows = layer.rows;
@@ -161,6 +157,8 @@ Result<std::unique_ptr<NetworkModel>> MakeJobModel(const JobOptions& job, const 
   const NetworkSettings settings = SM_TRY(SettingsOf(job, data));
   nn::NetworkSpec spec;
   spec.loss = job.model.loss;
+  spec.l1 = job.model.l1;
+  spec.l2 = job.model.l2;
   spec.half_gradients = job.compute.gradients == GradientWidth::kBf16;
   if (!job.model.library.empty()) spec.own = SM_TRY(OpenJobLibrary(job.model.library));
   for (const size_t column : settings.columns) {

@@ -24,12 +24,12 @@ bool Holds(const StopOptions& stop, std::optional<double> value, uint64_t since_
     words += (words.empty() ? "" : ", ") + what;
   };
   const std::string& metric = stop.metric;
-  if (stop.at_least != 0) {
-    add(value && *value >= stop.at_least,
-        metric + " at least " + config::FormatReal(stop.at_least));
+  if (stop.at_least) {
+    add(value && *value >= *stop.at_least,
+        metric + " at least " + config::FormatReal(*stop.at_least));
   }
-  if (stop.at_most != 0) {
-    add(value && *value <= stop.at_most, metric + " at most " + config::FormatReal(stop.at_most));
+  if (stop.at_most) {
+    add(value && *value <= *stop.at_most, metric + " at most " + config::FormatReal(*stop.at_most));
   }
   if (stop.plateau > 0) {
     add(since_best >= stop.plateau,

@@ -37,14 +37,20 @@ bool MayStayLent(std::span<const ParameterSpec> parameters, uint64_t lent_bytes_
 }
 
 Result<> ServerTables::Make(bool own_updates) {
+  std::vector<TableWish> tables;
   for (const ParameterSpec& spec : specs_) {
+    const auto update = own_updates ? spec.update : std::nullopt;
+    const uint64_t size = spec.sparse() ? 0 : spec.size;
+    tables.push_back({spec.name, size, spec.dim, {.initial = spec.initial, .update = update}});
+  }
+  SM_TRY(session_.Make(tables));
+  for (size_t i = 0; i < specs_.size(); ++i) {
+    const ParameterSpec& spec = specs_[i];
     Tensor tensor;
-    const TableOptions options{.initial = spec.initial,
-                               .update = own_updates ? spec.update : std::nullopt};
     if (spec.sparse()) {
-      tensor.sparse = SM_TRY(session_.Sparse(spec.name, spec.dim, options));
+      tensor.sparse = SM_TRY(session_.Sparse(spec.name, spec.dim, tables[i].options));
     } else {
-      tensor.dense = SM_TRY(session_.Dense(spec.name, spec.size, options));
+      tensor.dense = SM_TRY(session_.Dense(spec.name, spec.size, tables[i].options));
     }
     tensor.values.resize(spec.size);
     tensor.read = tensor.values;

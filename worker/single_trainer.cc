@@ -26,12 +26,17 @@ Result<> SingleTrainer::Run(const std::function<void(const SingleProgress&)>& wa
       // As a job's workers end: in the step that tells them.
       if (stop) progress_.last_step = std::min(progress_.last_step, step + 1);
     }
-    if (progress_.measured || step % options_.train.report_every == 0) watch(progress_);
+    if (progress_.measured || step % options_.train.report_every == 0) Tell(watch);
   }
   SM_TRY(examiner_.Finish(progress_.last_step / each, progress_.last_step, tables_));
   progress_.measured = true;
-  watch(progress_);
+  Tell(watch);
   return {};
+}
+
+void SingleTrainer::Tell(const std::function<void(const SingleProgress&)>& watch) {
+  progress_.gradient_length = LengthOf(tables_.gradients());
+  watch(progress_);
 }
 
 Result<> SingleTrainer::MakeStep(uint64_t step) {

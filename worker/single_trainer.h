@@ -27,10 +27,11 @@ struct SingleProgress {
   uint64_t last_step = 0;
   uint64_t epochs = 0;  // That are over.
   uint64_t samples = 0;
-  uint64_t skipped = 0;   // Steps whose gradient was no number.
-  double loss = 0;        // Of the last batch.
-  double seconds = 0;     // Of training alone.
-  bool measured = false;  // Just now.
+  uint64_t skipped = 0;        // Steps whose gradient was no number.
+  double loss = 0;             // Of the last batch.
+  double seconds = 0;          // Of training alone.
+  bool measured = false;       // Just now.
+  double gradient_length = 0;  // Of the last step.
 };
 
 // The training loop in one process, without servers: the steps of a synchronous job of one worker,
@@ -53,6 +54,7 @@ class SingleTrainer final {
 
  private:
   Result<> MakeStep(uint64_t step);
+  void Tell(const std::function<void(const SingleProgress&)>& watch);
 
   const SingleOptions options_;
   Model& model_;

@@ -22,6 +22,7 @@
 #include "worker/job_measurers.h"
 #include "worker/job_model.h"
 #include "worker/local_steps.h"
+#include "worker/meaning.h"
 #include "worker/model_file.h"
 #include "worker/session_options.h"
 #include "worker/track/tracker.h"
@@ -67,10 +68,10 @@ struct WorkerMetrics {
         nonfinite(registry.AddCounter("shardmill_worker_nonfinite_batches_total",
                                       "Batches between two averages of parameters whose gradient "
                                       "is no number.")),
-        wait(registry.AddGauge("shardmill_worker_wait_seconds",
-                               "Time spent waiting for pulls and pushes.")),
-        compute(registry.AddGauge("shardmill_worker_compute_seconds",
-                                  "Time spent computing gradients.")),
+        wait(registry.AddHistogram("shardmill_worker_step_wait_seconds",
+                                   "What a step spends waiting for pulls and pushes.")),
+        compute(registry.AddHistogram("shardmill_worker_step_compute_seconds",
+                                      "What a step spends computing gradients.")),
         loss(registry.AddGauge("shardmill_worker_loss", "Mean loss of the last batch.")) {}
 
   void Publish(const TrainerProgress& progress) {
@@ -80,9 +81,13 @@ struct WorkerMetrics {
     skipped.Add(progress.skipped - skipped.value());
     rollbacks.Add(progress.rollbacks - rollbacks.value());
     nonfinite.Add(progress.nonfinite - nonfinite.value());
-    wait.Set(progress.wait_seconds);
-    compute.Set(progress.compute_seconds);
+    Observe(progress.wait_seconds - std::exchange(waited, progress.wait_seconds), wait);
+    Observe(progress.compute_seconds - std::exchange(computed, progress.compute_seconds), compute);
     loss.Set(progress.loss);
+  }
+
+  static void Observe(double seconds, Histogram& histogram) {
+    histogram.Observe(std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds)));
   }
 
   Counter& steps;
@@ -91,9 +96,11 @@ struct WorkerMetrics {
   Counter& skipped;
   Counter& rollbacks;
   Counter& nonfinite;
-  Gauge& wait;
-  Gauge& compute;
+  Histogram& wait;
+  Histogram& compute;
   Gauge& loss;
+  double waited = 0;  // Seconds until the last step.
+  double computed = 0;
 };
 
 double UnixSeconds() {
@@ -207,6 +214,9 @@ Result<> Train(const WorkerFlags& flags, const DaemonContext& daemon, WorkerMetr
   joined.store(true, std::memory_order_relaxed);
   daemon.log.Info("joined", {{"rank", session->rank()}, {"step", session->next_step()}});
 
+  Result<> trained = CheckMeaning(*session, data.train->columns());
+  if (!trained.ok()) return LeaveEarly(trained.error(), elastic, *session, daemon.log);
+
   const SteadyClock clock;
   TrainerOptions options = TrainerOptionsOf(job);
   options.rank = session->rank();
@@ -222,7 +232,6 @@ Result<> Train(const WorkerFlags& flags, const DaemonContext& daemon, WorkerMetr
   examiner.Begin({session->job(), session->next_step() - 1, JobLine(job)});
   const TrainerParts parts{*session, *model, batches, local.get(), examiner};
   Trainer trainer(options, parts, clock, daemon.log);
-  Result<> trained;
   do {
     trained = trainer.Run([&](const TrainerProgress& progress) { metrics.Publish(progress); });
     if (trained.ok()) trained = session->Close(true);

@@ -24,7 +24,9 @@ std::string Cell(const std::string& text) {
 std::string ReferenceRow(const Option& option, const std::string& prefix) {
   std::string takes = option.range.empty() ? option.takes : option.range;
   if (!option.unit.empty()) takes += " (" + option.unit + ")";
-  const std::string otherwise = option.required ? "must be given" : "`" + option.default_text + "`";
+  const std::string otherwise = option.required               ? "must be given"
+                                : option.default_text.empty() ? "none"
+                                                              : "`" + option.default_text + "`";
   const std::string with =
       option.with_key.empty() ? ""
                               : " Only with `" + option.with_key + " = " + option.with_value + "`.";

@@ -74,9 +74,10 @@ std::string ShowList(const std::vector<std::string>& texts) {
 std::string ShowTable(const Section& section, const std::vector<Option>& declared) {
   std::string table;
   for (size_t i = 0; i < declared.size(); ++i) {
-    if (!section.options()[i].Applies()) continue;
-    const std::string value = section.options()[i].show();
-    if (!declared[i].required && value == declared[i].default_text) continue;
+    const Option& item = section.options()[i];
+    if (!item.Applies()) continue;
+    const std::string value = item.show();
+    if (!item.MustBeGiven() && value == declared[i].default_text) continue;
     table += (table.empty() ? "" : ", ") + declared[i].key + " = " + value;
   }
   return "{ " + table + " }";
@@ -149,12 +150,26 @@ void Section::AddWhole(std::string_view key, const WholeRule& rule, std::string_
 }
 
 void Section::Number(std::string_view key, double* field, RealRule rule, std::string_view help) {
+  AddReal(
+      key, rule, help, [field](double value) { *field = value; },
+      [field] { return FormatReal(*field); });
+}
+
+void Section::Number(std::string_view key, std::optional<double>* field, RealRule rule,
+                     std::string_view help) {
+  AddReal(
+      key, rule, help, [field](double value) { *field = value; },
+      [field] { return *field ? FormatReal(**field) : ""; });
+}
+
+void Section::AddReal(std::string_view key, RealRule rule, std::string_view help,
+                      std::function<void(double)> set, std::function<std::string()> show) {
   Option& option = Add(key, help);
   option.takes = "a number";
   option.range = RealRange(rule);
   option.unit = rule.unit;
-  option.show = [field] { return FormatReal(*field); };
-  option.read = [field, rule, option](const Node& node, const Reading& reading) {
+  option.show = std::move(show);
+  option.read = [set = std::move(set), rule, option](const Node& node, const Reading& reading) {
     const bool whole = node.kind == Kind::kWhole;
     if (!whole && !Expect(option, node, Kind::kReal, reading)) return;
     const double value = whole ? static_cast<double>(node.whole) : node.real;
@@ -163,7 +178,7 @@ void Section::Number(std::string_view key, double* field, RealRule rule, std::st
     if (!(high_enough && value <= rule.at_most)) {
       return FailRange(reading, FormatReal(value), option.range);
     }
-    *field = value;
+    set(value);
   };
   option.default_text = option.show();
 }
@@ -400,7 +415,7 @@ void Section::FinishKey(const Option& option, const Reading& reading) const {
                                                       " = " + option.with_value});
     }
   }
-  const bool wanted = option.required && !(option.unless && option.unless());
+  const bool wanted = option.MustBeGiven();
   if (wanted && !given && option.Applies()) {
     reading.Fail(Quoted(reading.key + "." + option.key) + " is missing: " + option.help);
   }

@@ -7,6 +7,7 @@
 #include <deque>
 #include <functional>
 #include <limits>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -70,6 +71,7 @@ struct Option {
   std::function<bool()> applies;
 
   bool Applies() const { return !applies || applies(); }
+  bool MustBeGiven() const { return required && !(unless && unless()); }
   void Take(const Node& node, const Reading& reading);
 };
 
@@ -125,6 +127,9 @@ class Section final {
   void Number(std::string_view key, uint32_t* field, WholeRule rule, std::string_view help);
   void Number(std::string_view key, uint64_t* field, WholeRule rule, std::string_view help);
   void Number(std::string_view key, double* field, RealRule rule, std::string_view help);
+  // Of a table in a list: none where nobody gave it.
+  void Number(std::string_view key, std::optional<double>* field, RealRule rule,
+              std::string_view help);
   void Text(std::string_view key, std::string* field, TextRule rule, std::string_view help);
   void Duration(std::string_view key, std::chrono::milliseconds* field, DurationRule rule,
                 std::string_view help);
@@ -209,6 +214,8 @@ class Section final {
   Option& Add(std::string_view key, std::string_view help);
   void AddWhole(std::string_view key, const WholeRule& rule, std::string_view help,
                 std::function<void(uint64_t)> set, std::function<uint64_t()> get);
+  void AddReal(std::string_view key, RealRule rule, std::string_view help,
+               std::function<void(double)> set, std::function<std::string()> show);
   void AddChoice(std::string_view key, std::vector<std::string> words, std::string_view help,
                  std::function<void(size_t)> set, std::function<size_t()> get);
   void AddTables(std::string_view key, const Section& inner, std::string_view help,

@@ -79,6 +79,52 @@ void AddJob(CLI::App* app, JobFlags* job) {
       "Let processes listen where others can reach them, without keys");
 }
 
+void AddPlace(CLI::App* app, JobPlace* place) {
+  CLI::Option* job =
+      app->add_option("JOB", place->job,
+                      "HOST:PORT of its coordinator's page, its file or its name; without, the "
+                      "newest that runs");
+  CLI::Option* http = app->add_option("--http", place->http, "The coordinator's page for monitors")
+                          ->type_name("HOST:PORT")
+                          ->excludes(job);
+  app->add_option("--runs", place->runs, "Where to look for the newest run")
+      ->type_name("FOLDER")
+      ->capture_default_str()
+      ->excludes(http);
+}
+
+struct StatusCommands {
+  StatusFlags status;
+  TopFlags top;
+  DoctorFlags doctor;
+};
+
+void AddStatusCommands(CLI::App* app, StatusCommands* commands, CommandFlags* flags) {
+  constexpr double kEveryMin = 0.1;
+  constexpr double kEveryMax = 3600;
+  CLI::App* status = app->add_subcommand("status", "Say what a running job is doing");
+  AddPlace(status, &commands->status.where);
+  status->add_flag("--json", commands->status.json, "Print what the coordinator says, as JSON");
+  status->callback([=] { *flags = commands->status; });
+
+  CLI::App* top = app->add_subcommand("top", "Show what a running job is doing, live");
+  AddPlace(top, &commands->top.where);
+  top->add_option("--every", commands->top.every, "How often it is asked, in seconds")
+      ->type_name("SECONDS")
+      ->capture_default_str()
+      ->check(CLI::Range(kEveryMin, kEveryMax));
+  top->callback([=] { *flags = commands->top; });
+
+  CLI::App* doctor =
+      app->add_subcommand("doctor", "Say what this machine lacks, and how to mend it");
+  doctor->add_option("FILE", commands->doctor.job, "A job file: whether that job can run here");
+  doctor->add_option("--set", commands->doctor.sets, "Override a key of the job file")
+      ->type_name("SECTION.KEY=VALUE")
+      ->allow_extra_args(false);
+  doctor->add_flag("--json", commands->doctor.json, "Print what was found, as JSON");
+  doctor->callback([=] { *flags = commands->doctor; });
+}
+
 void AddAnnounce(CLI::App* app, int* fd) {
   app->add_option("--announce-fd", *fd,
                   "Write where this process listens, as a line of JSON, to this open descriptor")
@@ -326,7 +372,6 @@ FlagsOr<WorkerFlags> ParseWorkerFlags(const std::vector<std::string>& arguments)
 
 FlagsOr<CommandFlags> ParseCommandFlags(const std::vector<std::string>& arguments) {
   TrainFlags train;
-  StatusFlags status;
   AuditFlags audit;
   ReplayFlags replay;
   ConfigCheckFlags check;
@@ -354,17 +399,8 @@ FlagsOr<CommandFlags> ParseCommandFlags(const std::vector<std::string>& argument
   PredictFlags predict;
   AddModelCommands(&app, &eval, &predict, &flags);
 
-  CLI::App* status_app = app.add_subcommand("status", "Say what a running job is doing");
-  CLI::Option* http =
-      status_app->add_option("--http", status.http, "The coordinator's page for monitors")
-          ->type_name("HOST:PORT");
-  status_app->add_option("--runs", status.runs, "Where to look for the newest run")
-      ->type_name("FOLDER")
-      ->capture_default_str()
-      ->excludes(http);
-  status_app->add_flag("--json", status.json, "Print what the coordinator says, as JSON");
-  status_app->callback([&] { flags = status; });
-
+  StatusCommands status;
+  AddStatusCommands(&app, &status, &flags);
   AddTraceCommands(&app, &audit, &replay, &flags);
   AddBenchCommand(&app, &bench, &flags);
   KeysFlags keys;

@@ -78,9 +78,26 @@ struct BenchFlags {
   std::string baseline = "bench/baseline.json";
 };
 
-struct StatusFlags {
-  std::string http = {};  // Empty: the newest run under `runs` whose coordinator answers.
+// Of which job: all empty, the newest run under `runs` whose coordinator answers.
+struct JobPlace {
+  std::string job = {};  // HOST:PORT of the coordinator's page, a job file, or a job's name.
+  std::string http = {};
   std::string runs = "runs";
+};
+
+struct StatusFlags {
+  JobPlace where = {};
+  bool json = false;
+};
+
+struct TopFlags {
+  JobPlace where = {};
+  double every = 1;  // Seconds.
+};
+
+struct DoctorFlags {
+  std::string job = {};  // A file; empty: the machine alone.
+  std::vector<std::string> sets = {};
   bool json = false;
 };
 
@@ -152,10 +169,11 @@ struct SnapshotBeginFlags {
 struct VersionFlags {};
 
 using CommandFlags =
-    std::variant<TrainFlags, EvalFlags, PredictFlags, StatusFlags, RebalanceFlags, PlotFlags,
-                 AuditFlags, ReplayFlags, BenchFlags, SnapshotLsFlags, SnapshotShowFlags,
-                 SnapshotVerifyFlags, SnapshotExportFlags, SnapshotBeginFlags, ConfigCheckFlags,
-                 ConfigPrintFlags, KeysGenFlags, KeysListFlags, KeysRevokeFlags, VersionFlags>;
+    std::variant<TrainFlags, EvalFlags, PredictFlags, StatusFlags, TopFlags, DoctorFlags,
+                 RebalanceFlags, PlotFlags, AuditFlags, ReplayFlags, BenchFlags, SnapshotLsFlags,
+                 SnapshotShowFlags, SnapshotVerifyFlags, SnapshotExportFlags, SnapshotBeginFlags,
+                 ConfigCheckFlags, ConfigPrintFlags, KeysGenFlags, KeysListFlags, KeysRevokeFlags,
+                 VersionFlags>;
 
 // There is nothing to run: --help, --version (code 0, for stdout) or a mistake (code 2, for
 // stderr).

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -168,12 +169,12 @@ struct LayerOptions {
   uint64_t groups = 0;
   std::string shape;  // See IsShape.
   std::string cell_output;
-  double rate = 0;
-  double slope = 0;
-  double epsilon = 0;
+  std::optional<double> rate;
+  std::optional<double> slope;
+  std::optional<double> epsilon;
   std::string initial;
   bool bias = true;
-  double momentum = 0;
+  std::optional<double> momentum;
   bool frozen = false;
   double learning_rate = 1;
   uint64_t rows = 0;
@@ -192,6 +193,8 @@ struct ModelOptions {
   std::string library;                              // Of types of the user's own; empty: none.
   std::vector<std::string> metrics = {"accuracy"};  // "loss", and those of nn::MakeMetric.
   std::string target;                               // An input; empty: the label.
+  double l1 = 0;
+  double l2 = 0;
   std::vector<LayerOptions> layers;
 
   void Declare(config::Section& section);
@@ -218,8 +221,8 @@ bool GreaterIsBetter(std::string_view metric);
 // Conditions under which training ends, all of which must hold. A number of 0 is not said.
 struct StopOptions {
   std::string metric = {};
-  double at_least = 0;
-  double at_most = 0;
+  std::optional<double> at_least = {};
+  std::optional<double> at_most = {};
   uint64_t plateau = 0;  // Measures.
   uint64_t epochs = 0;
   uint64_t steps = 0;

@@ -191,6 +191,12 @@ void ModelOptions::Declare(Section& section) {
   section.Text("target", &target, {.form = "the name of an input"},
                "An input that the loss compares the output with, as an autoencoder's; by itself "
                "the label.");
+  section.Number("l1", &l1, {.at_least = 0, .at_most = 1e6},
+                 "Adds so much of the sum of all weights without their signs to the loss. Biases "
+                 "and norms are left alone, other than by optimizer.l1.");
+  section.Number("l2", &l2, {.at_least = 0, .at_most = 1e6},
+                 "Adds so much of half the sum of the squares of all weights to the loss. Biases "
+                 "and norms are left alone, other than by optimizer.l2.");
   section.Tables("layers", &layers,
                  "The network, from the input to the loss; shardmill-worker needs it.");
 }

@@ -55,7 +55,7 @@ void StopOptions::Declare(Section& section) {
   section.Number("steps", &steps, {.at_most = uint64_t{1} << 24}, "So many steps are made.");
   section.Require({"metric", "at_least", "at_most", "plateau", "epochs", "steps"},
                   [this]() -> std::string {
-                    const bool bound = at_least != 0 || at_most != 0 || plateau > 0;
+                    const bool bound = at_least || at_most || plateau > 0;
                     if (!metric.empty() && !bound) {
                       return "a \"metric\" to stop by wants \"at_least\", \"at_most\" or "
                              "\"plateau\"";

@@ -1,6 +1,8 @@
 #include "common/status/job_status.h"
 
+#include <algorithm>
 #include <array>
+#include <cmath>
 #include <limits>
 
 #include "common/json/json.h"
@@ -27,6 +29,8 @@ void Write(const Worker& worker, JsonWriter* json) {
   json->Key("seconds").Number(worker.seconds);
   json->Key("silent_seconds").Number(worker.silent_seconds);
   json->Key("staleness_max").Whole(worker.staleness_max);
+  json->Key("awaited_seconds").Number(worker.awaited_seconds);
+  json->Key("awaited_share").Number(worker.awaited_share);
   json->Key("metrics").BeginObject();
   for (const auto& [name, value] : worker.metrics) json->Key(name).Number(value);
   json->EndObject().EndObject();
@@ -148,10 +152,14 @@ Worker ReadWorker(const JsonValue& object, std::string* wrong) {
   members.Read("seconds", &worker.seconds);
   members.Read("silent_seconds", &worker.silent_seconds);
   members.Read("staleness_max", &worker.staleness_max);
+  members.Read("awaited_seconds", &worker.awaited_seconds);
+  members.Read("awaited_share", &worker.awaited_share);
   const JsonValue* metrics = members.Find("metrics", JsonValue::Kind::kObject);
   if (!metrics) return worker;
   for (const auto& [name, value] : metrics->members) {
     if (value.kind == JsonValue::Kind::kNumber) worker.metrics.emplace_back(name, value.number);
+    // What is no number JSON cannot say.
+    if (value.kind == JsonValue::Kind::kNull) worker.metrics.emplace_back(name, std::nan(""));
   }
   return worker;
 }
@@ -201,6 +209,25 @@ JobStatus::Snapshots ReadSnapshots(const JsonValue& object, std::string* wrong) 
 
 bool Waits(const JobStatus& status, const Shard& shard) {
   return shard.parked_pulls > 0 || (status.policy == "sync" && shard.held_bytes > 0);
+}
+
+// Workers that are all equally fast are each waited for now and then.
+const Worker* SlowWorker(const JobStatus& status) {
+  constexpr double kShareMin = 0.4;
+  constexpr double kTimesTheNext = 2;
+  const Worker* slow = nullptr;
+  double next = 0;
+  for (const Worker& worker : status.workers) {
+    if (slow == nullptr || worker.awaited_share > slow->awaited_share) {
+      if (slow != nullptr) next = slow->awaited_share;
+      slow = &worker;
+    } else {
+      next = std::max(next, worker.awaited_share);
+    }
+  }
+  const bool stands_out = status.workers.size() > 1 && slow->awaited_share >= kShareMin &&
+                          slow->awaited_share >= kTimesTheNext * next;
+  return stands_out ? slow : nullptr;
 }
 
 std::string_view NameOf(JobStatus::State state) { return kStates.at(static_cast<size_t>(state)); }

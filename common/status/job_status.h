@@ -30,6 +30,8 @@ struct JobStatus {
     double seconds = 0;         // Of training alone, since its first step.
     double silent_seconds = 0;  // Since it was last heard of.
     uint64_t staleness_max = 0;
+    double awaited_seconds = 0;  // In which shards waited for it,
+    double awaited_share = 0;    // and the part of the last seconds in which they did.
     std::vector<std::pair<std::string, double>> metrics = {};
   };
 
@@ -94,6 +96,9 @@ struct JobStatus {
 // Whether the shard waits for its rank `waiting_for`: pulls are parked, or, where rounds are closed
 // together, units are held until that rank has finished its step.
 bool Waits(const JobStatus& status, const JobStatus::Shard& shard);
+
+// The worker that holds up the others; null where none does.
+const JobStatus::Worker* SlowWorker(const JobStatus& status);
 
 std::string_view NameOf(JobStatus::State state);
 std::string_view NameOf(JobStatus::Worker::State state);

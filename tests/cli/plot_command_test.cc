@@ -81,6 +81,25 @@ TEST(PlotCommandTest, ComparesRunsInATableAndDrawsThem) {
   EXPECT_EQ(lines, 4U) << "two runs, over time and over steps";
 }
 
+TEST(PlotCommandTest, DrawsWhatHasACourse) {
+  PlotFlags flags;
+  flags.runs = {FolderOf("named")};
+  flags.out = FolderOf("named.svg");
+  auto tracker = Tracker::Make(flags.runs[0] + "/" + kTrackFolder, "worker-0", 100);
+  const TrackPoint last{
+      9, 0, 0, 0, {{"loss", 1}, {"weights_crc32", 7}, {"best_step", 3}, {"validate_mae", 2}}};
+  ASSERT_TRUE(tracker.value()->Write(101, last).ok());
+  for (const std::vector<std::string>& metrics : {{}, std::vector<std::string>{"best_step"}}) {
+    flags.metrics = metrics;
+    Screen screen;
+    ASSERT_TRUE(RunPlot(flags, screen.console).ok());
+    EXPECT_EQ(screen.out.str().find("loss") != std::string::npos, metrics.empty());
+    EXPECT_EQ(screen.out.str().find("best_step") != std::string::npos, !metrics.empty());
+    EXPECT_EQ(screen.out.str().find("weights_crc32"), std::string::npos);
+    EXPECT_EQ(screen.out.str().find("validate_mae"), std::string::npos);
+  }
+}
+
 TEST(PlotCommandTest, ShowsWhatWasDoneAgainAsItWasDoneLast) {
   const std::string folder = FolderOf("back");
   auto tracker = Tracker::Make(folder + "/" + kTrackFolder, "worker-0", 100);

@@ -25,9 +25,13 @@ JobStatus Example() {
   worker.samples = 100000;
   worker.seconds = 2;
   worker.staleness_max = 1;
+  worker.awaited_share = 0.05;
   worker.metrics = {{"accuracy", 0.75}, {"train_loss", 0.5}, {"bad_rows", 2}};
   status.workers.push_back(worker);
-  worker = {.rank = 1, .state = JobStatus::Worker::State::kSilent, .silent_seconds = 12.3};
+  worker = {.rank = 1,
+            .state = JobStatus::Worker::State::kSilent,
+            .silent_seconds = 12.3,
+            .awaited_share = 0.824};
   status.workers.push_back(worker);
   status.shards.push_back({.id = 0,
                            .endpoint = "tcp://127.0.0.1:7",
@@ -53,18 +57,21 @@ std::unique_ptr<HttpServer> Serve() {
 }
 
 TEST(StatusCommandTest, SaysInAScreenWhatAJobIsDoing) {
-  EXPECT_EQ(DescribeStatus(Example()),
-            "training\n"
-            "policy stale (3), view 2, generation 3, rolled back 2 times\n"
-            "\n"
-            "rank  state                       epoch  step   samples/s  staleness  metrics\n"
-            "0     training                    2      1,200  50,000     1          accuracy 0.75, "
-            "train_loss 0.5, bad_rows 2\n"
-            "1     silent, not heard for 12 s  0      0      -          0\n"
-            "\n"
-            "shard  closed  version  units  held  staleness  waiting for       server  endpoint\n"
-            "0      1,199   2,400    2,401  4KiB  1          rank 1 (2 pulls)  0       "
-            "tcp://127.0.0.1:7\n");
+  EXPECT_EQ(
+      DescribeStatus(Example()),
+      "training\n"
+      "policy stale (3), view 2, generation 3, rolled back 2 times\n"
+      "rank 1 is slow: shards wait for it 82 % of the time\n"
+      "\n"
+      "rank  state                       epoch  step   samples/s  awaited  staleness  metrics\n"
+      "0     training                    2      1,200  50,000     5 %      1          accuracy "
+      "0.75, "
+      "train_loss 0.5, bad_rows 2\n"
+      "1     silent, not heard for 12 s  0      0      -          82 %     0\n"
+      "\n"
+      "shard  closed  version  units  held  staleness  waiting for       server  endpoint\n"
+      "0      1,199   2,400    2,401  4KiB  1          rank 1 (2 pulls)  0       "
+      "tcp://127.0.0.1:7\n");
 }
 
 TEST(StatusCommandTest, SaysWhatBecameOfSnapshots) {
@@ -115,7 +122,7 @@ TEST(StatusCommandTest, TellsACoordinatorFromAnyOtherPage) {
   for (const char* path : {"/status", "/other"}) {
     const auto server = HttpServer::Start({}, {{path, html}}).value();
     Screen screen;
-    const Result<> ran = RunStatus({.http = server->address()}, screen.console);
+    const Result<> ran = RunStatus({.where = {.http = server->address()}}, screen.console);
     ASSERT_FALSE(ran.ok());
     EXPECT_TRUE(
         ran.error().message.starts_with(server->address() + " is no shardmill coordinator: "))
@@ -134,14 +141,15 @@ TEST(StatusCommandTest, PassesOverARunWhosePortIsAnothersNow) {
   ASSERT_TRUE(
       WriteRunRecord(MakeRunFolder(runs, "b", "2").value(), {.http = other->address()}).ok());
   Screen screen;
-  const Result<> ran = RunStatus({.runs = runs}, screen.console);
+  const Result<> ran = RunStatus({.where = {.runs = runs}}, screen.console);
   ASSERT_TRUE(ran.ok()) << ran.error().message;
 }
 
 TEST(StatusCommandTest, AsksTheCoordinatorThatIsNamed) {
   const auto server = Serve();
   Screen screen;
-  const Result<> ran = RunStatus({.http = server->address(), .json = true}, screen.console);
+  const Result<> ran =
+      RunStatus({.where = {.http = server->address()}, .json = true}, screen.console);
   ASSERT_TRUE(ran.ok()) << ran.error().message;
   EXPECT_EQ(screen.out.str(), ToJson(Example()) + "\n");
 }
@@ -154,17 +162,51 @@ TEST(StatusCommandTest, FindsTheNewestRunThatAnswers) {
   const std::string dead = MakeRunFolder(runs, "dead", "now").value();
   ASSERT_TRUE(WriteRunRecord(dead, {.http = "127.0.0.1:1"}).ok());
   Screen screen;
-  const Result<> ran = RunStatus({.runs = runs}, screen.console);
+  const Result<> ran = RunStatus({.where = {.runs = runs}}, screen.console);
   ASSERT_TRUE(ran.ok()) << ran.error().message;
   EXPECT_EQ(screen.out.str(), DescribeStatus(Example()));
 }
 
 TEST(StatusCommandTest, SaysThatNoJobIsRunning) {
   Screen screen;
-  const Result<> ran = RunStatus({.runs = testing::TempDir() + "/none"}, screen.console);
+  const Result<> ran = RunStatus({.where = {.runs = testing::TempDir() + "/none"}}, screen.console);
   ASSERT_FALSE(ran.ok());
   EXPECT_EQ(ran.error().code, ErrorCode::kUnavailable);
   EXPECT_EQ(screen.out.str(), "");
+}
+
+TEST(StatusCommandTest, FindsAJobByItsAddressItsNameAndItsFile) {
+  const auto server = Serve();
+  const std::string folder = testing::TempDir() + "/found";
+  ASSERT_TRUE(WriteRunRecord(MakeRunFolder(folder, "ctr", "1").value(),
+                             {.name = "ctr", .http = server->address()})
+                  .ok());
+  const std::string file = folder + "/job.toml";
+  ASSERT_TRUE(WriteTextFile(file, "job = { name = \"ctr\", runs = \"" + folder + "\" }\n").ok());
+  for (const std::string& job : {server->address(), std::string("ctr"), file}) {
+    Screen screen;
+    const Result<> ran = RunStatus({.where = {.job = job, .runs = folder}}, screen.console);
+    ASSERT_TRUE(ran.ok()) << job << ": " << ran.error().message;
+    EXPECT_EQ(screen.out.str(), DescribeStatus(Example()));
+  }
+  Screen screen;
+  const Result<> ran = RunStatus({.where = {.job = "other", .runs = folder}}, screen.console);
+  ASSERT_FALSE(ran.ok());
+  EXPECT_EQ(ran.error().code, ErrorCode::kUnavailable);
+  EXPECT_TRUE(ran.error().message.starts_with("no job \"other\" is running"))
+      << ran.error().message;
+}
+
+TEST(StatusCommandTest, FindsTheDaemonsOfAJobFileThatNamesTheirPage) {
+  const auto server = Serve();
+  const std::string port = server->address().substr(server->address().rfind(':') + 1);
+  const std::string file = testing::TempDir() + "/daemons.toml";
+  ASSERT_TRUE(WriteTextFile(file, "job = { name = \"far\", runs = \"" + testing::TempDir() +
+                                      "/norun\" }\nhttp = { port = " + port + " }\n")
+                  .ok());
+  Screen screen;
+  const Result<> ran = RunStatus({.where = {.job = file}}, screen.console);
+  ASSERT_TRUE(ran.ok()) << ran.error().message;
 }
 
 }  // namespace

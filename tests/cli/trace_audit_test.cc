@@ -27,6 +27,10 @@ class Trace {
     view_.number = ViewNumber{view};
     return Add(FormatTrace(view_));
   }
+  Trace& Restores(uint64_t version, std::vector<RankState> ranks) {
+    version_ = version;
+    return Add(FormatTrace(TraceRestored{version, std::move(ranks)}));
+  }
   Trace& Applies(uint32_t rank, Step step, bool discarded = false) {
     LogEntry entry;
     entry.version = ++version_;
@@ -105,6 +109,15 @@ TEST(TraceAuditTest, FindsNothingInARunThatKeptItsPolicy) {
   EXPECT_EQ(report.shards.at(0).applied, 2U);
   EXPECT_EQ(report.shards.at(0).served, 2U);
   EXPECT_EQ(report.shards.at(0).staleness_max, 1U);
+}
+
+TEST(TraceAuditTest, GoesOnFromWhatASnapshotBroughtBack) {
+  const std::vector<RankState> ranks{{WorkerId{0}, 5}, {WorkerId{1}, 4}};
+  EXPECT_EQ(Found(Begun().Restores(9, ranks).Serves(0, 6, 4, 1).Applies(1, 5).Applies(0, 6)), "");
+  EXPECT_NE(Found(Begun().Restores(9, ranks).Applies(0, 5)), "");
+  const AuditReport apart = Audit({Trace(0, 2, kStaleByOne).Takes(1).Restores(9, ranks).Write(),
+                                   Trace(1, 2, kStaleByOne).Takes(1).Restores(9, {}).Write()});
+  EXPECT_GT(apart.violations_found, 0U);
 }
 
 TEST(TraceAuditTest, NamesAPullThatWasServedTooEarly) {

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 namespace shardmill {
 namespace {
 
@@ -34,11 +36,51 @@ TEST(TrainResultTest, TakesTheSlowestWorkersStepsAndTheLongestTime) {
   EXPECT_EQ(
       ToJson(result),
       R"({"policy":"sync","shards":2,"workers":2,"steps":4680,"seconds":3,)"
-      R"("samples_per_second":2e+05,"metrics":{"accuracy":0.8312,"train_loss":0.25},)"
+      R"("samples_per_second":2e+05,"metrics":{"accuracy":0.8312,"train_loss":0.25},"measured_on":"test",)"
       R"("staleness_max":3,"pushes":123,"lost":0,"duplicated":0,"discarded":0,"skipped":0,"bad_rows":2,"generation":0,"rollbacks":0,"promotions":0,"reproducible":true})");
   EXPECT_EQ(DescribeResult(result),
-            "accuracy 0.8312, train_loss 0.25, sync on 2 shards with 2 workers, 4,680 steps in "
-            "3.0 s, 200,000 samples/s, staleness at most 3, lost 0, duplicated 0, bad rows 2");
+            "rows to   train              test\n"
+            "accuracy                     0.8312\n"
+            "loss      0.25 (last batch)\n"
+            "\n"
+            "policy      sync on 2 shards with 2 workers\n"
+            "steps       4,680 in 3.0 s\n"
+            "samples/s   200,000\n"
+            "staleness   at most 3\n"
+            "steps lost  0, duplicated 0\n"
+            "bad rows    2\n");
+}
+
+TEST(TrainResultTest, SaysWhichRowsAModelWasMeasuredWith) {
+  JobOptions job;
+  EXPECT_EQ(MeasuredPart(job.data), "test");
+  job.data.format = DataFormat::kCsv;
+  EXPECT_EQ(MeasuredPart(job.data), "train");
+  EXPECT_EQ(DescribeResult(ResultOf(job, Done())).substr(0, 16), "rows to   train\n");
+  job.data.split = {0.8, 0.2};
+  EXPECT_EQ(MeasuredPart(job.data), "validate");
+  job.data.split = {0.7, 0.2, 0.1};
+  TrainResult result = ResultOf(job, Done());
+  result.metrics = {{"accuracy", 0.5}, {"validate_accuracy", 0.75}, {"weights_crc32", 7}};
+  EXPECT_EQ(DescribeResult(result).substr(0, 50),
+            "rows to   validate  test\n"
+            "accuracy  0.75      0.5\n"
+            "\n");
+}
+
+TEST(TrainResultTest, SaysWhatCameToNoNumber) {
+  TrainResult result = ResultOf({}, Done());
+  EXPECT_EQ(result.Problem(), "");
+  result.metrics = {{"accuracy", 0.1}, {"loss", std::nan("")}, {"auc", std::nan("")}};
+  EXPECT_TRUE(result.Problem().starts_with("loss came to no number"));
+  EXPECT_NE(ToJson(result).find(R"("loss":null)"), std::string::npos);
+  EXPECT_NE(ToJson(result).find(R"("problem":"loss came)"), std::string::npos);
+  // On its way from the coordinator, too.
+  JobStatus status = Done();
+  status.workers[0].metrics = {{"loss", std::nan("")}};
+  const auto parsed = ParseJobStatus(ToJson(status));
+  ASSERT_TRUE(parsed.ok()) << parsed.error().message;
+  EXPECT_NE(ResultOf({}, parsed.value()).Problem(), "");
 }
 
 TEST(TrainResultTest, PromisesTheSameWeightsUnderSyncAlone) {
@@ -61,6 +103,7 @@ TEST(TrainResultTest, FormatsNumbersForPeople) {
   EXPECT_EQ(FormatCount(999), "999");
   EXPECT_EQ(FormatCount(1234567), "1,234,567");
   EXPECT_EQ(FormatMetric(0.83125), "0.8313");
+  EXPECT_EQ(FormatMetric(-std::nan("")), "nan");
   EXPECT_EQ(FormatMetric(4294967295.0), "4294967295");
 }
 

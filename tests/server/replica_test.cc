@@ -70,7 +70,10 @@ class ReplicaTest : public testing::Test {
         said_[to].push_back(std::move(out.message));
       } else if (!cut_off_ && to != deaf_) {
         const auto* follow = std::get_if<shardmill::Follow>(&out.message);
-        pieces_ += follow != nullptr && std::holds_alternative<CopyPiece>(follow->what) ? 1 : 0;
+        if (follow != nullptr && std::holds_alternative<CopyPiece>(follow->what)) {
+          ++pieces_;
+          serves_too_early_ |= copies_.at(to)->serves();
+        }
         if (const auto* followed = std::get_if<Followed>(&out.message)) item_ = followed->item;
         Give(to, from, out.stamp, std::move(out.message));
       }
@@ -159,7 +162,8 @@ class ReplicaTest : public testing::Test {
   bool cut_off_ = false;
   uint64_t deaf_ = 0;    // The copy that nothing reaches.
   uint64_t pieces_ = 0;  // Of images, that came to a copy.
-  uint64_t item_ = 0;    // The last that a replica took.
+  bool serves_too_early_ = false;
+  uint64_t item_ = 0;  // The last that a replica took.
 };
 
 TEST_F(ReplicaTest, FollowsToTheBit) {
@@ -171,6 +175,17 @@ TEST_F(ReplicaTest, FollowsToTheBit) {
   EXPECT_EQ(Heard<Ended>(kWorker), 4U);
   EXPECT_EQ(copies_.at(kSecond)->States().at(0).ended, 4U);
   ExpectSame(kFirst, kSecond);
+}
+
+TEST_F(ReplicaTest, ServesOnceItHasAllThatItsPrimaryHad) {
+  Install(kFirst);
+  EXPECT_TRUE(copies_.at(kFirst)->serves());
+  Finish(kFirst, 0, 1);
+  EXPECT_FALSE(copies_.at(kSecond)->serves());
+  Follow(kFirst, kSecond);
+  EXPECT_GT(pieces_, 0U);
+  EXPECT_FALSE(serves_too_early_);
+  EXPECT_TRUE(copies_.at(kSecond)->serves());
 }
 
 TEST_F(ReplicaTest, AnswersNothingThatNoReplicaHas) {

@@ -1,14 +1,17 @@
 #include "server/shard.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <algorithm>
+#include <fstream>
 #include <memory>
 #include <optional>
 #include <utility>
 #include <vector>
 
 #include "common/identity.h"
+#include "tests/sanitized.h"
 
 namespace shardmill {
 namespace {
@@ -115,6 +118,32 @@ TEST_F(ShardTest, SaysThatAStepIsOverOnlyWhenItsSumsAreDone) {
   EXPECT_FALSE(shard_->Settle(outbox));
   EXPECT_NE(Only<Ended>(outbox), nullptr);
   EXPECT_EQ(Value(), 1);  // Not twice.
+}
+
+TEST_F(ShardTest, RefusesATableThatMemoryDoesNotHoldAndLivesOn) {
+  if (kSanitized) GTEST_SKIP() << "a sanitizer wants all addresses for itself";
+  View more = view_;
+  more.number = ViewNumber{2};
+  constexpr uint64_t kMany = uint64_t{1} << 36;
+  more.tables.push_back({TableId{2}, {"large", 2 * kMany, {}}, {0, kMany, 2 * kMany}});
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_AS, &before), 0);
+  uint64_t pages = 0;
+  std::ifstream("/proc/self/statm") >> pages;
+  const rlimit little{pages * 4096 + (rlim_t{64} << 20), before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_AS, &little), 0);
+  Send(kCoordinator, kCoordinatorBoot, Freeze{more.number});
+  const Outbox outbox = Send(kCoordinator, kCoordinatorBoot, Install{more, {}});
+  ASSERT_EQ(setrlimit(RLIMIT_AS, &before), 0);
+  ASSERT_NE(Only<Refused>(outbox), nullptr);
+  EXPECT_EQ(Only<Refused>(outbox)->words,
+            "table \"large\": its server has not enough memory: this part of it, with what the "
+            "optimizer keeps, takes 274877906944 bytes");
+  more.tables.pop_back();
+  more.number = ViewNumber{3};
+  Take(more, {});
+  EXPECT_NE(Only<Ended>(Finish(0, 1)), nullptr);
+  EXPECT_EQ(Value(), 1);
 }
 
 TEST_F(ShardTest, TakesNoEndBeforeItsUnits) {

@@ -29,6 +29,7 @@ class TickingClock final : public Clock {
 class CountingObserver final : public ShardObserver {
  public:
   void TookView(JobId /*job*/, const View& /*view*/) override { ++views; }
+  void Restored(uint64_t /*version*/, const std::vector<RankState>& /*ranks*/) override {}
   void Applied(const LogEntry& /*entry*/) override { ++entries; }
   void Served(const Pull& /*pull*/, BootId /*reader*/, const Pulled& /*answer*/) override {
     ++served;

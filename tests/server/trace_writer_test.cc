@@ -65,25 +65,30 @@ class TraceWriterTest : public testing::Test {
 TEST_F(TraceWriterTest, WritesWhatTheShardDidSoThatItReadsBackTheSame) {
   const auto writer = Make();
   writer->TookView(JobId{~uint64_t{0}}, view_);
+  writer->Restored(40, {{WorkerId{1}, 20, 640}});
   writer->Applied(entry_);
   writer->Served(pull_, BootId{5}, {7, 0, 1, 2, {}});
   writer->Close();
   const std::vector<std::string> lines = Lines();
-  ASSERT_EQ(lines.size(), 5U);
+  ASSERT_EQ(lines.size(), 6U);
   EXPECT_EQ(Parsed<TraceHead>(lines[0]),
             (TraceHead{JobId{~uint64_t{0}}, ShardId{1}, 2, 2, view_.policy}));
   const View view = Parsed<View>(lines[1]);
   EXPECT_EQ(view.members, view_.members);
   EXPECT_EQ(view.tables, view_.tables);
-  const auto entry = Parsed<LogEntry>(lines[2]);
+  const auto restored = Parsed<TraceRestored>(lines[2]);
+  EXPECT_EQ(restored.version, 40U);
+  EXPECT_EQ(restored.ranks.at(0).rank, WorkerId{1});
+  EXPECT_EQ(restored.ranks.at(0).ended, 20U);
+  const auto entry = Parsed<LogEntry>(lines[3]);
   EXPECT_EQ(entry.version, 1U);
   EXPECT_EQ(entry.made.at(0).samples, 0.1);
   EXPECT_EQ(entry.changes.at(0).rate, 0.3F);
-  const auto served = Parsed<TraceServed>(lines[3]);
+  const auto served = Parsed<TraceServed>(lines[4]);
   EXPECT_EQ(served.pull.sender, pull_.sender);
   EXPECT_EQ(served.pull.begin, 16U);
   EXPECT_EQ(served.staleness, 2U);
-  EXPECT_EQ(Parsed<TraceEnd>(lines[4]).events, 4U);
+  EXPECT_EQ(Parsed<TraceEnd>(lines[5]).events, 5U);
 }
 
 TEST_F(TraceWriterTest, WritesEachSecondAndNotEachLine) {

@@ -56,7 +56,8 @@ TEST(BenchTest, MeasuresWhatCopiesOfAStepCost) {
   ASSERT_TRUE(json.ok()) << OutputOf("bench");
   ASSERT_EQ(json.value().items.size(), 2U);
   for (const JsonValue& line : json.value().items) {
-    EXPECT_GT(line.Find("ratio")->number, 1) << line.Find("name")->text;  // One more hop, or a sync.
+    EXPECT_GT(line.Find("ratio")->number, 1)
+        << line.Find("name")->text;  // One more hop, or a sync.
   }
 }
 

@@ -16,7 +16,7 @@ namespace {
 using State = JobStatus::State;
 using WorkerState = JobStatus::Worker::State;
 
-constexpr std::chrono::milliseconds kPatience{60000};
+constexpr std::chrono::milliseconds kPatience{180000};
 constexpr std::chrono::milliseconds kPromptly{5000};  // Ends of what has nothing left to do.
 constexpr std::chrono::milliseconds kHttpPatience{5000};
 constexpr uint32_t kStepsPerEpoch = 50;  // Of WriteJob's data set.

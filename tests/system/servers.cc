@@ -41,6 +41,13 @@ SessionOptions Servers::OptionsOf(uint32_t rank) const {
   return options;
 }
 
+JobStatus Servers::Status() const {
+  const auto text = HttpGetBody(coordinator_.where.http, "/status", std::chrono::seconds(10));
+  const auto status = ParseJobStatus(text.ok() ? text.value() : "");
+  EXPECT_TRUE(status.ok()) << status.error().message;
+  return status.ok() ? status.value() : JobStatus{};
+}
+
 std::string Servers::Metrics() const {
   const auto text = HttpGetBody(server_.where.http, "/metrics", std::chrono::seconds(10));
   EXPECT_TRUE(text.ok()) << text.error().message;

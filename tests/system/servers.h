@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "client/session.h"
+#include "common/status/job_status.h"
 #include "tests/system/launch.h"
 
 namespace shardmill {
@@ -20,6 +21,7 @@ class Servers final {
   const std::string& address() const { return address_; }
   // For shardmill-worker, to be one of the workers.
   std::vector<std::string> WorkerArguments(uint32_t rank) const;
+  JobStatus Status() const;
   // What the server says of itself, as Prometheus reads it.
   std::string Metrics() const;
   int server_pid() const { return server_.process->pid(); }

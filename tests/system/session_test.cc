@@ -71,6 +71,22 @@ TEST_F(SessionTest, RefusesATableThatIsThereWithAnotherShape) {
   EXPECT_TRUE(session_->Dense("t", kFloats).ok());
 }
 
+TEST_F(SessionTest, MakesManyTablesInAboutTheTimeOfOne) {
+  std::vector<TableWish> wishes;
+  for (int i = 0; i < 1000; ++i) wishes.push_back({.name = "t" + std::to_string(i), .size = 3});
+  wishes.push_back({.name = "rows", .dim = 4});
+  const auto made = session_->Make(wishes);
+  ASSERT_TRUE(made.ok()) << made.error().message;
+  EXPECT_TRUE(session_->Dense("t999", 3).ok());
+  EXPECT_TRUE(session_->Sparse("rows", 4).ok());
+  // Each cut of the job is a view of its own.
+  EXPECT_LT(servers_.Status().view, 10U);
+  EXPECT_TRUE(session_->Make({{wishes.front()}}).ok());
+  wishes.front().size = 0;
+  wishes.front().name = "none";
+  EXPECT_TRUE(Refused(session_->Make(wishes), "a table has 1 to 2^46 floats"));
+}
+
 TEST_F(SessionTest, TakesNothingMoreForAStepThatIsOver) {
   auto step = session_->Begin(kPatience);
   ASSERT_TRUE(step.value().Push(table_, 0, kOnes).ok());

@@ -309,5 +309,16 @@ TEST(ReplayTest, RefusesARunThatExchangedParameters) {
   EXPECT_NE(Replayed(run, 2).find("exchanged parameters"), std::string::npos);
 }
 
+TEST(ReplayTest, RefusesARunThatDidNotBeginAnew) {
+  const std::string first = Record({"snapshot.to=" + TestFolder() + "/kept"});
+  const std::string weights = Record({"train.weights=" + first});
+  const std::string resumed =
+      Record({"snapshot.to=" + TestFolder() + "/kept", "snapshot.resume=latest", "train.epochs=2"});
+  for (const std::string& run : {weights, resumed}) {
+    EXPECT_NE(Replayed(run, 2).find("began from a snapshot"), std::string::npos);
+    EXPECT_TRUE(Audited(run).Find("violations")->items.empty());
+  }
+}
+
 }  // namespace
 }  // namespace shardmill

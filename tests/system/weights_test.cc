@@ -121,6 +121,22 @@ TEST(WeightsTest, OfClassesInAnotherOrderAreRefused) {
   EXPECT_TRUE(Has(words, "\"head.bias\" tells classes, and class 0 is ")) << words;
 }
 
+TEST(WeightsTest, OfOtherWordsAreRefusedWhereAJobGoesOnFromItsSnapshot) {
+  const std::string job = WriteTable();
+  const Sets kept{"snapshot.to=" + TestFolder() + "/kept", "cluster.workers=1"};
+  Train(job, kept);
+  EXPECT_FALSE(Has(OutputOf("train"), "nothing was left to train"));
+  Train(job, With(kept, {"snapshot.resume=latest"}));
+  EXPECT_TRUE(Has(OutputOf("train"), "nothing was left to train")) << OutputOf("train");
+  const Sets resumes = With(kept, {"snapshot.resume=latest", "train.epochs=100"});
+  Train(job, resumes);
+  const std::vector<std::string> lines = LinesOf(TestFolder() + "/things.csv");
+  std::string turned = lines[0] + "\n";
+  for (size_t i = lines.size() - 1; i > 0; --i) turned += lines[i] + "\n";
+  WriteText(TestFolder() + "/things.csv", turned);
+  EXPECT_TRUE(Has(Refused(job, resumes), "other words or classes")) << OutputOf("train");
+}
+
 TEST(WeightsTest, OfASnapshotAndOfARunsFolder) {
   const std::string job = WriteSparseRows();
   const std::string kept = TestFolder() + "/kept";

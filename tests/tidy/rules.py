@@ -208,7 +208,7 @@ def dead_files(tree):
 def formatting(tree):
     """clang-format would change nothing."""
     if shutil.which("clang-format") is None:
-        raise Skipped("clang-format is not installed; tools/install_deps installs it")
+        raise Skipped("clang-format is not installed; tools/install_deps --tests installs it")
     paths = sorted(source.path for source in tree.cpp())
     for begin in range(0, len(paths), 64):
         done = subprocess.run(["clang-format", "--dry-run", "-Werror", *paths[begin:begin + 64]],

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "worker/data/batches.h"
 #include "worker/data/data_set.h"
 #include "worker/data/row_builder.h"
 
@@ -266,6 +267,45 @@ TEST(JobModelTest, LeavesToATypeWhatALayerDoesNotSay) {
   EXPECT_FALSE(spec.slope || spec.rate || spec.epsilon || spec.padding);
   EXPECT_EQ(spec.stride, 0U);
   EXPECT_FALSE(spec.no_bias);
+}
+
+TEST(JobModelTest, TakesAZeroThatIsSaidAsAZero) {
+  EXPECT_EQ(LayerOf(R"({ type = "batch_norm1d", momentum = 0.0 })").momentum, 0.0);
+  const auto slope = ModelOf(R"(layers = [{ type = "leaky_relu", slope = 0 }])");
+  ASSERT_FALSE(slope.ok());
+  EXPECT_NE(slope.error().message.find("its slope must be above 0"), std::string::npos);
+  const auto epsilon = ModelOf(R"(layers = [{ type = "flatten" },
+    { type = "layer_norm", epsilon = 0.0 }])");
+  ASSERT_FALSE(epsilon.ok());
+  EXPECT_NE(epsilon.error().message.find("its epsilon must be above 0"), std::string::npos)
+      << epsilon.error().message;
+}
+
+TEST(JobModelTest, AddsToTheLossWhatKeepsWeightsSmall) {
+  const auto loss_and_bias = [](const std::string& keys) {
+    const auto model = ModelOf(keys + R"(
+      layers = [{ type = "flatten" }, { type = "affine", units = 2 }])")
+                           .value();
+    const auto data = Pictures();
+    const BatchPlan plan{.seed = 1, .batch_rows = 4};
+    Batches batches(*data, plan, {});
+    const std::vector<float> weight(96, -2);
+    const std::vector<float> bias{3, 3};
+    std::vector<float> gradient(96);
+    std::vector<float> of_bias(2);
+    const std::vector<std::span<const float>> values{weight, bias};
+    const std::vector<std::span<float>> gradients{gradient, of_bias};
+    const auto loss = model->Train(batches.At(0, 0), values, gradients);
+    EXPECT_TRUE(loss.ok()) << loss.error().message;
+    return std::pair(loss.value(), gradient[0]);
+  };
+  const auto [plain, plain_gradient] = loss_and_bias("");
+  const auto [l1, l1_gradient] = loss_and_bias("l1 = 0.25");
+  EXPECT_NEAR(l1 - plain, 0.25 * 96 * 2, 1e-3);
+  EXPECT_NEAR(l1_gradient - plain_gradient, -0.25, 1e-4);
+  const auto [l2, l2_gradient] = loss_and_bias("l2 = 0.5");
+  EXPECT_NEAR(l2 - plain, 0.5 / 2 * 96 * 4, 1e-3);
+  EXPECT_NEAR(l2_gradient - plain_gradient, -1, 1e-4);
 }
 
 TEST(JobModelTest, RefusesALossThatCannotReadTheLabels) {

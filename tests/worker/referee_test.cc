@@ -16,6 +16,13 @@ TEST(RefereeTest, EndsWhereAMetricHasComeFarEnough) {
   EXPECT_EQ(referee.reason(), "accuracy at least 0.8");
 }
 
+TEST(RefereeTest, TakesABoundOfZeroAsABound) {
+  Referee referee({{.metric = "loss", .at_most = 0.0}}, "");
+  EXPECT_FALSE(referee.Judge(1, 10, Accuracy(0.9)).stop);
+  EXPECT_TRUE(referee.Judge(2, 20, Accuracy(1)).stop);
+  EXPECT_EQ(referee.reason(), "loss at most 0.0");
+}
+
 TEST(RefereeTest, WantsAllConditionsOfOneRuleAndAnyRule) {
   Referee referee({{.metric = "loss", .at_most = 0.3, .epochs = 3}, {.steps = 50}}, "");
   EXPECT_FALSE(referee.Judge(1, 10, Accuracy(0.9)).stop);

@@ -46,6 +46,8 @@ TEST(FlagsTest, EndsWithTwoAndWordsOnAMistake) {
   EXPECT_EQ(Mistake(ParseCommandFlags({"tran"}))[0], '2');
   EXPECT_EQ(Mistake(ParseCommandFlags({"config"}))[0], '2');
   EXPECT_EQ(Mistake(ParseCommandFlags({"status", "--http", "a:1", "--runs", "b"}))[0], '2');
+  EXPECT_EQ(Mistake(ParseCommandFlags({"status", "a:1", "--http", "a:1"}))[0], '2');
+  EXPECT_EQ(Mistake(ParseCommandFlags({"top", "--every", "0"}))[0], '2');
 }
 
 TEST(FlagsTest, NamesTheWordThatIsNoCommand) {
@@ -94,7 +96,14 @@ TEST(FlagsTest, TellsTheCommandsApart) {
   ASSERT_TRUE(std::holds_alternative<CommandFlags>(status)) << Mistake(status);
   const auto* status_flags = std::get_if<StatusFlags>(&std::get<CommandFlags>(status));
   ASSERT_NE(status_flags, nullptr);
-  EXPECT_EQ(status_flags->runs, "runs");
+  EXPECT_EQ(status_flags->where.runs, "runs");
+
+  const auto top = ParseCommandFlags({"top", "host:1", "--every", "0.5"});
+  ASSERT_TRUE(std::holds_alternative<CommandFlags>(top)) << Mistake(top);
+  const auto* top_flags = std::get_if<TopFlags>(&std::get<CommandFlags>(top));
+  ASSERT_NE(top_flags, nullptr);
+  EXPECT_EQ(top_flags->where.job, "host:1");
+  EXPECT_EQ(top_flags->every, 0.5);
 
   const auto version = ParseCommandFlags({"version"});
   ASSERT_TRUE(std::holds_alternative<CommandFlags>(version)) << Mistake(version);

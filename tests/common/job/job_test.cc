@@ -254,6 +254,8 @@ TEST(JobTest, RefusesCombinationsThatMeanNothing) {
   says({"train.validate_epochs=0", "train.best=accuracy"}, "there is none");
   EXPECT_EQ(ErrorOf({"train.validate_epochs=0", "train.validate_steps=9", "train.best=accuracy"}),
             "");
+  EXPECT_EQ(ErrorOf({"model.metrics=[\"loss\"]", "train.stop=[{metric='loss',at_most=0.0}]"}), "");
+  says({"train.stop=[{metric='accuracy'}]"}, "wants \"at_least\", \"at_most\" or");
 }
 
 TEST(JobTest, RefusesAnAverageOfWhatFtrlMakesAnewAndSaysWhere) {

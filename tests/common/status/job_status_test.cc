@@ -24,6 +24,8 @@ JobStatus Example() {
                             .seconds = 0.5,
                             .silent_seconds = 1.25,
                             .staleness_max = 3,
+                            .awaited_seconds = 2.5,
+                            .awaited_share = 0.75,
                             .metrics = {{"accuracy", 0.83}, {"loss", 0.5}}});
   status.shards.push_back({.id = 1,
                            .endpoint = "tcp://127.0.0.1:1",
@@ -65,7 +67,7 @@ TEST(JobStatusTest, WritesTheKeysThatOperatorsRead) {
       R"({"state":"done","words":"","exit_code":0,"policy":{"mode":"stale","staleness":3},)"
       R"("view":4,"generation":2,"rollbacks":1,"promotions":5,"workers":[{"rank":1,"state":"silent","incarnation":2,"step":30,)"
       R"("acked":29,"epoch":1,"samples":1920,"seconds":0.5,"silent_seconds":1.25,)"
-      R"("staleness_max":3,"metrics":{"accuracy":0.83,"loss":0.5}}],"shards":[{"id":1,)"
+      R"("staleness_max":3,"awaited_seconds":2.5,"awaited_share":0.75,"metrics":{"accuracy":0.83,"loss":0.5}}],"shards":[{"id":1,)"
       R"("endpoint":"tcp://127.0.0.1:1","closed":28,"version":57,"units":60,)"
       R"("held_bytes":4096,"parked_pulls":1,"staleness_max":2,"waiting_for":1,"discarded":6,"skipped":7,"nonfinite":8,)"
       R"("copy":1,"replicas":2,"in_sync":1,"gated":3,"degraded":"copy 0 catches up"}],)"
@@ -82,6 +84,23 @@ TEST(JobStatusTest, ShardThatHoldsUnitsUnderSyncWaitsForItsSlowestRank) {
   status.policy = "async";  // What is held there waits for its own worker's step alone.
   EXPECT_FALSE(Waits(status, shard));
   EXPECT_NE(ToJson(status).find(R"("waiting_for":null)"), std::string::npos);
+}
+
+TEST(JobStatusTest, FindsTheWorkerThatHoldsUpTheOthers) {
+  JobStatus status;
+  EXPECT_EQ(SlowWorker(status), nullptr);
+  status.workers.push_back({.rank = 0, .awaited_share = 0.9});
+  EXPECT_EQ(SlowWorker(status), nullptr);  // Nobody else is there.
+  status.workers.push_back({.rank = 7, .awaited_share = 0.1});
+  ASSERT_NE(SlowWorker(status), nullptr);
+  EXPECT_EQ(SlowWorker(status)->rank, 0U);
+  status.workers[1].awaited_share = 0.5;  // Now the one, now the other.
+  EXPECT_EQ(SlowWorker(status), nullptr);
+  status.workers[0].awaited_share = 0.2;
+  ASSERT_NE(SlowWorker(status), nullptr);
+  EXPECT_EQ(SlowWorker(status)->rank, 7U);
+  status.workers = {{.rank = 0, .awaited_share = 0.01}, {.rank = 1}};
+  EXPECT_EQ(SlowWorker(status), nullptr);
 }
 
 TEST(JobStatusTest, ReadsWhatItWrote) {

@@ -1,0 +1,106 @@
+#include "cli/doctor_command.h"
+
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <sstream>
+
+#include "cli/run_folder.h"
+#include "common/http/http_server.h"
+#include "common/json/json.h"
+
+namespace shardmill {
+namespace {
+
+namespace fs = std::filesystem;
+using Grade = Finding::Grade;
+
+Finding Find(const std::vector<Finding>& findings, const std::string& what) {
+  const auto found = std::ranges::find(findings, what, &Finding::what);
+  EXPECT_NE(found, findings.end()) << what;
+  return found == findings.end() ? Finding{} : *found;
+}
+
+// A job of which all is there, in the test's own folder.
+JobOptions Sound() {
+  JobOptions job;
+  job.job.runs = testing::TempDir() + "/runs";
+  job.snapshot.to = testing::TempDir() + "/not/there/yet";
+  return job;
+}
+
+TEST(DoctorTest, FindsWhatAJobNeedsWhereItIsThere) {
+  const JobOptions job = Sound();
+  const std::vector<Finding> findings = ExamineMachine(&job);
+  for (const char* what : {"open files", "shared memory", "loopback", "job.runs", "snapshot.to"}) {
+    EXPECT_NE(Find(findings, what).grade, Grade::kMissing) << Find(findings, what).found;
+  }
+}
+
+TEST(DoctorTest, TakesAFolderFromWhereItIsStarted) {
+  const fs::path before = fs::current_path();
+  fs::current_path(testing::TempDir());
+  JobOptions job = Sound();
+  job.job.runs = "runs_of_nobody_yet";
+  const Finding finding = Find(ExamineMachine(&job), "job.runs");
+  fs::current_path(before);
+  EXPECT_NE(finding.grade, Grade::kMissing) << finding.found;
+}
+
+TEST(DoctorTest, CountsTheFilesThatAProcessMayOpen) {
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  JobOptions job = Sound();
+  job.cluster.workers = 100;
+  rlimit few = before;
+  few.rlim_cur = 512;
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
+  const Finding finding = Find(ExamineMachine(&job), "open files");
+  setrlimit(RLIMIT_NOFILE, &before);
+  EXPECT_EQ(finding.grade, Grade::kMissing);
+  EXPECT_EQ(finding.mend, "ulimit -n 936, or LimitNOFILE= of the unit");
+}
+
+TEST(DoctorTest, NamesAFolderThatCannotBeWrittenAndDataThatIsNotThere) {
+  const std::string file = testing::TempDir() + "/a_file";
+  ASSERT_TRUE(WriteTextFile(file, "x").ok());
+  JobOptions job = Sound();
+  job.snapshot.to = file + "/below";
+  job.data.folder = testing::TempDir() + "/no_data";
+  const std::vector<Finding> findings = ExamineMachine(&job);
+  EXPECT_EQ(Find(findings, "snapshot.to").grade, Grade::kMissing);
+  EXPECT_EQ(Find(findings, "data.folder").grade, Grade::kMissing);
+  EXPECT_NE(Find(findings, "data.folder").found.find("no_data"), std::string::npos);
+}
+
+TEST(DoctorTest, FindsAPortThatIsAnothers) {
+  const auto other = HttpServer::Start({}, {}).value();
+  JobOptions job = Sound();
+  const std::string& address = other->address();
+  job.http.port = static_cast<uint32_t>(std::stoul(address.substr(address.rfind(':') + 1)));
+  EXPECT_EQ(Find(ExamineMachine(&job), "http.port").grade, Grade::kMissing);
+}
+
+TEST(DoctorTest, SaysThatSomethingIsMissingByItsEnd) {
+  const std::string file = testing::TempDir() + "/job.toml";
+  ASSERT_TRUE(WriteTextFile(file, "data = { folder = \"/no/such/folder\" }\n").ok());
+  std::ostringstream out;
+  std::ostringstream err;
+  const Console console{.out = out, .err = err};
+  const Result<> ran = RunDoctor({.job = file, .json = true}, console);
+  ASSERT_FALSE(ran.ok());
+  EXPECT_EQ(ran.error().code, ErrorCode::kBadUsage);
+  const Result<JsonValue> json = ParseJson(out.str());
+  ASSERT_TRUE(json.ok()) << out.str();
+  const auto data = std::ranges::find_if(json.value().items, [](const JsonValue& one) {
+    return one.Find("what")->text == "data.folder";
+  });
+  ASSERT_NE(data, json.value().items.end());
+  EXPECT_EQ(data->Find("grade")->text, "missing");
+  EXPECT_FALSE(data->Find("mend")->text.empty());
+}
+
+}  // namespace
+}  // namespace shardmill

@@ -1,0 +1,177 @@
+#!/usr/bin/env python3
+"""Runs what the overlays say as real processes, and does to them what clusters do to pods."""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+sys.dont_write_bytecode = True  # The tree stays as it was.
+sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
+
+import node  # noqa: E402
+import pods  # noqa: E402
+import render  # noqa: E402
+import report  # noqa: E402
+
+ROWS = "/usr/share/datasets/fashion-mnist"
+PATIENCE = 150  # On a machine that is busy with other tests.
+
+
+class PodsTest(unittest.TestCase):
+    def setUp(self):
+        if not node.is_entered():
+            self.skipTest("this machine lets nobody make a network namespace (see above)")
+        self.folder = pathlib.Path(tempfile.mkdtemp(dir=os.environ["TEST_TMPDIR"]))
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.image = self.folder / "image"
+        subprocess.run(["deploy/make_root", self.image, "server/shardmill-coordinator",
+                        "server/shardmill-ps", "worker/shardmill-worker"], check=True)
+
+    def begin(self, overlay):
+        self.objects = render.render(f"overlays/{overlay}")
+        self.node = node.Node(self.folder, self.objects, self.image, self.keys(),
+                              {"shardmill-data": ROWS})
+        self.addCleanup(self.node.close)
+        self.pods = {pod.name: pod for pod in pods.make_pods(self.objects)}
+
+    def said(self):
+        """What each pod has said last, and the coordinator of the job."""
+        pages = "".join(one.get("/status")[1] for one in self.node.running
+                        if one.pod.role == "coordinator")
+        return pages + "".join(f"\n--- {log.stem}\n" + "\n".join(
+            log.read_text(encoding="utf-8").splitlines()[-12:])
+                       for log in sorted(self.folder.glob("*.log")))
+
+    def skip_without_rows(self):
+        if not os.path.isdir(ROWS):
+            self.skipTest(f"{ROWS} is not installed (dataset-fashion-mnist)")
+
+    def keys(self):
+        """As docs/kubernetes.md says how to make them."""
+        folder = self.folder / "keys"
+        subprocess.run(["cli/shardmill", "keys", "gen", "--folder", folder], check=True,
+                       stdout=subprocess.DEVNULL)
+        files = {"shardmill-public": {path.name: path.read_text(encoding="utf-8")
+                                      for path in (folder / "public").iterdir()}}
+        for role in ("coordinator", "server", "worker"):
+            path = folder / "secret" / f"{role}.key"
+            files[f"shardmill-{role}"] = {path.name: path.read_text(encoding="utf-8")}
+        return files
+
+    def start(self, *names):
+        return [self.node.start(self.pods[name]) for name in names]
+
+    def start_role(self, role):
+        return self.start(*(name for name, pod in self.pods.items() if pod.role == role))
+
+    def wait_for(self, words, holds):
+        end = time.monotonic() + PATIENCE
+        while not holds():
+            ended = [one for one in self.node.running if one.process.poll()]
+            if ended or time.monotonic() > end:
+                self.fail(f"waited in vain: {words}{self.said()}")
+            time.sleep(0.05)
+        print(f"{time.monotonic() - self.began:6.1f} s: {words}", flush=True)
+
+    def wait_until_ready(self, words, running):
+        self.wait_for(words, lambda: all(one.probe("readinessProbe") == 200 for one in running))
+
+    def status(self, coordinator):
+        return json.loads(coordinator.get("/status")[1] or "{}")
+
+    def least_step(self, coordinator):
+        return min(worker["step"] for worker in self.status(coordinator)["workers"])
+
+    def end(self, coordinator, servers, workers):
+        for worker in workers:
+            self.assertEqual(worker.wait(PATIENCE), 0, self.said())
+        self.wait_for("the job is done", lambda: self.status(coordinator)["state"] == "done")
+        status = self.status(coordinator)
+        self.assertEqual((status["audit"]["lost"], status["audit"]["duplicated"]), (0, 0))
+        for one in [*servers, coordinator]:
+            self.assertEqual(one.terminate(), 0, one.words())
+        return status
+
+    def test_the_replicated_job_survives_what_happens_to_its_pods(self):
+        self.skip_without_rows()
+        self.began = time.monotonic()
+        self.begin("replicated")
+        # Nobody knows the coordinator's name yet.
+        servers, workers = self.start_role("server"), self.start_role("worker")
+        self.wait_for("all live", lambda: all(
+            one.probe("livenessProbe") == 200 for one in servers + workers))
+        self.assertEqual([one.probe("readinessProbe") for one in servers], [503] * 3)
+        (coordinator,) = self.start_role("coordinator")
+        self.wait_until_ready("all are ready", [coordinator, *servers])
+        self.wait_for("steps are made", lambda: self.least_step(coordinator) > 50)
+
+        servers[1].kill()
+        (servers[1],) = self.start("shardmill-server-1")
+        self.wait_until_ready("a killed server is back", servers)
+        step = self.least_step(coordinator)
+        self.wait_for("steps go on", lambda: self.least_step(coordinator) > step)
+
+        self.assertEqual(servers[2].terminate(), 0, servers[2].words())
+        self.assertNotIn("shard_not_taken_over", servers[2].words())
+        (servers[2],) = self.start("shardmill-server-2")
+        self.wait_until_ready("a drained server is back", servers)
+
+        workers[1].kill()
+        (workers[1],) = self.start("shardmill-worker-1")
+        self.assertNotEqual(self.status(coordinator)["state"], "done")
+        status = self.end(coordinator, servers, workers)
+        self.assertEqual(status["rollbacks"], 0)
+        self.assertGreaterEqual(status["promotions"], 2)
+        self.assertEqual({worker["acked"] for worker in status["workers"]}, {1407})
+
+    def check_runs(self, overlay):
+        self.began = time.monotonic()
+        self.begin(overlay)
+        (coordinator,) = self.start_role("coordinator")
+        servers, workers = self.start_role("server"), self.start_role("worker")
+        self.end(coordinator, servers, workers)
+
+    def test_the_local_job_runs_as_it_is(self):
+        self.check_runs("local")
+
+    def test_the_pods_of_a_jobset_find_each_other(self):
+        self.skip_without_rows()
+        self.check_runs("jobset")
+
+    def test_workers_come_and_go_in_the_elastic_job(self):
+        self.skip_without_rows()
+        self.began = time.monotonic()
+        self.begin("elastic")
+        (coordinator,) = self.start_role("coordinator")
+        servers, workers = self.start_role("server"), self.start_role("worker")
+        pod = self.pods["shardmill-worker-1"]
+        third = self.node.start(pods.Pod("shardmill-worker-2", pod.labels, pod.spec, 2))
+        self.wait_for("a third worker trains", lambda: [
+            worker["state"] for worker in self.status(coordinator)["workers"]
+        ].count("training") == 3)
+        self.assertEqual(third.terminate(), 0, third.words())
+        status = self.end(coordinator, servers, workers)
+        self.assertEqual((status["audit"]["samples_lost"], status["audit"]["samples_repeated"]),
+                         (0, 0))
+
+    def test_a_job_that_cannot_run_ends_with_a_code_that_fails_it(self):
+        self.began = time.monotonic()
+        self.begin("replicated")
+        (rule,) = [rule["onExitCodes"]["values"] for rule in pods.named(
+            self.objects, "Job", "shardmill-worker")["spec"]["podFailurePolicy"]["rules"]
+                   if rule["action"] == "FailJob"]
+        pod = self.pods["shardmill-worker-1"]
+        stranger = self.node.start(pods.Pod("shardmill-worker-9", pod.labels, pod.spec, 9))
+        self.assertIn(stranger.wait(PATIENCE), rule, stranger.words())
+        self.assertIn("out of range", stranger.words())
+
+
+if __name__ == "__main__":
+    node.enter_namespaces()
+    report.main()
