@@ -76,9 +76,8 @@ std::string WorkerTable(const JobStatus& status) {
 }
 
 std::string ShardTable(const JobStatus& status) {
-  std::vector<TableRow> rows = {
-      {"shard", "closed", "version", "units", "held", "staleness", "waiting for", "server",
-       "endpoint"}};
+  std::vector<TableRow> rows = {{"shard", "closed", "version", "units", "held", "staleness",
+                                 "waiting for", "server", "endpoint"}};
   const bool copies = std::ranges::any_of(status.shards, &JobStatus::Shard::replicas);
   if (copies) rows.front().insert(rows.front().begin() + 1, "in sync");
   for (const JobStatus::Shard& shard : status.shards) {

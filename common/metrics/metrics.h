@@ -76,8 +76,8 @@ using Labels = std::vector<std::pair<std::string, std::string>>;
 
 // All metrics of one process, rendered as the Prometheus text format, version 0.0.4. Owned by main
 // and handed to whoever counts; the metrics live until they are removed, or as long as it does. Any
-// thread may call: the mutex guards the list of metrics, not their values. A name that breaks the rules (below) or a metric
-// that exists already is our own bug and fails an assertion.
+// thread may call: the mutex guards the list of metrics, not their values. A name that breaks the
+// rules (below) or a metric that exists already is our own bug and fails an assertion.
 class Registry final {
  public:
   Registry() = default;
