@@ -19,6 +19,8 @@ constexpr uint32_t kEpochs = 600;
 double ResultOf(const std::string& key) {
   const Result<JsonValue> json = ParseJson(LastLineOf("train"));
   const JsonValue* value = json.ok() ? json.value().Find(key) : nullptr;
+  const JsonValue* metrics = json.ok() ? json.value().Find("metrics") : nullptr;
+  if (value == nullptr && metrics != nullptr) value = metrics->Find(key);
   EXPECT_NE(value, nullptr) << key << " in " << OutputOf("train");
   return value == nullptr ? -1 : value->number;
 }
