@@ -141,11 +141,12 @@ bool IsReady(const Daemon& daemon) { return HttpStatusOf(daemon, "/readyz") == 2
 int EndBy(int signal, const Daemon& daemon) {
   const std::string& name = daemon.process->name();
   const pid_t pid = daemon.process->pid();
-  EXPECT_EQ(ChildrenOf(pid).size(), 0U) << name;
+  const std::vector<int> children = ChildrenOf(pid);
   EXPECT_EQ(kill(pid, signal), 0) << name << " has ended before: " << OutputOf(name);
   const std::optional<ExitStatus> status = daemon.process->Wait(kPromptly);
   EXPECT_TRUE(status) << name << " does not end: " << OutputOf(name);
   EXPECT_NE(kill(-pid, 0), 0) << "a process of the group of " << name << " is still there";
+  for (const int child : children) EXPECT_FALSE(Runs(child)) << name << " has left a child";
   return status && status->signal == 0 ? status->code : -1;
 }
 
