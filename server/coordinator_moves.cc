@@ -71,6 +71,9 @@ Balance Coordinator::Plan(const std::vector<uint32_t>& drained, TimePoint now) c
   std::map<uint32_t, uint32_t> replicas;
   for (const uint32_t target : Targets(drained, now)) primaries[target];
   if (plan.problem.empty() && primaries.empty()) plan.problem = "there is no server to go to";
+  for (const uint32_t index : drained) {
+    if (!hosts_.contains(index)) plan.problem = "there is no server " + std::to_string(index);
+  }
   if (!plan.problem.empty()) return plan;
   const std::set<uint32_t> drains(drained.begin(), drained.end());
   const auto least = [&](ShardId id, bool primary) {

@@ -110,7 +110,8 @@ TEST(StatusCommandTest, NamesTheRankThatHeldStepsWaitFor) {
   JobStatus status = Example();
   status.policy = "sync";
   status.shards[0].parked_pulls = 0;
-  EXPECT_NE(DescribeStatus(status).find("4KiB  1          rank 1       0       tcp"), std::string::npos)
+  EXPECT_NE(DescribeStatus(status).find("4KiB  1          rank 1       0       tcp"),
+            std::string::npos)
       << DescribeStatus(status);
   status.shards[0].held_bytes = 0;
   EXPECT_NE(DescribeStatus(status).find("-            0       tcp"), std::string::npos)

@@ -117,6 +117,7 @@ TEST_F(MovesTest, AServerThatLeavesHasItsShardTakenAway) {
 
 TEST_F(MovesTest, NothingGoesToNobody) {
   EXPECT_EQ(Ask({0, 1, 2}, true).problem, "there is no server to go to");
+  EXPECT_EQ(Ask({7}, true).problem, "there is no server 7");
   EXPECT_EQ(coordinator_.replicas(ShardId{0}).size(), 0U);
 }
 
