@@ -15,6 +15,7 @@
 #include "cli/keys_command.h"
 #include "cli/plot_command.h"
 #include "cli/predict_command.h"
+#include "cli/rebalance_command.h"
 #include "cli/replay_command.h"
 #include "cli/snapshot_command.h"
 #include "cli/status_command.h"
@@ -46,6 +47,12 @@ Result<> Train(const TrainFlags& flags, const Console& console) {
   return RunTrain(flags, console, stop);
 }
 
+Result<> Rebalance(const RebalanceFlags& flags, const Console& console) {
+  StopSource stop;
+  const std::unique_ptr<SignalWatcher> signals = SM_TRY(SignalWatcher::Start(&stop));
+  return RunRebalance(flags, console, stop);
+}
+
 Result<> Top(const TopFlags& flags, const Console& console) {
   StopSource stop;
   const std::unique_ptr<SignalWatcher> signals = SM_TRY(SignalWatcher::Start(&stop));
@@ -63,6 +70,7 @@ struct Runner {
   Result<> operator()(const ReplayFlags& flags) const { return RunReplay(flags, console); }
   Result<> operator()(const BenchFlags& flags) const { return RunBench(flags, console); }
   Result<> operator()(const StatusFlags& flags) const { return RunStatus(flags, console); }
+  Result<> operator()(const RebalanceFlags& flags) const { return Rebalance(flags, console); }
   Result<> operator()(const TopFlags& flags) const { return Top(flags, console); }
   Result<> operator()(const DoctorFlags& flags) const { return RunDoctor(flags, console); }
   Result<> operator()(const PlotFlags& flags) const { return RunPlot(flags, console); }

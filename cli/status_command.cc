@@ -76,8 +76,8 @@ std::string WorkerTable(const JobStatus& status) {
 }
 
 std::string ShardTable(const JobStatus& status) {
-  std::vector<TableRow> rows = {
-      {"shard", "closed", "version", "units", "held", "staleness", "waiting for", "endpoint"}};
+  std::vector<TableRow> rows = {{"shard", "closed", "version", "units", "held", "staleness",
+                                 "waiting for", "server", "endpoint"}};
   const bool copies = std::ranges::any_of(status.shards, &JobStatus::Shard::replicas);
   if (copies) rows.front().insert(rows.front().begin() + 1, "in sync");
   for (const JobStatus::Shard& shard : status.shards) {
@@ -86,6 +86,7 @@ std::string ShardTable(const JobStatus& status) {
                     FormatCount(static_cast<double>(shard.units)),
                     config::FormatSize(shard.held_bytes), std::to_string(shard.staleness_max),
                     WaitingWords(status, shard),
+                    std::to_string(shard.host) + (shard.moving ? " (moves)" : ""),
                     shard.endpoint.empty() ? "not there yet" : shard.endpoint});
     if (!copies) continue;
     rows.back().insert(rows.back().begin() + 1,

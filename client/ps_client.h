@@ -311,7 +311,7 @@ class PsClient final {
   // Gives the maps below the same memory again and again.
   std::pmr::unsynchronized_pool_resource memory_;
   std::pmr::map<std::pair<ShardId, uint32_t>, FlyingUnit> units_{&memory_};  // Not held yet.
-  // Held, where shards have replicas: until the shard has ended the step.
+  // Held, until the shard has ended the step: another process may take its place.
   std::pmr::map<std::pair<ShardId, uint32_t>, FlyingUnit> held_{&memory_};
   std::pmr::map<uint64_t, FlyingPull> pulls_{&memory_};
   std::pmr::set<std::pair<int64_t, uint64_t>> queue_{&memory_};  // Of pulls_: not asked yet.

@@ -252,7 +252,7 @@ void PsClient::On(const Held& held, TimePoint now, const Envelope& from, Outbox&
   shard->flying_bytes -= found->second.unit.gradient.size();
   if (found->second.piece != nullptr) found->second.piece->known = true;
   FinishPart(found->second.ticket);
-  if (view_.replicas > 0) {
+  if (!Mutated(Mutation::kForgetHeldUnits)) {
     // Whoever takes the shard's place will ask for it. What the ticket stands for is done.
     found->second.ticket = 0;
     held_.emplace(found->first, std::move(found->second));

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,8 +22,15 @@ struct Audit {
   bool operator==(const Audit&) const = default;
 };
 
-// Who holds a shard, where it has replicas or a log: one of them may be primary of a view that is
-// still to come.
+// The server that has a replica, and which copy goes when this one has all that was answered.
+struct ReplicaHome {
+  uint32_t host = 0;
+  std::optional<uint32_t> replaces = {};
+
+  bool operator==(const ReplicaHome&) const = default;
+};
+
+// Who holds a shard: one of them may be primary of a view that is still to come.
 struct ShardCopies {
   Term term;
   uint32_t copy = 0;  // The primary's,
@@ -30,7 +38,10 @@ struct ShardCopies {
   std::string endpoint;
   uint64_t number = 0;  // Of Replicas.
   std::vector<ReplicaPlace> replicas;
-  Term log = {};  // See Replicas.
+  Term log = {};       // See Replicas.
+  uint32_t host = 0;   // The server that has the primary,
+  uint32_t given = 0;  // how many copies there ever were; 0: they are where they began,
+  std::vector<ReplicaHome> homes = {};  // and where the replicas are.
 };
 
 // All that a coordinator must know after its process has ended: whoever goes on from it is the same
@@ -62,9 +73,10 @@ struct CoordinatorState {
   uint64_t rollbacks = 0;
   DataState data = {};                   // Where it is leased.
   JobKeyList keys = {};                  // What the job is, as its file said when it began.
-  std::vector<ShardCopies> copies = {};  // By shard, where there are replicas or logs.
+  std::vector<ShardCopies> copies = {};  // By shard.
   uint64_t streams = 0;                  // Given to replicas so far.
   std::string going_back = {};           // Why the job is about to; empty where it is not.
+  uint64_t hosting = 0;                  // See Hosting.
 };
 
 }  // namespace shardmill

@@ -33,11 +33,13 @@ bool Speaks(Role role) {
                                 GetLease>) {
     return role == Role::kWorker;
   } else if constexpr (kIsOneOf<Kind, Held, Ended, Pulled, Waiting, Register, Beat, Frozen,
-                                Installed, Saved, Follow, Followed>) {
+                                Installed, Saved, Follow, Followed, Host>) {
     return role == Role::kServer;
+  } else if constexpr (kIsOneOf<Kind, Rebalance>) {
+    return role == Role::kTool;
   } else {
     static_assert(kIsOneOf<Kind, Granted, Renewed, Farewell, ViewIs, Registered, Freeze, Install,
-                           GetSaved, Leased, Replicas>);
+                           GetSaved, Leased, Replicas, Hosting, Balance>);
     return role == Role::kCoordinator;
   }
 }

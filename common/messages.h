@@ -419,11 +419,57 @@ struct Followed {
   std::string differs = {};
 };
 
+// --- Servers, the coordinator, and those who tell it where shards are to be.
+
+// A server's process is there, and asks what it is to hold; said again and again. `leaving`: it was
+// told to stop, and waits until others hold what it has.
+struct Host {
+  uint32_t index = 0;
+  bool leaving = false;
+};
+
+struct HostedCopy {
+  ShardId shard;
+  uint32_t copy = 0;
+
+  auto operator<=>(const HostedCopy&) const = default;
+};
+
+// All that the server holds from now on. `number` grows with each change of any server's.
+struct Hosting {
+  uint64_t number = 0;
+  std::vector<HostedCopy> copies = {};
+};
+
+// A copy of a shard goes from one server to another.
+struct Move {
+  ShardId shard;
+  uint32_t copy = 0;
+  uint32_t from = 0;
+  uint32_t to = 0;
+  bool primary = false;
+  std::string words = {};  // How far it is; empty where it has not begun.
+
+  bool operator==(const Move&) const = default;
+};
+
+// What would even out the primaries, and leave nothing on these servers? `begin`: and do it.
+struct Rebalance {
+  std::vector<uint32_t> drained = {};
+  bool begin = false;
+};
+
+// What is left to be done; or why it cannot be.
+struct Balance {
+  std::vector<Move> moves = {};
+  std::string problem = {};
+};
+
 using Message =
     std::variant<Hello, Welcome, Refused, Unit, Held, End, Ended, Pull, Pulled, Waiting, Join,
                  Granted, Renew, Renewed, Goodbye, Farewell, Report, MakeTable, GetView, ViewIs,
                  Register, Registered, Freeze, Frozen, Install, Installed, Beat, GetSaved, Saved,
-                 GetLease, Leased, Replicas, Follow, Followed>;
+                 GetLease, Leased, Replicas, Follow, Followed, Host, Hosting, Rebalance, Balance>;
 
 struct Identity;
 

@@ -64,6 +64,8 @@ enum class Mutation : uint8_t {
   kLeaveWithoutHeir,   // A primary is told to go before another has what it has.
   kUncombinedWeights,  // A replica weighs a sum again that its primary has weighed.
   kAnswerBeforeSync,   // A primary answers before its log has what the answer shows.
+  kForgetHeldUnits,    // A worker keeps nothing of what a shard holds.
+  kMoveUngated,        // A shard that goes to another server answers before that one has it, too.
   kRetryFailedSync,    // What could not be synced is synced once more, and taken for written.
 };
 

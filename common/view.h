@@ -106,8 +106,6 @@ struct View {
   ViewNumber number;
   Policy policy;
   uint64_t closed = 0;  // Rounds that have closed, whoever the members are.
-  // Copies of each shard beside its primary: what a shard holds for a step may be asked for again.
-  uint32_t replicas = 0;
   std::vector<Member> members;
   std::vector<ShardPlace> shards;
   std::vector<TablePlace> tables;

@@ -35,11 +35,7 @@ Coordinator::Coordinator(const CoordinatorOptions& options, TimePoint now)
       ranks_(options.ranks()),
       shards_(options.shards),
       copies_(options.shards) {
-  for (Copies& copies : copies_) {
-    copies.number = options.logs ? 1 : 0;
-    copies.replicas.resize(options.replicas);
-    for (uint32_t i = 0; i < options.replicas; ++i) copies.replicas[i].copy = i + 1;
-  }
+  PlaceCopies();
   view_.policy = options.policy;
   view_.generation = Generation{1};
   if (options.resume) {
@@ -107,6 +103,7 @@ Coordinator::Coordinator(const CoordinatorOptions& options, TimePoint now,
     recut_ = !Mutated(Mutation::kForgetFreeze);
   }
   streams_ = before.streams;
+  hosting_ = std::max(hosting_, before.hosting);
   RestoreCopies(before.copies, now);
   if (promotion_) phase_ = Phase::kIdle;
   if (!before.going_back.empty()) {
@@ -156,7 +153,8 @@ CoordinatorState Coordinator::State() const {
   state.keys = options_.keys;
   state.streams = streams_;
   state.going_back = going_back_ ? rollback_words_ : "";
-  for (uint32_t i = 0; options_.copied() && i < copies_.size(); ++i) {
+  state.hosting = hosting_;
+  for (uint32_t i = 0; i < copies_.size(); ++i) {
     const ShardStatus& primary = shards_[i];
     ShardCopies& copies = state.copies.emplace_back();
     copies.term = copies_[i].term;
@@ -165,10 +163,13 @@ CoordinatorState Coordinator::State() const {
     copies.endpoint = primary.endpoint;
     copies.number = copies_[i].number;
     copies.log = copies_[i].log;
+    copies.host = primary.host;
+    copies.given = copies_[i].given;
     for (const ShardStatus& replica : copies_[i].replicas) {
       copies.replicas.push_back({replica.copy, replica.registered ? replica.boot : BootId{},
                                  replica.endpoint, replica.stream, replica.in_sync,
                                  replica.goes_on});
+      copies.homes.push_back({replica.host, replica.replaces});
     }
   }
   return state;
@@ -197,6 +198,7 @@ void Coordinator::Tick(TimePoint now, Outbox& outbox) {
   CheckStart(now);
   CheckLeases(now);
   CheckReplicas(now, outbox);
+  CheckMoves(now, outbox);
   CheckShards(now);
   if (state_ == JobState::kFailed) return;
   if (state_ == JobState::kDone && !farewell_said_) SayFarewell(outbox);
@@ -208,6 +210,7 @@ void Coordinator::Tick(TimePoint now, Outbox& outbox) {
     SendCut(now, outbox);
   }
   if (saving_ && !saving_->whole) CheckSaving(now, outbox);
+  TellHosts(outbox);
 }
 
 void Coordinator::On(const Hello& hello, TimePoint /*now*/, const Envelope& from, Outbox& outbox) {

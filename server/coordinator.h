@@ -41,8 +41,10 @@ struct CoordinatorOptions {
   uint32_t workers_max = 0;
   DataPlan data = {};
   uint32_t shards = 1;
-  uint32_t replicas = 0;  // Of each shard, beside its primary.
+  uint32_t shards_per_server = 1;  // At the job's beginning.
+  uint32_t replicas = 0;           // Of each shard, beside its primary.
   bool logs = false;      // Each primary keeps a log, from which its shard can be restored.
+  bool recorded = false;  // Shards write down what they do.
   Duration lease = std::chrono::seconds(5);
   Duration retry_after = std::chrono::milliseconds(500);
   Duration start_timeout = std::chrono::seconds(60);
@@ -59,8 +61,7 @@ struct CoordinatorOptions {
   std::vector<Manifest> kept = {};
 
   bool elastic() const { return workers_max > 0; }
-  // A shard may get another primary that has all that was answered.
-  bool copied() const { return replicas > 0 || logs; }
+  uint32_t servers() const { return std::max<uint32_t>(shards / shards_per_server, 1); }
   uint32_t ranks() const { return elastic() ? workers_max : workers; }
 };
 
@@ -115,6 +116,17 @@ struct ShardStatus {
   uint64_t stream = 0;
   bool in_sync = false;
   bool goes_on = false;  // See ReplicaPlace.
+  uint32_t host = 0;     // The server that it is on, or is to be.
+  // Of a replica that goes there in another copy's place, when it has all that was answered.
+  std::optional<uint32_t> replaces = {};
+};
+
+// A server's process, as the coordinator sees it.
+struct HostStatus {
+  PeerId peer;
+  BootId boot;
+  TimePoint lease_until{};  // It is silent after that.
+  bool leaving = false;     // It was told to stop.
 };
 
 inline constexpr uint64_t kTableFloatsMax = uint64_t{1} << 46;
@@ -124,6 +136,7 @@ inline constexpr size_t kTableNameMax = 255;
 // A view names each table's part on each shard; with more it would not fit into one header.
 inline constexpr size_t kTablePartsMax = size_t{1} << 18;
 inline constexpr size_t kFencedBootsMax = 64;  // Remembered of each rank.
+inline constexpr uint32_t kHostsMax = 65536;
 
 // Membership, views, the shard map and cuts: the one writer of what the job is. A pure state
 // machine: messages and `now` in, messages out. Owned by one agent, on its thread. Every change of
@@ -185,6 +198,10 @@ class Coordinator final {
   // The shard has a log from which it can be restored.
   bool Logged(ShardId shard) const { return copies_[shard.value].log.value > 0; }
   uint64_t promotions() const { return promotions_; }
+  // All servers that were heard of, by number.
+  const std::map<uint32_t, HostStatus>& hosts() const { return hosts_; }
+  // What a server is to hold.
+  Hosting HostingOf(uint32_t host) const;
   const Audit& audit() const { return audit_; }
   const DataLeases& data() const { return leases_; }
   bool elastic() const { return options_.elastic(); }
@@ -210,6 +227,8 @@ class Coordinator final {
   void On(const GetLease& request, TimePoint now, const Envelope& from, Outbox& outbox);
   void On(const MakeTable& request, TimePoint now, const Envelope& from, Outbox& outbox);
   void On(const GetView& request, TimePoint now, const Envelope& from, Outbox& outbox);
+  void On(const Host& host, TimePoint now, const Envelope& from, Outbox& outbox);
+  void On(const Rebalance& request, TimePoint now, const Envelope& from, Outbox& outbox);
 
   // Whether the sender's key may say this.
   bool PassIdentity(const Envelope& from, Outbox& outbox) const;
@@ -225,6 +244,7 @@ class Coordinator final {
   const ShardStatus* Awaited(ShardId id) const;
   ShardStatus* HeirOf(ShardId id, TimePoint now);
   bool Promote(ShardId id, TimePoint now);
+  void MakePrimary(ShardId id, ShardStatus& heir, TimePoint now);
   bool Restore(const Register& request, TimePoint now);
   void GivePlace(ShardId id, TimePoint now);
   void TakeLeave(ShardId id, ShardStatus& leaver, TimePoint now, const Envelope& from,
@@ -235,6 +255,23 @@ class Coordinator final {
   bool AllReplicasAreHere() const;
   bool CopyIsUnderWay() const;
   void RestoreCopies(const std::vector<ShardCopies>& before, TimePoint now);
+  // Of servers: see coordinator_hosts.cc.
+  void PlaceCopies();
+  bool HasPlace(ShardId id, uint32_t copy) const;
+  void RemoveCopy(ShardId id, uint32_t copy);
+  bool HostLives(uint32_t host, TimePoint now) const;
+  void TellHosts(Outbox& outbox);
+  // Of copies that go to other servers: see coordinator_moves.cc.
+  std::string MoveProblem() const;
+  std::vector<uint32_t> Targets(const std::vector<uint32_t>& drained, TimePoint now) const;
+  const ShardStatus* MoverOf(ShardId id) const;
+  Move UnderWay(ShardId id, const ShardStatus& mover) const;
+  bool MayGoTo(ShardId id, uint32_t host, bool primary) const;
+  Balance Plan(const std::vector<uint32_t>& drained, TimePoint now) const;
+  void Begin(const Move& move, TimePoint now);
+  void CheckMoves(TimePoint now, Outbox& outbox);
+  void FinishMove(ShardId id, TimePoint now, Outbox& outbox);
+  void EmptyLeaving(TimePoint now);
   std::string TableProblem(const TableSpec& spec) const;
   std::string UpdateProblem(const TableSpec& is, const TableSpec& asked) const;
   const TableSpec* KnownTable(const std::string& name) const;
@@ -335,9 +372,13 @@ class Coordinator final {
     Term term{1};
     uint64_t number = 0;  // Of its Replicas.
     Term log;             // Of the primary whose log counts; 0: none.
+    uint32_t given = 0;   // So many copies there ever were.
     std::vector<ShardStatus> replicas;
   };
   std::vector<Copies> copies_;
+  std::map<uint32_t, HostStatus> hosts_;
+  uint64_t hosting_ = 1;               // See Hosting,
+  uint64_t hosting_told_ = 0;          // and what all that are there have been told.
   uint64_t streams_ = 0;               // Given so far.
   uint64_t promotions_ = 0;            // Of this process.
   bool promotion_ = false;             // A shard has another primary than the view says.

@@ -158,7 +158,6 @@ View Coordinator::NextView() const {
       next.shards.push_back({ShardId{i}, copies_[i].term, shards_[i].boot, shards_[i].endpoint});
     }
   }
-  next.replicas = options_.replicas + (options_.logs ? 1 : 0);  // A log is a copy, too.
   for (uint32_t i = 0; i < shards_.size(); ++i) {
     if (next.shards[i].term == copies_[i].term) continue;
     next.shards[i] = {ShardId{i}, copies_[i].term, shards_[i].boot, shards_[i].endpoint};
@@ -321,6 +320,7 @@ void Coordinator::ForgiveSilence(TimePoint now) {
   if (!stood_still) return;
   for (RankStatus& rank : ranks_)
     rank.lease_until = std::max(rank.lease_until, now + options_.lease);
+  for (auto& [index, host] : hosts_) host.lease_until = now + options_.lease;
   for (ShardStatus& shard : shards_) HeardOf(shard, now);
   for (Copies& copies : copies_) {
     for (ShardStatus& replica : copies.replicas) HeardOf(replica, now);

@@ -47,8 +47,10 @@ CoordinatorOptions OptionsOf(const JobOptions& job) {
   options.data.batch = job.BatchRows();
   options.data.chunk = job.data.chunk;
   options.shards = job.cluster.Shards();
+  options.shards_per_server = job.cluster.shards_per_server;
   options.replicas = job.replication.replicas;
   options.logs = job.replication.logs();
+  options.recorded = !job.trace.folder.empty();
   options.lease = job.cluster.lease;
   options.retry_after = job.network.retry_after;
   options.table_bytes_max = job.cluster.table_bytes;

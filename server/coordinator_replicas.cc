@@ -38,8 +38,18 @@ void Coordinator::RestoreCopies(const std::vector<ShardCopies>& before, TimePoin
     }
     const std::vector<ShardPlace>& places = decided_.shards;
     promotion_ = promotion_ || (i < places.size() && places[i].term != to.term);
+    const bool placed = from.given > 0;
+    if (placed) {
+      to.given = from.given;
+      primary.host = from.host;
+      to.replicas.assign(from.replicas.size(), ShardStatus{});
+    }
     for (size_t k = 0; k < from.replicas.size() && k < to.replicas.size(); ++k) {
       const ReplicaPlace& place = from.replicas[k];
+      if (placed) {
+        to.replicas[k].host = from.homes[k].host;
+        to.replicas[k].replaces = from.homes[k].replaces;
+      }
       ShardStatus& replica = to.replicas[k];
       replica.copy = place.copy;
       replica.boot = place.boot;
@@ -87,8 +97,8 @@ void Coordinator::Strike(ShardId id, ShardStatus& replica) {
 }
 
 void Coordinator::SendReplicas(ShardId id, Outbox& outbox) const {
-  if (!options_.copied() || !shards_[id.value].registered) return;
   const Copies& copies = copies_[id.value];
+  if (copies.number == 0 || !shards_[id.value].registered) return;
   Replicas said{id, copies.number, {}, copies.log};
   for (const ShardStatus& replica : copies.replicas) {
     if (!replica.registered) continue;
@@ -137,7 +147,7 @@ void Coordinator::TakeInSync(ShardId id, const Beat& beat, Outbox& outbox) {
 
 // A primary that is gone gives way to a replica, and a replica that is gone is waited for no more.
 void Coordinator::CheckReplicas(TimePoint now, Outbox& outbox) {
-  if (options_.replicas == 0 || state_ == JobState::kDone || state_ == JobState::kFailed) return;
+  if (state_ == JobState::kDone || state_ == JobState::kFailed) return;
   for (uint32_t i = 0; i < shards_.size(); ++i) {
     const ShardId id{i};
     if (Silent(shards_[i], now)) {
@@ -181,13 +191,19 @@ bool Coordinator::Promote(ShardId id, TimePoint now) {
   if (decided_.number.value == 0 || going_back_) return false;
   ShardStatus* next = HeirOf(id, now);
   if (next == nullptr) return false;
-  std::swap(shards_[id.value], *next);
-  // The process that was the primary has to come as another.
-  next->registered = false;
-  next->beat = {};
-  next->leaves_at = {};
-  GivePlace(id, now);
+  MakePrimary(id, *next, now);
   return true;
+}
+
+void Coordinator::MakePrimary(ShardId id, ShardStatus& heir, TimePoint now) {
+  const std::optional<uint32_t> replaced = std::exchange(heir.replaces, std::nullopt);
+  std::swap(shards_[id.value], heir);
+  // The process that was the primary has to come as another.
+  heir.registered = false;
+  heir.beat = {};
+  heir.leaves_at = {};
+  if (replaced) RemoveCopy(id, *replaced);
+  GivePlace(id, now);
 }
 
 // Whether the process that comes in a primary's place has restored all that was answered: then it
@@ -230,7 +246,7 @@ void Coordinator::GivePlace(ShardId id, TimePoint now) {
 bool Coordinator::MayLeave(ShardId id, const ShardStatus& leaver, TimePoint now, Outbox& outbox) {
   const bool over = state_ == JobState::kDone || state_ == JobState::kFailed;
   if (over) return true;
-  if (decided_.number.value == 0 || going_back_) return false;
+  if (decided_.number.value == 0 || going_back_) return options_.replicas == 0;
   // One that was lost may not be missed yet: only who has spoken since is sure to be there.
   const auto spoke = [&](const ShardStatus& other) { return other.heard_at > leaver.leaves_at; };
   const ShardStatus& primary = shards_[id.value];
@@ -239,7 +255,11 @@ bool Coordinator::MayLeave(ShardId id, const ShardStatus& leaver, TimePoint now,
   }
   const ShardStatus* heir = HeirOf(id, now);
   if (heir == nullptr || heir->beat.leaving || !spoke(*heir)) {
-    return Mutated(Mutation::kLeaveWithoutHeir);
+    // What has no other copy goes to another server, if there is any.
+    const bool knows = epoch_ == Term{1} || now - started_ >= 2 * options_.lease;
+    const bool stuck = options_.replicas == 0 && MoverOf(id) == nullptr && knows &&
+                       (!MoveProblem().empty() || Targets({primary.host}, now).empty());
+    return stuck || Mutated(Mutation::kLeaveWithoutHeir);
   }
   Promote(id, now);
   if (phase_ == Phase::kFreezing) SendCut(now, outbox);

@@ -45,9 +45,8 @@ void Coordinator::On(const Register& request, TimePoint now, const Envelope& fro
     return;
   }
   if (request.copy != shard.copy) {
-    refuse(Refusal::kBadRank, name + " has " + std::to_string(options_.replicas) +
-                                  " replicas (replication.replicas), and this is copy " +
-                                  std::to_string(request.copy));
+    // Its server hears of that, too, and ends it.
+    refuse(Refusal::kRankHeld, name + " has no copy " + std::to_string(request.copy) + " any more");
     return;
   }
   if (shard.registered && shard.boot != from.stamp.from) {
@@ -105,6 +104,12 @@ void Coordinator::On(const Beat& beat, TimePoint now, const Envelope& from, Outb
   if (shard == nullptr) {
     // It has registered with the process before this one; or it has lost its place.
     const bool fresh = beat.view.value == 0;
+    if (!fresh && !HasPlace(beat.shard, beat.copy)) {
+      // Its server hears of that.
+      if (beat.leaving)
+        Refuse(Refusal::kFenced, beat.shard.value, "this process may stop", from, outbox);
+      return;
+    }
     Refuse(fresh ? Refusal::kNotReady : Refusal::kFenced, beat.shard.value,
            fresh ? "who is this? register first"
                  : "another process holds shard " + std::to_string(beat.shard.value),

@@ -29,7 +29,8 @@ class DeskAgent final {
   // A shard's end of it, for the shard's thread.
   class Line final {
    public:
-    Line(DeskAgent& agent, size_t place) : agent_(&agent), place_(place) {}
+    Line(DeskAgent& agent, size_t place, uint64_t speaker)
+        : agent_(&agent), place_(place), speaker_(speaker) {}
 
     // Another shard speaks from now on: nothing comes of what the one before it asked for.
     void BeginAnew() { ++speaker_; }
@@ -60,7 +61,7 @@ class DeskAgent final {
 
     DeskAgent* agent_;
     size_t place_;
-    uint64_t speaker_ = 0;
+    uint64_t speaker_;
   };
 
   explicit DeskAgent(std::vector<Desk> desks) : desks_(std::move(desks)) {
@@ -76,7 +77,8 @@ class DeskAgent final {
   DeskAgent(const DeskAgent&) = delete;
   DeskAgent& operator=(const DeskAgent&) = delete;
 
-  Line LineOf(size_t place) { return {*this, place}; }
+  // Who had it before is not heard any more. For main's thread.
+  Line LineOf(size_t place) { return {*this, place, ++lines_ << 32}; }
 
  private:
   // Requests of all shards, and answers to one, that wait in memory at most.
@@ -109,6 +111,7 @@ class DeskAgent final {
     }
   }
 
+  uint64_t lines_ = 0;       // Given so far.
   std::vector<Desk> desks_;  // The thread's own.
   Mailbox<Asked> asked_{kRoom};
   std::vector<std::unique_ptr<Answers>> answers_;

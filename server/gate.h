@@ -19,15 +19,19 @@ class Gate final {
     kCoordinator,  // What no promotion takes back, whether it is at the level or not.
   };
 
-  // Without replicas and logs it stands open.
+  // It stands open at first.
   void Close() { closed_ = true; }
+  void Open(Outbox& outbox) {
+    closed_ = false;
+    Reach(0, 0, outbox);
+  }
 
   // All of these versions and below are so far. They never go back, until Clear.
   void Reach(uint64_t at_level, uint64_t kept, Outbox& outbox) {
     at_level_ = std::max(at_level_, at_level);
     kept_ = std::max(kept_, kept);
     std::erase_if(waiting_, [&](Waiting& one) {
-      if (!Open(one.to, one.version)) return false;
+      if (!MaySee(one.to, one.version)) return false;
       outbox.push_back(std::move(one.message));
       return true;
     });
@@ -35,7 +39,7 @@ class Gate final {
 
   // Sends what shows `version`, now or when it may.
   void Pass(To to, uint64_t version, Outgoing message, Outbox& outbox) {
-    if (Open(to, version)) {
+    if (MaySee(to, version)) {
       outbox.push_back(std::move(message));
     } else {
       waiting_.push_back({to, version, std::move(message)});
@@ -58,7 +62,7 @@ class Gate final {
     Outgoing message;
   };
 
-  bool Open(To to, uint64_t version) const {
+  bool MaySee(To to, uint64_t version) const {
     return !closed_ || version <= (to == To::kWorker ? at_level_ : kept_);
   }
 

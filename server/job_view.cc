@@ -85,7 +85,7 @@ std::string DegradedWords(const ShardStatus& primary, const std::vector<ShardSta
     words = "its log has not all yet" + (problem.empty() ? "" : " (" + problem + ")");
   }
   for (const ShardStatus& replica : replicas) {
-    if (replica.in_sync) continue;
+    if (replica.in_sync || replica.replaces) continue;
     words += (words.empty() ? "copy " : ", copy ") + std::to_string(replica.copy);
     const bool differs = primary.beat.differing != 0 && replica.stream == primary.beat.differing;
     if (!replica.registered || now > replica.lease_until) {
@@ -105,8 +105,15 @@ std::string DegradedWords(const ShardStatus& primary, const std::vector<ShardSta
 void AddReplicas(const ShardStatus& primary, const std::vector<ShardStatus>& replicas, bool logs,
                  TimePoint now, JobStatus::Shard& shard) {
   shard.copy = primary.copy;
-  shard.replicas = static_cast<uint32_t>(replicas.size());
-  shard.in_sync = static_cast<uint32_t>(std::ranges::count_if(replicas, &ShardStatus::in_sync));
+  shard.host = primary.host;
+  for (const ShardStatus& replica : replicas) {
+    if (replica.replaces) {
+      shard.moving = true;
+      continue;
+    }
+    ++shard.replicas;
+    shard.in_sync += replica.in_sync ? 1 : 0;
+  }
   shard.gated = primary.beat.gated;
   shard.degraded = DegradedWords(primary, replicas, logs, now);
 }

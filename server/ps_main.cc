@@ -3,11 +3,9 @@
 #include <algorithm>
 #include <filesystem>
 #include <memory>
-#include <new>
 #include <optional>
 #include <string>
 #include <system_error>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -24,29 +22,28 @@
 #include "common/job/job.h"
 #include "common/keys/key_ring.h"
 #include "common/metrics/metrics.h"
+#include "common/net/messenger.h"
 #include "common/net/peer_transport.h"
 #include "common/net/zmq_transport.h"
 #include "common/process/announce.h"
-#include "common/process/cpu_set.h"
 #include "common/process/file_lock.h"
 #include "common/process/memory_keeper.h"
-#include "common/process/signals.h"
-#include "common/published.h"
 #include "common/timeline/timeline.h"
 #include "server/disk_agent.h"
+#include "server/held_shards.h"
+#include "server/host_keeper.h"
+#include "server/pump.h"
 #include "server/shard_agent.h"
 #include "snapshot/folder.h"
 
 namespace shardmill {
 namespace {
 
-using Agents = std::vector<std::unique_ptr<ShardAgent>>;
-
-// Of one shard, or of a replica of another server's; `place`: among those of the process.
-ShardAgent::Options OptionsOf(const JobOptions& job, ShardId shard, uint32_t copy, uint32_t place) {
+// `place`: among those of the process.
+ShardAgent::Options OptionsOf(const JobOptions& job, HostedCopy held, uint32_t place) {
   ShardAgent::Options options;
-  options.shard.id = shard;
-  options.shard.copy = copy;
+  options.shard.id = held.shard;
+  options.shard.copy = held.copy;
   options.shard.replicas = job.replication.replicas;
   options.shard.in_sync_min = job.replication.min_in_sync;
   options.shard.log = job.replication.logs();
@@ -72,37 +69,17 @@ ShardAgent::Options OptionsOf(const JobOptions& job, ShardId shard, uint32_t cop
   return options;
 }
 
-std::string NameOf(ShardId shard, uint32_t copy) {
-  return "shard " + std::to_string(shard.value) +
-         (copy == 0 ? "" : ", copy " + std::to_string(copy));
-}
-
-// What a server holds in its `place`: its own shards, and behind them copies of those of others.
-struct Held {
-  ShardId shard;
-  uint32_t copy = 0;
-};
-std::vector<Held> HeldBy(uint32_t index, const JobOptions& job) {
-  const uint32_t shards = job.cluster.shards_per_server;
-  std::vector<Held> held;
-  for (uint32_t place = 0; place < shards * (1 + job.replication.replicas); ++place) {
-    const uint32_t copy = place / shards;
-    const uint32_t home = ReplicationOptions::HomeOf(index, copy, job.cluster.servers);
-    held.push_back({ShardId{home * shards + place % shards}, copy});
-  }
-  return held;
-}
-
-// The disks of a server, where it has a use for them, each with its thread.
+// The disks of a server, where it has a use for them, each with its thread. There is a desk for
+// each shard of the job, of which a server has no more than one copy.
 class Disks final {
  public:
   static Result<std::unique_ptr<Disks>> Open(uint32_t index, const JobOptions& job,
                                              FramePool& frames) {
     auto disks = std::make_unique<Disks>(job);
-    const std::vector<Held> held = HeldBy(index, job);
+    const uint32_t shards = job.cluster.Shards();
     if (!job.snapshot.to.empty()) {
       std::vector<DiskDesk> desks;
-      for (size_t i = 0; i < held.size(); ++i) desks.emplace_back(disks->store_, job.job.name);
+      for (uint32_t i = 0; i < shards; ++i) desks.emplace_back(disks->store_, job.job.name);
       disks->snapshots_ = std::make_unique<DiskAgent>(std::move(desks));
     }
     if (!job.replication.logs()) return disks;
@@ -116,17 +93,19 @@ class Disks final {
     // Two processes on one log would each answer what the other does not have.
     disks->lock_ = SM_TRY(FileLock::Take(folder + "/lock"));
     std::vector<LogDesk> desks;
-    for (const Held& one : held) desks.emplace_back(disks->files_, folder, one.shard, frames);
+    for (uint32_t i = 0; i < shards; ++i) {
+      desks.emplace_back(disks->files_, folder, ShardId{i}, frames);
+    }
     disks->logs_ = std::make_unique<LogAgent>(std::move(desks));
     return disks;
   }
   explicit Disks(const JobOptions& job) : job_(job), store_(files_, job.snapshot.to) {}
 
-  void GiveTo(uint32_t place, ShardAgent::Options* options, PeerOptions* peers) {
-    if (snapshots_) options->disk = snapshots_->LineOf(place);
+  void GiveTo(ShardId shard, ShardAgent::Options* options, PeerOptions* peers) {
+    if (snapshots_) options->disk = snapshots_->LineOf(shard.value);
     options->check_folder = [this](JobId job) { return CheckToken(store_, job_.job.name, job); };
     if (!logs_) return;
-    options->log = logs_->LineOf(place);
+    options->log = logs_->LineOf(shard.value);
     peers->wake_file = options->log->wake_file();
   }
 
@@ -139,43 +118,36 @@ class Disks final {
   std::unique_ptr<LogAgent> logs_;
 };
 
-Result<Agents> MakeAgents(uint32_t index, const DaemonContext& daemon, ZmqContext& context,
-                          FramePool& frames, const Clock& clock, Registry& registry,
-                          Timeline* timeline, Disks& disks) {
+// Asks the coordinator what this server is to hold, and holds it, until it is to stop.
+Result<> Hold(uint32_t index, const DaemonContext& daemon, const Clock& clock, FramePool& frames,
+              std::unique_ptr<Transport> transport, HeldShards& held) {
   const JobOptions& job = daemon.job;
-  Agents agents;
-  for (const auto& [shard, copy] : HeldBy(index, job)) {
-    const auto place = static_cast<uint32_t>(agents.size());
-    ShardAgent::Options options = OptionsOf(job, shard, copy, place);
-    PeerOptions peers = PeerOptionsOf(job);
-    disks.GiveTo(place, &options, &peers);
-    if (timeline != nullptr) options.lane = &timeline->AddLane(NameOf(shard, copy));
-    agents.push_back(
-        SM_TRY(ShardAgent::Make(options, std::make_unique<PeerTransport>(context, frames, peers),
-                                frames, clock, registry, daemon.log)));
+  HostOptions options;
+  options.index = index;
+  options.boot = BootId{FreshId()};
+  options.coordinator =
+      SM_TRY(transport->Connect(ParseAddress(job.cluster.coordinator)->Endpoint()));
+  options.retry_after = job.network.retry_after;
+  options.ask_every = std::min<Duration>(options.ask_every, job.cluster.lease / 4);
+  options.start_timeout = job.cluster.start_timeout;
+  HostKeeper keeper(options);
+  Messenger messenger(*transport, frames, WireLimitsOf(job));
+  Pump<HostKeeper> pump(keeper, messenger, clock, daemon.log);
+  bool leaves = false;
+  while (!daemon.stop.requested() || !held.Ended()) {
+    if (!std::exchange(leaves, daemon.stop.reason() == StopReason::kTerminate) && leaves) {
+      keeper.Leave();
+    }
+    SM_TRY(pump.Turn(std::chrono::milliseconds(20)));
+    if (keeper.failure()) {
+      Error why = *keeper.failure();
+      const std::string trouble = transport->Trouble(options.coordinator);
+      if (!trouble.empty()) why.message += ": " + trouble;
+      return why;
+    }
+    if (keeper.hosting()) SM_TRY(held.Become(keeper.hosting()->copies));
   }
-  return agents;
-}
-
-// What lacks memory on the way, other than a table that is to be made, ends the server in words.
-Result<> RunWithinMemory(ShardAgent& agent, const StopSource& stop) {
-  try {
-    return agent.Run(stop);
-  } catch (const std::bad_alloc&) {
-    return Error{ErrorCode::kUnavailable,
-                 "the server has not enough memory for its tables and what is pushed to them: give "
-                 "it more, or spread the job over more servers (cluster.servers)"};
-  }
-}
-
-std::string UnreadyWords(const Agents& agents, const StopSource& stop) {
-  if (stop.requested()) return "this server is told to stop";
-  std::string words;
-  for (const auto& agent : agents) {
-    if (agent->ready()) continue;
-    words += (words.empty() ? "" : "; ") + NameOf(agent->id(), agent->copy());
-  }
-  return words.empty() ? "" : words + " has no view yet, or not yet what its primary has";
+  return {};
 }
 
 Result<> Serve(const ServerFlags& flags, const DaemonContext& daemon) {
@@ -195,31 +167,25 @@ Result<> Serve(const ServerFlags& flags, const DaemonContext& daemon) {
                                      clock, daemon.log));
   }
   const std::unique_ptr<Disks> disks = SM_TRY(Disks::Open(flags.index, job, frames));
-  const Agents agents = SM_TRY(
-      MakeAgents(flags.index, daemon, context, frames, clock, registry, timeline.get(), *disks));
-  const std::unique_ptr<HttpServer> http = SM_TRY(
-      StartHttp(job, DaemonRoutes(registry, [&] { return UnreadyWords(agents, daemon.stop); })));
-  SM_TRY(Announce(flags.announce_fd, {agents.front()->endpoint(), http ? http->address() : ""}));
-  daemon.log.Info("server_listens", {{"index", flags.index},
-                                     {"endpoint", agents.front()->endpoint()},
-                                     {"http", http ? http->address() : "off"}});
-
+  const auto make = [&](HostedCopy copy, uint32_t place) -> Result<std::unique_ptr<ShardAgent>> {
+    ShardAgent::Options options = OptionsOf(job, copy, place);
+    PeerOptions peers = PeerOptionsOf(job);
+    disks->GiveTo(copy.shard, &options, &peers);
+    if (timeline) options.lane = &timeline->AddLane(NameOf(copy));
+    return ShardAgent::Make(options, std::make_unique<PeerTransport>(context, frames, peers),
+                            frames, clock, registry, daemon.log);
+  };
+  HeldShards held(make, job.cluster.ShardCpus(), daemon.stop, daemon.log);
+  const std::unique_ptr<HttpServer> http =
+      SM_TRY(StartHttp(job, DaemonRoutes(registry, [&held] { return held.unready(); })));
+  SM_TRY(Announce(flags.announce_fd, {"", http ? http->address() : ""}));
+  daemon.log.Info("server_begins",
+                  {{"index", flags.index}, {"http", http ? http->address() : "off"}});
+  const Result<> ran =
+      Hold(flags.index, daemon, clock, frames,
+           std::make_unique<PeerTransport>(context, frames, PeerOptionsOf(job)), held);
   // The first shard that cannot go on takes the process with it, and says why.
-  Published<std::optional<Error>> failure;
-  const std::vector<uint32_t> cpus = job.cluster.ShardCpus();
-  std::vector<std::thread> threads;
-  for (const auto& agent : agents) {
-    threads.emplace_back([&agent, &daemon, &failure, &cpus, place = threads.size()] {
-      if (!cpus.empty()) StayOnCpu(cpus[place % cpus.size()]);
-      const Result<> ran = RunWithinMemory(*agent, daemon.stop);
-      if (ran.ok()) return;
-      failure.Set(ran.error());
-      daemon.stop.Request(StopReason::kFailed);
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
-  const std::optional<Error> error = failure.Get();
-  if (error) return *error;
+  SM_TRY(held.End(ran));
   daemon.log.Info("server_stops");
   return {};
 }

@@ -38,9 +38,7 @@ Shard::Shard(const ShardOptions& options, FramePool& frames, ShardObserver* obse
            copy_, frames),
       recent_(frames),
       held_(options.held_bytes_max, options.units_max),
-      keys_(options.key_lists_max, options.keys_max, frames) {
-  if (gated()) gate_.Close();
-}
+      keys_(options.key_lists_max, options.keys_max, frames) {}
 
 void Shard::Handle(TimePoint now, const Envelope& envelope, Outbox& outbox) {
   Take(now, envelope, outbox);
@@ -439,7 +437,7 @@ bool Shard::PassStamp(const Envelope& from, Outbox& outbox) {
 }
 
 bool Shard::PassSender(const Sender& sender, uint64_t about, const Envelope& from, Outbox& outbox) {
-  if (!primary_ && gated()) {
+  if (!primary_ && (gated() || following_)) {
     Refuse(Refusal::kOldView, about, "this process holds a replica", from, outbox);
     return false;
   }

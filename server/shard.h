@@ -13,6 +13,7 @@
 #include "common/clock.h"
 #include "common/frame_pool.h"
 #include "common/messages.h"
+#include "common/mutation.h"
 #include "common/result.h"
 #include "server/disk_work.h"
 #include "server/followers.h"
@@ -212,8 +213,12 @@ class Shard final {
   void CheckRestored();
   uint64_t Kept() const;
   bool LogCounts() const;
-  // Answers wait until others have what they show.
-  bool gated() const { return options_.replicas > 0 || options_.log; }
+  // Answers wait until others have what they show. A shard without replicas has one that is waited
+  // for while it goes to another server.
+  bool gated() const {
+    const bool moves = followers_.in_sync() > 0 && !Mutated(Mutation::kMoveUngated);
+    return options_.replicas > 0 || options_.log || moves;
+  }
 
   // Of replicas: see shard_follow.cc.
   bool Promote(Term term);

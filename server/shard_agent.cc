@@ -102,10 +102,11 @@ Result<> ShardAgent::Run(const StopSource& stop) {
   return result;
 }
 
-// Where a shard has other copies, one of them takes the place of this one first.
+// Another copy takes the place of this one first, where there is one or can be.
 bool ShardAgent::MayStop(const StopSource& stop) {
+  if (closed_.load(std::memory_order_relaxed)) return true;
   if (!stop.requested()) return false;
-  const bool hands_over = stop.reason() == StopReason::kTerminate && options_.shard.replicas > 0;
+  const bool hands_over = stop.reason() == StopReason::kTerminate && !options_.shard.log;
   if (!hands_over || !shard_->ready() || shard_->failure()) return true;
   if (!leaves_by_) {
     leaves_by_ = clock_.Now() + options_.leave_timeout;

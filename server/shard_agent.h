@@ -26,9 +26,9 @@
 namespace shardmill {
 
 // One shard, or a replica of one, with its thread's worth of machinery: transport, core, metrics.
-// Made on the main thread, then run on one of its own. Ends when asked, or by itself with an error
-// that main passes on. Where there are replicas, one that has lost its place begins anew in it, as
-// if it were of another process, and takes what the others have.
+// Made on the main thread, then run on one of its own. Ends when asked, when its place is no more,
+// or by itself with an error that main passes on. Where there are replicas, one that has lost its
+// place begins anew in it, as if it were of another process, and takes what the others have.
 class ShardAgent final {
  public:
   struct Options {
@@ -52,8 +52,10 @@ class ShardAgent final {
                                                   FramePool& frames, const Clock& clock,
                                                   Registry& registry, const Log& log);
 
-  // Returns when a stop is requested, or with what went wrong.
+  // Returns when a stop is requested or the agent is closed, or with what went wrong.
   Result<> Run(const StopSource& stop);
+  // The coordinator has no place for this copy any more. Any thread.
+  void Close() { closed_.store(true, std::memory_order_relaxed); }
 
   const std::string& endpoint() const { return endpoint_.tcp; }
   ShardId id() const { return options_.shard.id; }
@@ -104,7 +106,8 @@ class ShardAgent final {
   TimedShard timed_;
   Pump<TimedShard> pump_;
   const Log& log_;
-  std::atomic<bool> ready_{false};  // Written by the agent, read by HTTP threads.
+  std::atomic<bool> ready_{false};   // Written by the agent, read by the main thread;
+  std::atomic<bool> closed_{false};  // and the other way round.
 };
 
 }  // namespace shardmill

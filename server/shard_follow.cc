@@ -77,7 +77,7 @@ uint32_t Shard::AttemptOf(const RankState& state) const {
 
 void Shard::On(const Follow& follow, const Envelope& from, Outbox& outbox) {
   const Client primary{from.peer, from.stamp.from};
-  if (follow.shard != options_.id || options_.replicas == 0) {
+  if (follow.shard != options_.id) {
     Refuse(Refusal::kBadRequest, follow.item, "this is no replica of that shard", from, outbox);
     return;
   }
@@ -219,12 +219,16 @@ void Shard::CheckFollowers() {
 
 // Sends replicas what they lack, and lets out what they have, and the log.
 void Shard::MoveFollowers(Outbox& outbox) {
-  if (!gated() || !primary_) return;
+  if (!primary_) return;
   if (followers_.in_sync() > 0) CheckFollowers();
   const bool image_free = ready() && !saving_ && !restoring_ && copy_.settled();
   followers_.Advance(now_, {job_, view().generation, term_, options_.boot, {}},
                      image_free && !log_.ReadsImage(), outbox);
   if (options_.log) log_.Advance(now_, image_free && !followers_.ReadsImage());
+  if (!gated()) {
+    gate_.Open(outbox);
+    return;
+  }
   if (followers_.number() == 0) return;  // Who is to be waited for is not known yet.
   const bool replicated = options_.replicas == 0 || followers_.in_sync() >= options_.in_sync_min;
   const bool logged = !options_.log || LogCounts();
@@ -235,6 +239,7 @@ void Shard::MoveFollowers(Outbox& outbox) {
 
 void Shard::Show(Gate::To to, Client client, Message message, Outbox& outbox) {
   const Stamp stamp{job_, view().generation, term_, options_.boot, client.boot};
+  if (gated()) gate_.Close();
   const uint64_t version = Mutated(Mutation::kAnswerBeforeReplica) ? 0 : copy_.version();
   gate_.Pass(to, version, {client.peer, stamp, std::move(message)}, outbox);
 }

@@ -23,6 +23,7 @@ TimeSpent& Waits(const std::string& cause, Labels labels, Registry& registry) {
 
 ShardMetrics::ShardMetrics(ShardId id, bool logs, const Clock& clock, Registry& registry)
     : clock_(clock),
+      registry_(registry),
       labels_{{"shard", std::to_string(id.value)}},
       units_(registry.AddCounter("shardmill_units_total",
                                  "Pushes taken, in units: what one step pushes to one shard in "

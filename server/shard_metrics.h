@@ -22,6 +22,10 @@ class ShardMetrics final : public ShardObserver {
  public:
   // `logs`: answers wait for the log, not for replicas.
   ShardMetrics(ShardId id, bool logs, const Clock& clock, Registry& registry);
+  // Another server may have the shard from now on: here nothing is left of it.
+  ~ShardMetrics() override { registry_.Remove(labels_.front()); }
+  ShardMetrics(const ShardMetrics&) = delete;
+  ShardMetrics& operator=(const ShardMetrics&) = delete;
 
   // The shard begins at zero again, and this one sees it next.
   void Begin(ShardObserver* next);
@@ -48,6 +52,7 @@ class ShardMetrics final : public ShardObserver {
   void PublishWaits(const Beat& beat, bool by_round, TimePoint now);
 
   const Clock& clock_;
+  Registry& registry_;
   Labels labels_;
   Counter& units_;
   Counter& pulls_;

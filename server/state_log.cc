@@ -76,8 +76,8 @@ void StateLog::LookAtReplicas(const Coordinator& coordinator) {
     const ShardStatus& primary = coordinator.shards()[i];
     const std::vector<ShardStatus>& replicas = coordinator.replicas(ShardId{i});
     const SeenShard before = shards_[i];
-    const auto in_sync =
-        static_cast<uint32_t>(std::ranges::count_if(replicas, &ShardStatus::in_sync));
+    const auto counts = [](const ShardStatus& r) { return r.in_sync && !r.replaces; };
+    const auto in_sync = static_cast<uint32_t>(std::ranges::count_if(replicas, counts));
     shards_[i] = {primary.copy, in_sync, primary.beat.differing};
     if (first) continue;
     if (primary.copy != before.copy) {

@@ -28,8 +28,8 @@ Cluster::Cluster(const Scenario& scenario)
       network_(Mix(scenario.seed ^ 0x9e7)),
       model_(scenario.seed, scenario.ranks(), scenario.shards, scenario.steps, scenario.policy,
              scenario.leased()),
-      ledger_(model_, scenario.policy, scenario.replicas > 0 || scenario.logs),
-      vault_(scenario.seed, scenario.shards * (1 + scenario.replicas)),
+      ledger_(model_, scenario.policy, scenario.replicas > 0 || scenario.logs || scenario.move > 0),
+      vault_(scenario.seed),
       fate_(Mix(scenario.seed ^ 0xd00)),
       thief_(Mix(scenario.seed ^ 0x7415f)),
       next_peer_(kFirstPeer) {
@@ -45,6 +45,7 @@ Cluster::Cluster(const Scenario& scenario)
   coordinator_ = std::make_unique<Coordinator>(CoordinatorSettings(), now_);
   disk_ = EncodeState(*coordinator_->TakeState());
   MakeShards();
+  MakeServers();
   for (uint32_t i = 0; i < scenario.workers; ++i) StartWorker(WorkerId{i});
 }
 
@@ -142,6 +143,7 @@ Outcome Cluster::Run() {
       if (!healed_) InjectFaults();
       InjectDiskFaults();
       if (!healed_) InjectShardFaults();
+      if (!healed_) MoveShards();
       InjectLogFaults();
       StartFenced();
       StartAgain();
@@ -225,7 +227,10 @@ void Cluster::Deliver(Delivery delivery) {
     return;
   }
   const auto called = holder_at_.find(delivery.to);
-  if (caller != holders_.end()) {
+  const auto server = std::ranges::find(servers_, delivery.to, &Server::peer);
+  if (server != servers_.end()) {
+    server->keeper->Handle(now_, delivery.envelope, outbox);
+  } else if (caller != holders_.end()) {
     if (now_ < caller->deaf_until) return;
     DeliverToShard(static_cast<uint32_t>(caller - holders_.begin()), delivery.envelope, outbox);
   } else if (called != holder_at_.end()) {
@@ -280,6 +285,7 @@ void Cluster::TickAll() {
     Send(peer, outbox);
   };
   TickCoordinator();
+  TickServers();
   for (uint32_t i = 0; i < holders_.size(); ++i) {
     Holder& holder = holders_[i];
     if (IsAway(holder)) continue;
@@ -397,8 +403,8 @@ void Cluster::StartAgain() {
 // A job that has failed is over when everybody has been told.
 bool Cluster::Finished() const {
   if (coordinator_->state() != JobState::kFailed) return coordinator_->state() == JobState::kDone;
-  return std::ranges::all_of(holders_,
-                             [](const Holder& h) { return h.node->failure().has_value(); }) &&
+  const auto told = [](const Holder& h) { return h.closed || h.node->failure().has_value(); };
+  return std::ranges::all_of(holders_, told) &&
          std::ranges::all_of(processes_, [](const Process& p) { return p.worker->over(); });
 }
 

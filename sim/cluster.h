@@ -12,6 +12,7 @@
 #include "common/identity.h"
 #include "common/rng.h"
 #include "server/coordinator.h"
+#include "server/host_keeper.h"
 #include "server/shard.h"
 #include "sim/ledger.h"
 #include "sim/log_disk.h"
@@ -47,6 +48,8 @@ struct Outcome {
   uint64_t lost_together = 0;  // those whose coordinator ended with them,
   uint64_t cut_off = 0;        // and those that it could not hear for some time.
   uint64_t stopped = 0;        // that were told to stop, and did when others had their place.
+  uint64_t moves = 0;          // Copies that came to another server,
+  uint64_t moved = 0;          // and those whose place was gone then.
   uint64_t promotions = 0;
   uint64_t restored = 0;    // Shards that went on from their logs,
   uint64_t power_cuts = 0;  // and ends of everything with the power, which the job survived.
@@ -86,7 +89,15 @@ class Cluster final {
     PeerId peer;             // and what others know it by: its process's address.
     TimePoint back{};        // Until then nobody is in its place.
     TimePoint deaf_until{};  // Until then it and the coordinator do not hear each other.
+    uint32_t host = 0;       // The server that it is on.
+    bool closed = false;     // It has no place any more.
     std::unique_ptr<Shard> node;
+  };
+
+  // A server, where shards may go from one to another.
+  struct Server {
+    PeerId peer;
+    std::unique_ptr<HostKeeper> keeper;
   };
 
   // `peer`: where the process before it was, if it is started in its place.
@@ -109,14 +120,19 @@ class Cluster final {
   void Ruin();
   void CheckSnapshots();
   void MakeShards();
+  void AddHolder(HostedCopy copy, uint32_t host);
+  void MakeServers();
+  void TickServers();
+  void MoveShards();
   void Begin(uint32_t index);
   PeerId NewAddress(uint32_t index);
   void InjectShardFaults();
   void LoseShard(uint32_t index);
   bool MayLose(const Holder& holder) const;
+  bool IsNotNeeded(const Holder& holder) const;
   void TellToStop(uint32_t index);
   void StartFenced();
-  bool IsAway(const Holder& holder) const { return now_ < holder.back; }
+  bool IsAway(const Holder& holder) const { return holder.closed || now_ < holder.back; }
   void SawInstall(const Install& install);
   BootId CoordinatorBoot() const { return BootId{400 + outcome_.ruins}; }
   JobId Job() const { return JobId{77 + outcome_.ruins}; }
@@ -148,6 +164,7 @@ class Cluster final {
   FramePool frames_{FramePool::Memory::kPrivate};
   std::vector<Holder> holders_;           // By shard, then copy.
   std::map<PeerId, uint32_t> holder_at_;  // All addresses that there ever were.
+  std::vector<Server> servers_;
   std::vector<Process> processes_;
   std::set<WorkerId> bound_;  // Ranks with keys of their own.
   std::map<WorkerId, Identity> worker_keys_;

@@ -108,6 +108,7 @@ void Cluster::Ruin() {
   coordinator_ = std::make_unique<Coordinator>(CoordinatorSettings(), now_);
   disk_ = EncodeState(*coordinator_->TakeState());
   MakeShards();
+  MakeServers();
   for (uint32_t i = 0; i < scenario_.workers; ++i) StartWorker(WorkerId{i});
 }
 

@@ -35,15 +35,76 @@ std::vector<std::pair<uint64_t, uint32_t>> BitsOf(const Shard& shard, const Tabl
 void Cluster::MakeShards() {
   holders_.clear();
   for (uint32_t i = 0; i < scenario_.shards * (1 + scenario_.replicas); ++i) {
-    Holder& holder = holders_.emplace_back();
-    holder.shard = ShardId{i / (1 + scenario_.replicas)};
-    holder.copy = i % (1 + scenario_.replicas);
-    if (log_disks_.size() <= i) {
-      log_disks_.push_back(
-          std::make_unique<LogDisk>(scenario_.seed ^ (uint64_t{i} << 40), holder.shard, frames_));
-    }
-    Begin(i);
+    const uint32_t shard = i / (1 + scenario_.replicas);
+    const uint32_t copy = i % (1 + scenario_.replicas);
+    AddHolder({ShardId{shard}, copy}, (shard + copy) % scenario_.shards);
   }
+}
+
+void Cluster::AddHolder(HostedCopy copy, uint32_t host) {
+  const auto index = static_cast<uint32_t>(holders_.size());
+  Holder& holder = holders_.emplace_back();
+  holder.shard = copy.shard;
+  holder.copy = copy.copy;
+  holder.host = host;
+  if (log_disks_.size() <= index) {
+    log_disks_.push_back(
+        std::make_unique<LogDisk>(scenario_.seed ^ (uint64_t{index} << 40), holder.shard, frames_));
+  }
+  vault_.MakeRoom(index + 1);
+  Begin(index);
+}
+
+void Cluster::MakeServers() {
+  servers_.clear();
+  if (scenario_.move == 0) return;
+  for (uint32_t i = 0; i < scenario_.shards + scenario_.spare_servers; ++i) {
+    HostOptions options;
+    options.index = i;
+    options.boot = BootId{next_boot_++};
+    options.coordinator = kCoordinator;
+    options.retry_after = milliseconds(20);
+    options.ask_every = milliseconds(25);
+    servers_.push_back({PeerId{next_peer_++}, std::make_unique<HostKeeper>(options)});
+  }
+}
+
+// They hold what the coordinator says.
+void Cluster::TickServers() {
+  for (uint32_t i = 0; i < servers_.size(); ++i) {
+    Outbox outbox;
+    servers_[i].keeper->Tick(now_, outbox);
+    network_.Send(now_, servers_[i].peer, outbox);
+    if (!servers_[i].keeper->hosting()) continue;
+    std::vector<HostedCopy> missing = servers_[i].keeper->hosting()->copies;
+    for (Holder& holder : holders_) {
+      if (holder.closed || holder.host != i) continue;
+      const bool stays = std::erase(missing, HostedCopy{holder.shard, holder.copy}) > 0;
+      holder.closed = !stays;
+      outcome_.moved += stays ? 0 : 1;
+    }
+    for (const HostedCopy& copy : missing) {
+      ++outcome_.moves;
+      AddHolder(copy, i);
+    }
+  }
+}
+
+// As somebody has it who takes a server away, or gives it back.
+void Cluster::MoveShards() {
+  if (coordinator_back_ != TimePoint{} || outcome_.failed || !fate_.Chance(scenario_.move)) return;
+  Rebalance request{{}, true};
+  if (fate_.Chance(0.7)) {
+    request.drained.push_back(static_cast<uint32_t>(fate_.Below(servers_.size())));
+  }
+  static constexpr PeerId kTool{UINT64_MAX - 1};
+  const Identity tool{Role::kTool};
+  Envelope envelope{kTool, {}, request, scenario_.keys ? &tool : nullptr};
+  envelope.stamp = {Job(), coordinator_->view().generation, Term{}, BootId{1}, CoordinatorBoot()};
+  Outbox outbox;
+  coordinator_->Handle(now_, envelope, outbox);
+  std::erase_if(outbox, [](const Outgoing& out) { return out.peer == kTool; });
+  WriteAndSend(outbox);
 }
 
 // Another process takes the place, at another address.
@@ -146,13 +207,15 @@ void Cluster::InjectShardFaults() {
 
 // A job without snapshots ends with the last copy of a shard that has all that was answered.
 bool Cluster::MayLose(const Holder& holder) const {
+  if (holder.closed) return false;
   if (scenario_.snapshot_every > Duration{}) return true;
   if (scenario_.logs) return coordinator_->Logged(holder.shard);
-  if (scenario_.replicas == 0 || coordinator_back_ != TimePoint{}) return false;
+  if (coordinator_back_ != TimePoint{}) return false;
+  if (scenario_.replicas == 0) return IsNotNeeded(holder);
   const ShardStatus& primary = coordinator_->shards()[holder.shard.value];
   const std::vector<ShardStatus>& replicas = coordinator_->replicas(holder.shard);
   const auto known = [&](const Holder& other) {
-    if (other.shard != holder.shard) return true;
+    if (other.shard != holder.shard || other.closed) return true;
     if (IsAway(other) || now_ < other.deaf_until || other.node->leaving()) return false;
     return other.boot == primary.boot ||
            std::ranges::find(replicas, other.boot, &ShardStatus::boot) != replicas.end();
@@ -164,13 +227,24 @@ bool Cluster::MayLose(const Holder& holder) const {
   return std::ranges::all_of(holders_, known) && std::ranges::all_of(replicas, spare);
 }
 
+// A copy on its way to another server, which nobody waits for yet.
+bool Cluster::IsNotNeeded(const Holder& holder) const {
+  const std::vector<ShardStatus>& replicas = coordinator_->replicas(holder.shard);
+  const auto known = std::ranges::find(replicas, holder.boot, &ShardStatus::boot);
+  if (known == replicas.end() || known->in_sync || holder.node->primary()) return false;
+  return !holder.node->follows();
+}
+
 // Whoever else has a copy may be far behind: then it stays until somebody is not.
 void Cluster::TellToStop(uint32_t index) {
   const auto stays = [&](const Holder& other) {
     const bool here = !IsAway(other) && now_ >= other.deaf_until && !other.node->leaving();
+    if (other.closed) return true;
     return other.shard != holders_[index].shard || here;
   };
-  if (std::ranges::all_of(holders_, stays)) holders_[index].node->Leave();
+  if (!holders_[index].closed && std::ranges::all_of(holders_, stays)) {
+    holders_[index].node->Leave();
+  }
 }
 
 // Another process takes its place some time later; now and then the machine that is gone was the
@@ -194,6 +268,7 @@ void Cluster::StartFenced() {
   for (uint32_t i = 0; i < holders_.size(); ++i) {
     const std::optional<Error>& failure = holders_[i].node->failure();
     if (!failure || failure->code != ErrorCode::kFenced || scenario_.replicas == 0) continue;
+    if (holders_[i].closed) continue;
     if (holders_[i].node->leaving()) {
       ++outcome_.stopped;
       holders_[i].back = now_ + microseconds(fate_.Below(150'000));
@@ -210,7 +285,7 @@ void Cluster::CompareCopies() {
     const Shard& copy = *holder.node;
     const bool same = copy.Status().version == primary.node->Status().version &&
                       copy.view().generation == primary.node->view().generation;
-    if (&holder == &primary || !copy.follows() || !same) continue;
+    if (holder.closed || &holder == &primary || !copy.follows() || !same) continue;
     ++outcome_.copies;
     for (const TablePlace& table : copy.view().tables) {
       if (BitsOf(copy, table) == BitsOf(*primary.node, table)) continue;

@@ -78,6 +78,11 @@ Scenario Scenario::FromSeed(uint64_t seed) {
     if (rng.Chance(0.5)) scenario.sync_fails = rng.Uniform() * 0.05;
     if (rng.Chance(0.7)) scenario.power_cut = rng.Uniform() * 0.01;
   }
+  if ((!scenario.leased() || may_go_back) && !scenario.logs && rng.Chance(0.4)) {
+    scenario.move = rng.Uniform() * 0.03;
+    scenario.spare_servers = static_cast<uint32_t>(rng.Below(3));
+    if (rng.Chance(0.3)) scenario.lose_shard = rng.Uniform() * 0.02;
+  }
   return scenario;
 }
 

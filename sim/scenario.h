@@ -34,7 +34,11 @@ struct Scenario {
   double sync_fails = 0;  // Chance that a disk with a log does not take what was written.
   double power_cut = 0;   // Chance that everything is killed, and the power is gone.
   double leave = 0;       // Chance that one is told to stop.
-  uint64_t rows = 0;      // Of the data, where it is leased.
+  // Chance that shards are spread over the servers anew, or away from one; and so many servers
+  // begin without any.
+  double move = 0;
+  uint32_t spare_servers = 0;
+  uint64_t rows = 0;  // Of the data, where it is leased.
   uint64_t epochs = 1;
   uint64_t chunk = 1;
   uint32_t workers_max = 0;  // Where workers come and go; 0: they stay.

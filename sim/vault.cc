@@ -15,15 +15,12 @@ constexpr const char* kJob = "job";
 
 }  // namespace
 
-Vault::Vault(uint64_t seed, uint32_t shards)
-    : rng_(Mix(seed)),
-      files_(Mix(seed ^ 0xd15c)),
-      store_(files_, "disk"),
-      loads_(shards),
-      answers_(shards) {
-  for (uint32_t i = 0; i < shards; ++i) {
-    desks_.push_back(std::make_unique<DiskDesk>(store_, kJob));
-  }
+Vault::Vault(uint64_t seed) : rng_(Mix(seed)), files_(Mix(seed ^ 0xd15c)), store_(files_, "disk") {}
+
+void Vault::MakeRoom(size_t shards) {
+  while (desks_.size() < shards) desks_.push_back(std::make_unique<DiskDesk>(store_, kJob));
+  loads_.resize(desks_.size());
+  answers_.resize(desks_.size());
 }
 
 void Vault::Work(uint32_t index, Shard& shard, Outbox& outbox) {

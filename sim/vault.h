@@ -20,8 +20,10 @@ namespace shardmill::sim {
 // crashes, and each shard's desk before it. Owned by a Cluster; one thread.
 class Vault final {
  public:
-  Vault(uint64_t seed, uint32_t shards);
+  explicit Vault(uint64_t seed);
 
+  // For so many shards at least.
+  void MakeRoom(size_t shards);
   // A moment of time: the disk does some of what the shard asks, and some of what came of that
   // comes back to it.
   void Work(uint32_t index, Shard& shard, Outbox& outbox);

@@ -24,12 +24,8 @@ int Tell(std::string_view name, const Error& error) {
 
 Result<> CheckFlags(const CoordinatorFlags&, const JobOptions&) { return {}; }
 
-Result<> CheckFlags(const ServerFlags& flags, const JobOptions& job) {
-  if (flags.index < job.cluster.servers) return {};
-  return Error{ErrorCode::kBadUsage,
-               "--index " + std::to_string(flags.index) + " is out of range: cluster.servers is " +
-                   std::to_string(job.cluster.servers) + ", and servers are counted from 0"};
-}
+// A server beyond cluster.servers holds nothing before shards are moved to it.
+Result<> CheckFlags(const ServerFlags&, const JobOptions&) { return {}; }
 
 Result<> CheckFlags(const WorkerFlags& flags, const JobOptions& job) {
   if (flags.rank < job.cluster.workers) return {};

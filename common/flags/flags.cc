@@ -262,6 +262,17 @@ void AddSnapshotCommands(CLI::App* app, SnapshotCommands* to, CommandFlags* flag
   begin->callback([=] { *flags = to->begin; });
 }
 
+void AddRebalanceCommand(CLI::App* app, RebalanceFlags* to, CommandFlags* flags) {
+  CLI::App* rebalance =
+      app->add_subcommand("rebalance", "Even out the shards over a running job's servers");
+  AddJob(rebalance, &to->job);
+  rebalance->add_option("--drain", to->drained, "Leave nothing on this server; may be given again")
+      ->type_name("I")
+      ->check(CLI::Range(0U, kIndexMax));
+  rebalance->add_flag("--dry-run", to->dry_run, "Say what would be done, and do nothing");
+  rebalance->callback([=] { *flags = *to; });
+}
+
 void AddPlotCommand(CLI::App* app, PlotFlags* to, CommandFlags* flags) {
   CLI::App* plot = app->add_subcommand("plot", "Draw how runs got on, and compare them in a table");
   plot->add_option("RUN", to->runs, "Folders of runs")->required();
@@ -397,6 +408,8 @@ FlagsOr<CommandFlags> ParseCommandFlags(const std::vector<std::string>& argument
   AddSnapshotCommands(&app, &snapshot, &flags);
   PlotFlags plot;
   AddPlotCommand(&app, &plot, &flags);
+  RebalanceFlags rebalance;
+  AddRebalanceCommand(&app, &rebalance, &flags);
 
   CLI::App* config_app = app.add_subcommand("config", "Check or print a job file");
   config_app->require_subcommand(1);

@@ -101,6 +101,12 @@ struct DoctorFlags {
   bool json = false;
 };
 
+struct RebalanceFlags {
+  JobFlags job = {};
+  std::vector<uint32_t> drained = {};  // Servers that are to hold nothing.
+  bool dry_run = false;
+};
+
 struct PlotFlags {
   std::vector<std::string> runs = {};     // Their folders.
   std::vector<std::string> metrics = {};  // None: all.
@@ -163,10 +169,11 @@ struct SnapshotBeginFlags {
 struct VersionFlags {};
 
 using CommandFlags =
-    std::variant<TrainFlags, EvalFlags, PredictFlags, StatusFlags, TopFlags, DoctorFlags, PlotFlags,
-                 AuditFlags, ReplayFlags, BenchFlags, SnapshotLsFlags, SnapshotShowFlags,
-                 SnapshotVerifyFlags, SnapshotExportFlags, SnapshotBeginFlags, ConfigCheckFlags,
-                 ConfigPrintFlags, KeysGenFlags, KeysListFlags, KeysRevokeFlags, VersionFlags>;
+    std::variant<TrainFlags, EvalFlags, PredictFlags, StatusFlags, TopFlags, DoctorFlags,
+                 RebalanceFlags, PlotFlags, AuditFlags, ReplayFlags, BenchFlags, SnapshotLsFlags,
+                 SnapshotShowFlags, SnapshotVerifyFlags, SnapshotExportFlags, SnapshotBeginFlags,
+                 ConfigCheckFlags, ConfigPrintFlags, KeysGenFlags, KeysListFlags, KeysRevokeFlags,
+                 VersionFlags>;
 
 // There is nothing to run: --help, --version (code 0, for stdout) or a mistake (code 2, for
 // stderr).

@@ -260,11 +260,6 @@ struct ReplicationOptions {
 
   bool logs() const { return !log.empty(); }
 
-  // Copy `copy` of a server's shards is on the server so many behind it, in a ring. This is the one
-  // whose shards' copy `copy` the server `index` has.
-  static uint32_t HomeOf(uint32_t index, uint32_t copy, uint32_t servers) {
-    return index < copy ? index + servers - copy : index - copy;
-  }
   void Declare(config::Section& section);
 };
 

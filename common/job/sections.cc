@@ -132,7 +132,7 @@ void ClusterOptions::Declare(Section& section) {
   section.Duration("leave_timeout", &leave_timeout,
                    {.at_least = milliseconds(0), .at_most = hours(1)},
                    "How long a server that is told to stop (SIGTERM) waits for others to take over "
-                   "what it has of shards with replicas.");
+                   "what it has of shards.");
   section.Size(
       "table_bytes", &table_bytes, {.at_least = 4 * kKiB, .at_most = 1024 * kGiB},
       "All dense tables of the job together, without optimizer state; and beside them all rows of "

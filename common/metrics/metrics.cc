@@ -128,9 +128,20 @@ Kind& Registry::Add(std::string_view name, std::string_view help, Labels labels)
   for (const Series& series : family.series) {
     SM_ASSERT(std::holds_alternative<Kind>(*series.metric) && series.labels != labels);
   }
-  Metric& metric = metrics_.emplace_back(std::in_place_type<Kind>);
-  family.series.push_back({std::move(labels), &metric});
-  return std::get<Kind>(metric);
+  auto metric = std::make_unique<Metric>(std::in_place_type<Kind>);
+  Kind& added = std::get<Kind>(*metric);
+  family.series.push_back({std::move(labels), std::move(metric)});
+  return added;
+}
+
+void Registry::Remove(const Labels::value_type& label) {
+  const std::scoped_lock lock(mutex_);
+  for (Family& family : families_) {
+    std::erase_if(family.series, [&label](const Series& series) {
+      return std::ranges::find(series.labels, label) != series.labels.end();
+    });
+  }
+  std::erase_if(families_, [](const Family& family) { return family.series.empty(); });
 }
 
 Registry::Family& Registry::FamilyOf(std::string_view name, std::string_view help) {

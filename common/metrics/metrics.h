@@ -3,7 +3,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
-#include <deque>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <string_view>
@@ -75,9 +75,9 @@ class Histogram final {
 using Labels = std::vector<std::pair<std::string, std::string>>;
 
 // All metrics of one process, rendered as the Prometheus text format, version 0.0.4. Owned by main
-// and handed to whoever counts; the metrics live as long as it does. Any thread may call: the mutex
-// guards the list of metrics, not their values. A name that breaks the rules (below) or a metric
-// that exists already is our own bug and fails an assertion.
+// and handed to whoever counts; the metrics live until they are removed, or as long as it does. Any
+// thread may call: the mutex guards the list of metrics, not their values. A name that breaks the
+// rules (below) or a metric that exists already is our own bug and fails an assertion.
 class Registry final {
  public:
   Registry() = default;
@@ -92,13 +92,16 @@ class Registry final {
   TimeSpent& AddTimeSpent(std::string_view name, std::string_view help, Labels labels = {});
   Histogram& AddHistogram(std::string_view name, std::string_view help, Labels labels = {});
 
+  // Ends the life of all metrics that have this label.
+  void Remove(const Labels::value_type& label);
+
   std::string Render() const;
 
  private:
   using Metric = std::variant<Counter, Gauge, TimeSpent, Histogram>;
   struct Series {
     Labels labels;
-    const Metric* metric;
+    std::unique_ptr<Metric> metric;
   };
   struct Family {
     std::string name;
@@ -112,7 +115,6 @@ class Registry final {
 
   mutable std::mutex mutex_;
   std::vector<Family> families_;
-  std::deque<Metric> metrics_;  // A deque, because metrics must stay where they are.
 };
 
 // What the Content-Type of Render() is.

@@ -52,6 +52,8 @@ void Write(const Shard& shard, bool waits, JsonWriter* json) {
   json->Key("skipped").Whole(shard.skipped);
   json->Key("nonfinite").Whole(shard.nonfinite);
   json->Key("copy").Whole(shard.copy);
+  json->Key("server").Whole(shard.host);
+  json->Key("moving").Flag(shard.moving);
   json->Key("replicas").Whole(shard.replicas);
   json->Key("in_sync").Whole(shard.in_sync);
   json->Key("gated").Whole(shard.gated);
@@ -178,6 +180,8 @@ Shard ReadShard(const JsonValue& object, std::string* wrong) {
   members.Read("skipped", &shard.skipped);
   members.Read("nonfinite", &shard.nonfinite);
   members.Read("copy", &shard.copy);
+  members.Read("server", &shard.host);
+  members.Read("moving", &shard.moving);
   members.Read("replicas", &shard.replicas);
   members.Read("in_sync", &shard.in_sync);
   members.Read("gated", &shard.gated);

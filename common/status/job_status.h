@@ -48,7 +48,9 @@ struct JobStatus {
     uint64_t discarded = 0;     // Steps whose round was closed without them.
     uint64_t skipped = 0;       // Steps left out for a gradient that is no number.
     uint64_t nonfinite = 0;     // Units that came with a NaN or an infinity in them.
-    uint32_t copy = 0;          // That is its primary.
+    uint32_t copy = 0;          // That is its primary,
+    uint32_t host = 0;          // and the server that has it.
+    bool moving = false;        // A copy of it goes to another server.
     uint32_t replicas = 0;      // That it should have beside it,
     uint32_t in_sync = 0;       // and those that may take its place.
     uint64_t gated = 0;         // Answers that wait for replicas.

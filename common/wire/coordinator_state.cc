@@ -47,6 +47,13 @@ void Put(const ShardCopies& copies, wire::ShardCopies& to) {
   to.set_number(copies.number);
   for (const ReplicaPlace& replica : copies.replicas) ToProto(replica, *to.add_replicas());
   to.set_log(copies.log.value);
+  to.set_host(copies.host);
+  to.set_given(copies.given);
+  for (const ReplicaHome& home : copies.homes) {
+    wire::ReplicaHome& added = *to.add_homes();
+    added.set_host(home.host);
+    if (home.replaces) added.set_replaces(*home.replaces);
+  }
 }
 
 Result<ShardCopies> GetCopies(const wire::ShardCopies& from) {
@@ -59,6 +66,15 @@ Result<ShardCopies> GetCopies(const wire::ShardCopies& from) {
   copies.log = Term{from.log()};
   for (const wire::ReplicaPlace& replica : from.replicas()) {
     copies.replicas.push_back(SM_TRY(FromProto(replica, WireLimits{})));
+  }
+  copies.host = from.host();
+  copies.given = from.given();
+  for (const wire::ReplicaHome& home : from.homes()) {
+    ReplicaHome& added = copies.homes.emplace_back(ReplicaHome{home.host()});
+    if (home.has_replaces()) added.replaces = home.replaces();
+  }
+  if (copies.given > 0 && copies.homes.size() != copies.replicas.size()) {
+    return Error{ErrorCode::kBadInput, "replicas that are nowhere"};
   }
   return copies;
 }
@@ -102,6 +118,7 @@ std::string EncodeState(const CoordinatorState& state) {
   for (const ShardCopies& copies : state.copies) Put(copies, *out.add_copies());
   out.set_streams(state.streams);
   out.set_going_back(state.going_back);
+  out.set_hosting(state.hosting);
   return out.SerializeAsString();
 }
 
@@ -136,6 +153,7 @@ Result<CoordinatorState> DecodeState(std::string_view bytes) {
   }
   state.streams = from.streams();
   state.going_back = from.going_back();
+  state.hosting = from.hosting();
   return state;
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "common/wire/host_codec.h"
 #include "common/wire/payload.h"
 #include "common/wire/replica_codec.h"
 
@@ -150,7 +151,6 @@ Result<View> Get(const wire::View& from, const WireLimits& limits) {
   SM_TRY(CheckList(from.tables_size(), limits));
   View view;
   view.closed = from.closed();
-  view.replicas = from.replicas();
   view.generation = Generation{from.generation()};
   view.number = ViewNumber{from.number()};
   view.policy = SM_TRY(Get(from.policy()));
@@ -485,6 +485,11 @@ Result<Message> FromProto(const wire::Message& from, std::span<const Frame> payl
                               from.followed().item(), from.followed().differs()});
     case wire::Message::kBeat:
       return Read(from.beat(), in);
+    case wire::Message::kHost:
+    case wire::Message::kHosting:
+    case wire::Message::kRebalance:
+    case wire::Message::kBalance:
+      return HostingFromProto(from, limits);
     default:
       return ReadMembership(from, in);
   }

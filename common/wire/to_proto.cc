@@ -2,6 +2,7 @@
 
 #include <variant>
 
+#include "common/wire/host_codec.h"
 #include "common/wire/replica_codec.h"
 
 namespace shardmill {
@@ -72,7 +73,6 @@ void Put(const View& view, wire::View& out) {
   policy.set_nonfinite(Shifted<wire::OnNonfinite>(view.policy.nonfinite));
   policy.set_backups(view.policy.backups);
   out.set_closed(view.closed);
-  out.set_replicas(view.replicas);
   for (const Member& member : view.members) {
     wire::Member& to = *out.add_members();
     to.set_rank(member.rank.value);
@@ -376,6 +376,16 @@ void Write(const Followed& followed, Out& out) {
   to.set_item(followed.item);
   to.set_differs(followed.differs);
 }
+
+void Write(const Host& host, Out& out) { ToProto(host, *out.message.mutable_host()); }
+
+void Write(const Hosting& hosting, Out& out) { ToProto(hosting, *out.message.mutable_hosting()); }
+
+void Write(const Rebalance& request, Out& out) {
+  ToProto(request, *out.message.mutable_rebalance());
+}
+
+void Write(const Balance& balance, Out& out) { ToProto(balance, *out.message.mutable_balance()); }
 
 }  // namespace
 

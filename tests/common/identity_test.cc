@@ -63,6 +63,10 @@ TEST(IdentityTest, GivesEachRoleItsOwnWords) {
       {Replicas{}, {kCoordinator}},
       {Follow{}, {kServer}},
       {Followed{}, {kServer}},
+      {Host{}, {kServer}},
+      {Hosting{}, {kCoordinator}},
+      {Rebalance{}, {kTool}},
+      {Balance{}, {kCoordinator}},
   };
   EXPECT_EQ(all.size(), std::variant_size_v<Message>);
   for (size_t i = 0; i < all.size(); ++i) {

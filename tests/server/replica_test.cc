@@ -33,7 +33,6 @@ class ReplicaTest : public testing::Test {
     for (const uint64_t id : {kFirst, kSecond}) MakeCopy(id);
     view_.policy = {ApplyRule::kOnArrival, true, 4};
     view_.number = ViewNumber{1};
-    view_.replicas = 1;
     view_.members = {{WorkerId{0}, Incarnation{1}, 0}, {WorkerId{1}, Incarnation{1}, 0}};
     view_.shards = {{ShardId{0}, Term{1}, BootId{kFirst}, ""}};
     view_.tables = {{kDense, {"d", kFloats, {}}, {0, kFloats}},

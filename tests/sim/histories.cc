@@ -56,6 +56,7 @@ int main(int argc, char** argv) {
   uint64_t joins = 0;
   uint64_t leaves = 0;
   uint64_t promotions = 0;
+  uint64_t moves = 0;
   uint64_t copies = 0;
   uint64_t restored = 0;
   uint64_t power_cuts = 0;
@@ -73,6 +74,7 @@ int main(int argc, char** argv) {
     joins += outcome.joins;
     leaves += outcome.leaves;
     promotions += outcome.promotions;
+    moves += outcome.moved;
     copies += outcome.copies;
     restored += outcome.restored;
     power_cuts += outcome.power_cuts;
@@ -90,14 +92,15 @@ int main(int argc, char** argv) {
     std::printf(
         "%s histories, %s events, %s crashes, %s replaced workers, "
         "%s restarts of the coordinator, %s snapshots, %s new beginnings from one, "
-        "%s rollbacks, %s promotions, %s replicas compared, "
+        "%s rollbacks, %s promotions, %s moves, %s replicas compared, "
         "%s shards restored from their logs, %s power cuts, %s workers that joined, %s that left, "
         "%s violations\n",
         print(arguments.count).c_str(), print(events).c_str(), print(crashes).c_str(),
         print(replaced).c_str(), print(restarts).c_str(), print(snapshots).c_str(),
         print(resumed).c_str(), print(rollbacks).c_str(), print(promotions).c_str(),
-        print(copies).c_str(), print(restored).c_str(), print(power_cuts).c_str(),
-        print(joins).c_str(), print(leaves).c_str(), print(violations).c_str());
+        print(moves).c_str(), print(copies).c_str(), print(restored).c_str(),
+        print(power_cuts).c_str(), print(joins).c_str(), print(leaves).c_str(),
+        print(violations).c_str());
     if (violations > 0) {
       std::printf("replay the first: --count 1 --seed %s\n", print(first_seed).c_str());
     }

@@ -41,6 +41,7 @@ TEST(HistoriesTest, TenThousandSeededHistoriesKeepEveryPromise) {
     all.joins += outcome.joins;
     all.leaves += outcome.leaves;
     all.promotions += outcome.promotions;
+    all.moved += outcome.moved;
     all.stopped += outcome.stopped;
     all.cut_off += outcome.cut_off;
     all.restored += outcome.restored;
@@ -67,6 +68,7 @@ TEST(HistoriesTest, TenThousandSeededHistoriesKeepEveryPromise) {
   EXPECT_GT(all.joins, kHistories / 2);
   EXPECT_GT(all.leaves, kHistories / 10);
   EXPECT_GT(all.promotions, kHistories / 20);
+  EXPECT_GT(all.moved, kHistories / 10);
   EXPECT_GT(all.stopped, kHistories / 10);
   EXPECT_GT(all.cut_off, kHistories / 10);
   EXPECT_GT(all.copies, kHistories / 4);

@@ -66,6 +66,8 @@ constexpr std::array kBugs{
     KnownBug{"AnswerBeforeSync", Mutation::kAnswerBeforeSync},
     KnownBug{"RetryFailedSync", Mutation::kRetryFailedSync},
     KnownBug{"LeaveWithoutHeir", Mutation::kLeaveWithoutHeir},
+    KnownBug{"ForgetHeldUnits", Mutation::kForgetHeldUnits},
+    KnownBug{"MoveUngated", Mutation::kMoveUngated},
 };
 
 // Sets the mutation for one scope, so that no hunt leaves it on.

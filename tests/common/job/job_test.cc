@@ -151,16 +151,6 @@ TEST(JobTest, AckIsWhatReplicasAndLogsCanKeep) {
                    "would lose what was answered"));
 }
 
-TEST(JobTest, EachCopyOfAShardIsOnAnotherServer) {
-  constexpr uint32_t kServers = 4;
-  for (uint32_t home = 0; home < kServers; ++home) {
-    for (uint32_t copy = 0; copy < kServers; ++copy) {
-      const uint32_t index = (home + copy) % kServers;
-      EXPECT_EQ(ReplicationOptions::HomeOf(index, copy, kServers), home);
-    }
-  }
-}
-
 TEST(JobTest, TurnsTheModeIntoAPolicy) {
   EXPECT_EQ(Options({}).policy.ToPolicy(),
             (Policy{.apply = ApplyRule::kPerStep, .bounded = true, .staleness = 0}));

@@ -89,6 +89,19 @@ TEST(RegistryTest, CountsFromSeveralThreadsWhileItRenders) {
   EXPECT_EQ(counter.value(), 2000U);
 }
 
+TEST(RegistryTest, RendersNothingOfWhatIsRemovedAndTakesItAnew) {
+  Registry registry;
+  registry.AddGauge("shardmill_up", "Up.", {{"shard", "1"}}).Set(1);
+  registry.AddCounter("shardmill_units_total", "Units.", {{"shard", "0"}, {"via", "tcp"}}).Add();
+  registry.AddCounter("shardmill_units_total", "Units.", {{"shard", "1"}, {"via", "tcp"}}).Add();
+  registry.Remove({"shard", "1"});
+  EXPECT_EQ(registry.Render(),
+            "# HELP shardmill_units_total Units.\n"
+            "# TYPE shardmill_units_total counter\n"
+            "shardmill_units_total{shard=\"0\",via=\"tcp\"} 1\n");
+  EXPECT_EQ(registry.AddGauge("shardmill_up", "Up.", {{"shard", "1"}}).value(), 0);
+}
+
 TEST(RegistryDeathTest, RefusesNamesThatBreakTheRules) {
   Registry registry;
   EXPECT_DEATH(registry.AddCounter("shardmill_units", "Units."), "Fits");

@@ -89,7 +89,6 @@ View RandomView(Rng& rng) {
                  static_cast<OnNonfinite>(rng.Below(3)),
                  Small(rng)};
   view.closed = Number(rng);
-  view.replicas = Small(rng);
   view.members = List(rng, [&rng](size_t i) {
     return Member{WorkerId{static_cast<uint32_t>(i)}, Incarnation{Number(rng)},
                   static_cast<int64_t>(rng.Next())};
@@ -279,6 +278,23 @@ void Fill(Rng& rng, Follow& m) {
   }
 }
 void Fill(Rng& rng, Followed& m) { m = {ShardId{Small(rng)}, Number(rng), Number(rng), Text(rng)}; }
+void Fill(Rng& rng, Host& m) { m = {Small(rng), rng.Chance(0.5)}; }
+void Fill(Rng& rng, Hosting& m) {
+  m = {Number(rng), List(rng, [&rng](size_t) {
+         return HostedCopy{ShardId{Small(rng)}, Small(rng)};
+       })};
+}
+void Fill(Rng& rng, Rebalance& m) {
+  m = {List(rng, [&rng](size_t) { return Small(rng); }), rng.Chance(0.5)};
+}
+void Fill(Rng& rng, Balance& m) {
+  m = {List(rng,
+            [&rng](size_t) {
+              return Move{ShardId{Small(rng)}, Small(rng),      Small(rng),
+                          Small(rng),          rng.Chance(0.5), Text(rng)};
+            }),
+       Text(rng)};
+}
 
 void Fill(Rng& rng, GetLease& m) {
   m = {RandomSender(rng), Number(rng), Number(rng), RandomCursor(rng)};
@@ -353,6 +369,10 @@ auto Tie(const Beat& m) {
 auto Tie(const Replicas& m) { return std::tie(m.shard, m.number, m.replicas, m.log); }
 auto Tie(const Follow& m) { return std::tie(m.shard, m.stream, m.item, m.what, m.kept); }
 auto Tie(const Followed& m) { return std::tie(m.shard, m.stream, m.item, m.differs); }
+auto Tie(const Host& m) { return std::tie(m.index, m.leaving); }
+auto Tie(const Hosting& m) { return std::tie(m.number, m.copies); }
+auto Tie(const Rebalance& m) { return std::tie(m.drained, m.begin); }
+auto Tie(const Balance& m) { return std::tie(m.moves, m.problem); }
 auto Tie(const CopyHead& m) { return std::tie(m.view, m.version, m.ranks, m.last_close); }
 auto Tie(const CopyPiece& m) { return std::tie(m.table, m.piece); }
 auto Tie(const CopyEnd& m) { return std::tie(m.filled); }

@@ -1,0 +1,69 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "common/log/log.h"
+#include "common/messages.h"
+#include "common/process/signals.h"
+#include "common/published.h"
+#include "common/result.h"
+#include "server/shard_agent.h"
+
+namespace shardmill {
+
+// "shard 2", or "shard 2, copy 1".
+std::string NameOf(HostedCopy copy);
+
+// The copies of shards that a server holds, each an agent on a thread of its own: opens and closes
+// them as the coordinator says. Owned by main, on its thread.
+class HeldShards final {
+ public:
+  // Makes the agent of a copy; `place`: the lowest number that no other agent has.
+  using Make = std::function<Result<std::unique_ptr<ShardAgent>>(HostedCopy copy, uint32_t place)>;
+
+  // `cpus`: for the threads, by place; or none. The stop and the log outlive it. The first agent
+  // that fails requests the stop.
+  HeldShards(Make make, std::vector<uint32_t> cpus, StopSource& stop, const Log& log);
+  ~HeldShards();
+  HeldShards(const HeldShards&) = delete;
+  HeldShards& operator=(const HeldShards&) = delete;
+
+  // Opens what is missing and closes what is not named. Opens nothing once a stop is requested.
+  Result<> Become(const std::vector<HostedCopy>& copies);
+  // All agents have ended.
+  bool Ended() const;
+  // Waits for all, and says why the first that failed did; or else what `ran` says.
+  Result<> End(const Result<>& ran);
+  // Why this server does not serve, or not all that it holds; empty where it does. Any thread.
+  std::string unready() const { return unready_.Get(); }
+
+ private:
+  struct Running {
+    HostedCopy copy;
+    uint32_t place = 0;
+    std::unique_ptr<ShardAgent> agent;
+    std::atomic<bool> ended{false};  // Written by its thread, read by main's.
+    std::thread thread;
+  };
+
+  Result<> Open(HostedCopy copy);
+  uint32_t FreePlace() const;
+  std::string UnreadyWords() const;
+
+  Make make_;
+  std::vector<uint32_t> cpus_;
+  StopSource& stop_;
+  const Log& log_;
+  std::vector<std::unique_ptr<Running>> running_;
+  Published<std::optional<Error>> failure_;
+  Published<std::string> unready_{"the coordinator has not said what this server is to hold"};
+};
+
+}  // namespace shardmill
