@@ -262,7 +262,7 @@ class Coordinator final {
   bool HostLives(uint32_t host, TimePoint now) const;
   void TellHosts(Outbox& outbox);
   // Of copies that go to other servers: see coordinator_moves.cc.
-  std::string MoveProblem() const;
+  std::string MoveProblem(const std::vector<uint32_t>& drained) const;
   std::vector<uint32_t> Targets(const std::vector<uint32_t>& drained, TimePoint now) const;
   const ShardStatus* MoverOf(ShardId id) const;
   Move UnderWay(ShardId id, const ShardStatus& mover) const;

@@ -12,7 +12,7 @@
 namespace shardmill {
 
 // Why nothing can go anywhere; empty where it can.
-std::string Coordinator::MoveProblem() const {
+std::string Coordinator::MoveProblem(const std::vector<uint32_t>& drained) const {
   if (state_ == JobState::kDone || state_ == JobState::kFailed) return "the job is over";
   if (decided_.number.value == 0) return "the job has not begun: " + words_;
   if (going_back_) return "the job goes back to its last snapshot";
@@ -21,6 +21,9 @@ std::string Coordinator::MoveProblem() const {
   if (options_.data.leased && !options_.snapshots.enabled) {
     return "a job that leases its data needs snapshots for that (snapshot.to): the last step of a "
            "worker that dies as a shard changes its server could not be made again";
+  }
+  for (const uint32_t index : drained) {
+    if (!hosts_.contains(index)) return "there is no server " + std::to_string(index);
   }
   return "";
 }
@@ -66,14 +69,11 @@ bool Coordinator::MayGoTo(ShardId id, uint32_t host, bool primary) const {
 // What is under way, and then what is left: primaries leave drained servers and the fullest ones
 // for those that have the fewest, replicas leave drained servers alone.
 Balance Coordinator::Plan(const std::vector<uint32_t>& drained, TimePoint now) const {
-  Balance plan{{}, MoveProblem()};
+  Balance plan{{}, MoveProblem(drained)};
   std::map<uint32_t, std::vector<ShardId>> primaries;
   std::map<uint32_t, uint32_t> replicas;
   for (const uint32_t target : Targets(drained, now)) primaries[target];
   if (plan.problem.empty() && primaries.empty()) plan.problem = "there is no server to go to";
-  for (const uint32_t index : drained) {
-    if (!hosts_.contains(index)) plan.problem = "there is no server " + std::to_string(index);
-  }
   if (!plan.problem.empty()) return plan;
   const std::set<uint32_t> drains(drained.begin(), drained.end());
   const auto least = [&](ShardId id, bool primary) {
@@ -166,7 +166,7 @@ void Coordinator::Begin(const Move& move, TimePoint now) {
 }
 
 void Coordinator::CheckMoves(TimePoint now, Outbox& outbox) {
-  if (!MoveProblem().empty()) return;
+  if (!MoveProblem({}).empty()) return;
   EmptyLeaving(now);
   for (uint32_t i = 0; i < shards_.size(); ++i) {
     if (MoverOf(ShardId{i}) != nullptr) FinishMove(ShardId{i}, now, outbox);

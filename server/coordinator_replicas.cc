@@ -258,7 +258,7 @@ bool Coordinator::MayLeave(ShardId id, const ShardStatus& leaver, TimePoint now,
     // What has no other copy goes to another server, if there is any.
     const bool knows = epoch_ == Term{1} || now - started_ >= 2 * options_.lease;
     const bool stuck = options_.replicas == 0 && MoverOf(id) == nullptr && knows &&
-                       (!MoveProblem().empty() || Targets({primary.host}, now).empty());
+                       (!MoveProblem({}).empty() || Targets({primary.host}, now).empty());
     return stuck || Mutated(Mutation::kLeaveWithoutHeir);
   }
   Promote(id, now);
