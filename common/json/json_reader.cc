@@ -237,6 +237,7 @@ Result<JsonValue> ParseJson(std::string_view text, size_t bytes_max) {
     return Error{ErrorCode::kBadInput,
                  "no JSON: it is longer than " + std::to_string(bytes_max) + " bytes"};
   }
+  if (!IsUtf8(text)) return Error{ErrorCode::kBadInput, "no JSON: it is not UTF-8"};
   return JsonReader(text).Read();
 }
 

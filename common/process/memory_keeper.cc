@@ -16,7 +16,7 @@ namespace {
 
 constexpr size_t kStackBytes = size_t{16} << 10;
 
-// Its runtime does not bear a second process in its memory: the child crashes where it starts late.
+// Under it the child was seen to crash before it had begun; why is not known.
 #ifdef __SANITIZE_THREAD__
 constexpr bool kThreadSanitizer = true;
 #else

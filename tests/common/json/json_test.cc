@@ -77,6 +77,8 @@ TEST(JsonReaderTest, RefusesWhatIsNoJson) {
 
 TEST(JsonReaderTest, RefusesAKeyThatOccursTwice) {
   EXPECT_EQ(WrongWith(R"({"a":1,"a":2})"), "no JSON: at byte 10 a key occurs twice");
+  // Both would be written as the same.
+  EXPECT_EQ(WrongWith("{\"\xFF\":1,\"\uFFFD\":2}"), "no JSON: it is not UTF-8");
 }
 
 TEST(JsonReaderTest, RefusesWhatIsNestedTooDeepOrTooLong) {
