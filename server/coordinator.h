@@ -110,6 +110,7 @@ struct ShardStatus {
   std::string endpoint;
   TimePoint lease_until{};  // It is silent after that.
   TimePoint heard_at{};
+  TimePoint asked_at{};  // When it was last asked for a word, to become primary.
   Beat beat;
   TimePoint leaves_at{};  // When it first said to this coordinator that it is to stop.
   // Of a replica; see ReplicaPlace.
@@ -243,6 +244,8 @@ class Coordinator final {
   void CheckReplicas(TimePoint now, Outbox& outbox);
   const ShardStatus* Awaited(ShardId id) const;
   ShardStatus* HeirOf(ShardId id, TimePoint now);
+  static bool SpokeSince(const ShardStatus& heir, const ShardStatus& primary);
+  void AskHeir(ShardId id, TimePoint now, Outbox& outbox);
   bool Promote(ShardId id, TimePoint now);
   void MakePrimary(ShardId id, ShardStatus& heir, TimePoint now);
   bool Restore(const Register& request, TimePoint now);

@@ -151,6 +151,7 @@ void Coordinator::CheckReplicas(TimePoint now, Outbox& outbox) {
   for (uint32_t i = 0; i < shards_.size(); ++i) {
     const ShardId id{i};
     if (Silent(shards_[i], now)) {
+      AskHeir(id, now, outbox);
       if (Promote(id, now) && phase_ == Phase::kFreezing) SendCut(now, outbox);
       continue;
     }
@@ -186,11 +187,26 @@ ShardStatus* Coordinator::HeirOf(ShardId id, TimePoint now) {
   return heir;
 }
 
+// Who died with the primary may not be missed yet, and would fence one that is only late.
+bool Coordinator::SpokeSince(const ShardStatus& heir, const ShardStatus& primary) {
+  return heir.heard_at > primary.lease_until;
+}
+
+void Coordinator::AskHeir(ShardId id, TimePoint now, Outbox& outbox) {
+  constexpr std::chrono::milliseconds kEvery{10};
+  ShardStatus* heir = HeirOf(id, now);
+  if (heir == nullptr || SpokeSince(*heir, shards_[id.value])) return;
+  if (now - heir->asked_at < kEvery) return;
+  heir->asked_at = now;
+  Send(heir->peer, heir->boot, Registered{id}, outbox);
+}
+
 // Makes the shard's heir its primary; false where there is none.
 bool Coordinator::Promote(ShardId id, TimePoint now) {
   if (decided_.number.value == 0 || going_back_) return false;
   ShardStatus* next = HeirOf(id, now);
-  if (next == nullptr) return false;
+  const ShardStatus& primary = shards_[id.value];
+  if (next == nullptr || (Silent(primary, now) && !SpokeSince(*next, primary))) return false;
   MakePrimary(id, *next, now);
   return true;
 }

@@ -336,6 +336,7 @@ void Shard::On(const Pull& pull, const Envelope& from, Outbox& outbox) {
 
 void Shard::On(const Registered& /*registered*/, const Envelope& /*from*/, Outbox& /*outbox*/) {
   registered_ = true;
+  beat_at_.reset();  // Who is told again is asked whether it is there.
 }
 
 void Shard::On(const Freeze& freeze, const Envelope& /*from*/, Outbox& outbox) {

@@ -86,6 +86,18 @@ TEST_F(LeaveTest, AReplicaStaysWhoseSilentPrimaryItMayHaveToReplace) {
   EXPECT_FALSE(Leave(kReplica, 1)) << "nobody else has the shard";
 }
 
+TEST_F(LeaveTest, AReplicaTakesASilentPrimarysPlaceWhenItSaysThatItIsThere) {
+  BeInSync();
+  After(milliseconds(80));
+  Live(kReplica, 1);
+  const Outbox said = After(milliseconds(60));
+  EXPECT_EQ(Primary(), kShard) << "the replica may be gone as well, and not missed yet";
+  EXPECT_NE(Find<Registered>(said, kReplica), nullptr);
+  Live(kReplica, 1);
+  After(milliseconds(1));
+  EXPECT_EQ(Primary(), kReplica);
+}
+
 TEST_F(LeaveTest, APrimaryWithoutAnHeirStaysAlsoWhereNobodyTrainsNow) {
   for (const uint64_t worker : {1, 2}) {
     const WorkerId rank{static_cast<uint32_t>(worker - 1)};
