@@ -252,12 +252,10 @@ void PsClient::On(const Held& held, TimePoint now, const Envelope& from, Outbox&
   shard->flying_bytes -= found->second.unit.gradient.size();
   if (found->second.piece != nullptr) found->second.piece->known = true;
   FinishPart(found->second.ticket);
-  if (!Mutated(Mutation::kForgetHeldUnits)) {
-    // Whoever takes the shard's place will ask for it. What the ticket stands for is done.
-    found->second.ticket = 0;
-    held_.emplace(found->first, std::move(found->second));
-  }
-  units_.erase(found);
+  // Whoever takes the shard's place will ask for it. What the ticket stands for is done.
+  found->second.ticket = 0;
+  auto unit = units_.extract(found);
+  if (!Mutated(Mutation::kForgetHeldUnits)) held_.insert(std::move(unit));
   const bool taken = view_.policy.nonfinite == OnNonfinite::kAccept;
   if (held.nonfinite && !taken && !Mutated(Mutation::kSkipOnOneShard)) {
     const auto place = std::ranges::find(view_.tables, table, &TablePlace::id);

@@ -42,6 +42,8 @@ class Followers final {
   // What a replica of before this shard's promotion may lack goes to those that may go on from it.
   void GoOn(const CopyResume& resume, RecentItems items);
 
+  // There is nobody, and nothing kept for anybody.
+  bool idle() const { return replicas_.empty() && !heritage_; }
   // Something goes to somebody; one reads an image, of which there is one at a time.
   bool begun() const;
   bool ReadsImage() const;

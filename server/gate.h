@@ -22,6 +22,7 @@ class Gate final {
   // It stands open at first.
   void Close() { closed_ = true; }
   void Open(Outbox& outbox) {
+    if (!closed_) return;
     closed_ = false;
     Reach(0, 0, outbox);
   }

@@ -220,6 +220,10 @@ void Shard::CheckFollowers() {
 // Sends replicas what they lack, and lets out what they have, and the log.
 void Shard::MoveFollowers(Outbox& outbox) {
   if (!primary_) return;
+  if (followers_.idle() && !gated()) {
+    gate_.Open(outbox);
+    return;
+  }
   if (followers_.in_sync() > 0) CheckFollowers();
   const bool image_free = ready() && !saving_ && !restoring_ && copy_.settled();
   followers_.Advance(now_, {job_, view().generation, term_, options_.boot, {}},

@@ -103,12 +103,7 @@ Result<std::unique_ptr<Cluster>> Cluster::Start(const ClusterPlan& plan, std::st
   if (plan.proxied) cluster->proxy_ = std::make_unique<MessageProxy>(plan.seed);
   SM_TRY(cluster->StartCoordinator("127.0.0.1:0"));
   SM_TRY(cluster->FindCoordinator());
-  for (uint32_t i = 0; i < plan.servers; ++i) {
-    cluster->servers_.emplace_back();
-    cluster->server_http_.emplace_back();
-    cluster->server_away_.push_back(false);
-    SM_TRY(cluster->StartServer(i));
-  }
+  for (uint32_t i = 0; i < plan.servers; ++i) SM_TRY(cluster->StartServer(i));
   return cluster;
 }
 

@@ -131,6 +131,11 @@ class Cluster final {
   void KillServer(size_t index);
   void StopServer(size_t index);  // By SIGTERM, on which it must end well.
   std::unique_ptr<Child> ReplaceServer(size_t index);
+  // One more than there ever were. Returns its index.
+  size_t AddServer();
+  size_t servers() const { return servers_.size(); }
+  // Begins `shardmill rebalance`, which takes all shards from `drained`.
+  Result<std::unique_ptr<Child>> Rebalance(const std::vector<size_t>& drained);
   // As the coordinator tells it; nothing where it does not.
   std::optional<JobStatus> Status() const;
   // SIGSTOP, and waits until the process stands still.
@@ -196,6 +201,7 @@ class Cluster final {
   bool coordinator_away_ = false;
   std::unique_ptr<Child> coordinator_;
   uint32_t server_starts_ = 0;
+  uint32_t rebalances_ = 0;
   std::vector<std::unique_ptr<Child>> servers_;
   std::vector<bool> server_away_;  // By index: it was killed, or another is in its place.
   std::vector<std::unique_ptr<Life>> lives_;

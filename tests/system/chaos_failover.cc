@@ -10,24 +10,6 @@
 namespace shardmill::chaos {
 namespace {
 
-// In the training, or when a rank has made all its steps.
-void AwaitMoment(Rng& rng, Cluster& cluster, bool at_end) {
-  const ClusterPlan& plan = cluster.plan();
-  const auto rank = static_cast<uint32_t>(rng.Below(plan.workers));
-  const uint64_t acked = cluster.Acked(rank);
-  const uint64_t left = plan.steps - std::min(plan.steps, acked);
-  cluster.AwaitStep(rank, acked + (at_end ? left : 1 + rng.Below(left / 3 + 1)));
-  LetPass(cluster, milliseconds(rng.Below(10)));
-}
-
-bool IsOver(const Cluster& cluster, const std::optional<JobStatus>& status) {
-  if (status && status->state == JobStatus::State::kDone) return true;
-  for (uint32_t rank = 0; rank < cluster.plan().workers; ++rank) {
-    if (!cluster.Finished(rank)) return false;
-  }
-  return true;
-}
-
 // A server may be lost when every shard has its replica. The coordinator's page is some tenths of a
 // second old, and may be of before the last loss.
 void AwaitCopies(Cluster& cluster) {
@@ -40,43 +22,6 @@ void AwaitCopies(Cluster& cluster) {
              return shard.in_sync == shard.replicas;
            });
   });
-}
-
-// The step after the one that was under way then: when it was acknowledged to the last of all
-// ranks. Nothing where somebody has none to make any more.
-std::optional<uint64_t> AckedAfter(const Cluster& cluster, uint64_t from_ns) {
-  uint64_t last = 0;
-  for (uint32_t rank = 0; rank < cluster.plan().workers; ++rank) {
-    std::vector<uint64_t> acks;
-    for (const auto& life : cluster.lives()) {
-      if (life->rank != rank) continue;
-      for (const Record& record : life->records) {
-        const bool made = record.event == Event::kCounted || record.event == Event::kDiscarded;
-        if (made && record.at_ns >= from_ns) acks.push_back(record.at_ns);
-      }
-    }
-    if (acks.size() < 2) return {};
-    std::ranges::sort(acks);
-    last = std::max(last, acks[1]);
-  }
-  return last;
-}
-
-bool SomebodyIsDone(const Cluster& cluster) {
-  for (uint32_t rank = 0; rank < cluster.plan().workers; ++rank) {
-    if (cluster.Acked(rank) + 2 >= cluster.plan().steps) return true;
-  }
-  return false;
-}
-
-// Until all ranks get on; how long that took since then, where it is to be counted.
-void AwaitNextAcks(Cluster& cluster, uint64_t from_ns, milliseconds limit, bool counts) {
-  std::optional<uint64_t> acked;
-  cluster.Await("all ranks get on with a replica", limit, [&] {
-    acked = AckedAfter(cluster, from_ns);
-    return acked || SomebodyIsDone(cluster);
-  });
-  if (counts && acked) cluster.Recovered(static_cast<double>(*acked - from_ns) / 1e9);
 }
 
 struct Loss {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -36,6 +37,7 @@ extern const Scenario kSnapshotKillDaemons;  // The same.
 extern const Scenario kElastic;              // chaos_elastic.cc
 extern const Scenario kFailover;             // chaos_failover.cc
 extern const Scenario kDrain;                // The same.
+extern const Scenario kRebalance;            // chaos_rebalance.cc
 extern const Scenario kCorrupt;              // chaos_corrupt.cc
 extern const Scenario kDiskFull;             // chaos_disk.cc
 extern const Scenario kClock;                // The same.
@@ -52,6 +54,13 @@ Aim DrawAim(Rng& rng, const ClusterPlan& plan, int signal);
 
 // Makes it a job whose workers lease its data, and come and go.
 void LeaseData(Rng& rng, ClusterPlan& plan);
+
+// In the training, or when a rank has made all its steps.
+void AwaitMoment(Rng& rng, Cluster& cluster, bool at_end);
+// Nobody has anything to get on with any more.
+bool IsOver(const Cluster& cluster, const std::optional<JobStatus>& status);
+// Until all ranks get on; how long that took since then, where it is to be counted.
+void AwaitNextAcks(Cluster& cluster, uint64_t from_ns, milliseconds limit, bool counts);
 
 // Lets the time pass, unless the trial fails.
 void LetPass(Cluster& cluster, milliseconds time);

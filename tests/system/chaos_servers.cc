@@ -6,6 +6,11 @@
 namespace shardmill::chaos {
 
 Result<> Cluster::StartServer(size_t index) {
+  if (index == servers_.size()) {
+    servers_.emplace_back();
+    server_http_.emplace_back();
+    server_away_.push_back(false);
+  }
   const std::string number = std::to_string(index);
   const std::string again =
       ++server_starts_ > plan_.servers ? "-" + std::to_string(server_starts_) : "";
@@ -36,6 +41,25 @@ std::unique_ptr<Child> Cluster::ReplaceServer(size_t index) {
   if (!started.ok()) Fail(started.error().message);
   server_away_[index] = !started.ok();
   return before;
+}
+
+size_t Cluster::AddServer() {
+  const size_t index = servers_.size();
+  const Result<> started = StartServer(index);
+  if (!started.ok()) Fail(started.error().message);
+  return index;
+}
+
+Result<std::unique_ptr<Child>> Cluster::Rebalance(const std::vector<size_t>& drained) {
+  ChildOptions options;
+  options.name = "rebalance-" + std::to_string(++rebalances_);
+  options.argv = {programs_ + "/cli/shardmill", "rebalance", job_, "--set",
+                  "cluster.coordinator=" + address_};
+  for (const size_t index : drained) {
+    options.argv.insert(options.argv.end(), {"--drain", std::to_string(index)});
+  }
+  options.log_path = folder_ + "/" + options.name + ".out";
+  return Child::Spawn(options);
 }
 
 }  // namespace shardmill::chaos

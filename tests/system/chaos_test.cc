@@ -64,6 +64,10 @@ TEST(ChaosTest, ServersThatAreToldToStopHandOverWhatTheyHave) {
   EXPECT_EQ(ExpectPromisesKept(kDrain, kSanitized ? 2 : 5), 0U);
 }
 
+TEST(ChaosTest, ShardsGoFromServerToServerAndNothingIsLost) {
+  EXPECT_EQ(ExpectPromisesKept(kRebalance, kSanitized ? 2 : 5), 0U);
+}
+
 TEST(ChaosTest, ASnapshotThatIsBeingMadeIsThereWholeOrNotAtAll) {
   // Each tenth of the points; all of them take minutes.
   for (uint64_t seed = 1; seed <= (kSanitized ? 50U : 213U); seed += 10) {
