@@ -263,6 +263,7 @@ class Coordinator final {
   bool HasPlace(ShardId id, uint32_t copy) const;
   void RemoveCopy(ShardId id, uint32_t copy);
   bool HostLives(uint32_t host, TimePoint now) const;
+  bool KnowsHosts(TimePoint now) const;
   void TellHosts(Outbox& outbox);
   // Of copies that go to other servers: see coordinator_moves.cc.
   std::string MoveProblem(const std::vector<uint32_t>& drained) const;

@@ -68,6 +68,15 @@ bool Coordinator::HostLives(uint32_t host, TimePoint now) const {
   return now <= found->second.lease_until && !found->second.leaving;
 }
 
+// Whether all that hold something had time to say that they are there.
+bool Coordinator::KnowsHosts(TimePoint now) const {
+  if (epoch_ == Term{1} || now - started_ >= 2 * options_.lease) return true;
+  const auto spoke = [this](const ShardStatus& copy) { return hosts_.contains(copy.host); };
+  return std::ranges::all_of(shards_, spoke) && std::ranges::all_of(copies_, [&](const Copies& c) {
+           return std::ranges::all_of(c.replicas, spoke);
+         });
+}
+
 void Coordinator::TellHosts(Outbox& outbox) {
   if (hosting_told_ == hosting_) return;
   hosting_told_ = hosting_;

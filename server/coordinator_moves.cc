@@ -140,6 +140,7 @@ Balance Coordinator::Plan(const std::vector<uint32_t>& drained, TimePoint now) c
 
 void Coordinator::On(const Rebalance& request, TimePoint now, const Envelope& from,
                      Outbox& outbox) {
+  if (!KnowsHosts(now)) return;  // Who asks asks again.
   const Balance plan = Plan(request.drained, now);
   for (const Move& move : plan.moves) {
     if (request.begin && move.words.empty() && plan.problem.empty()) Begin(move, now);

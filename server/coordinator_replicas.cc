@@ -272,8 +272,7 @@ bool Coordinator::MayLeave(ShardId id, const ShardStatus& leaver, TimePoint now,
   const ShardStatus* heir = HeirOf(id, now);
   if (heir == nullptr || heir->beat.leaving || !spoke(*heir)) {
     // What has no other copy goes to another server, if there is any.
-    const bool knows = epoch_ == Term{1} || now - started_ >= 2 * options_.lease;
-    const bool stuck = options_.replicas == 0 && MoverOf(id) == nullptr && knows &&
+    const bool stuck = options_.replicas == 0 && MoverOf(id) == nullptr && KnowsHosts(now) &&
                        (!MoveProblem({}).empty() || Targets({primary.host}, now).empty());
     return stuck || Mutated(Mutation::kLeaveWithoutHeir);
   }
