@@ -1,6 +1,6 @@
 // Files that come back otherwise than they were written: bits flipped, ends missing. Each trial
-// writes a coordinator's log and a snapshot, as files, and damages one of them a hundred times,
-// each time another way. Nothing of what is damaged may be taken for what it was.
+// writes a coordinator's log, a shard's log or a snapshot, as files, and damages it a hundred
+// times, each time another way. Nothing of what is damaged may be taken for what it was.
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
@@ -9,8 +9,11 @@
 #include "common/blob/folder_store.h"
 #include "common/blob/posix_files.h"
 #include "common/storage/record_log.h"
+#include "server/shard_log.h"
 #include "snapshot/snapshot.h"
 #include "snapshot/verify.h"
+#include "tests/common/wire/codec.h"
+#include "tests/common/wire/random_packet.h"
 #include "tests/snapshot/world.h"
 #include "tests/system/chaos_campaign.h"
 
@@ -45,6 +48,19 @@ std::string Damage(Rng& rng, std::string text) {
 
 using Records = std::vector<std::string>;
 
+// What is in a log, in order, and the byte at which its last write begins.
+struct Written {
+  Records records = {};
+  uint64_t last = 0;
+};
+
+// One kind of log.
+struct LogKind {
+  const char* name;
+  Result<Written> (*write)(Rng& rng, const std::string& path);
+  Result<Records> (*read)(const std::string& path);
+};
+
 Result<Records> ReadRecords(const std::string& path) {
   PosixFiles files;
   Records records;
@@ -55,36 +71,73 @@ Result<Records> ReadRecords(const std::string& path) {
   return records;
 }
 
-Result<Records> WriteLog(Rng& rng, const std::string& path) {
+Result<Written> WriteRecords(Rng& rng, const std::string& path) {
   PosixFiles files;
   const auto log =
       SM_TRY(RecordLog::Open(files, path, [](std::span<const std::byte>) { return Result<>(); }));
-  Records records;
+  Written written;
   for (uint64_t count = 3 + rng.Below(6); count > 0; --count) {
-    std::string& record = records.emplace_back(1 + rng.Below(300), '\0');
+    std::string& record = written.records.emplace_back(1 + rng.Below(300), '\0');
     for (char& byte : record) byte = static_cast<char>(rng.Next());
+    written.last = SM_TRY(files.Size(path));
     SM_TRY(log->Append(std::as_bytes(std::span(record))));
   }
-  return records;
+  return written;
 }
 
-// What is wrong with how a damaged log was read; empty: nothing. Its last record may be taken for
+std::string BytesOf(const Stamp& stamp, const Follow& item) {
+  std::string bytes;
+  for (const Frame& frame : Encode({{{stamp, item}}})) {
+    bytes.append(reinterpret_cast<const char*>(frame.bytes().data()), frame.size());
+  }
+  return bytes;
+}
+
+Result<Records> ReadItems(const std::string& path) {
+  PosixFiles files;
+  Records items;
+  SM_TRY(ReadShardLog(files, path, TestFrames(), [&](const Stamp& stamp, Follow item) -> Result<> {
+    items.push_back(BytesOf(stamp, item));
+    return {};
+  }));
+  return items;
+}
+
+Result<Written> WriteItems(Rng& rng, const std::string& path) {
+  constexpr Stamp kStamp{JobId{1}, Generation{2}, Term{3}, BootId{4}, BootId{}};
+  PosixFiles files;
+  const auto log = SM_TRY(ShardLogWriter::Begin(files, path, TestFrames()));
+  Written written;
+  for (uint64_t batch = 0, count = 3 + rng.Below(4); batch < count; ++batch) {
+    std::vector<Follow> items;
+    for (uint64_t kind = 0; items.size() < 1 + batch % 3; ++kind) {
+      Message message = RandomMessage(rng, kind % std::variant_size_v<Message>);
+      if (auto* item = std::get_if<Follow>(&message)) items.push_back(std::move(*item));
+    }
+    for (const Follow& item : items) written.records.push_back(BytesOf(kStamp, item));
+    written.last = log->bytes();
+    SM_TRY(log->Append(kStamp, items, batch == 0));
+  }
+  return written;
+}
+
+constexpr LogKind kCoordinatorLog{"a coordinator's log", WriteRecords, ReadRecords};
+constexpr LogKind kShardLog{"a shard's log", WriteItems, ReadItems};
+
+// What is wrong with how a damaged log was read; empty: nothing. Its last write may be taken for
 // one that a crash has cut off, and is dropped then; so may be what a shorter file lacks.
-std::string JudgeLog(const Records& written, const std::string& before, const std::string& damaged,
-                     const std::string& path) {
-  const Result<Records> read = ReadRecords(path);
+std::string JudgeLog(const Written& written, const std::string& before, const std::string& damaged,
+                     const Result<Records>& read) {
   if (!read.ok()) return "";
   const Records& records = read.value();
-  const bool prefix = records.size() <= written.size() &&
-                      std::equal(records.begin(), records.end(), written.begin());
+  const bool prefix = records.size() <= written.records.size() &&
+                      std::equal(records.begin(), records.end(), written.records.begin());
   if (!prefix) return "a damaged log was read as another";
-  if (records.size() == written.size()) return "a damaged log was read as if it were whole";
+  if (records.size() == written.records.size()) return "a damaged log was read as if it were whole";
   const auto [at, unused] = std::ranges::mismatch(damaged, before);
-  constexpr uint64_t kHeadBytes = 12;
-  const uint64_t last = before.size() - written.back().size() - kHeadBytes;
-  const bool in_last = static_cast<uint64_t>(at - damaged.begin()) >= last;
+  const bool in_last = static_cast<uint64_t>(at - damaged.begin()) >= written.last;
   if (damaged.size() < before.size() || in_last) return "";
-  return "damage before the last record of a log was taken for a write cut off";
+  return "damage before the last write of a log was taken for a write cut off";
 }
 
 // Whether any of a snapshot's tables can be read otherwise than it was.
@@ -111,15 +164,19 @@ std::string JudgeSnapshot(BlobStore& store, const std::string& folder, uint64_t 
   return "";
 }
 
-Result<> DamageLog(Rng& rng, const std::string& folder, Trial& trial) {
-  const std::string path = folder + "/coordinator.log";
-  const Records written = SM_TRY(WriteLog(rng, path));
+Result<> DamageLog(const LogKind& kind, Rng& rng, const std::string& folder, Trial& trial) {
+  const std::string path = folder + "/log";
+  const Written written = SM_TRY(kind.write(rng, path));
   const std::string before = ReadText(path);
   for (uint64_t i = 0; i < kDamages; ++i) {
     const std::string damaged = Damage(rng, before);
     WriteText(path, damaged);
-    const std::string wrong = JudgeLog(written, before, damaged, path);
+    const std::string wrong = JudgeLog(written, before, damaged, kind.read(path));
     if (!wrong.empty()) trial.violations.push_back(wrong);
+  }
+  WriteText(path, before);
+  if (SM_TRY(kind.read(path)) != written.records) {
+    trial.violations.push_back("a log that is whole is not read");
   }
   return {};
 }
@@ -147,11 +204,11 @@ Result<> DamageSnapshot(Rng& rng, const std::string& folder, Trial& trial) {
 void RunAlone(uint64_t seed, const TrialPlaces& /*places*/, Trial& trial) {
   Rng rng(Mix(seed) ^ 0xc0552f7);
   std::filesystem::create_directories(trial.folder);
-  const bool log = seed % 2 == 0;
-  trial.cluster = log ? "a coordinator's log" : "a snapshot of two shards";
+  const LogKind* log = seed % 3 == 0 ? &kCoordinatorLog : seed % 3 == 1 ? &kShardLog : nullptr;
+  trial.cluster = log != nullptr ? log->name : "a snapshot of two shards";
   trial.totals.count = kDamages;
-  const Result<> made =
-      log ? DamageLog(rng, trial.folder, trial) : DamageSnapshot(rng, trial.folder, trial);
+  const Result<> made = log != nullptr ? DamageLog(*log, rng, trial.folder, trial)
+                                       : DamageSnapshot(rng, trial.folder, trial);
   if (!made.ok()) trial.violations.push_back(made.error().message);
 }
 

@@ -1,6 +1,7 @@
 // A disk that is full, has become read-only, or does not take what was written, under the folder of
-// snapshots or that of the coordinator's log; and a time of day that jumps. Nobody may say that
-// something is kept that is not, the job goes on or says why not, and goes on when the disk does.
+// snapshots, of the coordinator's log or of the shards' logs; and a time of day that jumps. Nobody
+// may say that something is kept that is not, the job goes on or says why not, and goes on when the
+// disk does.
 #include <algorithm>
 #include <fstream>
 #include <iterator>
@@ -75,14 +76,47 @@ void LoseLog(Rng& rng, Cluster& cluster, DiskFault fault) {
   for (uint32_t one = 0; one < cluster.plan().workers; ++one) cluster.Healed(one);
 }
 
+bool SomeLogFails(const Cluster& cluster) {
+  const std::optional<JobStatus> status = cluster.Status();
+  return status && std::ranges::any_of(status->shards, [](const JobStatus::Shard& shard) {
+           return shard.degraded.find("its log") == 0 &&
+                  shard.degraded.find('/') != std::string::npos;
+         });
+}
+
+uint64_t AckedByAll(const Cluster& cluster) {
+  uint64_t acked = 0;
+  for (uint32_t rank = 0; rank < cluster.plan().workers; ++rank) acked += cluster.Acked(rank);
+  return acked;
+}
+
+// Where no shard's log takes anything nothing is acknowledged, until all have a log again.
+void LoseShardLogs(Rng& rng, Cluster& cluster, DiskFault fault) {
+  const auto rank = static_cast<uint32_t>(rng.Below(cluster.plan().workers));
+  cluster.AwaitStep(rank, 1 + rng.Below(cluster.plan().steps / 2));
+  if (IsOver(cluster)) return;
+  cluster.faults().SetDisk(fault, cluster.folder() + "/logs");
+  cluster.Await("a shard says that its log is not written", kTroubleLimit,
+                [&] { return IsOver(cluster) || SomeLogFails(cluster); });
+  LetPass(cluster, milliseconds(100));
+  const uint64_t before = AckedByAll(cluster);
+  LetPass(cluster, milliseconds(100 + rng.Below(600)));
+  if (AckedByAll(cluster) > before) cluster.Violation("a step counts that is in no log");
+  cluster.faults().SetDisk(DiskFault::kNone, "");
+  for (uint32_t one = 0; one < cluster.plan().workers; ++one) cluster.Healed(one);
+}
+
 void RunDisk(Rng& rng, Cluster& cluster) {
   const ClusterPlan& plan = cluster.plan();
   for (uint32_t rank = 0; rank < plan.workers; ++rank) cluster.StartWorker(rank);
   const auto fault = static_cast<DiskFault>(1 + plan.seed % 3);
-  if (plan.seed / 3 % 2 == 0) {
-    LoseSnapshots(rng, cluster, fault);
-  } else {
-    LoseLog(rng, cluster, fault);
+  switch (plan.seed / 3 % 3) {
+    case 0:
+      return LoseSnapshots(rng, cluster, fault);
+    case 1:
+      return LoseLog(rng, cluster, fault);
+    default:
+      return LoseShardLogs(rng, cluster, fault);
   }
 }
 
@@ -90,7 +124,8 @@ void ShapeDisk(Rng& rng, ClusterPlan& plan) {
   plan.faulty = true;
   plan.keeps_state = true;
   plan.snapshot_every = milliseconds(20 + rng.Below(100));
-  plan.steps += plan.seed / 3 % 2 == 0 ? 600 : 40;
+  plan.logs = plan.seed / 3 % 3 == 2;
+  plan.steps += plan.seed / 3 % 3 == 0 ? 600 : 40;
   plan.think_us = 4000 + rng.Below(6000);
 }
 

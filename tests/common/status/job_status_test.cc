@@ -40,6 +40,8 @@ JobStatus Example() {
                            .skipped = 7,
                            .nonfinite = 8,
                            .copy = 1,
+                           .host = 3,
+                           .moving = true,
                            .replicas = 2,
                            .in_sync = 1,
                            .gated = 3,
@@ -70,7 +72,7 @@ TEST(JobStatusTest, WritesTheKeysThatOperatorsRead) {
       R"("staleness_max":3,"awaited_seconds":2.5,"awaited_share":0.75,"metrics":{"accuracy":0.83,"loss":0.5}}],"shards":[{"id":1,)"
       R"("endpoint":"tcp://127.0.0.1:1","closed":28,"version":57,"units":60,)"
       R"("held_bytes":4096,"parked_pulls":1,"staleness_max":2,"waiting_for":1,"discarded":6,"skipped":7,"nonfinite":8,)"
-      R"("copy":1,"replicas":2,"in_sync":1,"gated":3,"degraded":"copy 0 catches up"}],)"
+      R"("copy":1,"server":3,"moving":true,"replicas":2,"in_sync":1,"gated":3,"degraded":"copy 0 catches up"}],)"
       R"("snapshots":{"number":7,"age_seconds":12.5,"took_seconds":0.25,"bytes":8192,"under_way":8,"given_up":1,"problem":"shard 0: no room","awaited":"shard 1","damaged":2,"final_lost":true},)"
       R"("audit":{"lost":1,"duplicated":2,"samples_lost":3,"samples_repeated":4}})");
 }
