@@ -9,6 +9,8 @@
 #include "cli/run_folder.h"
 #include "cli/train_result.h"
 #include "common/clock.h"
+#include "common/fresh_id.h"
+#include "common/job/network_keys.h"
 #include "optim/optimizer.h"
 #include "optim/rate.h"
 #include "worker/job_measurers.h"
@@ -127,10 +129,11 @@ Result<> BeginWith(const GivenWeights& weights, LocalTables& tables) {
 }
 
 // Of the end of training, where the job names a folder for snapshots.
-Result<> KeepSnapshot(const JobOptions& job, const NetworkModel& model, LocalTables& tables,
-                      uint64_t steps, const Console& console) {
+Result<> KeepSnapshot(const JobOptions& job, const NetworkModel& model, const Columns& columns,
+                      LocalTables& tables, uint64_t steps, const Console& console) {
   if (job.snapshot.to.empty()) return {};
-  const Result<uint64_t> number = WriteLocalSnapshot(job, model.Parameters(), tables, 1, steps);
+  const Result<uint64_t> number = WriteLocalSnapshot(job, model.Parameters(), columns, tables,
+                                                     {.job = FreshId(), .steps = steps});
   if (!number.ok()) {
     return Error{ErrorCode::kUnsaved, "the training is done, but " + number.error().message};
   }
@@ -162,7 +165,8 @@ Result<> Train(const TrainFlags& flags, const Console& console, const StopSource
     console.err << "computes on " << model->device() << "\n";
   }
   const JobMeasurers measurers = SM_TRY(MakeMeasurers(job, data, *model));
-  Examiner examiner({*model, *data.train, *measurers.validate, measurers.at_end()}, job.train);
+  Examiner examiner({*model, *data.train, *measurers.validate, measurers.at_end(), NetworkOf(job)},
+                    job.train);
   const bool leased = job.data.scheme == DataScheme::kLeased;
   const BatchPlan plan{.seed = job.job.seed,
                        .batch_rows = job.BatchRows(),
@@ -194,7 +198,8 @@ Result<> Train(const TrainFlags& flags, const Console& console, const StopSource
   result.bad_rows = data.bad_rows;
   result.measured_on = MeasuredPart(job.data);
   TakeFigures(examiner.figures(), job.train, result);
-  const Result<> kept = KeepSnapshot(job, *model, *tables, trainer.progress().step, console);
+  const Result<> kept =
+      KeepSnapshot(job, *model, data.train->columns(), *tables, trainer.progress().step, console);
   SM_TRY(
       TellResult(flags, console, trainer.progress(), std::move(result), folder, job.train.model));
   return kept;

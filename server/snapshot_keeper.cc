@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "common/job/network_keys.h"
 #include "snapshot/folder.h"
 
 namespace shardmill {
@@ -62,6 +63,8 @@ Result<> SnapshotKeeper::Resume(CoordinatorOptions& options) {
   options.resume_exactly = options_.resume != kLatest;
   const std::string problem = Coordinator::ResumeProblem(options);
   if (!problem.empty()) return Error{ErrorCode::kBadUsage, problem};
+  SM_TRY(CheckNetwork("snapshot " + std::to_string(options.resume->number), options.resume->keys,
+                      options.keys));
   for (const JobKeyChange& change : ChangesOf(options.resume->keys, options.keys)) {
     log_.Info("resumes_with", {{"change", change.Words()}});
   }

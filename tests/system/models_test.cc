@@ -200,6 +200,55 @@ TEST(ModelsTest, EvalAndPredictReadAnExportedSnapshotAsARun) {
   EXPECT_GT(LinesOf(csv).size(), 200U);
 }
 
+TEST(ModelsTest, AModelOfAnotherNetworkIsRefusedByTheKeyThatDiffers) {
+  const std::string job = WriteTable();
+  const std::vector<std::string> kept{"snapshot.to=" + TestFolder() + "/kept"};
+  Train(job, {kept[0], "cluster.workers=1"});
+  const std::string exported = TestFolder() + "/exported.safetensors";
+  const auto command = Launch("export", "cli/shardmill",
+                              {"snapshot", "export", TestFolder() + "/kept/things", exported});
+  ASSERT_EQ(command->Wait(kPatience), ExitStatus{}) << OutputOf("export");
+  const std::string other =
+      "model.layers=[{name='words',type='embedding_bag',units=8,inputs=['colour']},"
+      "{name='size',type='affine',units=8,inputs=['numbers']},{type='add',inputs=['words','size']},"
+      "{type='tanh'},{type='dropout',rate=0.1},{type='affine',units=3}]";
+  const std::string words = "model.layers[3].type is \"tanh\", and was \"relu\"";
+  for (const std::string command_name : {"eval", "predict"}) {
+    for (const std::vector<std::string>& more :
+         {std::vector<std::string>{}, std::vector<std::string>{"--model", exported}}) {
+      std::vector<std::string> arguments{"--set", other};
+      arguments.insert(arguments.end(), more.begin(), more.end());
+      const std::string said = Ask(command_name, job, arguments, 2);
+      EXPECT_NE(said.find(words), std::string::npos) << said;
+    }
+  }
+  const std::vector<std::string> resumed{"--set", other,
+                                         "--set", kept[0],
+                                         "--set", "snapshot.resume=latest",
+                                         "--set", "cluster.workers=1"};
+  EXPECT_EQ(LaunchTrain(job, resumed)->Wait(kPatience), (ExitStatus{2, 0}));
+  EXPECT_NE(OutputOf("train").find(words), std::string::npos) << OutputOf("train");
+}
+
+// Its weights are of ids, and ids are of words in the order in which the files had them.
+TEST(ModelsTest, AnExportedSnapshotIsNotMeasuredWithOtherWords) {
+  const std::string job = WriteTable();
+  Train(job, {"snapshot.to=" + TestFolder() + "/kept"}, {"--single"});
+  const std::string exported = TestFolder() + "/exported.safetensors";
+  const auto command = Launch("export", "cli/shardmill",
+                              {"snapshot", "export", TestFolder() + "/kept/things", exported});
+  ASSERT_EQ(command->Wait(kPatience), ExitStatus{}) << OutputOf("export");
+  Ask("eval", job, {"--model", exported});
+  const std::vector<std::string> lines = LinesOf(TestFolder() + "/things.csv");
+  std::string turned = lines[0] + "\n";
+  for (size_t i = lines.size() - 1; i > 0; --i) turned += lines[i] + "\n";
+  WriteText(TestFolder() + "/things.csv", turned);
+  for (const std::string asked : {"eval", "predict"}) {
+    const std::string words = Ask(asked, job, {"--model", exported}, 2);
+    EXPECT_NE(words.find("other words or classes"), std::string::npos) << words;
+  }
+}
+
 TEST(ModelsTest, SaysWhatIsWrongWithATableByFileAndLine) {
   const std::string job = WriteTable("red,large,apple\n");
   const auto fails = [&](const std::vector<std::string>& sets, const std::string& words) {

@@ -94,9 +94,12 @@ TEST(WeightsTest, AreRefusedWhereTheyDoNotFit) {
       "{name='size',type='affine',units=8,inputs=['numbers']},{type='add',inputs=['words','size']},"
       "{type='relu'},{type='dropout',rate=0.1},{type='affine',units=4}]";
   EXPECT_TRUE(Has(Refused(job, With(given, {wide})),
-                  "\"affine_6.weight\" is 8x3, and the network wants 8x4; name in"));
+                  "\"affine_6.weight\" is 8x3, and the network wants 8x4; the network there is "
+                  "another: model.layers[5].units is 4, and was 3; name in"));
   const std::string none = TestFolder() + "/none";
   EXPECT_TRUE(Has(Refused(job, {"train.weights=" + none}, {}, 4), "train.weights: " + none));
+  WriteText(none, "no tensors");
+  EXPECT_TRUE(Has(Refused(job, {"train.weights=" + none}), "none: no safetensors"));
   // Other words come first now, and so have other ids.
   const std::vector<std::string> lines = LinesOf(TestFolder() + "/things.csv");
   std::string turned = lines[0] + "\n";
