@@ -185,6 +185,12 @@ std::string TrainResult::Problem() const {
          "optimizer.learning_rate, or bound the gradient (optimizer.clip_norm)";
 }
 
+std::string NothingLeftWords(const JobOptions& job, const TrainResult& result) {
+  if (result.samples > 0 || job.snapshot.resume.empty()) return "";
+  return "nothing was left to train: the snapshot has all steps of the job; to go on, raise "
+         "train.epochs or train.steps\n";
+}
+
 std::string DescribeResult(const TrainResult& result) {
   std::array<char, 40> seconds{};
   std::snprintf(seconds.data(), seconds.size(), "%.1f s", result.seconds);

@@ -59,6 +59,9 @@ std::string ToJson(const TrainResult& result);
 // A table for people, by parts of the data, and below it how it was trained.
 std::string DescribeResult(const TrainResult& result);
 
+// A line about a job that had no steps left to make; else empty.
+std::string NothingLeftWords(const JobOptions& job, const TrainResult& result);
+
 // Of the rows to validate with a metric has this before its name, where others are tested with.
 inline constexpr std::string_view kOfValidation = "validate_";
 

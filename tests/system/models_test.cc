@@ -222,12 +222,16 @@ TEST(ModelsTest, AModelOfAnotherNetworkIsRefusedByTheKeyThatDiffers) {
       EXPECT_NE(said.find(words), std::string::npos) << said;
     }
   }
-  const std::vector<std::string> resumed{"--set", other,
-                                         "--set", kept[0],
-                                         "--set", "snapshot.resume=latest",
-                                         "--set", "cluster.workers=1"};
-  EXPECT_EQ(LaunchTrain(job, resumed)->Wait(kPatience), (ExitStatus{2, 0}));
-  EXPECT_NE(OutputOf("train").find(words), std::string::npos) << OutputOf("train");
+  for (const std::vector<std::string>& more :
+       {std::vector<std::string>{}, std::vector<std::string>{"--single"}}) {
+    std::vector<std::string> arguments{"--set", other,
+                                       "--set", kept[0],
+                                       "--set", "snapshot.resume=latest",
+                                       "--set", "cluster.workers=1"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    EXPECT_EQ(LaunchTrain(job, arguments)->Wait(kPatience), (ExitStatus{2, 0}));
+    EXPECT_NE(OutputOf("train").find(words), std::string::npos) << OutputOf("train");
+  }
 }
 
 // Its weights are of ids, and ids are of words in the order in which the files had them.
