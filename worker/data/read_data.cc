@@ -103,7 +103,7 @@ Result<std::vector<PartPlan>> PlanParts(const DataOptions& options,
 
 // All that rows depend on beside the files.
 std::string Describe(const DataOptions& options, uint64_t seed, const DataWish& wish) {
-  std::string text = "shardmill rows\nformat " + std::string(NameOf(options.format)) + "\n";
+  std::string text = "shardmill rows 2\nformat " + std::string(NameOf(options.format)) + "\n";
   const auto add = [&text](const char* key, const std::string& value) {
     text += std::string(key) + ' ' + config::QuoteText(value) + '\n';
   };
