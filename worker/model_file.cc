@@ -80,7 +80,8 @@ std::vector<uint64_t> ShapeOf(const ParameterSpec& spec) {
 
 std::string ColumnsText(const SampleStore& train) {
   Columns columns = train.columns();
-  columns.back().greatest_at.clear();  // A place in a file that need not be there any more.
+  // Places in files that need not be there any more.
+  for (Column& column : columns) column.greatest_at.clear();
   JsonWriter json;
   WriteColumns(columns, json);
   return json.Take();

@@ -26,6 +26,20 @@ TEST(ModelsTest, SparseRowsTrainOnASparseTableAndOnADenseOne) {
   EXPECT_GT(Metric(Train(job, {"cluster.workers=2", dense}), "accuracy"), 0.95);
 }
 
+TEST(ModelsTest, AnIdBeyondTheRowsOfALayerIsNamedByFileAndLine) {
+  const std::string job = WriteSparseRows();
+  for (const std::vector<std::string>& more :
+       {std::vector<std::string>{}, std::vector<std::string>{"--single"}}) {
+    std::vector<std::string> arguments{"--set", "model.layers=[{type='affine',units=2,rows=100}]"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    EXPECT_EQ(LaunchTrain(job, arguments)->Wait(kPatience), (ExitStatus{2, 0}));
+    const std::string words = OutputOf("train");
+    EXPECT_NE(words.find("has 100 rows, and the ids of its data go up to 4"), std::string::npos)
+        << words;
+    EXPECT_NE(words.find(TestFolder() + "/rows."), std::string::npos) << words;
+  }
+}
+
 TEST(ModelsTest, SingleComesToTheBitsOfOneSynchronousWorker) {
   const std::string pictures = WriteJob(2);
   const std::string things = WriteTable();

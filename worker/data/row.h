@@ -23,7 +23,7 @@ struct Column {
   std::vector<uint64_t> row_shape = {1};  // {28, 28}. Of kSparse it means nothing.
   uint64_t ids_end = 0;                   // Above every id.
   std::vector<std::string> words = {};    // What ids stand for, where they stand for words.
-  std::string greatest_at = {};           // Of a target: the first place of its greatest class.
+  std::string greatest_at = {};           // The first place of the greatest id or class.
   bool missing = false;                   // Of a target: some file of the part has no such column.
   std::vector<std::string> fields = {};   // Of numbers that are columns of a table: their names.
 
