@@ -257,6 +257,7 @@ Result<> Train(const TrainFlags& flags, const Console& console, const StopSource
   SM_TRY(ran);
   TrainResult result;
   result.bad_rows = data.bad_rows;
+  result.left_out = data.left_out;
   result.measured_on = MeasuredPart(job.data);
   TakeFigures(examiner.figures(), job.train, result);
   const Result<> saved = KeepSnapshot(kept, steps, console);

@@ -137,7 +137,8 @@ class Training final {
   }
 
   Result<> Tell(const JobStatus& status) {
-    const TrainResult result = ResultOf(job_.options, status);
+    TrainResult result = ResultOf(job_.options, status);
+    result.left_out = ReadLeftOut(job_.options.train.track);
     const std::string json = ToJson(result);
     SM_TRY(WriteTextFile(folder_ + "/" + kResultFile, json + "\n"));
     console_.err << NothingLeftWords(job_.options, result) << std::flush;

@@ -164,9 +164,13 @@ TrainerOptions TrainerOptionsOf(const JobOptions& job) {
 }
 
 // Writes how this worker gets on, where the job says a folder for that.
-Result<std::unique_ptr<Tracker>> MakeTracker(const JobOptions& job, uint32_t rank) {
+Result<std::unique_ptr<Tracker>> MakeTracker(const JobOptions& job, uint32_t rank,
+                                             const DataParts& data) {
   if (job.train.track.empty()) return std::unique_ptr<Tracker>();
-  return Tracker::Make(job.train.track, "worker-" + std::to_string(rank), UnixSeconds());
+  const std::string name = "worker-" + std::to_string(rank);
+  std::unique_ptr<Tracker> tracker = SM_TRY(Tracker::Make(job.train.track, name, UnixSeconds()));
+  SM_TRY(tracker->WriteLeftOut(data.left_out));
+  return tracker;
 }
 
 Result<> CheckStart(const JobOptions& job) {
@@ -231,7 +235,7 @@ Result<> Train(const WorkerFlags& flags, const DaemonContext& daemon, WorkerMetr
   options.bad_rows = data.bad_rows;
   options.stopped = [&daemon] { return daemon.stop.requested(); };
   options.timeline = lane;
-  std::unique_ptr<Tracker> tracker = SM_TRY(MakeTracker(job, session->rank()));
+  std::unique_ptr<Tracker> tracker = SM_TRY(MakeTracker(job, session->rank(), data));
   if (tracker) {
     options.track = [&](const TrackPoint& point) { Track(point, tracker, daemon.log); };
   }

@@ -284,7 +284,10 @@ TEST(ModelsTest, SaysWhatIsWrongWithATableByFileAndLine) {
   fails({}, file + ":13: wanted 3 columns, found 2");
   // So many may be left out, and are counted.
   EXPECT_EQ(At(Train(job, {"data.bad_rows_max=1"}, {"--single"}), "bad_rows"), 1);
-  EXPECT_EQ(At(Train(job, {"data.bad_rows_max=1"}), "bad_rows"), 1);
+  const JsonValue served = Train(job, {"data.bad_rows_max=1"});
+  EXPECT_EQ(At(served, "bad_rows"), 1);
+  ASSERT_NE(served.Find("left_out"), nullptr);
+  EXPECT_EQ(served.Find("left_out")->items.at(0).text, file + ":13: wanted 3 columns, found 2");
 }
 
 TEST(ModelsTest, AModelKnowsItsWordsAndColumnsWithoutTheDataThatItWasTrainedWith) {

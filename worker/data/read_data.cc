@@ -311,7 +311,8 @@ Result<DataParts> ReadData(const DataOptions& options, uint64_t seed,
   DataParts parts = std::move(made).value();
   parts.notes = std::move(notes);
   for (const std::string& words : sink.notes()) parts.notes.push_back(words);
-  for (const std::string& words : sink.bad_rows().words()) {
+  parts.left_out = sink.bad_rows().words();
+  for (const std::string& words : parts.left_out) {
     parts.notes.push_back("left out: " + words);
   }
   return parts;
