@@ -89,9 +89,12 @@ Result<> CheckTraining(const Job& job, const std::string& file) {
   };
   const bool leased = job.options.data.scheme == DataScheme::kLeased;
   if (leased && (!train.stop.empty() || train.steps > 0)) {
-    return bad({"train.stop", "train.steps", "data.scheme"},
-               "\"train.stop\" or \"train.steps\" is given and \"data.scheme\" is \"leased\"; what "
-               "is leased is used up");
+    const std::string key = train.stop.empty() ? "train.steps" : "train.stop";
+    return bad({key, "data.scheme"},
+               "\"" + key +
+                   "\" is given and \"data.scheme\" is \"leased\"; the samples of each epoch are "
+                   "leased until all are used, whoever makes the steps: leave it out and say with "
+                   "\"train.epochs\" how long, or take another scheme");
   }
   if (!train.stop.empty() && job.options.policy.backups > 0) {
     return bad({"train.stop", "policy.backups"},

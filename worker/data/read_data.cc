@@ -1,6 +1,7 @@
 #include "worker/data/read_data.h"
 
 #include <algorithm>
+#include <cctype>
 #include <cstddef>
 #include <optional>
 #include <utility>
@@ -57,6 +58,20 @@ std::vector<std::string> PatternsOf(const DataOptions& options, PartName part) {
   return movielens ? std::vector<std::string>{kMovieLensFile} : options.train;
 }
 
+// Debian has R's data sets in packages that are called as their folder is.
+std::string PackageHint(const std::vector<std::string>& patterns) {
+  constexpr std::string_view kFolder = "/usr/lib/R/site-library/";
+  for (const std::string& pattern : patterns) {
+    if (!pattern.starts_with(kFolder)) continue;
+    std::string package = pattern.substr(kFolder.size());
+    package.resize(std::min(package.find('/'), package.size()));
+    std::ranges::transform(package, package.begin(),
+                           [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    return "; it comes with a package: apt-get install r-cran-" + package;
+  }
+  return "";
+}
+
 // The one part that has to be read, where one will do: it has files of its own, and nothing is
 // learnt of others.
 std::optional<PartName> OnlyPart(const DataOptions& options, const DataWish& wish) {
@@ -88,13 +103,9 @@ Result<std::vector<PartPlan>> PlanParts(const DataOptions& options,
     const std::vector<std::string> patterns = PatternsOf(options, name);
     if (patterns.empty() && share == 0) continue;
     Result<std::vector<std::string>> files = ListFiles(patterns);
-    if (!files.ok() && patterns == std::vector<std::string>{kMovieLensFile}) {
-      return Error{
-          files.error().code,
-          files.error().message + "; it comes with a package: apt-get install r-cran-dslabs"};
-    }
     if (!files.ok()) {
-      return Error{files.error().code, files.error().message + " (data." + kPartKeys[name] + ")"};
+      return Error{files.error().code, files.error().message + " (data." + kPartKeys[name] + ")" +
+                                           PackageHint(patterns)};
     }
     plan.push_back({name, std::move(files).value(), share});
   }
