@@ -223,7 +223,7 @@ Error Network::NoRoom(uint64_t rows, uint64_t floats) const {
 }
 
 Error Network::Failed() const {
-  return {ErrorCode::kFailed,
+  return {ErrorCode::kUnavailable,
           std::string("the device \"") + backend_.name() + "\" has failed: " + backend_.failure()};
 }
 
