@@ -50,6 +50,9 @@ struct Cell {
 // One row, on its way from a reader to where it is kept: a cell for each column.
 using Row = std::vector<Cell>;
 
+inline constexpr uint64_t kRowsMax = UINT32_MAX;   // Their numbers have 32 bits.
+inline constexpr uint32_t kClassesMax = 1U << 24;  // A float tells them apart.
+
 // Cells of the right sizes, all zeros.
 Row MakeRow(const Columns& columns);
 

@@ -9,8 +9,6 @@
 namespace shardmill {
 namespace {
 
-constexpr uint64_t kRowsMax = UINT32_MAX;  // Their numbers have 32 bits.
-
 // Memory of this process.
 class OwnMemory final : public SampleMemory {
  public:
