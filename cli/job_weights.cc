@@ -91,6 +91,7 @@ Result<uint64_t> MakeStartSnapshot(const JobOptions& job, const Console& console
   GivenWeights weights = SM_TRY(OpenJobWeights(job, model->Parameters(), data.train->columns()));
   console.err << weights.words << "\n" << std::flush;
   GivenImages images(weights);
+  const FileLock lock = SM_TRY(LockSnapshots(job));
   return WriteLocalSnapshot(job, model->Parameters(), data.train->columns(), images,
                             {.job = FreshId(), .workers = job.cluster.workers});
 }

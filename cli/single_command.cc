@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "cli/job_weights.h"
@@ -160,18 +161,17 @@ Result<> KeepSnapshot(const Kept& kept, Step steps, const Console& console) {
 
 // Of where training was stopped; says how it goes on.
 Error Stopped(const Kept& kept, Step steps) {
-  const std::string words = "stopped after " + std::to_string(steps) + " steps";
+  const std::string words = "stopped after step " + std::to_string(steps);
   const std::string& folder = kept.job.snapshot.to;
-  if (steps == kept.origin.steps)
-    return {ErrorCode::kStopped, words + ", none of them of this run"};
+  if (steps == kept.origin.steps) return {ErrorCode::kStopped, words + ", where this run began"};
   if (folder.empty()) {
     return {ErrorCode::kStopped, words +
-                                     ", of which nothing is kept: with a folder in snapshot.to a "
-                                     "run that is stopped can go on later"};
+                                     ", and nothing is kept: with a folder in snapshot.to a run "
+                                     "that is stopped can go on later"};
   }
   const Result<uint64_t> number = kept.At(steps);
   if (!number.ok()) {
-    return {ErrorCode::kFailed, words + ", which are lost: " + number.error().message};
+    return {ErrorCode::kFailed, words + ", and all is lost: " + number.error().message};
   }
   const std::string text = std::to_string(number.value());
   return {ErrorCode::kStopped, words + "; snapshot " + text + " in " + folder +
@@ -218,6 +218,8 @@ Result<> Train(const TrainFlags& flags, const Console& console, const StopSource
                  "--single has nobody to exchange parameters with; set policy.exchange to "
                  "\"gradients\""};
   }
+  std::optional<FileLock> lock;
+  if (!job.snapshot.to.empty()) lock = SM_TRY(LockSnapshots(job));
   SM_TRY(WriteRunRecord(folder, {.name = job.job.name, .file = flags.job.file}));
   wanted = DataMemoryWords(job);
   const DataParts data =

@@ -9,7 +9,6 @@
 
 #include "common/blob/folder_store.h"
 #include "common/blob/posix_files.h"
-#include "common/process/file_lock.h"
 #include "optim/optimizer.h"
 #include "snapshot/folder.h"
 #include "snapshot/shard_file.h"
@@ -96,16 +95,25 @@ class TableWriter final {
 
 }  // namespace
 
+Result<FileLock> LockSnapshots(const JobOptions& job) {
+  PosixFiles files;
+  SM_TRY(files.MakeFolder(job.snapshot.to));
+  const std::string folder = FolderStore(files, job.snapshot.to).PlaceOf(job.job.name);
+  SM_TRY(files.MakeFolder(folder));
+  Result<FileLock> lock = FileLock::Take(folder + "/.lock");
+  if (lock.ok() || lock.error().code != ErrorCode::kUnavailable) return lock;
+  return Error{ErrorCode::kUnavailable,
+               folder +
+                   ": another job of this name keeps its snapshots here; end it, or give this one "
+                   "another job.name or snapshot.to"};
+}
+
 Result<uint64_t> WriteLocalSnapshot(const JobOptions& job,
                                     std::span<const ParameterSpec> parameters,
                                     const Columns& columns, LocalImages& images,
                                     const LocalCut& cut) {
   PosixFiles files;
   FolderStore store(files, job.snapshot.to);
-  SM_TRY(files.MakeFolder(job.snapshot.to));
-  const std::string folder = store.PlaceOf(job.job.name);
-  SM_TRY(files.MakeFolder(folder));
-  const FileLock lock = SM_TRY(FileLock::Take(folder + "/.lock"));
   const uint64_t before = SM_TRY(HighestNumber(store, job.job.name));
   Manifest manifest = BeginManifest(job, before + 1, cut);
   TableWriter tables(images);

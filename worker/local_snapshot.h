@@ -8,6 +8,7 @@
 #include "client/model.h"
 #include "common/ids.h"
 #include "common/job/job.h"
+#include "common/process/file_lock.h"
 #include "common/result.h"
 #include "snapshot/image.h"
 #include "worker/data/row.h"
@@ -37,9 +38,13 @@ struct LocalCut {
   Step steps = 0;
 };
 
+// Makes the job's folder of snapshots, which nobody else writes to for as long as the lock is
+// there. kUnavailable: a job of this name keeps its snapshots there now.
+Result<FileLock> LockSnapshots(const JobOptions& job);
+
 // Writes a snapshot of one shard into the job's folder of snapshots, and removes what need not be
-// kept any longer. `columns`: of the data. Returns its number, for snapshot.resume. kUnavailable: a
-// job of this name keeps its snapshots there now.
+// kept any longer. `columns`: of the data. Returns its number, for snapshot.resume. The caller
+// holds the folder's lock.
 Result<uint64_t> WriteLocalSnapshot(const JobOptions& job,
                                     std::span<const ParameterSpec> parameters,
                                     const Columns& columns, LocalImages& images,

@@ -18,8 +18,7 @@ Result<> SingleTrainer::Run(const std::function<void(const SingleProgress&)>& wa
   progress_.last_step = std::max(progress_.last_step, options_.done);
   for (uint64_t step = options_.done + 1; step <= progress_.last_step; ++step) {
     if (options_.stopped && options_.stopped()) {
-      return Error{ErrorCode::kStopped,
-                   "stopped after " + std::to_string(progress_.step) + " steps"};
+      return Error{ErrorCode::kStopped, "stopped after step " + std::to_string(progress_.step)};
     }
     const TimePoint begin = clock_.Now();
     SM_TRY(MakeStep(step));

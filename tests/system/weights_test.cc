@@ -218,9 +218,9 @@ TEST(WeightsTest, TrainingWithoutServersKeepsWhereItWasStoppedAndGoesOnFromThere
                   "train.best=loss"};
   const std::string words = StoppedTraining(job, With(kept, {"train.epochs=1000000"}));
   EXPECT_TRUE(Has(words, "--set snapshot.resume=1 goes on from there")) << words;
-  const size_t after = words.find("stopped after ");
+  const size_t after = words.find("stopped after step ");
   ASSERT_NE(after, std::string::npos) << words;
-  const uint64_t steps = std::stoull(words.substr(after + 14)) + 9;
+  const uint64_t steps = std::stoull(words.substr(after + 19)) + 9;
   const Sets more{"train.epochs=1000000", "train.steps=" + std::to_string(steps)};
   const JsonValue rest = Train(job, With(With(kept, more), {"snapshot.resume=1"}), {"--single"});
   EXPECT_EQ(At(rest, "steps"), static_cast<double>(steps));
@@ -232,9 +232,14 @@ TEST(WeightsTest, TrainingWithoutServersKeepsWhereItWasStoppedAndGoesOnFromThere
   EXPECT_TRUE(Has(OutputOf("train"), "nothing was left to train")) << OutputOf("train");
 }
 
+TEST(WeightsTest, TrainingWithoutServersBeginsNotWhereItCannotKeepASnapshot) {
+  EXPECT_TRUE(Has(Refused(WriteTable(), {"snapshot.to=/proc/none"}, {"--single"}, 4),
+                  "/proc/none: the folder cannot be made"));
+}
+
 TEST(WeightsTest, TrainingWithoutServersThatIsStoppedSaysThatItKeepsNothing) {
   const std::string words = StoppedTraining(WriteTable(), {"train.epochs=1000000"});
-  EXPECT_TRUE(Has(words, "of which nothing is kept: with a folder in snapshot.to")) << words;
+  EXPECT_TRUE(Has(words, "and nothing is kept: with a folder in snapshot.to")) << words;
 }
 
 }  // namespace

@@ -27,6 +27,8 @@ TEST(JobLineTest, IsOfTheSnapshotThatTheJobBeginsFrom) {
   job.job.name = "fruit";
   job.snapshot.to = testing::TempDir() + "job_line";
   NoImages none;
+  const FileLock lock = LockSnapshots(job).value();
+  EXPECT_EQ(LockSnapshots(job).error().code, ErrorCode::kUnavailable);
   for (uint64_t number = 1; number <= 2; ++number) {
     ASSERT_EQ(WriteLocalSnapshot(job, {}, kColumns, none, {.job = number, .steps = 10}).value(),
               number);
