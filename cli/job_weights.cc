@@ -59,31 +59,28 @@ void Rename(const std::string& file, const std::string& snapshot, std::string& w
 Result<GivenWeights> OpenJobWeights(const JobOptions& job,
                                     std::span<const ParameterSpec> parameters,
                                     const Columns& columns) {
-  TrainOptions train = job.train;
+  const std::string& named = job.train.weights;
   std::error_code none;
-  const fs::path of_run = fs::path(train.weights) / kModelFile;
-  if (fs::exists(of_run, none)) train.weights = of_run.string();
-  const bool there = fs::exists(train.weights, none);
-  if (there && !fs::is_directory(train.weights, none)) {
-    return OpenWeights(train, parameters, columns);
-  }
+  const fs::path of_run = fs::path(named) / kModelFile;
+  if (fs::exists(of_run, none)) return OpenWeights(job, of_run.string(), parameters, columns);
+  const bool there = fs::exists(named, none);
+  if (there && !fs::is_directory(named, none)) return OpenWeights(job, named, parameters, columns);
   const ExportedFile file;
-  const Result<> written = file.Write(train.weights);
+  const Result<> written = file.Write(named);
   if (!written.ok() && !there) {
-    return Error{ErrorCode::kUnavailable, "train.weights: " + train.weights + " is not there"};
+    return Error{ErrorCode::kUnavailable, "train.weights: " + named + " is not there"};
   }
   if (!written.ok()) {
     return Error{written.error().code, "train.weights: there is no " + of_run.string() + ", and " +
                                            written.error().message};
   }
-  train.weights = file.path();
-  Result<GivenWeights> weights = OpenWeights(train, parameters, columns);
+  Result<GivenWeights> weights = OpenWeights(job, file.path(), parameters, columns);
   if (!weights.ok()) {
     Error error = weights.error();
-    Rename(file.path(), job.train.weights, error.message);
+    Rename(file.path(), named, error.message);
     return error;
   }
-  Rename(file.path(), job.train.weights, weights.value().words);
+  Rename(file.path(), named, weights.value().words);
   return weights;
 }
 
@@ -94,7 +91,9 @@ Result<uint64_t> MakeStartSnapshot(const JobOptions& job, const Console& console
   GivenWeights weights = SM_TRY(OpenJobWeights(job, model->Parameters(), data.train->columns()));
   console.err << weights.words << "\n" << std::flush;
   GivenImages images(weights);
-  return WriteLocalSnapshot(job, model->Parameters(), images, job.cluster.workers, 0);
+  const FileLock lock = SM_TRY(LockSnapshots(job));
+  return WriteLocalSnapshot(job, model->Parameters(), data.train->columns(), images,
+                            {.job = FreshId(), .workers = job.cluster.workers});
 }
 
 Result<> RunSnapshotBegin(const SnapshotBeginFlags& flags, const Console& console) {

@@ -6,6 +6,7 @@
 #include <ostream>
 #include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -14,20 +15,22 @@
 #include "cli/svg_chart.h"
 #include "cli/table.h"
 #include "cli/train_result.h"
+#include "common/job/job.h"
 #include "common/json/json.h"
 
 namespace shardmill {
 namespace {
 
-// The point of a curve that is held for the best: of a loss the least, of other metrics the
-// greatest; null of what is neither good nor bad.
-const CurvePoint* BestOf(const std::string& metric, const std::vector<CurvePoint>& curve) {
-  if (metric == "learning_rate" || metric == "gradient_length" || metric == "samples_per_second") {
-    return nullptr;
+// The point of a curve that is held for the best, where it shows one of a job's metrics, of
+// whichever rows; else null.
+const CurvePoint* BestOf(std::string_view name, const std::vector<CurvePoint>& curve) {
+  for (const std::string_view rows : {"train_", "test_"}) {
+    if (name.starts_with(rows)) name.remove_prefix(rows.size());
   }
+  if (std::ranges::find(MetricNames(), name) == MetricNames().end()) return nullptr;
   const auto less = [](const CurvePoint& a, const CurvePoint& b) { return a.value < b.value; };
-  const bool low = metric.ends_with("loss") || metric.ends_with("rmse") || metric.ends_with("mae");
-  return &*(low ? std::ranges::min_element(curve, less) : std::ranges::max_element(curve, less));
+  return &*(GreaterIsBetter(name) ? std::ranges::max_element(curve, less)
+                                  : std::ranges::min_element(curve, less));
 }
 
 // Those that were asked for, or all that some run shows.

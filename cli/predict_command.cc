@@ -108,6 +108,7 @@ Result<> RunPredict(const PredictFlags& flags, const Console& console) {
       SM_TRY(OpenTrainedModel(flags.job, flags.model, flags.part, LabelColumn::kOptional, console));
   if (flags.out.empty()) return WriteLines(trained, *trained.rows, console.out);
   WholeFile file(flags.out);
+  SM_TRY(file.Begun());
   SM_TRY(WriteLines(trained, *trained.rows, file.stream()));
   SM_TRY(file.Commit());
   console.err << trained.rows->rows() << " predictions in " << flags.out << "\n" << std::flush;

@@ -12,6 +12,7 @@
 
 #include "cli/whole_file.h"
 #include "common/json/json.h"
+#include "worker/track/tracker.h"
 
 namespace shardmill {
 namespace {
@@ -103,6 +104,18 @@ std::string FindModelFile(const std::string& runs, const std::string& job,
     if (of_job && fs::exists(file, none) && wanted(file)) return file;
   }
   return "";
+}
+
+std::vector<std::string> ReadLeftOut(const std::string& tracks) {
+  std::vector<std::string> rows;
+  std::error_code why;
+  for (fs::directory_iterator entry(tracks, why), end; !why && entry != end; entry.increment(why)) {
+    if (!entry->path().string().ends_with(Tracker::kLeftOutEnding)) continue;
+    std::ifstream file(entry->path());
+    for (std::string line; std::getline(file, line);) rows.push_back(line);
+    break;
+  }
+  return rows;
 }
 
 std::string LastLines(const std::string& path, size_t lines, std::string_view after) {

@@ -51,6 +51,10 @@ std::string FindModelFile(
 
 Result<> WriteTextFile(const std::string& path, std::string_view text);
 
+// The rows of the data that a job's workers have left out, as one of them names them in the folder
+// of its tracks; they all read the same.
+std::vector<std::string> ReadLeftOut(const std::string& tracks);
+
 // The last lines of a file, each indented by two blanks; empty where there are none. Where a line
 // is `after`, only what follows it counts.
 std::string LastLines(const std::string& path, size_t lines, std::string_view after = {});

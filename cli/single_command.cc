@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "cli/job_weights.h"
@@ -9,10 +10,14 @@
 #include "cli/run_folder.h"
 #include "cli/train_result.h"
 #include "common/clock.h"
+#include "common/fresh_id.h"
+#include "common/job/network_keys.h"
 #include "optim/optimizer.h"
 #include "optim/rate.h"
+#include "worker/job_line.h"
 #include "worker/job_measurers.h"
 #include "worker/job_model.h"
+#include "worker/local_resume.h"
 #include "worker/local_snapshot.h"
 #include "worker/single_trainer.h"
 #include "worker/track/tracker.h"
@@ -87,7 +92,7 @@ class Teller final {
 };
 
 Result<> TellResult(const TrainFlags& flags, const Console& console, const SingleProgress& progress,
-                    TrainResult result, const std::string& folder, const std::string& model) {
+                    TrainResult result, const std::string& folder, const JobOptions& job) {
   result.policy = "single";
   result.workers = 1;
   result.steps = progress.step;
@@ -95,10 +100,12 @@ Result<> TellResult(const TrainFlags& flags, const Console& console, const Singl
   result.samples = static_cast<double>(progress.samples);
   result.skipped = progress.skipped;
   result.reproducible = true;
-  result.metrics.emplace_back("train_loss", progress.loss);
+  if (progress.samples > 0) result.metrics.emplace_back("train_loss", progress.loss);
   const std::string json = ToJson(result);
   SM_TRY(WriteTextFile(folder + "/" + kResultFile, json + "\n"));
+  console.err << NothingLeftWords(job, result) << std::flush;
   std::ostream& people = flags.json ? console.err : console.out;
+  const std::string& model = job.train.model;
   if (!flags.json || !flags.quiet) {
     people << DescribeResult(result) << std::flush;
     const bool beside = model == folder + "/" + kModelFile;
@@ -126,22 +133,82 @@ Result<> BeginWith(const GivenWeights& weights, LocalTables& tables) {
   return {};
 }
 
-// Of the end of training, where the job names a folder for snapshots.
-Result<> KeepSnapshot(const JobOptions& job, const NetworkModel& model, LocalTables& tables,
-                      uint64_t steps, const Console& console) {
-  if (job.snapshot.to.empty()) return {};
-  const Result<uint64_t> number = WriteLocalSnapshot(job, model.Parameters(), tables, 1, steps);
+// What a run keeps as a snapshot, where its job names a folder for some.
+struct Kept {
+  const JobOptions& job;
+  const NetworkModel& model;
+  const Columns& columns;
+  LocalTables& tables;
+  const Origin& origin;
+
+  Result<uint64_t> At(Step steps) const {
+    return WriteLocalSnapshot(job, model.Parameters(), columns, tables,
+                              {.job = origin.job, .line = origin.line, .steps = steps});
+  }
+};
+
+// Of the end of training.
+Result<> KeepSnapshot(const Kept& kept, Step steps, const Console& console) {
+  const std::string& folder = kept.job.snapshot.to;
+  if (folder.empty() || steps == kept.origin.steps) return {};
+  const Result<uint64_t> number = kept.At(steps);
   if (!number.ok()) {
     return Error{ErrorCode::kUnsaved, "the training is done, but " + number.error().message};
   }
-  console.err << "snapshot " << number.value() << " in " << job.snapshot.to << "\n" << std::flush;
+  console.err << "snapshot " << number.value() << " in " << folder << "\n" << std::flush;
   return {};
+}
+
+// Of where training was stopped; says how it goes on.
+Error Stopped(const Kept& kept, Step steps) {
+  const std::string words = "stopped after step " + std::to_string(steps);
+  const std::string& folder = kept.job.snapshot.to;
+  if (steps == kept.origin.steps) return {ErrorCode::kStopped, words + ", where this run began"};
+  if (folder.empty()) {
+    return {ErrorCode::kStopped, words +
+                                     ", and nothing is kept: with a folder in snapshot.to a run "
+                                     "that is stopped can go on later"};
+  }
+  const Result<uint64_t> number = kept.At(steps);
+  if (!number.ok()) {
+    return {ErrorCode::kFailed, words + ", and all is lost: " + number.error().message};
+  }
+  const std::string text = std::to_string(number.value());
+  return {ErrorCode::kStopped, words + "; snapshot " + text + " in " + folder +
+                                   ": --set snapshot.resume=" + text + " goes on from there"};
 }
 
 // The weight, its gradient and what the optimizer keeps of it.
 uint64_t NumbersAWeight(const JobOptions& job) {
   const auto optimizer = MakeOptimizer(job.optimizer.ToUpdate());
   return 2 + (optimizer.ok() ? optimizer.value()->slots() : 0);
+}
+
+SingleOptions SingleOptionsOf(const JobOptions& job, const StopSource& stop, Step done) {
+  SingleOptions options;
+  options.train = job.train;
+  options.done = done;
+  if (job.train.accumulate > 1) options.part_rows = job.data.batch_size;
+  options.clip_norm = job.optimizer.clip_norm;
+  options.on_nonfinite = job.policy.on_nonfinite;
+  options.stopped = [&stop] { return stop.requested(); };
+  return options;
+}
+
+// The tables as training begins, and where in the job's life that is.
+Result<Origin> Begin(const JobOptions& job, const NetworkModel& model, const Columns& columns,
+                     const Console& console, LocalTables& tables) {
+  Origin origin{.job = FreshId(), .line = JobLine(job)};
+  if (BeginsWithWeights(job)) {
+    const GivenWeights given = SM_TRY(OpenJobWeights(job, model.Parameters(), columns));
+    console.err << given.words << "\n" << std::flush;
+    SM_TRY(BeginWith(given, tables));
+  }
+  if (!job.snapshot.resume.empty()) {
+    origin.steps = SM_TRY(ResumeLocally(job, model.Parameters(), columns, tables));
+    console.err << "goes on after " << origin.steps << " steps\n" << std::flush;
+  }
+  return origin;
 }
 
 Result<> Train(const TrainFlags& flags, const Console& console, const StopSource& stop,
@@ -151,6 +218,8 @@ Result<> Train(const TrainFlags& flags, const Console& console, const StopSource
                  "--single has nobody to exchange parameters with; set policy.exchange to "
                  "\"gradients\""};
   }
+  std::optional<FileLock> lock;
+  if (!job.snapshot.to.empty()) lock = SM_TRY(LockSnapshots(job));
   SM_TRY(WriteRunRecord(folder, {.name = job.job.name, .file = flags.job.file}));
   wanted = DataMemoryWords(job);
   const DataParts data =
@@ -162,7 +231,8 @@ Result<> Train(const TrainFlags& flags, const Console& console, const StopSource
     console.err << "computes on " << model->device() << "\n";
   }
   const JobMeasurers measurers = SM_TRY(MakeMeasurers(job, data, *model));
-  Examiner examiner({*model, *data.train, *measurers.validate, measurers.at_end()}, job.train);
+  Examiner examiner({*model, *data.train, *measurers.validate, measurers.at_end(), NetworkOf(job)},
+                    job.train);
   const bool leased = job.data.scheme == DataScheme::kLeased;
   const BatchPlan plan{.seed = job.job.seed,
                        .batch_rows = job.BatchRows(),
@@ -171,33 +241,30 @@ Result<> Train(const TrainFlags& flags, const Console& console, const StopSource
   SM_TRY(CheckBatches(job, *model, batches.rows_per_epoch()));
   const std::unique_ptr<LocalTables> tables =
       SM_TRY(LocalTables::Make(model->Parameters(), job.optimizer.ToUpdate()));
-  if (BeginsWithWeights(job)) {
-    const GivenWeights given =
-        SM_TRY(OpenJobWeights(job, model->Parameters(), data.train->columns()));
-    console.err << given.words << "\n" << std::flush;
-    SM_TRY(BeginWith(given, *tables));
-  }
-  SingleOptions options;
-  options.train = job.train;
-  if (job.train.accumulate > 1) options.part_rows = job.data.batch_size;
-  options.clip_norm = job.optimizer.clip_norm;
-  options.on_nonfinite = job.policy.on_nonfinite;
-  options.stopped = [&stop] { return stop.requested(); };
+  const Columns& columns = data.train->columns();
+  const Origin origin = SM_TRY(Begin(job, *model, columns, console, *tables));
+  examiner.Begin(origin);
+  const Kept kept{job, *model, columns, *tables, origin};
   const SteadyClock clock;
-  SingleTrainer trainer(options, *model, batches, *tables, examiner, clock);
+  SingleTrainer trainer(SingleOptionsOf(job, stop, origin.steps), *model, batches, *tables,
+                        examiner, clock);
   const std::unique_ptr<Tracker> tracker =
       SM_TRY(Tracker::Make(job.train.track, "worker-0", UnixSeconds()));
   Teller teller(job, console, flags.quiet, examiner, *tracker);
-  SM_TRY(trainer.Run([&teller](const SingleProgress& progress) { teller.Tell(progress); }));
+  const Result<> ran =
+      trainer.Run([&teller](const SingleProgress& progress) { teller.Tell(progress); });
   teller.Clear();
+  const Step steps = trainer.progress().step;
+  if (!ran.ok() && ran.error().code == ErrorCode::kStopped) return Stopped(kept, steps);
+  SM_TRY(ran);
   TrainResult result;
   result.bad_rows = data.bad_rows;
+  result.left_out = data.left_out;
   result.measured_on = MeasuredPart(job.data);
   TakeFigures(examiner.figures(), job.train, result);
-  const Result<> kept = KeepSnapshot(job, *model, *tables, trainer.progress().step, console);
-  SM_TRY(
-      TellResult(flags, console, trainer.progress(), std::move(result), folder, job.train.model));
-  return kept;
+  const Result<> saved = KeepSnapshot(kept, steps, console);
+  SM_TRY(TellResult(flags, console, trainer.progress(), std::move(result), folder, job));
+  return saved;
 }
 
 }  // namespace

@@ -137,14 +137,11 @@ class Training final {
   }
 
   Result<> Tell(const JobStatus& status) {
-    const TrainResult result = ResultOf(job_.options, status);
+    TrainResult result = ResultOf(job_.options, status);
+    result.left_out = ReadLeftOut(job_.options.train.track);
     const std::string json = ToJson(result);
     SM_TRY(WriteTextFile(folder_ + "/" + kResultFile, json + "\n"));
-    if (result.samples == 0 && !job_.options.snapshot.resume.empty()) {
-      console_.err << "nothing was left to train: the snapshot has all steps of the job; to go on, "
-                      "raise train.epochs or train.steps\n"
-                   << std::flush;
-    }
+    console_.err << NothingLeftWords(job_.options, result) << std::flush;
     std::ostream& people = flags_.json ? console_.err : console_.out;
     if (!flags_.json || !flags_.quiet) {
       people << DescribeResult(result) << std::flush;
@@ -197,7 +194,7 @@ Result<> BringKeptModel(const JobOptions& job, const std::string& folder) {
 std::vector<std::string> WarningsOf(const Job& job, bool single) {
   std::vector<std::string> warnings{OverriddenWords(job.listing), PeekingWords(job.options)};
   if (single && !job.options.snapshot.to.empty()) {
-    warnings.emplace_back("--single makes one snapshot, of its end");
+    warnings.emplace_back("--single makes one snapshot, of its end or of where it is stopped");
   }
   if (!job.options.train.weights.empty() && !job.options.snapshot.resume.empty()) {
     warnings.emplace_back(
@@ -218,11 +215,6 @@ Result<> RunTrain(const TrainFlags& flags, const Console& console, const StopSou
     return Error{ErrorCode::kBadUsage,
                  "--single has no shards to record and no processes to trace"};
   }
-  if (flags.single && !job.options.snapshot.resume.empty()) {
-    return Error{ErrorCode::kBadUsage,
-                 "--single goes on from no snapshot: leave \"snapshot.resume\" out, or begin with "
-                 "the snapshot's weights (train.weights)"};
-  }
   for (const std::string& words : WarningsOf(job, flags.single)) {
     console.err << "shardmill: " << words << "\n" << std::flush;
   }
@@ -237,7 +229,7 @@ Result<> RunTrain(const TrainFlags& flags, const Console& console, const StopSou
                              job.options.replication.replicas > 0 || job.options.replication.logs();
   cluster.folder = SM_TRY(MakeRunFolder(job.options.job.runs, job.options.job.name, UtcStamp()));
   std::string folder = cluster.folder;
-  if (!flags.single) SM_TRY(BringKeptModel(job.options, folder));
+  SM_TRY(BringKeptModel(job.options, folder));
   const auto write_to = [&](const char* key, const char* part) {
     cluster.job.sets.push_back(std::string(key) + "=" + folder + "/" + part);
   };

@@ -123,6 +123,11 @@ std::string ToJson(const TrainResult& result) {
   json.Key("discarded").Whole(result.discarded);
   json.Key("skipped").Whole(result.skipped);
   json.Key("bad_rows").Whole(result.bad_rows);
+  if (!result.left_out.empty()) {
+    json.Key("left_out").BeginList();
+    for (const std::string& row : result.left_out) json.Text(row);
+    json.EndList();
+  }
   json.Key("generation").Whole(result.generation);
   json.Key("rollbacks").Whole(result.rollbacks);
   json.Key("promotions").Whole(result.promotions);
@@ -185,6 +190,12 @@ std::string TrainResult::Problem() const {
          "optimizer.learning_rate, or bound the gradient (optimizer.clip_norm)";
 }
 
+std::string NothingLeftWords(const JobOptions& job, const TrainResult& result) {
+  if (result.samples > 0 || job.snapshot.resume.empty()) return "";
+  return "nothing was left to train: the snapshot has all steps of the job; to go on, raise "
+         "train.epochs or train.steps\n";
+}
+
 std::string DescribeResult(const TrainResult& result) {
   std::array<char, 40> seconds{};
   std::snprintf(seconds.data(), seconds.size(), "%.1f s", result.seconds);
@@ -212,6 +223,11 @@ std::string DescribeResult(const TrainResult& result) {
   if (result.discarded > 0) rows.push_back({"discarded", count(result.discarded)});
   if (result.skipped > 0) rows.push_back({"skipped", count(result.skipped)});
   if (result.bad_rows > 0) rows.push_back({"bad rows", count(result.bad_rows)});
+  for (const std::string& row : result.left_out) rows.push_back({"left out", row});
+  if (!result.left_out.empty() && result.bad_rows > result.left_out.size()) {
+    rows.push_back(
+        {"left out", "and " + count(result.bad_rows - result.left_out.size()) + " more"});
+  }
   if (result.rollbacks > 0) {
     rows.push_back({"rolled back", std::to_string(result.rollbacks) + " times to generation " +
                                        std::to_string(result.generation)});

@@ -25,12 +25,13 @@ struct TrainResult {
   uint64_t pushes = 0;  // Units that the shards took.
   uint64_t lost = 0;
   uint64_t duplicated = 0;
-  bool leased = false;            // Its data; then:
-  uint64_t samples_lost = 0;      // Used by no step,
-  uint64_t samples_repeated = 0;  // or by more than one.
-  uint64_t discarded = 0;         // Steps whose round was closed without them.
-  uint64_t skipped = 0;           // Steps left out for a gradient that is no number.
-  uint64_t bad_rows = 0;          // Of the data, left out.
+  bool leased = false;                     // Its data; then:
+  uint64_t samples_lost = 0;               // Used by no step,
+  uint64_t samples_repeated = 0;           // or by more than one.
+  uint64_t discarded = 0;                  // Steps whose round was closed without them.
+  uint64_t skipped = 0;                    // Steps left out for a gradient that is no number.
+  uint64_t bad_rows = 0;                   // Of the data, left out,
+  std::vector<std::string> left_out = {};  // and the first of them by their places.
   uint64_t generation = 0;
   uint64_t rollbacks = 0;     // How often the job has gone back to a snapshot.
   uint64_t promotions = 0;    // How often a replica has taken its primary's place.
@@ -58,6 +59,9 @@ std::string ToJson(const TrainResult& result);
 
 // A table for people, by parts of the data, and below it how it was trained.
 std::string DescribeResult(const TrainResult& result);
+
+// A line about a job that had no steps left to make; else empty.
+std::string NothingLeftWords(const JobOptions& job, const TrainResult& result);
 
 // Of the rows to validate with a metric has this before its name, where others are tested with.
 inline constexpr std::string_view kOfValidation = "validate_";

@@ -1,9 +1,11 @@
 #include "cli/trained_model.h"
 
 #include <filesystem>
+#include <optional>
 #include <utility>
 
 #include "cli/run_folder.h"
+#include "common/job/network_keys.h"
 #include "worker/job_model.h"
 #include "worker/meaning.h"
 
@@ -38,6 +40,19 @@ Result<const SampleStore*> PartOf(const DataParts& data, const std::string& name
                "the job has no rows to " + name + " with: see data." + name + " and data.split"};
 }
 
+// Of a file that does not list what it was trained with: the job's own data tell what words mean.
+Result<> CheckMeaning(const std::string& file, const TrainedWith& with, const Columns& columns,
+                      const Console& console) {
+  const std::optional<TableSpec> meaning = MeaningTable(columns);
+  if (!with.meaning && meaning) {
+    console.err << file
+                << " does not say which words, columns and classes it was trained with: those of "
+                   "the job's data are taken\n";
+  }
+  if (!with.meaning || (meaning && *with.meaning == meaning->initial.seed)) return {};
+  return Error{ErrorCode::kBadUsage, file + ": " + OtherMeaning().message};
+}
+
 }  // namespace
 
 Result<TrainedModel> OpenTrainedModel(const JobFlags& job, const std::string& model,
@@ -48,17 +63,13 @@ Result<TrainedModel> OpenTrainedModel(const JobFlags& job, const std::string& mo
   trained.job = std::move(loaded.options);
   SM_TRY(CheckTrainable(trained.job));
   const std::string file = SM_TRY(FindModel(trained.job, model));
-  DataWish wish{.label_column = label_column, .columns = {}, .part = part};
-  wish.columns = SM_TRY(Named(ReadModelColumns(file)));
+  const TrainedWith with = SM_TRY(Named(ReadTrainedWith(file)));
+  SM_TRY(CheckNetwork(file, with.network, NetworkOf(trained.job)));
+  const DataWish wish{.label_column = label_column, .columns = with.columns, .part = part};
   trained.data = SM_TRY(ReadData(trained.job.data, trained.job.job.seed, nullptr, wish));
   for (const std::string& note : trained.data.notes) console.err << note << "\n";
   trained.rows = SM_TRY(PartOf(trained.data, part));
-  const bool means = MeaningTable(trained.rows->columns()).has_value();
-  if (wish.columns.empty() && means) {
-    console.err << file
-                << " does not say which words, columns and classes it was trained with: those of "
-                   "the job's data are taken\n";
-  }
+  if (with.columns.empty()) SM_TRY(CheckMeaning(file, with, trained.rows->columns(), console));
   trained.network = SM_TRY(MakeJobModel(trained.job, *trained.rows));
   trained.parameters = SM_TRY(Named(ModelFile::Open(file, trained.network->Parameters())));
   console.err << "model of " << file << "\n" << std::flush;

@@ -17,14 +17,29 @@ std::string PartOf(const std::string& path) {
 }  // namespace
 
 WholeFile::WholeFile(const std::string& path)
-    : path_(path), part_(PartOf(path)), file_(part_, std::ios::binary | std::ios::trunc) {}
+    : path_(path),
+      part_(PartOf(path)),
+      file_(part_, std::ios::binary | std::ios::trunc),
+      why_not_(file_.is_open() ? 0 : errno) {}
 
 WholeFile::~WholeFile() {
   std::error_code none;
   if (part_ != path_) std::filesystem::remove(part_, none);
 }
 
+Result<> WholeFile::Begun() const {
+  if (file_.is_open()) return {};
+  const std::string folder = std::filesystem::path(path_).parent_path().string();
+  std::error_code none;
+  if (!folder.empty() && !std::filesystem::exists(folder, none)) {
+    return Error{ErrorCode::kBadUsage, path_ + ": the folder " + folder + " is not there"};
+  }
+  return Error{ErrorCode::kFailed,
+               path_ + ": cannot be written: " + std::generic_category().message(why_not_)};
+}
+
 Result<> WholeFile::Commit() {
+  SM_TRY(Begun());
   errno = 0;
   file_.close();
   std::error_code why;

@@ -19,6 +19,8 @@ class WholeFile final {
   WholeFile& operator=(const WholeFile&) = delete;
 
   std::ostream& stream() { return file_; }
+  // Why it cannot even be begun.
+  Result<> Begun() const;
   // The error says what went wrong with any of it.
   Result<> Commit();
 
@@ -26,6 +28,7 @@ class WholeFile final {
   const std::string path_;
   const std::string part_;  // Where it lies meanwhile.
   std::ofstream file_;
+  const int why_not_;  // errno, once it was to be opened.
 };
 
 }  // namespace shardmill

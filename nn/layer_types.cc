@@ -1,5 +1,6 @@
 #include "nn/layer_types.h"
 
+#include <algorithm>
 #include <array>
 #include <initializer_list>
 #include <string>
@@ -21,89 +22,95 @@
 namespace shardmill::nn {
 namespace {
 
-// A key of a layer and whether the spec gives it.
+using enum LayerKey;
+
+// A key of a layer, what a job file calls it, and whether the spec gives it.
 struct Key {
+  LayerKey key;
   std::string_view name;
   bool (*given)(const LayerSpec& spec);
 };
 
 constexpr std::array kKeys{
-    Key{"units", [](const LayerSpec& spec) { return spec.units != 0; }},
-    Key{"kernel", [](const LayerSpec& spec) { return spec.kernel != 0; }},
-    Key{"stride", [](const LayerSpec& spec) { return spec.stride != 0; }},
-    Key{"padding", [](const LayerSpec& spec) { return spec.padding.has_value(); }},
-    Key{"groups", [](const LayerSpec& spec) { return spec.groups != 0; }},
-    Key{"rows", [](const LayerSpec& spec) { return spec.rows != 0; }},
-    Key{"shape", [](const LayerSpec& spec) { return !spec.shape.empty(); }},
-    Key{"cell_output", [](const LayerSpec& spec) { return !spec.cell_output.empty(); }},
-    Key{"rate", [](const LayerSpec& spec) { return spec.rate.has_value(); }},
-    Key{"slope", [](const LayerSpec& spec) { return spec.slope.has_value(); }},
-    Key{"epsilon", [](const LayerSpec& spec) { return spec.epsilon.has_value(); }},
-    Key{"momentum", [](const LayerSpec& spec) { return spec.momentum.has_value(); }},
-    Key{"initial", [](const LayerSpec& spec) { return !spec.initial.empty(); }},
-    Key{"bias", [](const LayerSpec& spec) { return spec.no_bias; }},
-    Key{"frozen", [](const LayerSpec& spec) { return spec.frozen; }},
-    Key{"learning_rate", [](const LayerSpec& spec) { return spec.learning_rate != 1; }},
+    Key{kUnits, "units", [](const LayerSpec& spec) { return spec.units != 0; }},
+    Key{kKernel, "kernel", [](const LayerSpec& spec) { return spec.kernel != 0; }},
+    Key{kStride, "stride", [](const LayerSpec& spec) { return spec.stride != 0; }},
+    Key{kPadding, "padding", [](const LayerSpec& spec) { return spec.padding.has_value(); }},
+    Key{kGroups, "groups", [](const LayerSpec& spec) { return spec.groups != 0; }},
+    Key{kRows, "rows", [](const LayerSpec& spec) { return spec.rows != 0; }},
+    Key{kShape, "shape", [](const LayerSpec& spec) { return !spec.shape.empty(); }},
+    Key{kCellOutput, "cell_output",
+        [](const LayerSpec& spec) { return !spec.cell_output.empty(); }},
+    Key{kRate, "rate", [](const LayerSpec& spec) { return spec.rate.has_value(); }},
+    Key{kSlope, "slope", [](const LayerSpec& spec) { return spec.slope.has_value(); }},
+    Key{kEpsilon, "epsilon", [](const LayerSpec& spec) { return spec.epsilon.has_value(); }},
+    Key{kMomentum, "momentum", [](const LayerSpec& spec) { return spec.momentum.has_value(); }},
+    Key{kInitial, "initial", [](const LayerSpec& spec) { return !spec.initial.empty(); }},
+    Key{kBias, "bias", [](const LayerSpec& spec) { return spec.no_bias; }},
+    Key{kFrozen, "frozen", [](const LayerSpec& spec) { return spec.frozen; }},
+    Key{kLearningRate, "learning_rate",
+        [](const LayerSpec& spec) { return spec.learning_rate != 1; }},
 };
 
-constexpr std::string_view kAffine = " initial bias rows frozen learning_rate ";
-constexpr std::string_view kConvolution =
-    " stride padding groups initial bias frozen learning_rate ";
-constexpr std::string_view kPooling = " stride padding ";
-constexpr std::string_view kBatchNorm = " epsilon momentum frozen learning_rate ";
-constexpr std::string_view kEmbedding = " rows initial frozen learning_rate ";
-constexpr std::string_view kRecurrent = " cell_output initial frozen learning_rate ";
+constexpr LayerKeys kAffine{kInitial, kBias, kRows, kFrozen, kLearningRate};
+constexpr LayerKeys kConvolution{kStride, kPadding, kGroups,      kInitial,
+                                 kBias,   kFrozen,  kLearningRate};
+constexpr LayerKeys kPooling{kStride, kPadding};
+constexpr LayerKeys kBatchNorm{kEpsilon, kMomentum, kFrozen, kLearningRate};
+constexpr LayerKeys kEmbedding{kRows, kInitial, kFrozen, kLearningRate};
+constexpr LayerKeys kRecurrent{kCellOutput, kInitial, kFrozen, kLearningRate};
 constexpr size_t kManyInputs = 1024;
 
 constexpr std::array kLayerTypes{
-    LayerType{"flatten", Reshape::Make, "", ""},
-    LayerType{"reshape", Reshape::Make, " shape ", ""},
-    LayerType{"affine", Affine::Make, " units ", kAffine, 1, 1, ValueKind::kFloats, true, 1},
-    LayerType{"relu", ElementwiseLayer::Make, "", ""},
-    LayerType{"leaky_relu", ElementwiseLayer::Make, "", " slope "},
-    LayerType{"elu", ElementwiseLayer::Make, "", " slope "},
-    LayerType{"selu", ElementwiseLayer::Make, "", ""},
-    LayerType{"gelu", ElementwiseLayer::Make, "", ""},
-    LayerType{"silu", ElementwiseLayer::Make, "", ""},
-    LayerType{"sigmoid", ElementwiseLayer::Make, "", ""},
-    LayerType{"tanh", ElementwiseLayer::Make, "", ""},
-    LayerType{"softmax", SoftmaxLayer::Make, "", ""},
-    LayerType{"dropout", DropoutLayer::Make, " rate ", ""},
-    LayerType{"conv2d", ConvolutionLayer::Make, " units kernel ", kConvolution},
-    LayerType{"max_pool", PoolingLayer::Make, " kernel ", kPooling},
-    LayerType{"average_pool", PoolingLayer::Make, " kernel ", kPooling},
-    LayerType{"global_max_pool", PoolingLayer::Make, "", ""},
-    LayerType{"global_average_pool", PoolingLayer::Make, "", ""},
+    LayerType{"flatten", Reshape::Make, {}, {}},
+    LayerType{"reshape", Reshape::Make, {kShape}, {}},
+    LayerType{"affine", Affine::Make, {kUnits}, kAffine, 1, 1, ValueKind::kFloats, true, 1},
+    LayerType{"relu", ElementwiseLayer::Make, {}, {}},
+    LayerType{"leaky_relu", ElementwiseLayer::Make, {}, {kSlope}},
+    LayerType{"elu", ElementwiseLayer::Make, {}, {kSlope}},
+    LayerType{"selu", ElementwiseLayer::Make, {}, {}},
+    LayerType{"gelu", ElementwiseLayer::Make, {}, {}},
+    LayerType{"silu", ElementwiseLayer::Make, {}, {}},
+    LayerType{"sigmoid", ElementwiseLayer::Make, {}, {}},
+    LayerType{"tanh", ElementwiseLayer::Make, {}, {}},
+    LayerType{"softmax", SoftmaxLayer::Make, {}, {}},
+    LayerType{"dropout", DropoutLayer::Make, {kRate}, {}},
+    LayerType{"conv2d", ConvolutionLayer::Make, {kUnits, kKernel}, kConvolution},
+    LayerType{"max_pool", PoolingLayer::Make, {kKernel}, kPooling},
+    LayerType{"average_pool", PoolingLayer::Make, {kKernel}, kPooling},
+    LayerType{"global_max_pool", PoolingLayer::Make, {}, {}},
+    LayerType{"global_average_pool", PoolingLayer::Make, {}, {}},
     LayerType{.name = "batch_norm1d", .make = BatchNormLayer::Make, .takes = kBatchNorm, .dims = 1},
     LayerType{.name = "batch_norm2d", .make = BatchNormLayer::Make, .takes = kBatchNorm, .dims = 3},
-    LayerType{"layer_norm", LayerNormLayer::Make, "", " epsilon frozen learning_rate "},
-    LayerType{"rnn", RecurrentLayer::Make, " units ", kRecurrent, 1, 1, ValueKind::kFloats, false,
-              2},
-    LayerType{"lstm", RecurrentLayer::Make, " units ", kRecurrent, 1, 1, ValueKind::kFloats, false,
-              2},
-    LayerType{"add", MergeLayer::Make, "", "", 2, kManyInputs},
-    LayerType{"multiply", MergeLayer::Make, "", "", 2, 2},
-    LayerType{"concat", MergeLayer::Make, "", "", 2, kManyInputs},
-    LayerType{"embedding", EmbeddingLayer::Make, " units ", kEmbedding, 1, 1, ValueKind::kIndices},
-    LayerType{"embedding_bag", EmbeddingLayer::Make, " units ", kEmbedding, 1, 1,
-              ValueKind::kIndices, true},
-    LayerType{"fm", FactorizationLayer::Make, "", ""},
+    LayerType{"layer_norm", LayerNormLayer::Make, {}, {kEpsilon, kFrozen, kLearningRate}},
+    LayerType{
+        "rnn", RecurrentLayer::Make, {kUnits}, kRecurrent, 1, 1, ValueKind::kFloats, false, 2},
+    LayerType{
+        "lstm", RecurrentLayer::Make, {kUnits}, kRecurrent, 1, 1, ValueKind::kFloats, false, 2},
+    LayerType{"add", MergeLayer::Make, {}, {}, 2, kManyInputs},
+    LayerType{"multiply", MergeLayer::Make, {}, {}, 2, 2},
+    LayerType{"concat", MergeLayer::Make, {}, {}, 2, kManyInputs},
+    LayerType{"embedding", EmbeddingLayer::Make, {kUnits}, kEmbedding, 1, 1, ValueKind::kIndices},
+    LayerType{"embedding_bag",
+              EmbeddingLayer::Make,
+              {kUnits},
+              kEmbedding,
+              1,
+              1,
+              ValueKind::kIndices,
+              true},
+    LayerType{"fm", FactorizationLayer::Make, {}, {}},
 };
-
-bool Lists(std::string_view keys, std::string_view key) {
-  const size_t at = keys.find(key);
-  return at != std::string_view::npos && keys[at - 1] == ' ' && keys[at + key.size()] == ' ';
-}
 
 Result<> CheckKeys(const LayerSpec& spec, const LayerType& type) {
   for (const Key& key : kKeys) {
     const bool given = key.given(spec);
-    const bool needed = Lists(type.needs, key.name);
+    const bool needed = type.needs.Has(key.key);
     if (needed && !given) {
       return BadLayer("it needs " + std::string(key.name) +
                       (key.name == "units" ? ", a whole number of at least 1" : ""));
     }
-    if (given && !needed && !Lists(type.takes, key.name)) {
+    if (given && !needed && !type.takes.Has(key.key)) {
       return BadLayer("it takes no " + std::string(key.name));
     }
   }
@@ -150,6 +157,8 @@ Result<> CheckInputs(const LayerType& type, std::span<const ValueType> inputs) {
 }
 
 }  // namespace
+
+std::string_view NameOf(LayerKey key) { return std::ranges::find(kKeys, key, &Key::key)->name; }
 
 std::span<const LayerType> LayerTypes() { return kLayerTypes; }
 

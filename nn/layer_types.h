@@ -9,6 +9,8 @@ namespace shardmill::nn {
 
 // All of the library.
 std::span<const LayerType> LayerTypes();
+// What a job file calls it.
+std::string_view NameOf(LayerKey key);
 
 // The layer for inputs of those types, one of the library or of `own`, or words on why there is
 // none.

@@ -15,14 +15,6 @@ namespace {
 // Keeps the chance of the first weights apart from what else the job's seed is used for.
 constexpr uint64_t kFirstWeights = 0x7765696768747331;
 
-// With as many rows as are lent, where a parameter has those of a sparse table.
-Shape ShapeOf(const ParameterInfo& info, size_t floats) {
-  if (info.shape.dim(0) > 0) return info.shape;
-  return {floats / info.shape.dim(1), info.shape.dim(1)};
-}
-
-bool IsFrozen(const ParameterInfo& info) { return info.role == Role::kTrained && info.rate == 0; }
-
 double Sum(std::span<const float> numbers) {
   return std::accumulate(numbers.begin(), numbers.end(), 0.0, [](double sum, float number) {
     return sum + static_cast<double>(number);
@@ -222,8 +214,9 @@ Error Network::NoRoom(uint64_t rows, uint64_t floats) const {
   return {ErrorCode::kFailed, words + ": lower data.batch_size"};
 }
 
+// Fewer rows do not help then, as they may where there is no room; another process may.
 Error Network::Failed() const {
-  return {ErrorCode::kFailed,
+  return {ErrorCode::kUnavailable,
           std::string("the device \"") + backend_.name() + "\" has failed: " + backend_.failure()};
 }
 
@@ -313,171 +306,12 @@ Result<Samples> Network::Lend(const Samples& samples,
   return lent;
 }
 
-void Network::LendGradients(std::span<const std::span<float>> gradients) {
-  for (size_t index = 0; index < gradients.size(); ++index) {
-    const ParameterInfo& info = graph_.parameters[index];
-    const std::span<float> numbers = transfer_ ? transfer_->gradient(index) : gradients[index];
-    lent_gradients_[index] = Tensor(numbers, ShapeOf(info, numbers.size()));
-    wanted_gradients_[index] = IsFrozen(info) ? Tensor() : lent_gradients_[index];
-  }
-}
-
 Tensor Network::Take(size_t tensor, const Shape& shape) const {
   return Tensor(arena_.At(layout_->plan.offset(tensor), shape.size()), shape);
 }
 
 Tensor Network::GradientOf(uint32_t value, uint64_t rows) const {
   return Take(layout_->gradients[value], graph_.values[value].type.row.Rows(rows));
-}
-
-Result<> Network::SendZeros(std::span<const std::span<float>> gradients, ParameterFlow* flow) {
-  for (size_t index = 0; index < gradients.size(); ++index) {
-    std::ranges::fill(gradients[index], 0.0F);
-    if (flow == nullptr) continue;
-    SM_TRY(flow->Await(index));
-    SM_TRY(flow->Send(index));
-  }
-  return {};
-}
-
-Result<> Network::AwaitParameters(const GraphNode& node, ParameterFlow* flow) {
-  for (size_t index = 0; index < node.layer->parameters().size(); ++index) {
-    const size_t at = node.parameters_begin + index;
-    if (flow != nullptr) SM_TRY(flow->Await(at));
-    if (transfer_) transfer_->BringParameter(at, lent_[at]);
-    lent_parameters_[at] = ConstTensor(transfer_ ? transfer_->parameter(at) : lent_[at],
-                                       ShapeOf(graph_.parameters[at], lent_[at].size()));
-  }
-  return {};
-}
-
-Result<> Network::Forward(const Samples& samples, bool training, ParameterFlow* flow) {
-  for (size_t index = 0; index < graph_.inputs; ++index) {
-    const Shape shape = graph_.values[index].type.row.Rows(samples.rows);
-    const Input& input = samples.inputs[index];
-    switch (graph_.values[index].type.kind) {
-      case ValueKind::kFloats:
-        values_[index].floats = ConstTensor(input.floats, shape);
-        break;
-      case ValueKind::kIndices:
-        values_[index].indices = IndexTensor(input.ids, shape);
-        break;
-      case ValueKind::kSparse:
-        values_[index].sparse = {input.ids, input.floats, input.ends, samples.rows};
-        break;
-    }
-  }
-  for (size_t index = 0; index < graph_.nodes.size(); ++index) {
-    SM_TRY(AwaitParameters(graph_.nodes[index], flow));
-    ForwardThrough(index, samples, training);
-  }
-  return {};
-}
-
-void Network::ForwardThrough(size_t index, const Samples& samples, bool training) {
-  const GraphNode& node = graph_.nodes[index];
-  const GraphValue& made = graph_.values[node.output];
-  const Shape shape = made.type.row.Rows(samples.rows);
-  if (node.passes) {
-    values_[node.output].floats = values_[node.inputs[0]].floats.As(shape);
-    return;
-  }
-  for (size_t slot = 0; slot < node.inputs.size(); ++slot) {
-    node_inputs_[slot] = values_[node.inputs[slot]];
-  }
-  const Tensor output = Take(layout_->activations[made.home], shape);
-  const SavedSize saved = node.layer->Saved(backend_);
-  const size_t count = node.layer->parameters().size();
-  node.layer->Forward(
-      backend_, {.inputs = std::span(node_inputs_).first(node.inputs.size()),
-                 .parameters = std::span(lent_parameters_).subspan(node.parameters_begin, count),
-                 .output = output,
-                 .saved = arena_.At(layout_->plan.offset(layout_->saved[index]),
-                                    saved.of_batch + samples.rows * saved.of_row),
-                 .training = training,
-                 .chance = Mix(samples.chance ^ Mix(index))});
-  values_[node.output].floats = output;
-}
-
-Result<> Network::Backward(const Samples& samples, ParameterFlow* flow) {
-  const std::span<float> penalties =
-      Take(layout_->losses, {samples.rows + regularized_}).floats().subspan(samples.rows);
-  size_t regularized = 0;
-  for (size_t index = graph_.nodes.size(); index-- > 0;) {
-    const GraphNode& node = graph_.nodes[index];
-    const size_t end = node.parameters_begin + node.layer->parameters().size();
-    if (node.trains) BackwardThrough(index, samples);
-    for (size_t parameter = node.parameters_begin; parameter < end; ++parameter) {
-      const ParameterInfo& info = graph_.parameters[parameter];
-      const Tensor& gradient = lent_gradients_[parameter];
-      const bool frozen = IsFrozen(info);
-      if (frozen || !node.trains) backend_.Fill(0.0F, gradient);
-      if (Regularizes(info)) {
-        const Tensor penalty(penalties.subspan(regularized++, 1), {1});
-        backend_.Regularize(l1_, l2_, lent_parameters_[parameter], gradient, penalty);
-      }
-      if (transfer_) {
-        transfer_->BeginToFetch(parameter);
-      } else if (flow != nullptr) {
-        SM_TRY(flow->Send(parameter));
-      }
-    }
-  }
-  return {};
-}
-
-Result<> Network::AwaitGradients(std::span<const std::span<float>> gradients, ParameterFlow* flow) {
-  for (size_t index = graph_.nodes.size(); index-- > 0;) {
-    const GraphNode& node = graph_.nodes[index];
-    const size_t end = node.parameters_begin + node.layer->parameters().size();
-    for (size_t parameter = node.parameters_begin; parameter < end; ++parameter) {
-      if (!transfer_->Fetch(parameter, gradients[parameter])) return Failed();
-      if (flow != nullptr) SM_TRY(flow->Send(parameter));
-    }
-  }
-  return {};
-}
-
-bool Network::Regularizes(const ParameterInfo& info) const {
-  return info.regularized && !IsFrozen(info) && (l1_ > 0 || l2_ > 0);
-}
-
-void Network::BackwardThrough(size_t index, const Samples& samples) {
-  const GraphNode& node = graph_.nodes[index];
-  const size_t inputs = node.inputs.size();
-  const Tensor output_gradient = GradientOf(node.output, samples.rows);
-  for (size_t slot = 0; slot < inputs; ++slot) {
-    const uint32_t input = node.inputs[slot];
-    const Shape shape = graph_.values[input].type.row.Rows(samples.rows);
-    const GradientWay way = node.ways[slot];
-    node_inputs_[slot] = values_[input];
-    node_gradients_[slot] = Tensor();
-    if (way == GradientWay::kAdd) {
-      node_gradients_[slot] =
-          node.passes ? output_gradient.As(shape) : Take(layout_->asides[index][slot], shape);
-    } else if (way != GradientWay::kNone) {
-      node_gradients_[slot] = GradientOf(input, samples.rows);
-    }
-  }
-  if (!node.passes) {
-    const SavedSize saved = node.layer->Saved(backend_);
-    const size_t count = node.layer->parameters().size();
-    node.layer->Backward(
-        backend_,
-        {.inputs = std::span(node_inputs_).first(inputs),
-         .output = values_[node.output].floats,
-         .output_gradient = output_gradient,
-         .parameters = std::span(lent_parameters_).subspan(node.parameters_begin, count),
-         .parameter_gradients = std::span(wanted_gradients_).subspan(node.parameters_begin, count),
-         .input_gradients = std::span(node_gradients_).first(inputs),
-         .saved = arena_.At(layout_->plan.offset(layout_->saved[index]),
-                            saved.of_batch + samples.rows * saved.of_row),
-         .chance = Mix(samples.chance ^ Mix(index))});
-  }
-  for (size_t slot = 0; slot < inputs; ++slot) {
-    if (node.ways[slot] != GradientWay::kAdd) continue;
-    backend_.Add(node_gradients_[slot], GradientOf(node.inputs[slot], samples.rows));
-  }
 }
 
 }  // namespace shardmill::nn

@@ -1,12 +1,12 @@
 // The part of Coordinator that makes cuts snapshots.
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
 #include "common/config/text.h"
 #include "common/mutation.h"
 #include "server/coordinator.h"
+#include "snapshot/resume.h"
 #include "snapshot/shard_file.h"
 
 namespace shardmill {
@@ -255,21 +255,8 @@ std::string Coordinator::ResumeProblem(const CoordinatorOptions& options) {
   const Manifest& from = *options.resume;
   const auto began = [](const RankState& state) { return state.ended > 0; };
   const std::string name = "snapshot " + std::to_string(from.number);
-  constexpr std::array kColumns = {"data.format", "data.label",    "data.target", "data.categories",
-                                   "data.object", "data.features", "data.buckets"};
-  for (const JobKeyChange& change : ChangesOf(from.keys, options.keys)) {
-    if (std::ranges::find(kColumns, change.key) != kColumns.end()) {
-      return name + " is of a job that read other columns: " + change.Words() +
-             "; put that back, or begin anew";
-    }
-    // Steps, and so the places in the data, are counted by these.
-    const bool counts = change.key == "job.seed" || change.key == "data.split" ||
-                        ((change.key == "data.batch_size" || change.key == "train.accumulate") &&
-                         !options.data.leased);
-    if (!counts) continue;
-    return name + " is of a job of other steps: " + change.Words() +
-           "; put that back, or begin anew";
-  }
+  const std::string rows = RowsProblem(from, options.keys, options.data.leased);
+  if (!rows.empty()) return rows;
   const uint64_t epochs = options.data.epochs;
   if (options.data.leased &&
       (from.data.epoch > epochs || (from.data.epoch == epochs && from.data.begin > 0))) {

@@ -1,17 +1,13 @@
 #include "server/snapshot_keeper.h"
 
-#include <algorithm>
 #include <string>
 #include <utility>
 
+#include "common/job/network_keys.h"
 #include "snapshot/folder.h"
+#include "snapshot/resume.h"
 
 namespace shardmill {
-namespace {
-
-constexpr const char* kLatest = "latest";
-
-}  // namespace
 
 SnapshotKeeper::SnapshotKeeper(const JobOptions& job, const Log& log)
     : options_(job.snapshot), job_(job.job.name), log_(log), store_(files_, job.snapshot.to) {}
@@ -58,38 +54,18 @@ Result<> SnapshotKeeper::LockFolder() {
 
 Result<> SnapshotKeeper::Resume(CoordinatorOptions& options) {
   if (options_.resume.empty()) return {};
-  options.resume = SM_TRY(Find(options_.resume));
-  options.resume_exactly = options_.resume != kLatest;
+  options.resume = SM_TRY(FindResumed(store_, job_, options_.resume));
+  options.resume_exactly = options_.resume != kLatestSnapshot;
   const std::string problem = Coordinator::ResumeProblem(options);
   if (!problem.empty()) return Error{ErrorCode::kBadUsage, problem};
+  SM_TRY(CheckNetwork("snapshot " + std::to_string(options.resume->number), options.resume->keys,
+                      options.keys));
   for (const JobKeyChange& change : ChangesOf(options.resume->keys, options.keys)) {
     log_.Info("resumes_with", {{"change", change.Words()}});
   }
   log_.Info("resumes", {{"snapshot", options.resume->number},
                         {"generation", options.resume->view.generation.value + 1}});
   return {};
-}
-
-Result<Manifest> SnapshotKeeper::Find(const std::string& resume) {
-  std::vector<FoundSnapshot> found = SM_TRY(ListSnapshots(store_, job_));
-  const auto none = [&](const std::string& what) {
-    return Error{ErrorCode::kBadUsage,
-                 store_.PlaceOf(job_) + ": " + what +
-                     " (snapshot.resume); `shardmill snapshot ls` shows what is there"};
-  };
-  if (resume == kLatest) {
-    if (found.empty()) return none("there is no snapshot to begin from");
-    // Prepare has told of each that cannot be read.
-    const auto sound = [](const FoundSnapshot& one) { return one.manifest.has_value(); };
-    const auto last = std::find_if(found.rbegin(), found.rend(), sound);
-    if (last == found.rend()) return none(found.back().problem);
-    return std::move(*last->manifest);
-  }
-  const auto same = [&](const FoundSnapshot& one) { return std::to_string(one.number) == resume; };
-  const auto one = std::ranges::find_if(found, same);
-  if (one == found.end()) return none("there is no snapshot " + resume);
-  if (!one->manifest) return none(one->problem);
-  return std::move(*one->manifest);
 }
 
 void SnapshotKeeper::Keep(Coordinator& coordinator, const Clock& clock, int64_t now_ms) {

@@ -36,7 +36,6 @@ class SnapshotKeeper final {
  private:
   Result<> LockFolder();
   Result<> Write(const Manifest& manifest);
-  Result<Manifest> Find(const std::string& resume);
 
   const SnapshotOptions& options_;
   std::string job_;

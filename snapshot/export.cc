@@ -109,6 +109,12 @@ Result<> ExportSnapshot(Snapshot& snapshot, bool state, BlobStore& to, const std
   plan.index.metadata = {{"format", "shardmill"},
                          {"job", manifest.name},
                          {"snapshot", std::to_string(manifest.number)}};
+  for (const JobKey& key : manifest.keys) plan.index.metadata.emplace_back(key.key, key.value);
+  for (const TablePlace& table : manifest.view.tables) {
+    if (!table.spec.sparse()) continue;
+    plan.index.metadata.emplace_back(table.spec.name + ".seed",
+                                     std::to_string(table.spec.initial.seed));
+  }
   const std::string header = SM_TRY(FormatTensorHeader(plan.index));
   const std::unique_ptr<BlobWriter> writer = SM_TRY(to.Create(name));
   SM_TRY(writer->Append(std::as_bytes(std::span(header))));

@@ -54,6 +54,7 @@ Result<> Examiner::Keep(uint64_t steps, ParameterReader& reader) {
   if (told_by != figures_.end()) {
     notes = NotesOf({origin_.job, steps, options_.best, told_by->second});
   }
+  for (const JobKey& key : parts_.network) notes.emplace_back(key.key, key.value);
   return WriteModelFile(options_.model, parts_.model.Parameters(), parts_.train, reader,
                         std::move(notes));
 }

@@ -26,6 +26,7 @@ struct ExaminerParts {
   const SampleStore& train;  // Whose keys a model's rows have.
   Measurer& validate;        // While training goes on,
   Measurer& test;            // and at its end; it may be the same.
+  JobKeyList network = {};   // What a model's file says that it is of; see NetworkOf.
 };
 
 // Where in a job's life an examiner begins: which kept model is its own.

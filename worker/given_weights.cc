@@ -1,9 +1,12 @@
 #include "worker/given_weights.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "common/config/text.h"
+#include "common/job/network_keys.h"
+#include "worker/meaning.h"
 
 namespace shardmill {
 namespace {
@@ -89,33 +92,42 @@ std::string WordsOf(const std::string& path, const GivenWeights& weights,
 
 }  // namespace
 
-Result<GivenWeights> OpenWeights(const TrainOptions& train,
+Result<GivenWeights> OpenWeights(const JobOptions& job, const std::string& file,
                                  std::span<const ParameterSpec> parameters,
                                  const Columns& columns) {
+  const auto refused = [&](const std::string& words) {
+    return Error{ErrorCode::kBadUsage, words + kLeaveOut};
+  };
   GivenWeights weights;
-  weights.given = SM_TRY(ChosenOf(train.weights_of, parameters));
-  const Columns there = SM_TRY(ReadModelColumns(train.weights));
+  weights.given = SM_TRY(ChosenOf(job.train.weights_of, parameters));
+  const Result<TrainedWith> read = ReadTrainedWith(file);
+  if (!read.ok() && read.error().code == ErrorCode::kBadInput) {
+    return Error{ErrorCode::kBadUsage, "train.weights: " + read.error().message};
+  }
+  const TrainedWith with = SM_TRY(read);
+  const std::optional<TableSpec> meaning = MeaningTable(columns);
+  const bool same = meaning && with.meaning == meaning->initial.seed;
+  const Columns& there = same ? columns : with.columns;
   for (size_t i = 0; i < parameters.size(); ++i) {
     if (!weights.given[i] || !parameters[i].reads) continue;
     const Column& column = columns[*parameters[i].reads];
     const std::string problem = MeaningProblem(column, there);
     if (problem.empty()) continue;
-    return Error{ErrorCode::kBadUsage, train.weights + ": \"" + parameters[i].name +
-                                           "\" reads the input \"" + column.name + "\", and " +
-                                           problem + kLeaveOut};
+    return refused(file + ": \"" + parameters[i].name + "\" reads the input \"" + column.name +
+                   "\", and " + problem);
   }
   const std::string classes = ClassProblem(columns.back(), there);
   if (!classes.empty() && weights.given.back()) {
-    return Error{ErrorCode::kBadUsage, train.weights + ": \"" + parameters.back().name +
-                                           "\" tells classes, and " + classes + kLeaveOut};
+    return refused(file + ": \"" + parameters.back().name + "\" tells classes, and " + classes);
   }
-  Result<std::unique_ptr<ModelFile>> file =
-      ModelFile::Open(train.weights, parameters, weights.given);
-  if (!file.ok() && file.error().code == ErrorCode::kBadInput) {
-    return Error{ErrorCode::kBadUsage, file.error().message + kLeaveOut};
+  std::string network = NetworkChanges(with.network, NetworkOf(job));
+  if (!network.empty()) network = "; the network there is another: " + network;
+  Result<std::unique_ptr<ModelFile>> opened = ModelFile::Open(file, parameters, weights.given);
+  if (!opened.ok() && opened.error().code == ErrorCode::kBadInput) {
+    return refused(opened.error().message + network);
   }
-  weights.file = SM_TRY(std::move(file));
-  weights.words = WordsOf(train.weights, weights, parameters);
+  weights.file = SM_TRY(std::move(opened));
+  weights.words = WordsOf(file, weights, parameters) + network;
   return weights;
 }
 

@@ -37,10 +37,10 @@ class GivenImages final : public LocalImages {
   GivenWeights& weights_;
 };
 
-// Reads what the job names in train.weights, which is a file. `columns`: of the data that it trains
-// with. What the file lacks, what has another shape there, and rows of ids or weights of columns
-// that meant something else there are refused, with what to do.
-Result<GivenWeights> OpenWeights(const TrainOptions& train,
+// Reads what the job names in train.weights, which lies in `file`. `columns`: of the data that it
+// trains with. What the file lacks, what has another shape there, and rows of ids or weights of
+// columns that meant something else there are refused, with what to do.
+Result<GivenWeights> OpenWeights(const JobOptions& job, const std::string& file,
                                  std::span<const ParameterSpec> parameters, const Columns& columns);
 
 }  // namespace shardmill

@@ -87,6 +87,24 @@ Result<NetworkSettings> SettingsOf(const JobOptions& job, const SampleStore& dat
   return settings;
 }
 
+// Refuses data with ids beyond the rows that a layer has.
+Result<> CheckIds(const NetworkModel& model, const SampleStore& data) {
+  for (size_t i = 0; i < model.inputs().size(); ++i) {
+    const uint64_t rows = model.inputs()[i].index_limit;
+    const size_t index = model.column_of(i);
+    if (index + 1 >= data.columns().size()) continue;  // One that no data have.
+    const Column& column = data.columns()[index];
+    if (column.ids_end <= rows) continue;
+    const std::string at = column.greatest_at.empty() ? "" : " (" + column.greatest_at + ")";
+    return Error{ErrorCode::kBadUsage, "the layer that reads the input \"" + column.name +
+                                           "\" has " + std::to_string(rows) +
+                                           " rows, and the ids of its data go up to " +
+                                           std::to_string(column.ids_end - 1) + at +
+                                           ": raise \"rows\" to " + std::to_string(column.ids_end)};
+  }
+  return {};
+}
+
 // What the loss compares classes with, in words about the data.
 std::string LabelWords(const Column& label) {
   if (label.kind != ColumnKind::kIds || label.ids_end == 0 || label.greatest_at.empty()) return "";
@@ -174,7 +192,10 @@ Result<std::unique_ptr<NetworkModel>> MakeJobModel(const JobOptions& job, const 
   Result<std::unique_ptr<NetworkModel>> model =
       NetworkModel::Make(spec, classes ? static_cast<uint32_t>(label.ids_end) : 0, job.job.seed,
                          settings, std::move(device));
-  if (model.ok()) SM_TRY(CheckExchange(job, model.value()->Parameters()));
+  if (model.ok()) {
+    SM_TRY(CheckExchange(job, model.value()->Parameters()));
+    SM_TRY(CheckIds(*model.value(), data));
+  }
   if (model.ok() || model.error().code != ErrorCode::kBadUsage) return model;
   return Error{model.error().code, model.error().message + "; the data have the inputs " +
                                        InputNames(data) + LabelWords(label)};

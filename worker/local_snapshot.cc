@@ -2,17 +2,17 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "common/blob/folder_store.h"
 #include "common/blob/posix_files.h"
-#include "common/fresh_id.h"
-#include "common/process/file_lock.h"
 #include "optim/optimizer.h"
 #include "snapshot/folder.h"
 #include "snapshot/shard_file.h"
+#include "worker/meaning.h"
 
 namespace shardmill {
 namespace {
@@ -33,19 +33,20 @@ TablePlace PlaceOf(const JobOptions& job, const ParameterSpec& spec, uint32_t id
   return {TableId{id}, table, {0, spec.sparse() ? kBuckets : spec.size}};
 }
 
-Manifest BeginManifest(const JobOptions& job, uint64_t number, uint32_t workers, Step steps) {
+Manifest BeginManifest(const JobOptions& job, uint64_t number, const LocalCut& cut) {
   Manifest manifest;
-  manifest.job = JobId{FreshId()};
+  manifest.job = JobId{cut.job};
+  for (const uint64_t before : cut.line) manifest.line.push_back(JobId{before});
   manifest.name = job.job.name;
   manifest.number = number;
   manifest.view.generation = Generation{1};
   manifest.view.number = ViewNumber{1};
   manifest.view.policy = job.policy.ToPolicy();
   manifest.view.shards = {{ShardId{0}, Term{1}, BootId{manifest.job.value}, ""}};
-  for (uint32_t rank = 0; rank < workers; ++rank) {
+  for (uint32_t rank = 0; rank < cut.workers; ++rank) {
     manifest.view.members.push_back({WorkerId{rank}, Incarnation{1}, 0});
     manifest.cut.push_back(
-        {.rank = WorkerId{rank}, .ended = steps, .applied = steps, .counted = steps});
+        {.rank = WorkerId{rank}, .ended = cut.steps, .applied = cut.steps, .counted = cut.steps});
   }
   manifest.keys = MeaningOf(job);
   manifest.time_ms = UnixMs();
@@ -94,23 +95,33 @@ class TableWriter final {
 
 }  // namespace
 
+Result<FileLock> LockSnapshots(const JobOptions& job) {
+  PosixFiles files;
+  SM_TRY(files.MakeFolder(job.snapshot.to));
+  const std::string folder = FolderStore(files, job.snapshot.to).PlaceOf(job.job.name);
+  SM_TRY(files.MakeFolder(folder));
+  Result<FileLock> lock = FileLock::Take(folder + "/.lock");
+  if (lock.ok() || lock.error().code != ErrorCode::kUnavailable) return lock;
+  return Error{ErrorCode::kUnavailable,
+               folder +
+                   ": another job of this name keeps its snapshots here; end it, or give this one "
+                   "another job.name or snapshot.to"};
+}
+
 Result<uint64_t> WriteLocalSnapshot(const JobOptions& job,
-                                    std::span<const ParameterSpec> parameters, LocalImages& images,
-                                    uint32_t workers, Step steps) {
+                                    std::span<const ParameterSpec> parameters,
+                                    const Columns& columns, LocalImages& images,
+                                    const LocalCut& cut) {
   PosixFiles files;
   FolderStore store(files, job.snapshot.to);
-  SM_TRY(files.MakeFolder(job.snapshot.to));
-  const std::string folder = store.PlaceOf(job.job.name);
-  SM_TRY(files.MakeFolder(folder));
-  const FileLock lock = SM_TRY(FileLock::Take(folder + "/.lock"));
   const uint64_t before = SM_TRY(HighestNumber(store, job.job.name));
-  Manifest manifest = BeginManifest(job, before + 1, workers, steps);
+  Manifest manifest = BeginManifest(job, before + 1, cut);
   TableWriter tables(images);
   ShardHead head{.job = manifest.job,
                  .generation = manifest.view.generation,
                  .snapshot = manifest.number,
                  .shard = ShardId{0},
-                 .version = steps,
+                 .version = cut.steps,
                  .ranks = manifest.cut};
   std::vector<size_t> there;
   for (size_t i = 0; i < parameters.size(); ++i) {
@@ -120,6 +131,12 @@ Result<uint64_t> WriteLocalSnapshot(const JobOptions& job,
     manifest.view.tables.push_back(PlaceOf(job, parameters[i], id));
     head.tables.push_back(SM_TRY(tables.HeadOf(i, manifest.view.tables.back())));
   }
+  if (const std::optional<TableSpec> meaning = MeaningTable(columns)) {
+    const auto id = static_cast<uint32_t>(there.size() + 1);
+    manifest.view.tables.push_back({TableId{id}, *meaning, {0, kBuckets}});
+    head.tables.push_back(
+        {TableId{id}, meaning->name, SparseHead{.end = kBuckets, .dim = meaning->dim}});
+  }
   const std::string name = FolderOf(job.job.name, manifest.number);
   ShardFileWriter writer = SM_TRY(ShardFileWriter::Begin(store, name, head));
   for (size_t i = 0; i < there.size(); ++i) {
@@ -127,6 +144,8 @@ Result<uint64_t> WriteLocalSnapshot(const JobOptions& job,
   }
   manifest.files.push_back(SM_TRY(writer.Finish()));
   SM_TRY(WriteManifest(store, manifest));
+  const Retention retention{job.snapshot.keep, job.snapshot.keep_for.count()};
+  SM_TRY(CleanUp(store, manifest, retention, manifest.time_ms));
   return manifest.number;
 }
 

@@ -8,8 +8,10 @@
 #include "client/model.h"
 #include "common/ids.h"
 #include "common/job/job.h"
+#include "common/process/file_lock.h"
 #include "common/result.h"
 #include "snapshot/image.h"
+#include "worker/data/row.h"
 
 namespace shardmill {
 
@@ -28,11 +30,24 @@ class LocalImages {
                                      uint64_t state) = 0;
 };
 
-// Writes a snapshot of one shard into the job's folder of snapshots: of the moment when each of so
-// many workers had made so many steps. Returns its number, for snapshot.resume. kUnavailable: a job
-// of this name keeps its snapshots there now.
+// The moment that a snapshot is of: when each of so many workers had made so many steps.
+struct LocalCut {
+  uint64_t job = 0;                 // See JobId.
+  std::vector<uint64_t> line = {};  // See JobLine.
+  uint32_t workers = 1;
+  Step steps = 0;
+};
+
+// Makes the job's folder of snapshots, which nobody else writes to for as long as the lock is
+// there. kUnavailable: a job of this name keeps its snapshots there now.
+Result<FileLock> LockSnapshots(const JobOptions& job);
+
+// Writes a snapshot of one shard into the job's folder of snapshots, and removes what need not be
+// kept any longer. `columns`: of the data. Returns its number, for snapshot.resume. The caller
+// holds the folder's lock.
 Result<uint64_t> WriteLocalSnapshot(const JobOptions& job,
-                                    std::span<const ParameterSpec> parameters, LocalImages& images,
-                                    uint32_t workers, Step steps);
+                                    std::span<const ParameterSpec> parameters,
+                                    const Columns& columns, LocalImages& images,
+                                    const LocalCut& cut);
 
 }  // namespace shardmill

@@ -1,11 +1,21 @@
 #include "worker/local_tables.h"
 
 #include <algorithm>
+#include <iterator>
+#include <variant>
 
 #include "common/initial.h"
+#include "common/table_words.h"
 #include "optim/rate.h"
 
 namespace shardmill {
+namespace {
+
+Error Misfit() {
+  return {ErrorCode::kBadInput, "the snapshot has other optimizer state than the optimizer keeps"};
+}
+
+}  // namespace
 
 Result<std::unique_ptr<LocalTables>> LocalTables::Make(std::span<const ParameterSpec> parameters,
                                                        const UpdateSettings& update) {
@@ -37,6 +47,51 @@ void LocalTables::Begin(size_t parameter, std::span<const uint64_t> keys,
     row.resize(RowFloats(dim, *table.optimizer));
     std::ranges::copy(rows.subspan(i * dim, dim), row.begin());
   }
+}
+
+std::string LocalTables::RestoreProblem(size_t parameter, const TableSpec& was) const {
+  const Table& table = tables_[parameter];
+  const ParameterSpec& spec = specs_[parameter];
+  if (was.size != spec.size || was.dim != spec.dim) {
+    return "has " + std::to_string(was.size + was.dim) + " floats, and the network wants " +
+           std::to_string(spec.size + spec.dim);
+  }
+  if (!was.update || was.update->rule == table.update.rule) return "";
+  return "has " + UpdateDifference(*was.update, table.update) +
+         ", for which what was gathered is no good: keep the optimizer, or begin anew";
+}
+
+Result<> LocalTables::Restore(size_t parameter, const TablePiece& piece) {
+  Table& table = tables_[parameter];
+  const uint32_t dim = specs_[parameter].dim;
+  if (const auto* dense = std::get_if<DensePiece>(&piece)) {
+    std::vector<float>& to = dense->slot == 0 ? table.values : table.state;
+    const uint64_t slot = std::max(dense->slot, 1U) - 1;
+    const uint64_t begin = slot * table.values.size() + dense->begin;
+    const std::span<const float> floats = dense->floats.floats();
+    if (floats.size() > to.size() || begin > to.size() - floats.size()) return Misfit();
+    std::ranges::copy(floats, to.begin() + static_cast<std::ptrdiff_t>(begin));
+    return {};
+  }
+  if (const auto* runs = std::get_if<UpdateRuns>(&piece)) {
+    const auto same = [&](const UpdateRun& run) { return run.updates == runs->front().updates; };
+    if (runs->empty() || !std::ranges::all_of(*runs, same)) return Misfit();
+    table.steps = runs->front().updates;
+    return {};
+  }
+  const auto& batch = std::get<RowBatch>(piece);
+  const std::span<const uint64_t> keys = batch.keys.keys();
+  const uint64_t state = RowFloats(dim, *table.optimizer) - dim;
+  const std::span<const float> values = batch.values.floats();
+  const std::span<const float> states = batch.state.floats();
+  if (values.size() != keys.size() * dim || states.size() != keys.size() * state) return Misfit();
+  for (size_t i = 0; i < keys.size(); ++i) {
+    std::vector<float>& row = table.rows[keys[i]];
+    row.clear();
+    std::ranges::copy(values.subspan(i * dim, dim), std::back_inserter(row));
+    std::ranges::copy(states.subspan(i * state, state), std::back_inserter(row));
+  }
+  return {};
 }
 
 void LocalTables::Lend() {

@@ -3,11 +3,14 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <unordered_map>
 #include <vector>
 
 #include "client/model.h"
 #include "common/result.h"
+#include "common/table_piece.h"
+#include "common/view.h"
 #include "optim/optimizer.h"
 #include "worker/local_snapshot.h"
 #include "worker/parameter_reader.h"
@@ -25,6 +28,12 @@ class LocalTables final : public ParameterReader, public LocalImages {
   // Begins with these values of a dense parameter, or these rows of a sparse one.
   void Begin(size_t parameter, std::span<const float> values);
   void Begin(size_t parameter, std::span<const uint64_t> keys, std::span<const float> rows);
+
+  // Why a parameter cannot go on as the table of a snapshot, in words; else empty. Other settings
+  // of the same optimizer are no reason.
+  std::string RestoreProblem(size_t parameter, const TableSpec& was) const;
+  // Takes a piece of such a table.
+  Result<> Restore(size_t parameter, const TablePiece& piece);
 
   Result<std::span<const std::span<const float>>> For(const Batch& batch) override;
   Result<std::span<const float>> Dense(size_t parameter) override;

@@ -36,6 +36,13 @@ std::optional<TableSpec> MeaningTable(const Columns& columns) {
       .name = "data.meaning", .initial = Initial::Uniform(1, hash), .dim = 1, .update = update};
 }
 
+Error OtherMeaning() {
+  return {ErrorCode::kBadUsage,
+          "the data have other columns, or other words or classes, or those in another order, than "
+          "the weights that are there were trained with: give the files that the job began with "
+          "(data.train) to all who train, or begin anew (snapshot.resume)"};
+}
+
 Result<> CheckMeaning(Session& session, const Columns& columns) {
   const std::optional<TableSpec> table = MeaningTable(columns);
   if (!table) return {};
@@ -43,10 +50,7 @@ Result<> CheckMeaning(Session& session, const Columns& columns) {
       session.Sparse(table->name, table->dim, {.initial = table->initial, .update = table->update});
   if (made.ok()) return {};
   if (made.error().code != ErrorCode::kBadUsage) return made.error();
-  return Error{ErrorCode::kBadUsage,
-               "the data of this worker have other columns, or other words or classes, or those in "
-               "another order, than the weights that are there were trained with: give all workers "
-               "the files that the job began with (data.train), or begin anew (snapshot.resume)"};
+  return OtherMeaning();
 }
 
 }  // namespace shardmill

@@ -15,6 +15,9 @@ namespace shardmill {
 // snapshots; none where there are neither words nor columns with names.
 std::optional<TableSpec> MeaningTable(const Columns& columns);
 
+// What is wrong where it is not the same.
+Error OtherMeaning();
+
 // Fails where others of the job, or the run whose snapshot it goes on from, have data that mean
 // something else.
 Result<> CheckMeaning(Session& session, const Columns& columns);

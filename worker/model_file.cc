@@ -61,6 +61,8 @@ class OpenEnd final : public BlobWriter {
 
 // Behind all tensors of the model: JSON.
 constexpr const char* kColumnsTensor = "data.columns";
+// Of an exported snapshot.
+constexpr const char* kMeaningNote = "data.meaning.seed";
 constexpr const char* kKeysEnding = ".keys";
 constexpr const char* kRowsEnding = ".rows";
 constexpr uint64_t kColumnsBytesMax = uint64_t{1} << 30;
@@ -78,7 +80,8 @@ std::vector<uint64_t> ShapeOf(const ParameterSpec& spec) {
 
 std::string ColumnsText(const SampleStore& train) {
   Columns columns = train.columns();
-  columns.back().greatest_at.clear();  // A place in a file that need not be there any more.
+  // Places in files that need not be there any more.
+  for (Column& column : columns) column.greatest_at.clear();
   JsonWriter json;
   WriteColumns(columns, json);
   return json.Take();
@@ -236,18 +239,24 @@ std::optional<KeptModel> ReadKeptModel(const std::string& path) {
   return KeptModel{*job, *step, *metric, *value};
 }
 
-Result<Columns> ReadModelColumns(const std::string& path) {
+Result<TrainedWith> ReadTrainedWith(const std::string& path) {
   PosixFiles files;
   const auto [folder, name] = Split(path);
   FolderStore store(files, folder);
   const TensorFile file = SM_TRY(TensorFile::Open(store, name));
-  if (file.index().Find(kColumnsTensor) == nullptr) return Columns();
+  TrainedWith with;
+  with.meaning = NumberAt<uint64_t>(file.index(), kMeaningNote);
+  for (const auto& [key, value] : file.index().metadata) {
+    if (key.find('.') != std::string::npos) with.network.push_back({key, value});
+  }
+  if (file.index().Find(kColumnsTensor) == nullptr) return with;
   const std::vector<char> text = SM_TRY(file.Read<char>(kColumnsTensor, Dtype::kU8));
   const Result<JsonValue> json = ParseJson({text.data(), text.size()}, kColumnsBytesMax);
   std::optional<Columns> columns;
   if (json.ok()) columns = ReadColumns(json.value());
   if (!columns) return file.Bad("what it says of the columns of its data is damaged");
-  return *std::move(columns);
+  with.columns = *std::move(columns);
+  return with;
 }
 
 Result<std::unique_ptr<ModelFile>> ModelFile::Open(const std::string& path,

@@ -11,6 +11,7 @@
 
 #include "client/model.h"
 #include "common/job/job.h"
+#include "common/job_key.h"
 #include "common/result.h"
 #include "worker/data/row.h"
 #include "worker/data/sample_store.h"
@@ -40,9 +41,14 @@ std::vector<std::pair<std::string, std::string>> NotesOf(const KeptModel& kept);
 // Nothing where there is no such file, or one that says no such things.
 std::optional<KeptModel> ReadKeptModel(const std::string& path);
 
-// The columns of the data that a model was trained with; none where its file, an exported snapshot,
-// does not say.
-Result<Columns> ReadModelColumns(const std::string& path);
+// What the file of a model says of its training, as far as it does: an exported snapshot does not
+// list columns.
+struct TrainedWith {
+  Columns columns = {};                  // Of the data; none: see meaning.
+  std::optional<uint64_t> meaning = {};  // Of an exported snapshot: see MeaningTable.
+  JobKeyList network = {};               // See NetworkOf.
+};
+Result<TrainedWith> ReadTrainedWith(const std::string& path);
 
 // Parameters as a file has them, one of ours or an exported snapshot. A row that it lacks is what
 // it was before training. Owned by whoever predicts, on one thread. A file that does not fit the

@@ -56,6 +56,10 @@ class NetworkModel final : public Model {
     return target_ ? std::optional(target_->column) : std::nullopt;
   }
 
+  // What it reads, and the column of batches that each of it is.
+  std::span<const nn::GraphValue> inputs() const { return network_->inputs(); }
+  size_t column_of(size_t input) const { return columns_[input]; }
+
   std::span<const ParameterSpec> Parameters() const override { return parameters_; }
   Result<double> Train(const Batch& batch, std::span<const std::span<const float>> parameters,
                        std::span<const std::span<float>> gradients) override;

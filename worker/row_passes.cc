@@ -6,14 +6,14 @@
 namespace shardmill {
 namespace {
 
-constexpr uint64_t kRowsMax = 1000;
+constexpr uint64_t kRowsAtOnce = 1000;
 
 }  // namespace
 
 Result<> RowPasses::Run(ParameterReader& parameters, const Pass& pass) {
-  uint32_t at_once = kRowsMax;
-  for (uint64_t begin = 0; begin < rows_.rows(); begin += kRowsMax) {
-    numbers_.resize(std::min(kRowsMax, rows_.rows() - begin));
+  uint32_t at_once = kRowsAtOnce;
+  for (uint64_t begin = 0; begin < rows_.rows(); begin += kRowsAtOnce) {
+    numbers_.resize(std::min(kRowsAtOnce, rows_.rows() - begin));
     std::iota(numbers_.begin(), numbers_.end(), static_cast<uint32_t>(begin));
     maker_.Fill(numbers_, gathered_);
     const Batch batch = maker_.View(gathered_, 0);

@@ -22,8 +22,8 @@ class RowPasses final {
 
   using Pass = std::function<Result<>(uint64_t first, const Batch& batch,
                                       std::span<const std::span<const float>> parameters)>;
-  // `pass` gets some rows, the first of them that number. Where it has failed, for want of memory
-  // it may be, it gets half as many, down to one.
+  // `pass` gets some rows, the first of them that number. Where they are too many for the
+  // memory that there is (kFailed), it gets half as many, down to one.
   Result<> Run(ParameterReader& parameters, const Pass& pass);
 
  private:

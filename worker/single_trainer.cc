@@ -13,9 +13,12 @@ Result<> SingleTrainer::Run(const std::function<void(const SingleProgress&)>& wa
   if (options_.train.steps > 0) {
     progress_.last_step = std::min(progress_.last_step, options_.train.steps);
   }
-  for (uint64_t step = 1; step <= progress_.last_step; ++step) {
+  progress_.step = options_.done;
+  progress_.epochs = options_.done / each;
+  progress_.last_step = std::max(progress_.last_step, options_.done);
+  for (uint64_t step = options_.done + 1; step <= progress_.last_step; ++step) {
     if (options_.stopped && options_.stopped()) {
-      return Error{ErrorCode::kStopped, "stopped before step " + std::to_string(step)};
+      return Error{ErrorCode::kStopped, "stopped after step " + std::to_string(progress_.step)};
     }
     const TimePoint begin = clock_.Now();
     SM_TRY(MakeStep(step));

@@ -5,6 +5,7 @@
 
 #include "client/model.h"
 #include "common/clock.h"
+#include "common/ids.h"
 #include "common/result.h"
 #include "worker/data/batches.h"
 #include "worker/examiner.h"
@@ -15,6 +16,7 @@ namespace shardmill {
 
 struct SingleOptions {
   TrainOptions train = {};
+  Step done = 0;           // Steps that are made already.
   uint32_t part_rows = 0;  // Of the parts that a batch is trained in; 0: it is one.
   double clip_norm = 0;
   OnNonfinite on_nonfinite = OnNonfinite::kReject;

@@ -13,6 +13,7 @@
 #include "common/flags/flags.h"
 #include "common/http/http_server.h"
 #include "common/job/job.h"
+#include "common/job/network_keys.h"
 #include "common/metrics/metrics.h"
 #include "common/process/announce.h"
 #include "common/timeline/timeline.h"
@@ -162,6 +163,16 @@ TrainerOptions TrainerOptionsOf(const JobOptions& job) {
   return options;
 }
 
+// Writes how this worker gets on, where the job says a folder for that.
+Result<std::unique_ptr<Tracker>> MakeTracker(const JobOptions& job, uint32_t rank,
+                                             const DataParts& data) {
+  if (job.train.track.empty()) return std::unique_ptr<Tracker>();
+  const std::string name = "worker-" + std::to_string(rank);
+  std::unique_ptr<Tracker> tracker = SM_TRY(Tracker::Make(job.train.track, name, UnixSeconds()));
+  SM_TRY(tracker->WriteLeftOut(data.left_out));
+  return tracker;
+}
+
 Result<> CheckStart(const JobOptions& job) {
   SM_TRY(CheckTrainable(job));
   SM_TRY(CheckModelPlace(job.train));
@@ -187,7 +198,8 @@ Result<> Train(const WorkerFlags& flags, const DaemonContext& daemon, WorkerMetr
   const std::string peeking = PeekingWords(job);
   if (!peeking.empty()) daemon.log.Warn("looks_at_test_rows", {{"why", peeking}});
   const JobMeasurers measurers = SM_TRY(MakeMeasurers(job, data, *model));
-  Examiner examiner({*model, *data.train, *measurers.validate, measurers.at_end()}, job.train);
+  Examiner examiner({*model, *data.train, *measurers.validate, measurers.at_end(), NetworkOf(job)},
+                    job.train);
   const BatchPlan plan = SM_TRY(PlanOf(job, flags));
   Batches batches(*data.train, plan, KeyedInputs(model->Parameters()), job.data.read_ahead);
   SM_TRY(CheckBatches(job, *model, batches.rows_per_epoch()));
@@ -223,10 +235,8 @@ Result<> Train(const WorkerFlags& flags, const DaemonContext& daemon, WorkerMetr
   options.bad_rows = data.bad_rows;
   options.stopped = [&daemon] { return daemon.stop.requested(); };
   options.timeline = lane;
-  std::unique_ptr<Tracker> tracker;
-  if (!job.train.track.empty()) {
-    const std::string name = "worker-" + std::to_string(session->rank());
-    tracker = SM_TRY(Tracker::Make(job.train.track, name, UnixSeconds()));
+  std::unique_ptr<Tracker> tracker = SM_TRY(MakeTracker(job, session->rank(), data));
+  if (tracker) {
     options.track = [&](const TrackPoint& point) { Track(point, tracker, daemon.log); };
   }
   examiner.Begin({session->job(), session->next_step() - 1, JobLine(job)});

@@ -120,10 +120,12 @@ void DataOptions::DeclareColumns(Section& section) {
                "Whether the first line of each file names the columns; else their names are "
                "\"1\", \"2\" and so on.");
   section.OnlyWith("header", "format", "\"csv\"", csv);
-  section.Text("separator", &separator,
-               {.form = "one character that is no quote, newline or part of a number",
-                .accepts = IsSeparator},
-               "What stands between two columns.");
+  section.Text(
+      "separator", &separator,
+      {.form = "one character that is no quote, newline or part of a number",
+       .accepts = IsSeparator},
+      "What stands between two columns. Blanks around a field are no part of it, but within "
+      "quotes.");
   section.OnlyWith("separator", "format", "\"csv\"", csv);
   section.Text("label", &label, {.form = "the name of a column", .accepts = IsName},
                "The column that is to be learnt.");

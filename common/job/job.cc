@@ -89,9 +89,12 @@ Result<> CheckTraining(const Job& job, const std::string& file) {
   };
   const bool leased = job.options.data.scheme == DataScheme::kLeased;
   if (leased && (!train.stop.empty() || train.steps > 0)) {
-    return bad({"train.stop", "train.steps", "data.scheme"},
-               "\"train.stop\" or \"train.steps\" is given and \"data.scheme\" is \"leased\"; what "
-               "is leased is used up");
+    const std::string key = train.stop.empty() ? "train.steps" : "train.stop";
+    return bad({key, "data.scheme"},
+               "\"" + key +
+                   "\" is given and \"data.scheme\" is \"leased\"; the samples of each epoch are "
+                   "leased until all are used, whoever makes the steps: leave it out and say with "
+                   "\"train.epochs\" how long, or take another scheme");
   }
   if (!train.stop.empty() && job.options.policy.backups > 0) {
     return bad({"train.stop", "policy.backups"},
@@ -187,11 +190,24 @@ Result<> CheckLogs(const Job& job, const std::string& file) {
                    "process, and a shard that has a log goes on in another one"};
 }
 
+// Layers have the job's settings of the rule that they name.
+Result<> CheckLayerOptimizers(const Job& job, const std::string& file) {
+  const bool adamw = std::ranges::any_of(job.options.model.layers, [](const LayerOptions& layer) {
+    return layer.optimizer == "adamw";
+  });
+  if (!adamw || job.options.optimizer.weight_decay > 0) return {};
+  return Error{ErrorCode::kBadUsage,
+               PlaceOf(job, file, {"optimizer.weight_decay", "model.layers"}) +
+                   ": a layer's \"optimizer\" is \"adamw\" and there is no weight decay, which "
+                   "makes it \"adam\"; set optimizer.weight_decay (0.01 is usual)"};
+}
+
 // What sections say together and cannot mean.
 Result<> CheckAcrossSections(const Job& job, const std::string& file) {
   SM_TRY(CheckDoors(job, file));
   SM_TRY(CheckLeases(job, file));
   SM_TRY(CheckTraining(job, file));
+  SM_TRY(CheckLayerOptimizers(job, file));
   SM_TRY(CheckMeasures(job, file));
   SM_TRY(CheckReplicas(job, file));
   SM_TRY(CheckLogs(job, file));
@@ -237,12 +253,12 @@ Policy PolicyOptions::ToPolicy() const {
 
 OptimizerOptions OptimizerOptions::Under(std::string_view rule) const {
   OptimizerOptions other = *this;
-  for (const OptimizerName one :
-       {OptimizerName::kSgd, OptimizerName::kMomentum, OptimizerName::kNesterov,
-        OptimizerName::kAdagrad, OptimizerName::kRmsprop, OptimizerName::kAdam,
-        OptimizerName::kFtrl}) {
+  for (auto i = uint8_t{0}; i <= static_cast<uint8_t>(OptimizerName::kFtrl); ++i) {
+    const auto one = static_cast<OptimizerName>(i);
     if (NameOf(one) == rule) other.name = one;
   }
+  // It has none beside its l2.
+  if (other.name == OptimizerName::kFtrl) other.weight_decay = 0;
   return other;
 }
 

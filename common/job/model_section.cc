@@ -159,10 +159,11 @@ void LayerOptions::DeclareRate(Section& section) {
   section.Number("learning_rate", &learning_rate, {.above = 0, .at_most = 1e6},
                  "Factor of the job's.");
   section.OnlyWith("learning_rate", "type", "\"affine\"", trained);
-  section.Choice("optimizer", &optimizer,
-                 {"", "sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "ftrl"},
-                 "How its weights change, with the job's settings of that rule; by itself as "
-                 "optimizer.name says.");
+  section.Choice(
+      "optimizer", &optimizer,
+      {"", "sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw", "ftrl"},
+      "How its weights change, with the job's settings of that rule, optimizer.weight_decay "
+      "among them; by itself as optimizer.name says.");
   section.OnlyWith("optimizer", "type", "\"affine\"", trained);
   section.Require({"frozen", "learning_rate", "optimizer"}, [this]() -> std::string {
     if (!frozen || (learning_rate == 1 && optimizer.empty())) return "";

@@ -27,6 +27,7 @@ using shardmill::nn::BackwardPass;
 using shardmill::nn::ConstTensor;
 using shardmill::nn::ForwardPass;
 using shardmill::nn::Layer;
+using shardmill::nn::LayerKey;
 using shardmill::nn::LayerResult;
 using shardmill::nn::LayerSpec;
 using shardmill::nn::LayerTraits;
@@ -147,7 +148,7 @@ class SmoothedCrossEntropy final : public Loss {
 };
 
 constexpr std::array kLayers{
-    LayerType{.name = "my::Swish", .make = Swish::Make, .takes = " slope "}};
+    LayerType{.name = "my::Swish", .make = Swish::Make, .takes = {LayerKey::kSlope}}};
 constexpr std::array kLosses{LossType{"my::SmoothedCrossEntropy", SmoothedCrossEntropy::Make}};
 constexpr OwnTypes kTypes{.layers = kLayers, .losses = kLosses};
 

@@ -87,10 +87,13 @@ TEST(PlotCommandTest, SaysTheBestOfWhatIsGoodOrBad) {
   flags.out = FolderOf("named.svg");
   auto tracker = Tracker::Make(flags.runs[0] + "/" + kTrackFolder, "worker-0", 100);
   ASSERT_TRUE(tracker.value()->Write(101, {8, 0, 0, 0, {{"learning_rate", 0.5}}}).ok());
+  ASSERT_TRUE(tracker.value()->Write(101, {8, 0, 0, 0, {{"lag", 3}}}).ok());
   ASSERT_TRUE(tracker.value()->Write(102.25, {9, 0, 0, 0, {{"test_mae", 2}}}).ok());
   Screen table;
   ASSERT_TRUE(RunPlot(flags, table.console).ok());
   EXPECT_NE(table.out.str().find("learning_rate  0.5   -     -"), std::string::npos)
+      << table.out.str();
+  EXPECT_NE(table.out.str().find("lag            3     -     -"), std::string::npos)
       << table.out.str();
   EXPECT_NE(table.out.str().find("test_mae       2     2     1.2"), std::string::npos)
       << table.out.str();

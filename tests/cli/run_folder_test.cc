@@ -37,6 +37,14 @@ TEST(RunFolderTest, SaysWhyItCannotBeMade) {
   EXPECT_NE(folder.error().message.find("see job.runs"), std::string::npos);
 }
 
+TEST(RunFolderTest, NamesTheFolderThatIsNotThere) {
+  const Result<> written = WriteTextFile(Runs() + "/none/a.csv", "text");
+  ASSERT_FALSE(written.ok());
+  EXPECT_EQ(written.error().code, ErrorCode::kBadUsage);
+  EXPECT_EQ(written.error().message,
+            Runs() + "/none/a.csv: the folder " + Runs() + "/none is not there");
+}
+
 TEST(RunFolderTest, KeepsItsRecord) {
   const std::string folder = MakeRunFolder(Runs(), "mine", "now").value();
   ASSERT_TRUE(WriteRunRecord(folder, {"mine", "a.toml", "tcp://a:1", "a:2"}).ok());

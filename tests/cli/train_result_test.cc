@@ -51,6 +51,19 @@ TEST(TrainResultTest, TakesTheSlowestWorkersStepsAndTheLongestTime) {
             "bad rows    2\n");
 }
 
+TEST(TrainResultTest, NamesTheRowsThatWereLeftOut) {
+  TrainResult result = ResultOf({}, Done());
+  result.left_out = {"a.csv:3: wanted 2 columns, found 1"};
+  EXPECT_NE(
+      ToJson(result).find(R"("bad_rows":2,"left_out":["a.csv:3: wanted 2 columns, found 1"],)"),
+      std::string::npos);
+  EXPECT_NE(DescribeResult(result).find("bad rows    2\n"
+                                        "left out    a.csv:3: wanted 2 columns, found 1\n"
+                                        "left out    and 1 more\n"),
+            std::string::npos)
+      << DescribeResult(result);
+}
+
 TEST(TrainResultTest, SaysWhichRowsAModelWasMeasuredWith) {
   JobOptions job;
   EXPECT_EQ(MeasuredPart(job.data), "test");

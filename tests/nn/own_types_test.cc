@@ -49,8 +49,10 @@ TEST(OwnTypesTest, OwnLayersTakeTheKeysThatTheyName) {
 }
 
 TEST(OwnTypesTest, AnOwnLayerSaysWhatItReadsAndIsNamedWhereOtherRowsCome) {
-  const std::array layers{LayerType{
-      .name = "my::Mixer", .make = Example()->layers[0].make, .takes = " slope ", .dims = 2}};
+  const std::array layers{LayerType{.name = "my::Mixer",
+                                    .make = Example()->layers[0].make,
+                                    .takes = {LayerKey::kSlope},
+                                    .dims = 2}};
   const OwnTypes types{.layers = layers, .losses = Example()->losses};
   NetworkSpec spec = Spec();
   spec.own = &types;

@@ -154,15 +154,6 @@ TEST(MisuseTest, PeerThatSpeaksAnotherProtocolIsNamed) {
            4, "the coordinator is expected at " + other->address()));
 }
 
-TEST(MisuseTest, TrainingWithoutServersSaysThatItMakesOneSnapshotAndGoesOnFromNone) {
-  const std::string to = "snapshot.to=" + TestFolder() + "/kept";
-  const std::vector<std::string> arguments{"train", WriteJob(1), "--single", "--set", to};
-  EXPECT_TRUE(Ends(Try("cli/shardmill", arguments), 0, "--single makes one snapshot, of its end"));
-  std::vector<std::string> resumed = arguments;
-  resumed.insert(resumed.end(), {"--set", "snapshot.resume=latest"});
-  EXPECT_TRUE(Ends(Try("cli/shardmill", resumed), 2, "--single goes on from no snapshot"));
-}
-
 TEST(MisuseTest, UnknownFlagsAndCommandsAreRefused) {
   EXPECT_TRUE(Ends(Try("cli/shardmill", {"trian"}), 2, "there is no command \"trian\""));
   EXPECT_TRUE(Ends(Try("server/shardmill-ps", {"--indx", "1"}), 2, "shardmill-ps --help"));

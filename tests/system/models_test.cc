@@ -26,6 +26,20 @@ TEST(ModelsTest, SparseRowsTrainOnASparseTableAndOnADenseOne) {
   EXPECT_GT(Metric(Train(job, {"cluster.workers=2", dense}), "accuracy"), 0.95);
 }
 
+TEST(ModelsTest, AnIdBeyondTheRowsOfALayerIsNamedByFileAndLine) {
+  const std::string job = WriteSparseRows();
+  for (const std::vector<std::string>& more :
+       {std::vector<std::string>{}, std::vector<std::string>{"--single"}}) {
+    std::vector<std::string> arguments{"--set", "model.layers=[{type='affine',units=2,rows=100}]"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    EXPECT_EQ(LaunchTrain(job, arguments)->Wait(kPatience), (ExitStatus{2, 0}));
+    const std::string words = OutputOf("train");
+    EXPECT_NE(words.find("has 100 rows, and the ids of its data go up to 4"), std::string::npos)
+        << words;
+    EXPECT_NE(words.find(TestFolder() + "/rows."), std::string::npos) << words;
+  }
+}
+
 TEST(ModelsTest, SingleComesToTheBitsOfOneSynchronousWorker) {
   const std::string pictures = WriteJob(2);
   const std::string things = WriteTable();
@@ -200,6 +214,59 @@ TEST(ModelsTest, EvalAndPredictReadAnExportedSnapshotAsARun) {
   EXPECT_GT(LinesOf(csv).size(), 200U);
 }
 
+TEST(ModelsTest, AModelOfAnotherNetworkIsRefusedByTheKeyThatDiffers) {
+  const std::string job = WriteTable();
+  const std::vector<std::string> kept{"snapshot.to=" + TestFolder() + "/kept"};
+  Train(job, {kept[0], "cluster.workers=1"});
+  const std::string exported = TestFolder() + "/exported.safetensors";
+  const auto command = Launch("export", "cli/shardmill",
+                              {"snapshot", "export", TestFolder() + "/kept/things", exported});
+  ASSERT_EQ(command->Wait(kPatience), ExitStatus{}) << OutputOf("export");
+  const std::string other =
+      "model.layers=[{name='words',type='embedding_bag',units=8,inputs=['colour']},"
+      "{name='size',type='affine',units=8,inputs=['numbers']},{type='add',inputs=['words','size']},"
+      "{type='tanh'},{type='dropout',rate=0.1},{type='affine',units=3}]";
+  const std::string words = "model.layers[3].type is \"tanh\", and was \"relu\"";
+  for (const std::string command_name : {"eval", "predict"}) {
+    for (const std::vector<std::string>& more :
+         {std::vector<std::string>{}, std::vector<std::string>{"--model", exported}}) {
+      std::vector<std::string> arguments{"--set", other};
+      arguments.insert(arguments.end(), more.begin(), more.end());
+      const std::string said = Ask(command_name, job, arguments, 2);
+      EXPECT_NE(said.find(words), std::string::npos) << said;
+    }
+  }
+  for (const std::vector<std::string>& more :
+       {std::vector<std::string>{}, std::vector<std::string>{"--single"}}) {
+    std::vector<std::string> arguments{"--set", other,
+                                       "--set", kept[0],
+                                       "--set", "snapshot.resume=latest",
+                                       "--set", "cluster.workers=1"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    EXPECT_EQ(LaunchTrain(job, arguments)->Wait(kPatience), (ExitStatus{2, 0}));
+    EXPECT_NE(OutputOf("train").find(words), std::string::npos) << OutputOf("train");
+  }
+}
+
+// Its weights are of ids, and ids are of words in the order in which the files had them.
+TEST(ModelsTest, AnExportedSnapshotIsNotMeasuredWithOtherWords) {
+  const std::string job = WriteTable();
+  Train(job, {"snapshot.to=" + TestFolder() + "/kept"}, {"--single"});
+  const std::string exported = TestFolder() + "/exported.safetensors";
+  const auto command = Launch("export", "cli/shardmill",
+                              {"snapshot", "export", TestFolder() + "/kept/things", exported});
+  ASSERT_EQ(command->Wait(kPatience), ExitStatus{}) << OutputOf("export");
+  Ask("eval", job, {"--model", exported});
+  const std::vector<std::string> lines = LinesOf(TestFolder() + "/things.csv");
+  std::string turned = lines[0] + "\n";
+  for (size_t i = lines.size() - 1; i > 0; --i) turned += lines[i] + "\n";
+  WriteText(TestFolder() + "/things.csv", turned);
+  for (const std::string asked : {"eval", "predict"}) {
+    const std::string words = Ask(asked, job, {"--model", exported}, 2);
+    EXPECT_NE(words.find("other words or classes"), std::string::npos) << words;
+  }
+}
+
 TEST(ModelsTest, SaysWhatIsWrongWithATableByFileAndLine) {
   const std::string job = WriteTable("red,large,apple\n");
   const auto fails = [&](const std::vector<std::string>& sets, const std::string& words) {
@@ -217,7 +284,10 @@ TEST(ModelsTest, SaysWhatIsWrongWithATableByFileAndLine) {
   fails({}, file + ":13: wanted 3 columns, found 2");
   // So many may be left out, and are counted.
   EXPECT_EQ(At(Train(job, {"data.bad_rows_max=1"}, {"--single"}), "bad_rows"), 1);
-  EXPECT_EQ(At(Train(job, {"data.bad_rows_max=1"}), "bad_rows"), 1);
+  const JsonValue served = Train(job, {"data.bad_rows_max=1"});
+  EXPECT_EQ(At(served, "bad_rows"), 1);
+  ASSERT_NE(served.Find("left_out"), nullptr);
+  EXPECT_EQ(served.Find("left_out")->items.at(0).text, file + ":13: wanted 3 columns, found 2");
 }
 
 TEST(ModelsTest, AModelKnowsItsWordsAndColumnsWithoutTheDataThatItWasTrainedWith) {

@@ -17,8 +17,8 @@
 #include "optim/optimizer.h"
 #include "optim/rate.h"
 #include "tests/system/launch.h"
+#include "tests/worker/data/data_set.h"
 #include "worker/data/batches.h"
-#include "worker/data/data_set.h"
 #include "worker/network_model.h"
 
 namespace shardmill {

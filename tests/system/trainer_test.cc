@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "tests/system/servers.h"
-#include "worker/data/data_set.h"
+#include "tests/worker/data/data_set.h"
 
 namespace shardmill {
 namespace {

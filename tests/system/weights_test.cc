@@ -94,9 +94,12 @@ TEST(WeightsTest, AreRefusedWhereTheyDoNotFit) {
       "{name='size',type='affine',units=8,inputs=['numbers']},{type='add',inputs=['words','size']},"
       "{type='relu'},{type='dropout',rate=0.1},{type='affine',units=4}]";
   EXPECT_TRUE(Has(Refused(job, With(given, {wide})),
-                  "\"affine_6.weight\" is 8x3, and the network wants 8x4; name in"));
+                  "\"affine_6.weight\" is 8x3, and the network wants 8x4; the network there is "
+                  "another: model.layers[5].units is 4, and was 3; name in"));
   const std::string none = TestFolder() + "/none";
   EXPECT_TRUE(Has(Refused(job, {"train.weights=" + none}, {}, 4), "train.weights: " + none));
+  WriteText(none, "no tensors");
+  EXPECT_TRUE(Has(Refused(job, {"train.weights=" + none}), "none: no safetensors"));
   // Other words come first now, and so have other ids.
   const std::vector<std::string> lines = LinesOf(TestFolder() + "/things.csv");
   std::string turned = lines[0] + "\n";
@@ -170,22 +173,73 @@ TEST(WeightsTest, ASnapshotIsMadeForAJobThatIsStartedByHand) {
   EXPECT_EQ(Metric(by_hand, "weights_crc32"), Metric(direct, "weights_crc32"));
 }
 
-TEST(WeightsTest, AJobWithServersGoesOnFromTheSnapshotOfTrainingWithoutThem) {
+// Where it was stopped, and where it had come to its end: by itself, or with servers.
+TEST(WeightsTest, TrainingGoesOnFromASnapshotOfTrainingWithoutServersToTheSameBits) {
   for (const std::string& job : {WriteTable(), WriteSparseRows(), WriteJob(1)}) {
     for (const char* optimizer : {"optimizer.name=adam", "optimizer.name=momentum"}) {
-      const std::string kept = "snapshot.to=" + TestFolder() + "/kept";
+      const Sets kept{"snapshot.to=" + TestFolder() + "/kept", "cluster.workers=1"};
       const Sets more{optimizer, "train.epochs=2", "train.validate_epochs=0"};
       const JsonValue whole = Train(job, more, {"--single"});
-      Train(job, {optimizer, "train.epochs=1", "train.validate_epochs=0", kept}, {"--single"});
-      const JsonValue rest =
-          Train(job, With(more, {kept, "snapshot.resume=latest", "cluster.workers=1"}));
-      EXPECT_EQ(Metric(rest, "weights_crc32"), Metric(whole, "weights_crc32"))
-          << job << " " << optimizer;
-      EXPECT_EQ(At(rest, "steps"), At(whole, "steps"));
-      EXPECT_EQ(At(rest, "lost") + At(rest, "duplicated"), 0);
+      Train(job, With(kept, {optimizer, "train.epochs=1", "train.validate_epochs=0"}),
+            {"--single"});
+      for (const Sets& arguments : {Sets{}, Sets{"--single"}}) {
+        const JsonValue rest = Train(job, With(With(more, kept), {"snapshot.resume=1"}), arguments);
+        EXPECT_EQ(Metric(rest, "weights_crc32"), Metric(whole, "weights_crc32"))
+            << job << " " << optimizer;
+        EXPECT_EQ(At(rest, "steps"), At(whole, "steps"));
+        EXPECT_EQ(At(rest, "lost") + At(rest, "duplicated"), 0);
+      }
       std::filesystem::remove_all(TestFolder() + "/kept");
     }
   }
+}
+
+// Begins a training that would take hours, and asks it to stop once it has made some steps.
+std::string StoppedTraining(const std::string& job, const Sets& sets) {
+  std::vector<std::string> arguments{"--single", "--quiet"};
+  for (const std::string& set : sets) arguments.insert(arguments.end(), {"--set", set});
+  const auto train = LaunchTrain(job, arguments);
+  EXPECT_TRUE(Await([] {
+    std::error_code none;
+    for (const auto& entry :
+         std::filesystem::recursive_directory_iterator(TestFolder() + "/runs", none)) {
+      if (entry.path().extension() == ".jsonl" && entry.file_size() > 0) return true;
+    }
+    return false;
+  }));
+  train->Terminate();
+  EXPECT_EQ(train->Wait(kPatience), (ExitStatus{130, 0})) << OutputOf("train");
+  return OutputOf("train");
+}
+
+TEST(WeightsTest, TrainingWithoutServersKeepsWhereItWasStoppedAndGoesOnFromThere) {
+  const std::string job = WriteTable();
+  const Sets kept{"snapshot.to=" + TestFolder() + "/kept", "optimizer.name=adam",
+                  "train.best=loss"};
+  const std::string words = StoppedTraining(job, With(kept, {"train.epochs=1000000"}));
+  EXPECT_TRUE(Has(words, "--set snapshot.resume=1 goes on from there")) << words;
+  const size_t after = words.find("stopped after step ");
+  ASSERT_NE(after, std::string::npos) << words;
+  const uint64_t steps = std::stoull(words.substr(after + 19)) + 9;
+  const Sets more{"train.epochs=1000000", "train.steps=" + std::to_string(steps)};
+  const JsonValue rest = Train(job, With(With(kept, more), {"snapshot.resume=1"}), {"--single"});
+  EXPECT_EQ(At(rest, "steps"), static_cast<double>(steps));
+  const JsonValue whole =
+      Train(job, With(more, {"optimizer.name=adam", "train.best=loss"}), {"--single"});
+  EXPECT_EQ(Metric(rest, "weights_crc32"), Metric(whole, "weights_crc32"));
+  EXPECT_EQ(Metric(rest, "best_step"), Metric(whole, "best_step"));
+  Train(job, With(With(kept, more), {"snapshot.resume=latest"}), {"--single"});
+  EXPECT_TRUE(Has(OutputOf("train"), "nothing was left to train")) << OutputOf("train");
+}
+
+TEST(WeightsTest, TrainingWithoutServersBeginsNotWhereItCannotKeepASnapshot) {
+  EXPECT_TRUE(Has(Refused(WriteTable(), {"snapshot.to=/proc/none"}, {"--single"}, 4),
+                  "/proc/none: the folder cannot be made"));
+}
+
+TEST(WeightsTest, TrainingWithoutServersThatIsStoppedSaysThatItKeepsNothing) {
+  const std::string words = StoppedTraining(WriteTable(), {"train.epochs=1000000"});
+  EXPECT_TRUE(Has(words, "and nothing is kept: with a folder in snapshot.to")) << words;
 }
 
 }  // namespace

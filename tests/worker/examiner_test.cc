@@ -5,7 +5,7 @@
 #include <cmath>
 #include <filesystem>
 
-#include "worker/data/data_set.h"
+#include "tests/worker/data/data_set.h"
 #include "worker/model_file.h"
 
 namespace shardmill {

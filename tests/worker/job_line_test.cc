@@ -20,13 +20,18 @@ class NoImages final : public LocalImages {
   }
 };
 
+const Columns kColumns{{.name = "label", .kind = ColumnKind::kIds}};
+
 TEST(JobLineTest, IsOfTheSnapshotThatTheJobBeginsFrom) {
   JobOptions job;
   job.job.name = "fruit";
   job.snapshot.to = testing::TempDir() + "job_line";
   NoImages none;
+  const FileLock lock = LockSnapshots(job).value();
+  EXPECT_EQ(LockSnapshots(job).error().code, ErrorCode::kUnavailable);
   for (uint64_t number = 1; number <= 2; ++number) {
-    ASSERT_EQ(WriteLocalSnapshot(job, {}, none, 1, 10).value(), number);
+    ASSERT_EQ(WriteLocalSnapshot(job, {}, kColumns, none, {.job = number, .steps = 10}).value(),
+              number);
   }
   PosixFiles files;
   FolderStore store(files, job.snapshot.to);

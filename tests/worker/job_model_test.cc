@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "tests/worker/data/data_set.h"
 #include "worker/data/batches.h"
-#include "worker/data/data_set.h"
 #include "worker/data/row_builder.h"
 
 namespace shardmill {

@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-#include "worker/data/data_set.h"
+#include "tests/worker/data/data_set.h"
 
 namespace shardmill {
 namespace {
@@ -12,8 +12,10 @@ namespace {
 // Gives its input back. What a row's class is, its greatest output tells.
 class Echo final : public Model {
  public:
-  explicit Echo(uint64_t outputs, uint32_t rows_max = UINT32_MAX)
-      : outputs_(outputs), rows_max_(rows_max) {}
+  // With more rows it fails.
+  explicit Echo(uint64_t outputs, uint32_t rows_max = UINT32_MAX,
+                Error failure = {ErrorCode::kFailed, "no room"})
+      : outputs_(outputs), rows_max_(rows_max), failure_(std::move(failure)) {}
 
   std::span<const ParameterSpec> Parameters() const override { return {}; }
   Result<double> Train(const Batch&, std::span<const std::span<const float>>,
@@ -22,16 +24,20 @@ class Echo final : public Model {
   }
   Result<Evaluation> Evaluate(const Batch& batch,
                               std::span<const std::span<const float>>) override {
-    if (batch.rows > rows_max_) return Error{ErrorCode::kFailed, "no room"};
+    ++calls_;
+    if (batch.rows > rows_max_) return failure_;
     return Evaluation{.rows = batch.rows,
                       .correct = 1,
                       .loss = 2.0 * batch.rows,
                       .outputs = batch.inputs[0].floats.first(batch.rows * outputs_)};
   }
+  uint64_t calls() const { return calls_; }
 
  private:
   const uint64_t outputs_;
   const uint32_t rows_max_;
+  const Error failure_;
+  uint64_t calls_ = 0;
 };
 
 class NoParameters final : public ParameterReader {
@@ -89,6 +95,15 @@ TEST(MeasurerTest, TakesFewerRowsAtOnceWhereThereIsNoRoomForMore) {
   Echo none(1, 0);
   const auto measurer = Measurer::Make({"loss"}, *data, none, 1).value();
   EXPECT_EQ(measurer->Measure(parameters).error().message, "no room");
+}
+
+TEST(MeasurerTest, TriesNotAgainWhatFewerRowsDoNotMend) {
+  const auto data = MakeDataSet({1, 2, 3, 4}, {0, 1, 0, 1}, {1}, 2);
+  NoParameters parameters;
+  Echo broken(1, 0, {ErrorCode::kUnavailable, "the device has failed"});
+  const auto measurer = Measurer::Make({"loss"}, *data, broken, 1).value();
+  EXPECT_EQ(measurer->Measure(parameters).error().message, "the device has failed");
+  EXPECT_EQ(broken.calls(), 1U);
 }
 
 TEST(MeasurerTest, RefusesAMetricThatDoesNotFitTheOutputs) {

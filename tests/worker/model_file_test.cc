@@ -70,12 +70,15 @@ TEST(ModelFileTest, GivesBackWhatWasWrittenAndFirstValuesForNewKeys) {
   EXPECT_EQ(file.value()->For(other).value()[1].size(), 6U);
 }
 
-TEST(ModelFileTest, GivesBackWordsOfAnyBytes) {
+TEST(ModelFileTest, GivesBackWordsOfAnyBytesAndTheNetwork) {
   const auto train = OddWords();
   const auto tables = LocalTables::Make(kSpecs, {}).value();
   const std::string path = PathOf("odd.safetensors");
-  ASSERT_TRUE(WriteModelFile(path, kSpecs, *train, *tables, {}).ok());
-  EXPECT_EQ(ReadModelColumns(path).value()[0].words, train->columns()[0].words);
+  const std::pair<std::string, std::string> loss{"model.loss", "\"l1\""};
+  ASSERT_TRUE(WriteModelFile(path, kSpecs, *train, *tables, {loss}).ok());
+  const TrainedWith with = ReadTrainedWith(path).value();
+  EXPECT_EQ(with.columns[0].words, train->columns()[0].words);
+  EXPECT_EQ(with.network, (JobKeyList{{"model.loss", "\"l1\""}}));
 }
 
 TEST(ModelFileTest, WritesIntoAPipeAndLeavesItThere) {

@@ -9,6 +9,13 @@
 namespace shardmill {
 namespace {
 
+// Around a field, which it is no part of.
+bool IsBlank(char c, char separator) { return (c == ' ' || c == '\t') && c != separator; }
+
+void SkipBlanks(std::string_view& line, char separator) {
+  while (!line.empty() && IsBlank(line.front(), separator)) line.remove_prefix(1);
+}
+
 // A field that begins with a quote, taken off the line up to what follows its last quote. The
 // fields of a line together are not longer than the line, so `unquoted` stays where it is.
 CsvSplit TakeQuoted(std::string_view& line, char separator, std::string& unquoted,
@@ -25,6 +32,7 @@ CsvSplit TakeQuoted(std::string_view& line, char separator, std::string& unquote
     line.remove_prefix(1);
   }
   field = std::string_view(unquoted).substr(begin);
+  SkipBlanks(line, separator);
   return line.empty() || line.front() == separator ? CsvSplit::kWhole : CsvSplit::kBadQuote;
 }
 
@@ -58,9 +66,7 @@ Result<> BindHeader(LineSource& lines, const CsvOptions& options, TableColumns& 
     return Error{ErrorCode::kBadUsage, place + ": the names of the columns are not quoted well"};
   }
   std::vector<std::string> names;
-  for (std::string_view field : fields) {
-    while (field.starts_with(' ')) field.remove_prefix(1);
-    while (field.ends_with(' ')) field.remove_suffix(1);
+  for (const std::string_view field : fields) {
     names.push_back(options.header ? std::string(field) : std::to_string(names.size() + 1));
     if (std::ranges::count(names, names.back()) > 1) {
       return Error{ErrorCode::kBadUsage,
@@ -124,6 +130,7 @@ CsvSplit SplitCsv(std::string_view line, char separator, std::vector<std::string
   unquoted.reserve(line.size());
   for (;;) {
     std::string_view field;
+    SkipBlanks(line, separator);
     if (line.starts_with('"')) {
       const CsvSplit split = TakeQuoted(line, separator, unquoted, field);
       if (split != CsvSplit::kWhole) return split;
@@ -131,6 +138,7 @@ CsvSplit SplitCsv(std::string_view line, char separator, std::vector<std::string
       field = line.substr(0, line.find(separator));
       if (field.find('"') != std::string_view::npos) return CsvSplit::kBadQuote;
       line.remove_prefix(field.size());
+      while (!field.empty() && IsBlank(field.back(), separator)) field.remove_suffix(1);
     }
     fields.push_back(field);
     if (line.empty()) return CsvSplit::kWhole;

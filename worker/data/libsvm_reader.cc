@@ -5,7 +5,6 @@
 namespace shardmill {
 namespace {
 
-constexpr uint32_t kClassesMax = 1U << 24;
 constexpr uint32_t kIdMax = UINT32_MAX - 1;
 
 std::string_view TakeToken(std::string_view& line) {

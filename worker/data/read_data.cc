@@ -1,6 +1,7 @@
 #include "worker/data/read_data.h"
 
 #include <algorithm>
+#include <cctype>
 #include <cstddef>
 #include <optional>
 #include <utility>
@@ -57,6 +58,20 @@ std::vector<std::string> PatternsOf(const DataOptions& options, PartName part) {
   return movielens ? std::vector<std::string>{kMovieLensFile} : options.train;
 }
 
+// Debian has R's data sets in packages that are called as their folder is.
+std::string PackageHint(const std::vector<std::string>& patterns) {
+  constexpr std::string_view kFolder = "/usr/lib/R/site-library/";
+  for (const std::string& pattern : patterns) {
+    if (!pattern.starts_with(kFolder)) continue;
+    std::string package = pattern.substr(kFolder.size());
+    package.resize(std::min(package.find('/'), package.size()));
+    std::ranges::transform(package, package.begin(),
+                           [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    return "; it comes with a package: apt-get install r-cran-" + package;
+  }
+  return "";
+}
+
 // The one part that has to be read, where one will do: it has files of its own, and nothing is
 // learnt of others.
 std::optional<PartName> OnlyPart(const DataOptions& options, const DataWish& wish) {
@@ -88,13 +103,9 @@ Result<std::vector<PartPlan>> PlanParts(const DataOptions& options,
     const std::vector<std::string> patterns = PatternsOf(options, name);
     if (patterns.empty() && share == 0) continue;
     Result<std::vector<std::string>> files = ListFiles(patterns);
-    if (!files.ok() && patterns == std::vector<std::string>{kMovieLensFile}) {
-      return Error{
-          files.error().code,
-          files.error().message + "; it comes with a package: apt-get install r-cran-dslabs"};
-    }
     if (!files.ok()) {
-      return Error{files.error().code, files.error().message + " (data." + kPartKeys[name] + ")"};
+      return Error{files.error().code, files.error().message + " (data." + kPartKeys[name] + ")" +
+                                           PackageHint(patterns)};
     }
     plan.push_back({name, std::move(files).value(), share});
   }
@@ -103,7 +114,7 @@ Result<std::vector<PartPlan>> PlanParts(const DataOptions& options,
 
 // All that rows depend on beside the files.
 std::string Describe(const DataOptions& options, uint64_t seed, const DataWish& wish) {
-  std::string text = "shardmill rows\nformat " + std::string(NameOf(options.format)) + "\n";
+  std::string text = "shardmill rows 2\nformat " + std::string(NameOf(options.format)) + "\n";
   const auto add = [&text](const char* key, const std::string& value) {
     text += std::string(key) + ' ' + config::QuoteText(value) + '\n';
   };
@@ -311,7 +322,8 @@ Result<DataParts> ReadData(const DataOptions& options, uint64_t seed,
   DataParts parts = std::move(made).value();
   parts.notes = std::move(notes);
   for (const std::string& words : sink.notes()) parts.notes.push_back(words);
-  for (const std::string& words : sink.bad_rows().words()) {
+  parts.left_out = sink.bad_rows().words();
+  for (const std::string& words : parts.left_out) {
     parts.notes.push_back("left out: " + words);
   }
   return parts;

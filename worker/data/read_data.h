@@ -24,8 +24,9 @@ struct DataParts {
     return test ? test : validate ? validate : train;
   }
 
-  uint64_t bad_rows = 0;           // Left out, of the files of all parts.
-  std::vector<std::string> notes;  // For the log: of the first bad rows, and of the cache.
+  uint64_t bad_rows = 0;              // Left out, of the files of all parts.
+  std::vector<std::string> left_out;  // The first of them, each by its place.
+  std::vector<std::string> notes;     // For the log: of these, and of the cache.
 };
 
 // Whether tables that are not trained with may lack the column of the label.

@@ -23,7 +23,7 @@ struct Column {
   std::vector<uint64_t> row_shape = {1};  // {28, 28}. Of kSparse it means nothing.
   uint64_t ids_end = 0;                   // Above every id.
   std::vector<std::string> words = {};    // What ids stand for, where they stand for words.
-  std::string greatest_at = {};           // Of a target: the first place of its greatest class.
+  std::string greatest_at = {};           // The first place of the greatest id or class.
   bool missing = false;                   // Of a target: some file of the part has no such column.
   std::vector<std::string> fields = {};   // Of numbers that are columns of a table: their names.
 
@@ -49,6 +49,9 @@ struct Cell {
 
 // One row, on its way from a reader to where it is kept: a cell for each column.
 using Row = std::vector<Cell>;
+
+inline constexpr uint64_t kRowsMax = UINT32_MAX;   // Their numbers have 32 bits.
+inline constexpr uint32_t kClassesMax = 1U << 24;  // A float tells them apart.
 
 // Cells of the right sizes, all zeros.
 Row MakeRow(const Columns& columns);

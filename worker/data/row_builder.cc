@@ -9,8 +9,6 @@
 namespace shardmill {
 namespace {
 
-constexpr uint64_t kRowsMax = UINT32_MAX;  // Their numbers have 32 bits.
-
 // Memory of this process.
 class OwnMemory final : public SampleMemory {
  public:
@@ -76,7 +74,7 @@ void RowBuilder::Note(size_t column, const Cell& cell, const RowPlace& place) {
   for (const uint32_t id : cell.ids) {
     if (id < about.ids_end) continue;
     about.ids_end = uint64_t{id} + 1;
-    if (column + 1 == columns_.size()) about.greatest_at = place.ToString();
+    about.greatest_at = place.ToString();
   }
 }
 

@@ -177,7 +177,6 @@ Result<std::vector<uint64_t>> ArrayBytes(const std::string& path, const Table& t
     if (!fits) return Bad(path, "its table is not one of rows");
     bytes[segment.array] += segment.bytes;
   }
-  constexpr uint64_t kRowsMax = UINT32_MAX;
   for (size_t i = 0; i < arrays.size(); ++i) {
     const bool sized = arrays[i].row_bytes == 0
                            ? bytes[i] % 4 == 0

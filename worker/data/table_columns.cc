@@ -10,7 +10,6 @@
 namespace shardmill {
 namespace {
 
-constexpr uint32_t kClassesMax = 1U << 24;
 constexpr size_t kNamesShown = 20;
 
 std::string ShownNames(std::span<const std::string> names) {

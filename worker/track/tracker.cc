@@ -20,13 +20,25 @@ Result<std::unique_ptr<Tracker>> Tracker::Make(const std::string& folder, const 
   }
   std::unique_ptr<EventFile> events =
       SM_TRY(EventFile::Make(events_folder, std::to_string(getpid()) + ".shardmill", unix_seconds));
-  std::unique_ptr<Tracker> tracker(new Tracker(folder + "/" + name + ".jsonl", std::move(events)));
+  std::unique_ptr<Tracker> tracker(new Tracker(folder + "/" + name, std::move(events)));
   if (tracker->lines_.good()) return tracker;
   return Error{ErrorCode::kFailed, tracker->lines_path_ + ": it cannot be opened"};
 }
 
-Tracker::Tracker(const std::string& lines_path, std::unique_ptr<EventFile> events)
-    : lines_path_(lines_path), lines_(lines_path, std::ios::app), events_(std::move(events)) {}
+Tracker::Tracker(const std::string& path, std::unique_ptr<EventFile> events)
+    : path_(path),
+      lines_path_(path + ".jsonl"),
+      lines_(lines_path_, std::ios::app),
+      events_(std::move(events)) {}
+
+Result<> Tracker::WriteLeftOut(const std::vector<std::string>& rows) {
+  if (rows.empty()) return {};
+  std::ofstream file(path_ + std::string(kLeftOutEnding));
+  for (const std::string& row : rows) file << row << "\n";
+  file.close();
+  if (file.good()) return {};
+  return Error{ErrorCode::kFailed, path_ + ": the rows that were left out cannot be written"};
+}
 
 Result<> Tracker::Write(double unix_seconds, const TrackPoint& point) {
   JsonWriter json;

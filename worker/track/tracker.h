@@ -4,6 +4,7 @@
 #include <fstream>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -27,15 +28,20 @@ struct TrackPoint {
 // nothing more is taken; training need not end for that.
 class Tracker final {
  public:
+  static constexpr std::string_view kLeftOutEnding = ".left_out.txt";
+
   // `unix_seconds`, here and below: now, since 1970.
   static Result<std::unique_ptr<Tracker>> Make(const std::string& folder, const std::string& name,
                                                double unix_seconds);
 
   Result<> Write(double unix_seconds, const TrackPoint& point);
+  // The rows of the data that were left out, as FOLDER/NAME.left_out.txt.
+  Result<> WriteLeftOut(const std::vector<std::string>& rows);
 
  private:
-  Tracker(const std::string& lines_path, std::unique_ptr<EventFile> events);
+  Tracker(const std::string& path, std::unique_ptr<EventFile> events);
 
+  const std::string path_;  // Without an ending.
   std::string lines_path_;
   std::ofstream lines_;
   std::unique_ptr<EventFile> events_;

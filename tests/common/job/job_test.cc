@@ -344,6 +344,23 @@ TEST(JobTest, RefusesLayersThatCannotBe) {
             "--set: unknown key \"model.layers[0].unit\"; did you mean \"model.layers[0].units\"?");
 }
 
+TEST(JobTest, LayersHaveTheJobsWeightDecayWithAdamwAndNeverWithFtrl) {
+  const std::string adamw = "model.layers=[{type=\"affine\", units=3, optimizer=\"adamw\"}]";
+  EXPECT_TRUE(Says({adamw}, "a layer's \"optimizer\" is \"adamw\" and there is no weight decay"));
+  const OptimizerOptions optimizer = Options({adamw, "optimizer.weight_decay=0.25"}).optimizer;
+  EXPECT_EQ(optimizer.Under("adamw").ToUpdate().rule, UpdateRule::kAdam);
+  EXPECT_EQ(optimizer.Under("adamw").ToUpdate().weight_decay, 0.25);
+  EXPECT_EQ(optimizer.Under("ftrl").ToUpdate().rule, UpdateRule::kFtrl);
+  EXPECT_EQ(optimizer.Under("ftrl").ToUpdate().weight_decay, 0);
+}
+
+TEST(JobTest, LeasedDataAreUsedUpHoweverManyStepsThatTakes) {
+  EXPECT_TRUE(Says({"data.scheme=leased", "train.steps=5"},
+                   "\"train.steps\" is given and \"data.scheme\" is \"leased\"; the samples"));
+  EXPECT_TRUE(Says({"data.scheme=leased", "train.stop=[{epochs=2}]"},
+                   "\"train.stop\" is given and \"data.scheme\" is \"leased\"; the samples"));
+}
+
 TEST(JobTest, RefusesAHostThatOthersReachUnlessToldTo) {
   const std::string words =
       ", which others can reach, and there are no keys; make some with `shardmill keys gen` and "

@@ -10,7 +10,7 @@
 #include <tuple>
 #include <vector>
 
-#include "worker/data/data_set.h"
+#include "tests/worker/data/data_set.h"
 
 namespace shardmill {
 namespace {

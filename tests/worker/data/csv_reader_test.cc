@@ -51,6 +51,18 @@ TEST(CsvReaderTest, CutsLinesIntoFields) {
   EXPECT_EQ(SplitCsv("a,b\"c", ',', fields, unquoted), CsvSplit::kBadQuote);
 }
 
+TEST(CsvReaderTest, LeavesBlanksAroundFieldsOut) {
+  EXPECT_EQ(Fields(" a ,\tb c\t, \" d \" ,  "), (Texts{"a", "b c", " d ", ""}));
+  std::vector<std::string_view> fields;
+  std::string unquoted;
+  EXPECT_EQ(SplitCsv("a\t\t b ", '\t', fields, unquoted), CsvSplit::kWhole);
+  EXPECT_EQ(Texts(fields.begin(), fields.end()), (Texts{"a", "", "b"}));
+  TableColumns table({.label = "kind", .features = {}, .categories = {"city", "kind"}});
+  const Read read = ReadText(" city ,kind\nRome, big\n Rome ,big \n\" Rome\",big\n", table);
+  ASSERT_EQ(read.rows.rows.size(), 3U) << MessageOf(read);
+  EXPECT_EQ(table.Words(), (std::vector<Texts>{{"", "Rome", " Rome"}, {"big"}}));
+}
+
 TEST(CsvReaderTest, TakesAllColumnsBesideTheLabelAsNumbers) {
   const Read read = ReadText("x,label,y\r\n1.5,2,-3e2\r\n\r\n+4,0, 5 \r\n", {.label = "label"});
   ASSERT_TRUE(read.result.ok()) << MessageOf(read);

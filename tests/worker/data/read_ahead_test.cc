@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "worker/data/data_set.h"
+#include "tests/worker/data/data_set.h"
 
 namespace shardmill {
 namespace {

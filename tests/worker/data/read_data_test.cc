@@ -212,6 +212,10 @@ TEST_F(ReadDataTest, DamagedFilesAreNamedAndNotReadAgain) {
   const Error error = ErrorOf("format = 'csv'\ntrain = '" + path + "'");
   EXPECT_EQ(error.code, ErrorCode::kBadUsage);
   EXPECT_EQ(error.message, path + ": the file is cut off: its gzip stream does not end");
+  const Error package =
+      ErrorOf("format = 'r_data'\ntrain = '/usr/lib/R/site-library/NoSuch/data/none.rda'");
+  EXPECT_TRUE(package.message.ends_with("it comes with a package: apt-get install r-cran-nosuch"))
+      << package.message;
   const Error missing = ErrorOf("format = 'csv'\ntrain = '/none.csv'");
   EXPECT_EQ(missing.code, ErrorCode::kUnavailable);
   EXPECT_EQ(missing.message, "/none.csv: No such file or directory (data.train)");

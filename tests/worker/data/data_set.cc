@@ -1,4 +1,4 @@
-#include "worker/data/data_set.h"
+#include "tests/worker/data/data_set.h"
 
 #include <algorithm>
 #include <utility>
