@@ -60,6 +60,12 @@ Result<> CheckOptions(const SessionOptions& options) {
 
 }  // namespace
 
+Memory::Memory(Frame frame, std::span<float> floats)
+    : frame_(std::make_unique<Frame>(std::move(frame))), floats_(floats) {}
+Memory::Memory(Memory&&) noexcept = default;
+Memory& Memory::operator=(Memory&&) noexcept = default;
+Memory::~Memory() = default;
+
 Session::Impl::Impl(const SessionOptions& options, std::unique_ptr<KeyRing> keys)
     : options_(options),
       keys_(std::move(keys)),

@@ -7,15 +7,17 @@
 #include <span>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "client/types.h"
-#include "common/data_lease.h"
-#include "common/frame.h"
+#include "common/data_range.h"
 #include "common/initial.h"
 #include "common/result.h"
+#include "common/version.h"
 
 namespace shardmill {
 
+class Frame;
 class TimelineLane;
 
 // Who this worker is and where its job is. Every wait has a limit, of a year at most.
@@ -73,16 +75,17 @@ struct TableWish {
 // they lie. Move only; may go before its session does or after.
 class Memory final {
  public:
-  Memory(Memory&&) = default;
-  Memory& operator=(Memory&&) = default;
+  Memory(Memory&&) noexcept;
+  Memory& operator=(Memory&&) noexcept;
+  ~Memory();
 
   std::span<float> floats() const { return floats_; }
 
  private:
   friend class Session;
-  Memory(Frame frame, std::span<float> floats) : frame_(std::move(frame)), floats_(floats) {}
+  Memory(Frame frame, std::span<float> floats);
 
-  Frame frame_;  // Keeps the floats.
+  std::unique_ptr<Frame> frame_;  // Keeps the floats.
   std::span<float> floats_;
 };
 

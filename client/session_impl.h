@@ -13,6 +13,7 @@
 #include "client/session.h"
 #include "client/session_timeline.h"
 #include "common/clock.h"
+#include "common/frame.h"
 #include "common/frame_pool.h"
 #include "common/keys/key_ring.h"
 #include "common/net/messenger.h"
@@ -22,7 +23,7 @@
 namespace shardmill {
 
 // All that a session is: the client core, the transport under it, and the loop that moves both.
-class Session::Impl final {
+class [[gnu::visibility("hidden")]] Session::Impl final {
  public:
   Impl(const SessionOptions& options, std::unique_ptr<KeyRing> keys);
 

@@ -3,20 +3,10 @@
 #include <cstdint>
 #include <vector>
 
+#include "common/data_range.h"
 #include "common/ids.h"
 
 namespace shardmill {
-
-// Places in the order of an epoch: which rows stand there is for the workers to know, who all
-// shuffle alike.
-struct DataRange {
-  uint64_t epoch = 0;
-  uint64_t begin = 0;
-  uint64_t end = 0;
-
-  uint64_t size() const { return end - begin; }
-  bool operator==(const DataRange&) const = default;
-};
 
 // Places that one rank may use, and nobody else. `seq` numbers a rank's leases, from 1, through all
 // its lives.

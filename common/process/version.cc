@@ -1,6 +1,7 @@
 #include "common/process/version.h"
 
 #include "common/messages.h"
+#include "common/version.h"
 
 namespace shardmill {
 namespace {

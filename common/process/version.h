@@ -5,8 +5,6 @@
 
 namespace shardmill {
 
-inline constexpr std::string_view kShardmillVersion = "0.1.0";
-
 // What --version prints: the program, its version, the versions of the protocol that it speaks and
 // how it was built, a line each.
 std::string VersionText(std::string_view program);

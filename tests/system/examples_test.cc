@@ -6,6 +6,7 @@
 #include <iterator>
 #include <memory>
 #include <regex>
+#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -39,7 +40,7 @@ void ExpectJobEndsWell(const std::string& example, std::vector<std::string> argu
   const auto coordinator = Launch("coordinator", "server/shardmill-coordinator", {job});
   const auto server = Launch("server", "server/shardmill-ps", {job, "--index", "0"});
 
-  arguments.insert(arguments.begin(), {CoordinatorOf(job), "1", "2"});
+  arguments.insert(arguments.begin(), {CoordinatorOf(job), "1"});
   const auto second = Launch("rank-1", program, arguments);
   arguments[1] = "0";
   arguments.insert(arguments.end(), of_first.begin(), of_first.end());
@@ -64,10 +65,21 @@ std::string TextOf(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-TEST(ExamplesTest, OwnModelFindsItsLine) { ExpectJobEndsWell("own_model"); }
+TEST(ExamplesTest, OwnModelFindsItsWeights) {
+  ExpectJobEndsWell("own_model");
+  for (const char* rank : {"rank-0", "rank-1"}) {
+    std::istringstream said(OutputOf(rank));
+    int weights = 0;
+    char bracket = 0;
+    for (double found, hidden; said >> found >> bracket >> hidden >> bracket; ++weights) {
+      EXPECT_NEAR(found, hidden, 0.02) << rank;
+    }
+    EXPECT_EQ(weights, 4) << OutputOf(rank);
+  }
+}
 
 TEST(ExamplesTest, KmeansFindsAllCentres) {
-  ExpectJobEndsWell("kmeans");
+  ExpectJobEndsWell("kmeans", {"2"});
   EXPECT_NE(OutputOf("rank-0").find("5 centres"), std::string::npos) << OutputOf("rank-0");
 }
 
@@ -130,7 +142,7 @@ TEST(ExamplesTest, ATypeOfOnesOwnAsksForItsLibrary) {
 
 // FTRL in one process, in double precision and without a server, comes to 0.9219 on this file.
 TEST(ExamplesTest, SparseLogisticIsAsGoodAsFtrlInOneProcess) {
-  ExpectJobEndsWell("sparse_logistic", {MakeRows("rows", "20000", "1")}, {"0.91"});
+  ExpectJobEndsWell("sparse_logistic", {"2", MakeRows("rows", "20000", "1")}, {"0.91"});
   EXPECT_TRUE(OutputOf("rank-0").starts_with("accuracy 0.92")) << OutputOf("rank-0");
 }
 
