@@ -25,7 +25,9 @@
 #include "common/http/http_server.h"
 #include "common/job/address.h"
 #include "common/json/json.h"
+#include "common/keys/key_ring.h"
 #include "common/process/file_descriptor.h"
+#include "worker/data/read_data.h"
 #include "worker/device.h"
 
 namespace shardmill {
@@ -198,17 +200,28 @@ Finding Page(const JobOptions& job) {
 }
 
 Finding Data(const DataOptions& data) {
-  std::error_code why;
-  const bool there = fs::is_directory(data.folder, why) && !fs::is_empty(data.folder, why) && !why;
-  if (there) return {Grade::kGood, "data.folder", data.folder};
-  return {Grade::kMissing, "data.folder",
-          data.folder + ": " + (why ? why.message() : "no folder with anything in it"),
-          "put the data there, or set data.folder"};
+  const Result<> there = CheckDataFiles(data);
+  if (there.ok()) return {Grade::kGood, "data", "its files are there"};
+  return {Grade::kMissing, "data", there.error().message, "put them there, or mend [data]"};
+}
+
+// A machine needs the keys of those alone who run there: one of the job's is enough.
+Finding Keys(const JobOptions& job) {
+  const std::string& folder = job.security.keys;
+  Result<std::unique_ptr<KeyRing>> keys = KeyRing::Open(folder, Role::kCoordinator);
+  if (!keys.ok()) keys = KeyRing::Open(folder, Role::kServer);
+  for (uint32_t rank = 0; !keys.ok() && rank < job.cluster.Ranks(); ++rank) {
+    keys = KeyRing::Open(folder, Role::kWorker, WorkerId{rank});
+  }
+  if (keys.ok()) return {Grade::kGood, "security.keys", folder};
+  return {Grade::kMissing, "security.keys", keys.error().message,
+          "shardmill keys gen makes keys; copy public/ and this machine's part of secret/"};
 }
 
 void ExamineJob(const JobOptions& job, std::vector<Finding>* findings) {
   findings->push_back(Folder("job.runs", job.job.runs));
-  if (!job.data.folder.empty()) findings->push_back(Data(job.data));
+  findings->push_back(Data(job.data));
+  if (!job.security.keys.empty()) findings->push_back(Keys(job));
   if (!job.snapshot.to.empty()) findings->push_back(Folder("snapshot.to", job.snapshot.to));
   if (job.replication.logs()) findings->push_back(Folder("replication.log", job.replication.log));
   if (!job.cluster.state.empty()) findings->push_back(Folder("cluster.state", job.cluster.state));

@@ -182,7 +182,7 @@ Result<> Serve(const CoordinatorFlags& flags, const DaemonContext& daemon) {
     SM_TRY(keep());
     const bool changed = state_log.Look(coordinator, clock.Now());
     if (changed && coordinator.state() == JobState::kFailed) failed_at = clock.Now();
-    if (failed_at && clock.Now() - *failed_at > kFailedLinger) break;
+    if (failed_at && !flags.stay && clock.Now() - *failed_at > kFailedLinger) break;
     if (!changed && clock.Now() - status_at < kStatusEvery) continue;
     status_at = clock.Now();
     pages.Publish(coordinator, status_at);

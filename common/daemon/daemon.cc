@@ -61,8 +61,8 @@ int RunDaemon(const JobFlags& flags, std::string_view name, const DaemonWork& wo
   WarnOfOpenPage(options, log);
   const Result<> served = work.serve({options, stop, log});
   if (!served.ok()) return Tell(name, served.error());
-  const bool interrupted = stop.reason() == StopReason::kInterrupt;
-  return static_cast<int>(interrupted ? ExitCode::kStopped : ExitCode::kDone);
+  if (stop.reason() == StopReason::kInterrupt) return static_cast<int>(ExitCode::kStopped);
+  return stop.requested() ? work.stopped_code : static_cast<int>(ExitCode::kDone);
 }
 
 ZmqOptions TransportOptionsOf(const JobOptions& job) {

@@ -37,6 +37,7 @@ Result<> CheckFlags(const WorkerFlags& flags, const JobOptions& job);
 struct DaemonWork {
   std::function<Result<>(const JobOptions&)> check;
   std::function<Result<>(const DaemonContext&)> serve;
+  int stopped_code = 0;  // After SIGTERM, where it ends in order.
 };
 
 // Reads the job file, checks, prints the options in effect, watches signals, serves and turns what
@@ -51,6 +52,7 @@ int RunDaemon(const FlagsOr<Flags>& parsed, std::string_view name, Serve serve) 
   DaemonWork work;
   work.check = [&](const JobOptions& job) { return CheckFlags(flags, job); };
   work.serve = [&](const DaemonContext& context) { return serve(flags, context); };
+  work.stopped_code = flags.stopped_code;
   return RunDaemon(flags.job, name, work);
 }
 

@@ -125,11 +125,18 @@ void AddStatusCommands(CLI::App* app, StatusCommands* commands, CommandFlags* fl
   doctor->callback([=] { *flags = commands->doctor; });
 }
 
-void AddAnnounce(CLI::App* app, int* fd) {
-  app->add_option("--announce-fd", *fd,
+// What all daemons take.
+template <class Flags>
+void AddDaemon(CLI::App* app, Flags* flags) {
+  app->add_option("--announce-fd", flags->announce_fd,
                   "Write where this process listens, as a line of JSON, to this open descriptor")
       ->type_name("N")
       ->check(CLI::Range(3, 1 << 20));
+  app->add_option("--stopped-code", flags->stopped_code,
+                  "The exit code after SIGTERM, for whoever takes 0 for the end of the work")
+      ->type_name("CODE")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 255));
 }
 
 // Runs the parser over the arguments. What it throws ends here.
@@ -333,7 +340,8 @@ FlagsOr<CoordinatorFlags> ParseCoordinatorFlags(const std::vector<std::string>& 
   app.add_option("--listen", flags.listen, "Where to listen, instead of cluster.coordinator")
       ->type_name("HOST:PORT")
       ->transform(CLI::Validator(CheckListen, ""));
-  AddAnnounce(&app, &flags.announce_fd);
+  app.add_flag("--stay", flags.stay, "When the job has failed, say so until told to stop");
+  AddDaemon(&app, &flags);
   return Parse(&app, arguments, &flags);
 }
 
@@ -346,7 +354,7 @@ FlagsOr<ServerFlags> ParseServerFlags(const std::vector<std::string>& arguments)
       ->type_name("I")
       ->required()
       ->check(CLI::Range(0U, kIndexMax));
-  AddAnnounce(&app, &flags.announce_fd);
+  AddDaemon(&app, &flags);
   return Parse(&app, arguments, &flags);
 }
 
@@ -366,7 +374,7 @@ FlagsOr<WorkerFlags> ParseWorkerFlags(const std::vector<std::string>& arguments)
     flags.any_rank = rank == "any";
     if (!flags.any_rank) flags.rank = static_cast<uint32_t>(std::stoul(rank));
   });
-  AddAnnounce(&app, &flags.announce_fd);
+  AddDaemon(&app, &flags);
   return Parse(&app, arguments, &flags);
 }
 

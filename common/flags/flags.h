@@ -18,13 +18,16 @@ struct JobFlags {
 struct CoordinatorFlags {
   JobFlags job = {};
   std::string listen = {};  // An endpoint that a transport binds; empty: what the job file says.
+  bool stay = false;        // Once the job has failed, until it is told to stop.
   int announce_fd = -1;
+  int stopped_code = 0;
 };
 
 struct ServerFlags {
   JobFlags job = {};
   uint32_t index = 0;
   int announce_fd = -1;
+  int stopped_code = 0;
 };
 
 struct WorkerFlags {
@@ -32,6 +35,7 @@ struct WorkerFlags {
   uint32_t rank = 0;
   bool any_rank = false;  // Or else that one.
   int announce_fd = -1;
+  int stopped_code = 0;
 };
 
 struct TrainFlags {

@@ -26,6 +26,10 @@ namespace {
 
 // Messages taken from one socket before the others have their turn.
 constexpr int kDrainMax = 256;
+// By themselves systems wait for minutes: two for an answer to a connection, fifteen for one to
+// what was sent. A peer may have begun anew at another address long before.
+constexpr int kConnectMs = 2'000;
+constexpr int kUnansweredMs = 30'000;
 // Between two looks at what has become of connections.
 constexpr std::chrono::milliseconds kLookEvery{1};
 
@@ -38,6 +42,8 @@ void SetCommon(zmq::socket_t& socket, const ZmqOptions& options) {
              static_cast<int64_t>(options.message_bytes_max + kHeaderBytesMax + kCipherBytes));
   socket.set(zmq::sockopt::reconnect_ivl, 50);
   socket.set(zmq::sockopt::reconnect_ivl_max, 1000);
+  socket.set(zmq::sockopt::connect_timeout, kConnectMs);
+  socket.set(zmq::sockopt::tcp_maxrt, kUnansweredMs);
   socket.set(zmq::sockopt::tcp_keepalive, 1);
   socket.set(zmq::sockopt::tcp_keepalive_idle, 30);
   if (options.tcp.send_buffer > 0) {

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <sstream>
 
+#include "cli/keys_command.h"
 #include "cli/run_folder.h"
 #include "common/http/http_server.h"
 #include "common/json/json.h"
@@ -71,8 +72,33 @@ TEST(DoctorTest, NamesAFolderThatCannotBeWrittenAndDataThatIsNotThere) {
   job.data.folder = testing::TempDir() + "/no_data";
   const std::vector<Finding> findings = ExamineMachine(&job);
   EXPECT_EQ(Find(findings, "snapshot.to").grade, Grade::kMissing);
-  EXPECT_EQ(Find(findings, "data.folder").grade, Grade::kMissing);
-  EXPECT_NE(Find(findings, "data.folder").found.find("no_data"), std::string::npos);
+  EXPECT_EQ(Find(findings, "data").grade, Grade::kMissing);
+  EXPECT_NE(Find(findings, "data").found.find("no_data"), std::string::npos);
+}
+
+TEST(DoctorTest, LooksForTablesToo) {
+  JobOptions job = Sound();
+  job.data.format = DataFormat::kCsv;
+  job.data.folder.clear();
+  job.data.train = {testing::TempDir() + "/table.csv"};
+  EXPECT_NE(Find(ExamineMachine(&job), "data").found.find("table.csv"), std::string::npos);
+  EXPECT_EQ(Find(ExamineMachine(&job), "data").grade, Grade::kMissing);
+  ASSERT_TRUE(WriteTextFile(job.data.train.front(), "x,y\n1,2\n").ok());
+  EXPECT_EQ(Find(ExamineMachine(&job), "data").grade, Grade::kGood);
+}
+
+TEST(DoctorTest, LooksForOneKeyAtLeast) {
+  JobOptions job = Sound();
+  job.security.keys = testing::TempDir() + "/keys";
+  EXPECT_EQ(Find(ExamineMachine(&job), "security.keys").grade, Grade::kMissing);
+  std::ostringstream said;
+  const Console console{.out = said, .err = said};
+  ASSERT_TRUE(RunKeysGen({.folder = job.security.keys}, console).ok()) << said.str();
+  for (const char* other : {"coordinator", "server"}) {
+    fs::remove(job.security.keys + "/secret/" + other + ".key");
+  }
+  const Finding finding = Find(ExamineMachine(&job), "security.keys");
+  EXPECT_EQ(finding.grade, Grade::kGood) << finding.found;
 }
 
 TEST(DoctorTest, FindsAPortThatIsAnothers) {
@@ -94,9 +120,8 @@ TEST(DoctorTest, SaysThatSomethingIsMissingByItsEnd) {
   EXPECT_EQ(ran.error().code, ErrorCode::kBadUsage);
   const Result<JsonValue> json = ParseJson(out.str());
   ASSERT_TRUE(json.ok()) << out.str();
-  const auto data = std::ranges::find_if(json.value().items, [](const JsonValue& one) {
-    return one.Find("what")->text == "data.folder";
-  });
+  const auto data = std::ranges::find_if(
+      json.value().items, [](const JsonValue& one) { return one.Find("what")->text == "data"; });
   ASSERT_NE(data, json.value().items.end());
   EXPECT_EQ(data->Find("grade")->text, "missing");
   EXPECT_FALSE(data->Find("mend")->text.empty());

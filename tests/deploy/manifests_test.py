@@ -3,6 +3,7 @@
 
 import copy
 import functools
+import json
 import os
 import pathlib
 import re
@@ -11,6 +12,8 @@ import subprocess
 import sys
 import tomllib
 import unittest
+
+import yaml
 
 sys.dont_write_bytecode = True  # The tree stays as it was.
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
@@ -58,6 +61,23 @@ def _settings(objects, pod):
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert done.returncode == 0, done.stderr
     return tomllib.loads(done.stdout)
+
+
+def discovered(pod, port, phase):
+    """A target as Prometheus knows it from a cluster."""
+    return {"targets": [f"{ADDRESS}:{port['containerPort']}"],
+            "labels": {f"__meta_kubernetes_{name}": value for name, value in {
+                "namespace": "shardmill", "pod_name": pod.name, "pod_phase": phase,
+                "pod_container_port_name": port["name"]}.items()}}
+
+
+def discover(config):
+    """What a Prometheus scrapes."""
+    path = pathlib.Path(os.environ["TEST_TMPDIR"]) / "prometheus.yaml"
+    path.write_text(yaml.safe_dump(config), encoding="utf-8")
+    done = subprocess.run(["promtool", "check", "service-discovery", "--timeout=1s", path,
+                           "shardmill"], check=True, stdout=subprocess.PIPE, text=True)
+    return json.loads(done.stdout)
 
 
 class ManifestsTest(unittest.TestCase):
@@ -129,6 +149,86 @@ class ManifestsTest(unittest.TestCase):
             self.assertEqual(
                 namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"],
                 "restricted")
+
+    def test_an_image_that_was_loaded_is_used(self):
+        # By itself Kubernetes asks a registry for what is tagged "latest".
+        for _, pod in self.each_pod():
+            self.assertEqual(pod.container["imagePullPolicy"], "IfNotPresent")
+
+    def test_budgets_are_such_as_the_pods_owners_can_have(self):
+        for overlay in self.each():
+            servers = [pod for pod in pods.make_pods(rendered(overlay)) if pod.role == "server"]
+            (budget,) = pods.of_kind(rendered(overlay), "PodDisruptionBudget")
+            if servers[0].job_index is None:
+                self.assertEqual(budget["spec"]["maxUnavailable"], 1)
+            else:  # How many there should be, the owner cannot say.
+                self.assertNotIn("maxUnavailable", budget["spec"])
+                self.assertEqual(budget["spec"]["minAvailable"], len(servers) - 1)
+
+    def test_who_is_told_to_stop_in_a_job_is_started_again(self):
+        for overlay in self.each():
+            for it in pods.of_kind(rendered(overlay), "JobSet"):
+                for job in it["spec"]["replicatedJobs"]:
+                    if job["name"] == "worker":
+                        continue  # It says by itself whether it has made all its steps.
+                    spec = job["template"]["spec"]
+                    (container,) = spec["template"]["spec"]["containers"]
+                    (code,) = [int(word.partition("=")[2]) for word in container["args"]
+                               if word.startswith("--stopped-code=")]
+                    self.assertNotEqual(code, 0)
+                    ignored, failed = spec["podFailurePolicy"]["rules"]
+                    self.assertEqual(ignored["action"], "Ignore")
+                    self.assertEqual(failed["onExitCodes"]["containerName"], container["name"])
+                    self.assertNotIn(code, failed["onExitCodes"]["values"])
+                    self.assertEqual(spec["template"]["spec"]["restartPolicy"], "Never")
+
+    def test_a_next_job_finds_data_and_snapshots_of_the_last(self):
+        docs = (render.find_root() / "docs/kubernetes.md").read_text(encoding="utf-8")
+        kinds, name, value = re.search(r"delete ([a-z,]+) -l (\S+)=(\w+)`", docs).groups()
+        for overlay in self.each():
+            deleted = {it["metadata"]["name"] for it in rendered(overlay)
+                       if it["kind"].lower() in kinds.split(",")
+                       and it["metadata"]["labels"][name] == value}
+            if overlay != "jobset":
+                self.assertEqual(deleted, {"shardmill-coordinator", "shardmill-server",
+                                           "shardmill-worker"})
+            self.assertNotIn("shardmill-snapshots", deleted)
+
+    def test_the_pod_that_fills_the_claim_is_as_restricted_and_writes_there(self):
+        (fill,) = yaml.safe_load_all(
+            (render.find_root() / "deploy/fill.yaml").read_text(encoding="utf-8"))
+        models.check_object(fill)
+        worker = [pod for pod in pods.make_pods(rendered("replicated")) if pod.role == "worker"][0]
+        (container,) = fill["spec"]["containers"]
+        self.assertEqual(container["securityContext"], worker.container["securityContext"])
+        self.assertLessEqual(fill["spec"]["securityContext"].items(),
+                             worker.spec["securityContext"].items())
+        claims = [volume["persistentVolumeClaim"]["claimName"]
+                  for volume in fill["spec"]["volumes"]]
+        self.assertEqual(claims, ["shardmill-data"])
+        self.assertIn(claims[0], [volume.get("persistentVolumeClaim", {}).get("claimName")
+                                  for volume in worker.spec["volumes"]])
+
+    def test_a_prometheus_of_the_cluster_finds_each_page_under_its_job(self):
+        if shutil.which("promtool") is None:
+            self.skipTest("promtool is not installed (prometheus)")
+        text = (render.find_root() / "deploy/monitoring/kubernetes.yaml").read_text(
+            encoding="utf-8")
+        for overlay in self.each():
+            made = pods.make_pods(rendered(overlay))
+            config = yaml.safe_load(text)
+            (scrape,) = config["scrape_configs"]
+            (find,) = scrape.pop("kubernetes_sd_configs")
+            (selector,) = find["selectors"]
+            name, value = selector["label"].split("=")
+            self.assertTrue(all(pod.selected_by({name: value}) for pod in made))
+            scrape["static_configs"] = [discovered(pod, port, phase) for pod in made
+                                        for port in pod.container["ports"]
+                                        for phase in ("Running", "Succeeded")]
+            found = [target["labels"] for target in discover({"scrape_configs": [scrape]})]
+            self.assertEqual(
+                sorted((one["job"], one["instance"], one["__address__"]) for one in found if one),
+                sorted(("shardmill", pod.name, f"{ADDRESS}:7780") for pod in made))
 
     def test_what_a_pod_names_is_there(self):
         for overlay, pod in self.each_pod():
@@ -209,6 +309,7 @@ class ManifestsTest(unittest.TestCase):
             self.assertEqual(pod.container["image"], "registry.example.org/shardmill:0.1")
             found = _settings(objects, pod)
             self.assertEqual(found["job"]["name"], "mine")
+            self.assertEqual(found["replication"]["replicas"], 2)
             self.assertEqual(found["cluster"][f"{pod.role}s"] if pod.role != "coordinator" else 1,
                              [one.role for one in made].count(pod.role))
 

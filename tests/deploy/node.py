@@ -108,11 +108,12 @@ class Node:
     name of a Secret or a ConfigMap that was made by hand, `claims` folders by that of a claim whose
     contents are given."""
 
+    _numbers = itertools.count(2)  # Never twice: the kernel may still tidy up behind a pod.
+
     def __init__(self, folder, objects, image, secrets, claims):
         self.folder, self.objects, self.image = pathlib.Path(folder), objects, image
         self.secrets, self.claims = secrets, claims
         self.running = []
-        self._numbers = itertools.count(2)
         self.hosts = self.folder / "hosts"
         self.hosts.touch()
         run("ip", "link", "set", "lo", "up")

@@ -24,12 +24,16 @@ TEST(FlagsTest, ReadsAWorkersFlagsInAnyOrder) {
 }
 
 TEST(FlagsTest, ReadsACoordinatorsAndAServersFlags) {
-  const auto coordinator = ParseCoordinatorFlags({"job.toml", "--listen", "127.0.0.1:0"});
+  const auto coordinator = ParseCoordinatorFlags(
+      {"job.toml", "--listen", "127.0.0.1:0", "--stay", "--stopped-code", "143"});
   ASSERT_TRUE(std::holds_alternative<CoordinatorFlags>(coordinator)) << Mistake(coordinator);
   EXPECT_EQ(std::get<CoordinatorFlags>(coordinator).listen, "tcp://127.0.0.1:*");
+  EXPECT_TRUE(std::get<CoordinatorFlags>(coordinator).stay);
+  EXPECT_EQ(std::get<CoordinatorFlags>(coordinator).stopped_code, 143);
   const auto server = ParseServerFlags({"job.toml", "--index", "2"});
   ASSERT_TRUE(std::holds_alternative<ServerFlags>(server)) << Mistake(server);
   EXPECT_EQ(std::get<ServerFlags>(server).index, 2U);
+  EXPECT_EQ(std::get<ServerFlags>(server).stopped_code, 0);
 }
 
 TEST(FlagsTest, EndsWithTwoAndWordsOnAMistake) {
@@ -39,6 +43,7 @@ TEST(FlagsTest, EndsWithTwoAndWordsOnAMistake) {
   EXPECT_NE(Mistake(ParseServerFlags({"--index", "1"})).find("FILE"), std::string::npos);
   EXPECT_EQ(Mistake(ParseServerFlags({"a", "--index", "-1"}))[0], '2');
   EXPECT_EQ(Mistake(ParseServerFlags({"a", "--index", "x"}))[0], '2');
+  EXPECT_EQ(Mistake(ParseServerFlags({"a", "--index", "1", "--stopped-code", "256"}))[0], '2');
   EXPECT_EQ(Mistake(ParseServerFlags({"a", "b", "--index", "1"}))[0], '2');
   EXPECT_NE(Mistake(ParseCoordinatorFlags({"a", "--listen", "nowhere"})).find("HOST:PORT"),
             std::string::npos);
