@@ -51,6 +51,11 @@ class PackagesTest(unittest.TestCase):
         for deb in self.debs:
             self.assertEqual(deb.read_bytes(), (self.folder / "again" / deb.name).read_bytes())
 
+    def test_lintian_has_nothing_to_say(self):
+        if shutil.which("lintian") is None:
+            self.skipTest("not installed: lintian")
+        output("lintian", "--fail-on", "error,warning", *self.debs)
+
     def test_each_installed_header_compiles_alone(self):
         root = self.usr / "include/shardmill"
         self.assertEqual(sorted(str(path.relative_to(root)) for path in root.rglob("*.h")), HEADERS)
