@@ -116,6 +116,8 @@ Beat Shard::Status() const {
   beat.units = counters_.units;
   beat.held_bytes = held_.bytes();
   for (const auto& [rank, pulls] : parked_) beat.parked_pulls += pulls.size();
+  // Who has ended its step waits for the round.
+  if (closes_rounds()) beat.parked_pulls += pending_.size();
   beat.staleness_max = counters_.staleness_max;
   beat.waiting_for = Awaited().value;
   beat.discarded = counters_.discarded;
