@@ -36,7 +36,7 @@ const JobStatus::Worker* Missing(const JobStatus& status) {
     if (worker.silent_seconds < kSilentShownSeconds) continue;
     bool awaited = worker.state == JobStatus::Worker::State::kSilent;
     for (const JobStatus::Shard& shard : status.shards) {
-      awaited = awaited || (shard.waiting_for == worker.rank && Waits(status, shard));
+      awaited = awaited || (shard.waiting_for == worker.rank && shard.waits());
     }
     if (!awaited) continue;
     if (!missing || worker.silent_seconds > missing->silent_seconds) missing = &worker;

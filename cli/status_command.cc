@@ -33,11 +33,10 @@ std::string StateWords(const JobStatus::Worker& worker) {
   return words;
 }
 
-std::string WaitingWords(const JobStatus& status, const JobStatus::Shard& shard) {
-  if (!Waits(status, shard)) return "-";
-  std::string words = "rank " + std::to_string(shard.waiting_for);
-  if (shard.parked_pulls > 0) words += " (" + std::to_string(shard.parked_pulls) + " pulls)";
-  return words;
+std::string WaitingWords(const JobStatus::Shard& shard) {
+  if (!shard.waits()) return "-";
+  return "rank " + std::to_string(shard.waiting_for) + " (" + std::to_string(shard.parked_pulls) +
+         " wait)";
 }
 
 std::string PolicyWords(const JobStatus& status) {
@@ -85,7 +84,7 @@ std::string ShardTable(const JobStatus& status) {
                     FormatCount(static_cast<double>(shard.version)),
                     FormatCount(static_cast<double>(shard.units)),
                     config::FormatSize(shard.held_bytes), std::to_string(shard.staleness_max),
-                    WaitingWords(status, shard),
+                    WaitingWords(shard),
                     std::to_string(shard.host) + (shard.moving ? " (moves)" : ""),
                     shard.endpoint.empty() ? "not there yet" : shard.endpoint});
     if (!copies) continue;

@@ -109,6 +109,9 @@ void PsClient::On(const Refused& refused, TimePoint now, const Envelope& from, O
     case Refusal::kWrongJob:
       Fail(ErrorCode::kFailed, who + ": " + refused.words);
       return;
+    case Refusal::kDone:
+      Fail(ErrorCode::kDone, who + ": " + refused.words);
+      return;
     case Refusal::kNoKeys:
       if (shard != nullptr) SendKeysAgain(id, refused.about, now, outbox);
       return;

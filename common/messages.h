@@ -86,6 +86,7 @@ enum class Refusal : uint8_t {
   kNoKeys,      // The list of keys is not known here; send it again. `about` is the list.
   kNonfinite,   // The step has a NaN or an infinity in it; `about` is the step.
   kForbidden,   // The sender's key is not one that may say this.
+  kDone,        // The job is done, or the rank is: there is nothing left to do.
 };
 
 // No, and why. `about` is the pull, unit or step of the request, where it had one.

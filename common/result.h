@@ -20,6 +20,7 @@ enum class ErrorCode : uint8_t {
   kStopped,      // The user asked to stop.
   kRolledBack,   // The job has gone back to its last snapshot; the session goes on from there.
   kUnsaved,      // The job is done, and its last snapshot did not come about.
+  kDone,         // The job is done already: there is nothing left to do.
 };
 
 // What went wrong, where, and how to mend it, in words for the person who can.

@@ -61,17 +61,19 @@ void Coordinator::Join(WorkerId id, bool any, TimePoint now, const Envelope& fro
            from, outbox);
     return;
   }
-  if (state_ == JobState::kFailed || state_ == JobState::kDone) {
-    Refuse(Refusal::kFailed, id.value,
-           state_ == JobState::kDone ? "the job is done" : "the job has failed: " + words_, from,
-           outbox);
+  if (state_ == JobState::kFailed) {
+    Refuse(Refusal::kFailed, id.value, "the job has failed: " + words_, from, outbox);
+    return;
+  }
+  if (state_ == JobState::kDone) {
+    Refuse(Refusal::kDone, id.value, "the job is done", from, outbox);
     return;
   }
   RankStatus& rank = ranks_[id.value];
   const bool same = rank.boot == from.stamp.from;
   if (rank.state == RankStatus::State::kDone && same) return;  // From before its goodbye.
   if (ComesTooLate(rank, from)) {
-    Refuse(Refusal::kFailed, id.value, "this rank has made all its steps", from, outbox);
+    Refuse(Refusal::kDone, id.value, "this rank has made all its steps", from, outbox);
     return;
   }
   if (std::ranges::find(rank.fenced, from.stamp.from) != rank.fenced.end()) {

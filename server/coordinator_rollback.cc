@@ -39,7 +39,15 @@ void Coordinator::On(const Register& request, TimePoint now, const Envelope& fro
     return;
   }
   ShardStatus& shard = shards_[request.shard.value];
-  for (ShardStatus& replica : copies_[request.shard.value].replicas) {
+  std::vector<ShardStatus>& replicas = copies_[request.shard.value].replicas;
+  const auto is_sender = [&](const ShardStatus& one) {
+    return one.registered && one.boot == from.stamp.from;
+  };
+  if (state_ == JobState::kDone && !is_sender(shard) && std::ranges::none_of(replicas, is_sender)) {
+    refuse(Refusal::kDone, "the job is done");
+    return;
+  }
+  for (ShardStatus& replica : replicas) {
     if (replica.copy != request.copy) continue;
     RegisterReplica(request, replica, now, from, outbox);
     return;
@@ -68,8 +76,8 @@ void Coordinator::On(const Register& request, TimePoint now, const Envelope& fro
         return;
       }
       Lose(name, " was started again; its part of the tables is lost", now);
-      if (state_ == JobState::kFailed || state_ == JobState::kDone) {
-        refuse(Refusal::kFailed, state_ == JobState::kDone ? "the job is done" : words_);
+      if (state_ == JobState::kFailed) {
+        refuse(Refusal::kFailed, words_);
         return;
       }
       shard.beat = {};

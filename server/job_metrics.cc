@@ -61,8 +61,10 @@ void JobMetrics::Publish(const Coordinator& coordinator, const JobStatus& status
   generation_.Set(static_cast<double>(status.generation));
   rollbacks_.Add(status.rollbacks - rollbacks_.value());
   promotions_.Add(status.promotions - promotions_.value());
-  degraded_.Set(static_cast<double>(std::ranges::count_if(
-      status.shards, [](const JobStatus::Shard& one) { return one.in_sync < one.replicas; })));
+  degraded_.Set(
+      static_cast<double>(std::ranges::count_if(status.shards, [&](const JobStatus::Shard& one) {
+        return status.state == State::kTraining && one.in_sync < one.replicas;
+      })));
   members_.Set(static_cast<double>(coordinator.decided().members.size()));
   silent_.Set(static_cast<double>(std::ranges::count(
       status.workers, JobStatus::Worker::State::kSilent, &JobStatus::Worker::state)));

@@ -165,6 +165,7 @@ JobStatus StatusOf(const Coordinator& coordinator, TimePoint now) {
     JobStatus::Shard& shard = status.shards.emplace_back(ShardOf(i, coordinator.shards()[i]));
     AddReplicas(coordinator.shards()[i], coordinator.replicas(ShardId{i}), coordinator.logs(), now,
                 shard);
+    if (coordinator.state() == JobState::kDone) shard.degraded.clear();
     // Nothing that a worker waits for comes while nobody is there to have it, too.
     const bool waits = shard.gated > 0 && shard.in_sync == 0 && !shard.degraded.empty();
     if (waits && status.words.empty()) {

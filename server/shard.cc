@@ -89,7 +89,7 @@ void Shard::Tick(TimePoint now, Outbox& outbox) {
                                                   ? "the coordinator did not answer in time"
                                                   : "the coordinator: " + held_words_};
   }
-  if (!registered_ && (!asked_at_ || now - *asked_at_ >= options_.retry_after)) {
+  if (!registered_ && !failure_ && (!asked_at_ || now - *asked_at_ >= options_.retry_after)) {
     asked_at_ = now;
     if (coordinator_boot_.value == 0) {
       Hello hello;
@@ -114,6 +114,8 @@ Beat Shard::Status() const {
   beat.units = counters_.units;
   beat.held_bytes = held_.bytes();
   for (const auto& [rank, pulls] : parked_) beat.parked_pulls += pulls.size();
+  // Who has ended its step waits for the round.
+  if (closes_rounds()) beat.parked_pulls += pending_.size();
   beat.staleness_max = counters_.staleness_max;
   beat.waiting_for = Awaited().value;
   beat.discarded = counters_.discarded;
@@ -177,16 +179,17 @@ void Shard::On(const Refused& refused, const Envelope& from, Outbox& /*outbox*/)
     held_words_ = refused.words;
     return;
   }
-  const bool final = refused.code == Refusal::kVersion || refused.code == Refusal::kWrongJob ||
-                     refused.code == Refusal::kBadRank || refused.code == Refusal::kFailed ||
-                     refused.code == Refusal::kForbidden || refused.code == Refusal::kFenced;
+  const Refusal why = refused.code;
+  const bool misused =
+      why == Refusal::kVersion || why == Refusal::kBadRank || why == Refusal::kForbidden;
+  const bool lost = why == Refusal::kWrongJob || why == Refusal::kFailed;
+  const bool final = misused || lost || why == Refusal::kFenced || why == Refusal::kDone;
   if (from.peer != options_.coordinator || from.stamp.to != options_.boot || !final) return;
-  const ErrorCode code = refused.code == Refusal::kVersion || refused.code == Refusal::kBadRank ||
-                                 refused.code == Refusal::kForbidden
-                             ? ErrorCode::kBadUsage
-                             : ErrorCode::kFailed;
-  failure_ = Error{refused.code == Refusal::kFenced ? ErrorCode::kFenced : code,
-                   "the coordinator: " + refused.words};
+  const ErrorCode code = misused                   ? ErrorCode::kBadUsage
+                         : lost                    ? ErrorCode::kFailed
+                         : why == Refusal::kFenced ? ErrorCode::kFenced
+                                                   : ErrorCode::kDone;
+  failure_ = Error{code, "the coordinator: " + refused.words};
 }
 
 void Shard::On(const Unit& unit, const Envelope& from, Outbox& outbox) {

@@ -94,7 +94,7 @@ Result<> ShardAgent::Run(const StopSource& stop) {
     Publish();
     if (result.ok()) result = AttachReplicas();
     if (result.ok()) result = CheckFolder();
-    if (result.ok() && shard_->failure() && !shard_->leaving())
+    if (result.ok() && shard_->failure() && !shard_->leaving() && !shard_->over())
       result = TakeFailure(*shard_->failure());
     if (!result.ok()) break;
   }
@@ -187,7 +187,10 @@ void ShardAgent::Publish() {
     log_.Info("shard_ready",
               {{"shard", id().value}, {"copy", copy()}, {"view", shard_->view().number.value}});
   }
-  ready_.store(shard_->serves(), std::memory_order_relaxed);
+  if (shard_->over() && !ready()) {
+    log_.Info("shard_is_idle", {{"shard", id().value}, {"why", shard_->failure()->message}});
+  }
+  ready_.store(shard_->serves() || shard_->over(), std::memory_order_relaxed);
   if (shard_->primary() != primary_) {
     primary_ = shard_->primary();
     if (options_.shard.replicas > 0) {

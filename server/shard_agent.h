@@ -60,8 +60,8 @@ class ShardAgent final {
   const std::string& endpoint() const { return endpoint_.tcp; }
   ShardId id() const { return options_.shard.id; }
   uint32_t copy() const { return options_.shard.copy; }
-  // Whether the shard has a view and, as a replica, all that its primary had when it began. Any
-  // thread.
+  // Whether the shard has a view and, as a replica, all that its primary had when it began; or
+  // nothing to do, for the job is done. Any thread.
   bool ready() const { return ready_.load(std::memory_order_relaxed); }
 
  private:

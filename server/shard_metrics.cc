@@ -107,17 +107,17 @@ void ShardMetrics::Publish(const Shard& shard, TimePoint now) {
   in_sync_.Set(static_cast<double>(beat.in_sync.size()));
   gated_.Set(static_cast<double>(beat.gated));
   log_bytes_.Set(static_cast<double>(beat.log.bytes));
-  PublishWaits(beat, shard.view().policy.apply == ApplyRule::kPerStep, now);
+  PublishWaits(beat, now);
 }
 
 // What was so after the turn before was so until this one.
-void ShardMetrics::PublishWaits(const Beat& beat, bool by_round, TimePoint now) {
+void ShardMetrics::PublishWaits(const Beat& beat, TimePoint now) {
   if (waits_for_ != nullptr) waits_for_->Add(now - published_at_);
   published_at_ = now;
   waits_for_ = nullptr;
   if (beat.gated > 0) {
     waits_for_ = &waits_for_copy_;
-  } else if (beat.parked_pulls > 0 || (by_round && beat.held_bytes > 0)) {
+  } else if (beat.parked_pulls > 0) {
     waits_for_ = &waits_for_worker_;
   }
 }

@@ -49,7 +49,7 @@ class ShardMetrics final : public ShardObserver {
   void ChangeEnds() override;
 
  private:
-  void PublishWaits(const Beat& beat, bool by_round, TimePoint now);
+  void PublishWaits(const Beat& beat, TimePoint now);
 
   const Clock& clock_;
   Registry& registry_;

@@ -14,7 +14,7 @@ void WaitShares::Look(TimePoint now, JobStatus& status) {
   const double weight = 1 - std::exp(-Seconds(passed) / Seconds(kRecent));
   std::set<uint32_t> awaited;
   for (const JobStatus::Shard& shard : status.shards) {
-    if (Waits(status, shard)) awaited.insert(shard.waiting_for);
+    if (shard.waits()) awaited.insert(shard.waiting_for);
   }
   for (JobStatus::Worker& worker : status.workers) {
     Rank& rank = ranks_[worker.rank];

@@ -27,6 +27,8 @@ constexpr ExitCode ExitCodeOf(ErrorCode code) {
       return ExitCode::kFenced;
     case ErrorCode::kUnavailable:
       return ExitCode::kUnavailable;
+    case ErrorCode::kDone:
+      return ExitCode::kDone;
     case ErrorCode::kUnsaved:
       return ExitCode::kUnsaved;
     case ErrorCode::kStopped:

@@ -36,7 +36,7 @@ void Write(const Worker& worker, JsonWriter* json) {
   json->EndObject().EndObject();
 }
 
-void Write(const Shard& shard, bool waits, JsonWriter* json) {
+void Write(const Shard& shard, JsonWriter* json) {
   json->BeginObject();
   json->Key("id").Whole(shard.id);
   json->Key("endpoint").Text(shard.endpoint);
@@ -47,7 +47,7 @@ void Write(const Shard& shard, bool waits, JsonWriter* json) {
   json->Key("parked_pulls").Whole(shard.parked_pulls);
   json->Key("staleness_max").Whole(shard.staleness_max);
   json->Key("waiting_for");
-  waits ? json->Whole(shard.waiting_for) : json->Null();
+  shard.waits() ? json->Whole(shard.waiting_for) : json->Null();
   json->Key("discarded").Whole(shard.discarded);
   json->Key("skipped").Whole(shard.skipped);
   json->Key("nonfinite").Whole(shard.nonfinite);
@@ -207,10 +207,6 @@ JobStatus::Snapshots ReadSnapshots(const JsonValue& object, std::string* wrong) 
 
 }  // namespace
 
-bool Waits(const JobStatus& status, const Shard& shard) {
-  return shard.parked_pulls > 0 || (status.policy == "sync" && shard.held_bytes > 0);
-}
-
 // Workers that are all equally fast are each waited for now and then.
 const Worker* SlowWorker(const JobStatus& status) {
   constexpr double kShareMin = 0.4;
@@ -250,7 +246,7 @@ std::string ToJson(const JobStatus& status) {
   json.Key("workers").BeginList();
   for (const Worker& worker : status.workers) Write(worker, &json);
   json.EndList().Key("shards").BeginList();
-  for (const Shard& shard : status.shards) Write(shard, Waits(status, shard), &json);
+  for (const Shard& shard : status.shards) Write(shard, &json);
   json.EndList();
   if (status.snapshots) {
     json.Key("snapshots");

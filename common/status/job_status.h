@@ -42,9 +42,9 @@ struct JobStatus {
     uint64_t version = 0;
     uint64_t units = 0;
     uint64_t held_bytes = 0;
-    uint64_t parked_pulls = 0;
+    uint64_t parked_pulls = 0;  // And ends of steps, where rounds are closed together.
     uint64_t staleness_max = 0;
-    uint32_t waiting_for = 0;   // The rank that is furthest behind; see Waits.
+    uint32_t waiting_for = 0;   // The rank that holds these up, or would.
     uint64_t discarded = 0;     // Steps whose round was closed without them.
     uint64_t skipped = 0;       // Steps left out for a gradient that is no number.
     uint64_t nonfinite = 0;     // Units that came with a NaN or an infinity in them.
@@ -55,6 +55,8 @@ struct JobStatus {
     uint32_t in_sync = 0;       // and those that may take its place.
     uint64_t gated = 0;         // Answers that wait for replicas.
     std::string degraded = {};  // Why fewer are in sync than should be; empty: all are.
+
+    bool waits() const { return parked_pulls > 0; }
   };
 
   // Snapshots, as far as the coordinator's process has seen any.
@@ -92,10 +94,6 @@ struct JobStatus {
   uint64_t samples_lost = 0;
   uint64_t samples_repeated = 0;
 };
-
-// Whether the shard waits for its rank `waiting_for`: pulls are parked, or, where rounds are closed
-// together, units are held until that rank has finished its step.
-bool Waits(const JobStatus& status, const JobStatus::Shard& shard);
 
 // The worker that holds up the others; null where none does.
 const JobStatus::Worker* SlowWorker(const JobStatus& status);

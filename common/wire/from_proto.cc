@@ -193,7 +193,7 @@ Result<Message> Read(const wire::Hello& hello) {
 
 Result<Message> Read(const wire::Refused& refused, const In& in) {
   const Refusal code =
-      SM_TRY(Shifted(refused.code(), Refusal::kForbidden, "a refusal of an unknown kind"));
+      SM_TRY(Shifted(refused.code(), Refusal::kDone, "a refusal of an unknown kind"));
   SM_TRY(CheckText(refused.words(), in.limits));
   return Message(Refused{code, refused.about(), refused.words()});
 }

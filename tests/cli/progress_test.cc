@@ -73,7 +73,7 @@ TEST(ProgressTest, NamesTheSilentWorkerThatTheJobWaitsForInsteadOfATimeLeft) {
   Progress progress(screen.console, 10);
   JobStatus status = Training(98, 1);
   status.workers[1].silent_seconds = 6.2;
-  status.shards.push_back({.id = 0, .held_bytes = 64, .waiting_for = 1});
+  status.shards.push_back({.id = 0, .parked_pulls = 1, .waiting_for = 1});
   progress.Show(status, TimePoint{});
   EXPECT_NE(screen.err.str().find("  waiting for worker 1, silent 6 s  "), std::string::npos)
       << screen.err.str();

@@ -155,7 +155,7 @@ class PodsTest(unittest.TestCase):
 
     def test_servers_are_changed_one_by_one_under_load_and_no_step_fails(self):
         self.skip_without_rows()
-        self.begin("replicated")
+        self.begin("replicated", TRAIN__EPOCHS="5")
         (coordinator,) = self.start_role("coordinator")
         servers, workers = self.start_role("server"), self.start_role("worker")
         self.wait_until_ready("all are ready", [coordinator, *servers])
@@ -164,11 +164,11 @@ class PodsTest(unittest.TestCase):
         self.assertGreaterEqual(self.status(coordinator)["promotions"], 3)
         status = self.end(coordinator, servers, workers)
         self.assertEqual(status["rollbacks"], 0)
-        self.assertEqual({worker["acked"] for worker in status["workers"]}, {1407})
+        self.assertEqual({worker["acked"] for worker in status["workers"]}, {2345})
 
     def test_without_replicas_each_server_that_is_changed_takes_the_job_back(self):
         self.skip_without_rows()
-        self.begin("monitoring", SNAPSHOT__EVERY="1s")
+        self.begin("monitoring", TRAIN__EPOCHS="5", SNAPSHOT__EVERY="1s")
         (coordinator,) = self.start_role("coordinator")
         servers, workers = self.start_role("server"), self.start_role("worker")
         self.wait_until_ready("all are ready", [coordinator, *servers])
@@ -176,6 +176,24 @@ class PodsTest(unittest.TestCase):
                       lambda: self.status(coordinator)["snapshots"]["number"] > 1)
         self.change_server_by_server(coordinator, servers)
         self.assertEqual(self.end(coordinator, servers, workers)["rollbacks"], 3)
+
+    def test_who_is_started_again_after_the_job_has_nothing_to_do(self):
+        self.skip_without_rows()
+        self.begin("replicated", TRAIN__EPOCHS="1")
+        (coordinator,) = self.start_role("coordinator")
+        servers, workers = self.start_role("server"), self.start_role("worker")
+        for worker in workers:
+            self.assertEqual(worker.wait(PATIENCE), 0, self.said())
+        self.assertEqual(servers[0].terminate(), 0, servers[0].words())
+        (servers[0],) = self.start("shardmill-server-0")
+        self.wait_until_ready("a server is ready again", servers)
+        coordinator.kill()
+        (coordinator,) = self.start("shardmill-coordinator-0")
+        self.wait_until_ready("so is the coordinator", [coordinator])
+        self.assertIn("\nshardmill_degraded_shards 0\n", coordinator.get("/metrics")[1])
+        (worker,) = self.start("shardmill-worker-1")
+        self.assertEqual(worker.wait(PATIENCE), 0, worker.words())
+        self.end(coordinator, servers, [])
 
     def test_the_coordinator_of_a_failed_job_stays_and_says_why(self):
         self.skip_without_rows()
@@ -227,7 +245,7 @@ class PodsTest(unittest.TestCase):
         self.wait_for("a third worker trains", lambda: [
             worker["state"] for worker in self.status(coordinator)["workers"]
         ].count("training") == 3)
-        self.assertEqual(third.terminate(), 0, third.words())
+        self.assertEqual(third.terminate(), 143, third.words())
         status = self.end(coordinator, servers, workers)
         self.assertEqual((status["audit"]["samples_lost"], status["audit"]["samples_repeated"]),
                          (0, 0))

@@ -117,7 +117,7 @@ TEST_F(EndedMembersTest, LetsWorkersInToAJobThatIsOverAlreadyAndEndsWithThem) {
   const Outbox outbox = Say(1, GetLease{Who(0), kRows, {}, 0});
   ASSERT_NE(Find<Leased>(outbox, 1), nullptr);
   EXPECT_TRUE(Find<Leased>(outbox, 1)->over);
-  EXPECT_EQ(Find<Refused>(AskForAny(3), 3)->code, Refusal::kFailed) << "it comes too late";
+  EXPECT_EQ(Find<Refused>(AskForAny(3), 3)->code, Refusal::kDone) << "it comes too late";
   Say(1, Goodbye{Who(0), true, 0});
   Say(2, Goodbye{Who(1), true, 0});
   Cut();

@@ -184,13 +184,23 @@ TEST_F(CoordinatorTest, CountsWhatIsLostAndWhatIsDoubleWhenAllAreDone) {
   EXPECT_EQ(coordinator_.audit().duplicated, 2U);
 }
 
+TEST_F(CoordinatorTest, TellsAServerThatComesWhenTheJobIsDone) {
+  Begin();
+  Say(1, Goodbye{{WorkerId{0}, Incarnation{1}}, true, 10});
+  Say(2, Goodbye{{WorkerId{1}, Incarnation{1}}, true, 10});
+  Cut({{WorkerId{0}, 10, 1, 10}, {WorkerId{1}, 10, 1, 10}});
+  EXPECT_EQ(Find<Refused>(Say(51, Register{ShardId{0}, "s"}), 51)->code, Refusal::kDone);
+  EXPECT_NE(Find<Registered>(Say(kShard, Register{ShardId{0}, "s"}), kShard), nullptr);
+  EXPECT_EQ(coordinator_.state(), JobState::kDone);
+}
+
 TEST_F(CoordinatorTest, TellsWhoWouldHaveAnyRankThatTheJobIsOver) {
   Begin();
   EXPECT_EQ(Find<Refused>(Say(3, Join{WorkerId{0}, true}), 3)->code, Refusal::kRankHeld);
   Say(1, Goodbye{{WorkerId{0}, Incarnation{1}}, true, 10});
   Say(2, Goodbye{{WorkerId{1}, Incarnation{1}}, true, 10});
   Cut({{WorkerId{0}, 10, 1, 10}, {WorkerId{1}, 10, 1, 10}});
-  EXPECT_EQ(Find<Refused>(Say(3, Join{WorkerId{0}, true}), 3)->code, Refusal::kFailed);
+  EXPECT_EQ(Find<Refused>(Say(3, Join{WorkerId{0}, true}), 3)->code, Refusal::kDone);
 }
 
 // The process is gone, and the next one has only what was on disk.

@@ -176,6 +176,14 @@ TEST_F(ReplicaTest, FollowsToTheBit) {
   ExpectSame(kFirst, kSecond);
 }
 
+TEST_F(ReplicaTest, HasNothingToDoWhereItComesAfterTheJob) {
+  FromCoordinator(kSecond, Refused{Refusal::kNotReady, 0, "who is this?"});
+  FromCoordinator(kSecond, Refused{Refusal::kDone, 0, "the job is done"});
+  Tick();
+  EXPECT_EQ(Heard<Register>(kCoordinator), 0U);
+  EXPECT_TRUE(copies_.at(kSecond)->over());
+}
+
 TEST_F(ReplicaTest, ServesOnceItHasAllThatItsPrimaryHad) {
   Install(kFirst);
   EXPECT_TRUE(copies_.at(kFirst)->serves());

@@ -321,10 +321,10 @@ class SyncShardTest : public ShardTest {
 };
 
 TEST_F(SyncShardTest, TellsItsCoordinatorWhoseEndAnOpenRoundWaitsFor) {
-  Push(0, 1);
   Push(1, 1);  // And then it is never heard of again.
+  EXPECT_EQ(shard_->Status().parked_pulls, 0U) << "nobody has ended a step and waits";
   Finish(0, 1);
-  EXPECT_EQ(shard_->Status().waiting_for, 1U);
+  EXPECT_TRUE(shard_->Status().parked_pulls == 1 && shard_->Status().waiting_for == 1);
 }
 
 TEST_F(SyncShardTest, ClosesARoundAsOneStepWhenAllHaveEnded) {

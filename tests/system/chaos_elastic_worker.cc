@@ -195,10 +195,7 @@ Result<> ElasticWorker::ReadEnd() {
 
 }  // namespace
 
-bool CameTooLate(const Error& error) {
-  return error.message.find("has made all its steps") != std::string::npos ||
-         error.message.find("the job is done") != std::string::npos;
-}
+bool CameTooLate(const Error& error) { return error.code == ErrorCode::kDone; }
 
 Result<> RunElastic(const WorkerPlan& plan, JournalWriter journal) {
   StopSource stop;

@@ -77,14 +77,11 @@ TEST(JobStatusTest, WritesTheKeysThatOperatorsRead) {
       R"("audit":{"lost":1,"duplicated":2,"samples_lost":3,"samples_repeated":4}})");
 }
 
-TEST(JobStatusTest, ShardThatHoldsUnitsUnderSyncWaitsForItsSlowestRank) {
+TEST(JobStatusTest, ShardWaitsForARankWhereSomebodyWaitsForAnAnswer) {
   JobStatus status;
-  JobStatus::Shard shard{.id = 0, .held_bytes = 64, .waiting_for = 1};
-  EXPECT_TRUE(Waits(status, shard));
-  status.shards.push_back(shard);
+  status.shards.push_back({.id = 0, .held_bytes = 64, .parked_pulls = 1, .waiting_for = 1});
   EXPECT_NE(ToJson(status).find(R"("waiting_for":1)"), std::string::npos);
-  status.policy = "async";  // What is held there waits for its own worker's step alone.
-  EXPECT_FALSE(Waits(status, shard));
+  status.shards[0].parked_pulls = 0;  // What is held waits for its own worker's step alone.
   EXPECT_NE(ToJson(status).find(R"("waiting_for":null)"), std::string::npos);
 }
 

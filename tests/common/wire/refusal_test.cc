@@ -110,7 +110,7 @@ TEST(RefusalTest, RefusesMissingAndUnknownParts) {
                                 }),
                      "unknown role"));
   }
-  for (const int code : {0, 16, -1}) {
+  for (const int code : {0, 17, -1}) {
     EXPECT_TRUE(Says(WhyRefused(Refused{},
                                 [code](auto& p) {
                                   p.mutable_messages(0)->mutable_refused()->set_code(
