@@ -202,9 +202,13 @@ std::unique_ptr<Child> LaunchCoordinator(const std::string& name, const std::str
 }
 
 TEST(KeysTest, HostAndServerPortAreWhereServersListen) {
-  const auto server = LaunchUntil(
-      "shard_listens shard=1", "server", "server/shardmill-ps",
-      {"--index", "0", "--set", "cluster.host=127.0.0.2", "--set", "cluster.server_port=23456"});
+  const auto coordinator =
+      LaunchUntil("coordinator_listens", "coordinator", "server/shardmill-coordinator",
+                  {"--listen", "127.0.0.1:23455"});
+  const auto server =
+      LaunchUntil("shard_listens shard=1", "server", "server/shardmill-ps",
+                  {"--index", "0", "--set", "cluster.host=127.0.0.2", "--set",
+                   "cluster.server_port=23456", "--set", "cluster.coordinator=127.0.0.1:23455"});
   EXPECT_NE(OutputOf("server").find("endpoint=tcp://127.0.0.2:23456"), std::string::npos);
   EXPECT_NE(OutputOf("server").find("endpoint=tcp://127.0.0.2:23457"), std::string::npos);
 }
