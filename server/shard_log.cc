@@ -43,11 +43,12 @@ struct Head {
   uint32_t Checksum() const {
     return Crc32c(std::as_bytes(std::span(this, 1)).first(offsetof(Head, head)));
   }
-  static std::optional<Head> At(std::span<const std::byte> bytes, uint32_t number) {
+  // A sound one; nothing where none stands there.
+  static std::optional<Head> At(std::span<const std::byte> bytes) {
     Head head;
     if (bytes.size() < sizeof(head)) return {};
     std::memcpy(&head, bytes.data(), sizeof(head));
-    if (head.number != number || head.head != head.Checksum()) return {};
+    if (head.head != head.Checksum()) return {};
     return head;
   }
 };
@@ -105,7 +106,9 @@ class Reader final {
       const std::optional<Head> head = SM_TRY(HeadAt(at_, number));
       const std::optional<Frame> body = head ? SM_TRY(BodyOf(*head)) : std::optional<Frame>();
       if (!body) {
-        const bool more = SM_TRY(IsBehind(number + 1));
+        // The next one is begun when this one is on disk.
+        const bool longer = head && size_ - at_ - sizeof(Head) > head->bytes;
+        const bool more = longer || SM_TRY(IsBehind(number));
         if (more) return Bad("is damaged at byte " + std::to_string(at_));
         break;
       }
@@ -124,7 +127,8 @@ class Reader final {
     std::array<std::byte, sizeof(Head)> bytes{};
     if (size_ - at < bytes.size()) return std::optional<Head>();
     SM_TRY(files_.Read(path_, at, bytes));
-    return Head::At(bytes, number);
+    const std::optional<Head> head = Head::At(bytes);
+    return head && head->number == number ? head : std::nullopt;
   }
 
   Result<std::optional<Frame>> BodyOf(const Head& head) {
@@ -135,7 +139,7 @@ class Reader final {
     return std::optional(std::move(buffer).Close());
   }
 
-  // Whether the head of that batch stands anywhere behind.
+  // Whether the head of any batch after that one stands behind.
   Result<bool> IsBehind(uint32_t number) {
     constexpr uint64_t kLookBytes = uint64_t{1} << 20;
     std::vector<std::byte> bytes;
@@ -143,7 +147,8 @@ class Reader final {
       bytes.resize(std::min(kLookBytes + sizeof(Head) - 1, size_ - at));
       SM_TRY(files_.Read(path_, at, bytes));
       for (size_t i = 0; i + sizeof(Head) <= bytes.size(); ++i) {
-        if (Head::At(std::span(bytes).subspan(i), number)) return true;
+        const std::optional<Head> head = Head::At(std::span(bytes).subspan(i));
+        if (head && head->number > number) return true;
       }
     }
     return false;

@@ -187,6 +187,7 @@ Life& Cluster::StartWorker(uint32_t rank, const Aim& aim) {
   plan.staleness = plan_.staleness;
   plan.per_step = plan_.mode == "sync";
   plan.backups = plan_.backups > 0;
+  plan.begins_again = plan_.logs;
   plan.shared_memory = plan_.shared_memory;
   plan.lease_ms = static_cast<uint64_t>(plan_.lease.count());
   plan.retry_ms = static_cast<uint64_t>(plan_.retry.count());

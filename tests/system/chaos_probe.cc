@@ -37,6 +37,7 @@ void VisitFields(Plan& plan, Visit visit) {
   visit("staleness", plan.staleness);
   visit("per_step", plan.per_step);
   visit("backups", plan.backups);
+  visit("begins_again", plan.begins_again);
   visit("shared_memory", plan.shared_memory);
   visit("lease_ms", plan.lease_ms);
   visit("retry_ms", plan.retry_ms);

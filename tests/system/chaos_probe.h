@@ -54,6 +54,7 @@ struct WorkerPlan {
   uint64_t staleness = 0;
   bool per_step = true;  // Changes come with rounds, not with arrivals.
   bool backups = false;
+  bool begins_again = false;  // Some shards may have its first step already, of the process before.
   bool shared_memory = true;
   uint64_t lease_ms = 500;
   uint64_t retry_ms = 50;

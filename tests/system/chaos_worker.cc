@@ -73,6 +73,7 @@ class Worker final {
   std::optional<DenseTable> late_;
   bool looked_ = false;           // `own_` is known.
   std::vector<uint64_t> own_;     // By shard: what this rank's counter must be.
+  uint64_t first_ = 0;            // The step from which it went on.
   std::vector<float> seen_;       // All counters, as they were last.
   std::vector<uint64_t> closed_;  // By shard, as last served.
 };
@@ -105,7 +106,8 @@ Result<> Worker::Open() {
     weight.initial = Initial::Uniform(1, plan_.seed);
     SM_TRY(session_->Dense("weight", floats, weight));
   }
-  journal_.Write(Event::kGranted, session_->next_step());
+  first_ = session_->next_step();
+  journal_.Write(Event::kGranted, first_);
   return {};
 }
 
@@ -205,7 +207,8 @@ Result<> Worker::Look(TrainingStep& step) {
 }
 
 // What a read for `step` must show: D2, D3, D6, D7. With backup workers nobody here knows which
-// steps of others count.
+// steps of others count. Where all processes may die at once, a shard may have the first step of
+// before, which is made again for the others.
 void Worker::CheckCounters(uint64_t step, const std::vector<float>& read) {
   const uint64_t finished = step - 1;
   const uint64_t behind = std::min(finished, plan_.per_step ? 0 : plan_.staleness);
@@ -217,14 +220,19 @@ void Worker::CheckCounters(uint64_t step, const std::vector<float>& read) {
       if (mine && (looked_ || !plan_.backups)) {
         if (!looked_) own_[shard] = probe_.Touching(worker, finished, shard);
         least = most = own_[shard];
+        const bool again = plan_.begins_again && probe_.Touches(worker, first_, shard);
+        if (again && step == first_) ++most;
+        if (again && step == first_ + 1 && plan_.backups && least > 0) --least;
       } else if (plan_.bounded && !plan_.backups) {
         least = probe_.Touching(worker, finished - behind, shard);
-        const uint64_t ahead = plan_.per_step ? 0 : plan_.staleness + 1;
+        const bool again = plan_.begins_again && step == first_;
+        const uint64_t ahead = plan_.per_step ? again : plan_.staleness + 1;
         most = probe_.Touching(worker, std::min(finished + ahead, plan_.steps), shard);
       }
       const size_t at = shard * plan_.workers + worker;
       const float value = read[at];
-      if (mine && !looked_ && plan_.backups) own_[shard] = static_cast<uint64_t>(value);
+      const bool looks = !looked_ || (plan_.begins_again && step == first_ + 1);
+      if (mine && looks && plan_.backups) own_[shard] = static_cast<uint64_t>(value);
       if (value >= static_cast<float>(least) && value <= static_cast<float>(most) &&
           value >= seen_[at]) {
         continue;
