@@ -84,12 +84,6 @@ bool SomeLogFails(const Cluster& cluster) {
          });
 }
 
-uint64_t AckedByAll(const Cluster& cluster) {
-  uint64_t acked = 0;
-  for (uint32_t rank = 0; rank < cluster.plan().workers; ++rank) acked += cluster.Acked(rank);
-  return acked;
-}
-
 // Where no shard's log takes anything nothing is acknowledged, until all have a log again.
 void LoseShardLogs(Rng& rng, Cluster& cluster, DiskFault fault) {
   const auto rank = static_cast<uint32_t>(rng.Below(cluster.plan().workers));

@@ -12,12 +12,6 @@ const Scenario* const kScenarios[] = {
     &kPartition,  &kCorrupt,    &kDiskFull,     &kClock,
     &kDiskKill,   &kPowerCut,   &kSoak};
 
-uint64_t AckedByAll(const Cluster& cluster) {
-  uint64_t acked = 0;
-  for (uint32_t rank = 0; rank < cluster.plan().workers; ++rank) acked += cluster.Acked(rank);
-  return acked;
-}
-
 // The step after the one that was under way then: when it was acknowledged to the last of all
 // ranks. Nothing where somebody has none to make any more.
 std::optional<uint64_t> AckedAfter(const Cluster& cluster, uint64_t from_ns) {
@@ -73,6 +67,12 @@ void LeaseData(Rng& rng, ClusterPlan& plan) {
   // Who is silent for longer loses its rank, also where it is only slow: on a machine with more to
   // do than it can, a thread that lives was seen to wait for a quarter of a second.
   plan.lease = milliseconds((kSanitized ? 2000 : 1000) + rng.Below(500));
+}
+
+uint64_t AckedByAll(const Cluster& cluster) {
+  uint64_t acked = 0;
+  for (uint32_t rank = 0; rank < cluster.plan().workers; ++rank) acked += cluster.Acked(rank);
+  return acked;
 }
 
 void LetPass(Cluster& cluster, milliseconds time) {

@@ -62,6 +62,9 @@ bool IsOver(const Cluster& cluster, const std::optional<JobStatus>& status);
 // Until all ranks get on; how long that took since then, where it is to be counted.
 void AwaitNextAcks(Cluster& cluster, uint64_t from_ns, milliseconds limit, bool counts);
 
+// Of all ranks, the last steps that were acknowledged, added up.
+uint64_t AckedByAll(const Cluster& cluster);
+
 // Lets the time pass, unless the trial fails.
 void LetPass(Cluster& cluster, milliseconds time);
 // The same without a coordinator, whom nobody needs for a step: it is a violation where nobody gets

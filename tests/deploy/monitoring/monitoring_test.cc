@@ -259,10 +259,11 @@ void ExpectSlow(const WatchedJob& job, const Prometheus& prometheus) {
     const auto shares = prometheus.Ask("rate(shardmill_rank_awaited_seconds_total[5s])", "rank");
     return shares.size() == 2 && shares.at("1") > 0.6 && shares.at("0") < 0.3;
   })) << ToJson(job.Status());
-  const auto waits =
-      prometheus.Ask("sum by (cause) (rate(shardmill_wait_seconds_total[5s]))", "cause");
-  ASSERT_TRUE(waits.contains("worker"));
-  EXPECT_GT(waits.at("worker"), 1);  // Of two shards.
+  EXPECT_TRUE(Await([&] {
+    const auto waits =
+        prometheus.Ask("sum by (cause) (rate(shardmill_wait_seconds_total[5s]))", "cause");
+    return waits.contains("worker") && waits.at("worker") > 1;  // Of two shards.
+  })) << ToJson(job.Status());
   const JobStatus status = job.Status();
   ASSERT_NE(SlowWorker(status), nullptr);
   EXPECT_EQ(SlowWorker(status)->rank, 1U);
