@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/payload.h"
 #include "server/shard.h"
 
 namespace shardmill {
@@ -69,6 +70,7 @@ class ReplicaTest : public testing::Test {
         said_[to].push_back(std::move(out.message));
       } else if (!cut_off_ && to != deaf_) {
         const auto* follow = std::get_if<shardmill::Follow>(&out.message);
+        frames_most_ = std::max(frames_most_, PayloadOf(out.message).frames);
         if (follow != nullptr && std::holds_alternative<CopyPiece>(follow->what)) {
           ++pieces_;
           serves_too_early_ |= copies_.at(to)->serves();
@@ -161,6 +163,7 @@ class ReplicaTest : public testing::Test {
   bool cut_off_ = false;
   uint64_t deaf_ = 0;    // The copy that nothing reaches.
   uint64_t pieces_ = 0;  // Of images, that came to a copy.
+  uint64_t frames_most_ = 0;  // Of one message between copies.
   bool serves_too_early_ = false;
   uint64_t item_ = 0;  // The last that a replica took.
 };
@@ -236,6 +239,20 @@ TEST_F(ReplicaTest, CatchesUpWhileStepsGoOn) {
   for (int i = 0; i < 4; ++i) Tick();
   EXPECT_EQ(LastBeat()->in_sync, std::vector<uint64_t>{1});
   EXPECT_EQ(Heard<Ended>(kWorker), 4U);
+  ExpectSame(kFirst, kSecond);
+}
+
+// A receiver refuses a message of more.
+TEST_F(ReplicaTest, SendsAStepOfThousandsOfPushesInPieces) {
+  constexpr uint32_t kPushes = 5000;
+  Begin();
+  for (uint32_t i = 0; i < kPushes; ++i) {
+    Say(kFirst, 0,
+        Unit{Who(0), 1, 0, i, kDense, i, Frame::CopyOf(std::vector<float>{0.5F})});
+  }
+  Say(kFirst, 0, End{Who(0), 1, 0, kPushes, 1});
+  EXPECT_EQ(Heard<Ended>(kWorker), 1U);
+  EXPECT_LE(frames_most_, kTogetherFramesMax);
   ExpectSame(kFirst, kSecond);
 }
 
