@@ -214,8 +214,8 @@ void FollowStream::GiveAgain() {
   given_bytes_ = 0;
 }
 
-void FollowStream::Taken(uint64_t number) {
-  if (number <= taken_ || number > last_) return;
+bool FollowStream::Taken(uint64_t number) {
+  if (number <= taken_ || number > last_) return false;
   while (!items_.empty() && items_.front().number <= number) {
     const Item& item = items_.front();
     version_ = item.version;
@@ -231,6 +231,7 @@ void FollowStream::Taken(uint64_t number) {
   if (given_ == taken_) given_bytes_ = 0;
   const bool all = !image_ && items_.empty();
   if (begun_ && (all || Mutated(Mutation::kInSyncTooEarly))) in_sync_ = true;
+  return true;
 }
 
 }  // namespace shardmill

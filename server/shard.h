@@ -48,6 +48,7 @@ struct ShardOptions {
   uint32_t in_sync_min = 1;
   Duration check_every = std::chrono::seconds(1);  // A part of the tables, against the replicas'.
   uint64_t window_bytes = uint64_t{64} << 20;      // Sent to a replica and not taken by it yet.
+  Duration give_up_after = std::chrono::seconds(10);  // A replica that takes nothing.
   // It keeps a log, in which an answer's entries must be; another file is begun when the entries of
   // one are so many bytes at least.
   bool log = false;

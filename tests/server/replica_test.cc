@@ -66,6 +66,8 @@ class ReplicaTest : public testing::Test {
   void Route(uint64_t from, Outbox& outbox) {
     for (Outgoing& out : outbox) {
       const uint64_t to = out.peer.value;
+      const auto* given = std::get_if<shardmill::Follow>(&out.message);
+      if (given != nullptr) given_.push_back(given->item);
       if (!copies_.contains(to)) {
         said_[to].push_back(std::move(out.message));
       } else if (!cut_off_ && to != deaf_) {
@@ -100,11 +102,16 @@ class ReplicaTest : public testing::Test {
     FromCoordinator(to, Freeze{view_.number, view_.shards[0].term});
     FromCoordinator(to, shardmill::Install{view_, std::move(cut)});
   }
-  void Follow(uint64_t primary, uint64_t replica, uint64_t number = 1, uint64_t stream = 1) {
-    FromCoordinator(primary,
-                    Replicas{ShardId{0}, number, {{1, BootId{replica}, "", stream, false}}});
+  void Name(uint64_t primary, uint64_t replica, uint64_t number, bool in_sync = false) {
+    FromCoordinator(primary, Replicas{ShardId{0}, number, {{1, BootId{replica}, "", 1, in_sync}}});
     copies_.at(primary)->Attach(BootId{replica}, PeerId{replica});
+  }
+  // Until it is in sync, and the coordinator has written that down.
+  void Follow(uint64_t primary, uint64_t replica, uint64_t number = 1) {
+    Name(primary, replica, number);
     for (int i = 0; i < 4; ++i) Tick();
+    Name(primary, replica, number + 1, true);
+    Tick();
   }
   void Begin() {
     Install(kFirst);
@@ -163,6 +170,7 @@ class ReplicaTest : public testing::Test {
   bool cut_off_ = false;
   uint64_t deaf_ = 0;    // The copy that nothing reaches.
   uint64_t pieces_ = 0;  // Of images, that came to a copy.
+  std::vector<uint64_t> given_;  // Items, as often as they were sent.
   uint64_t frames_most_ = 0;  // Of one message between copies.
   bool serves_too_early_ = false;
   uint64_t item_ = 0;  // The last that a replica took.
@@ -224,12 +232,51 @@ TEST_F(ReplicaTest, AnswersNothingWhileTooFewAreInSync) {
   EXPECT_EQ(Heard<Ended>(kWorker), 1U);
 }
 
+// It is nobody's heir before.
+TEST_F(ReplicaTest, AnswersNothingBeforeTheCoordinatorKnowsWhoHasIt) {
+  Install(kFirst);
+  Name(kFirst, kSecond, 1);
+  for (int i = 0; i < 4; ++i) Tick();
+  Finish(kFirst, 0, 1);
+  EXPECT_EQ(LastBeat()->in_sync, std::vector<uint64_t>{1});
+  ExpectSame(kFirst, kSecond);
+  EXPECT_EQ(Heard<Ended>(kWorker), 0U);
+  Name(kFirst, kSecond, 2, true);
+  Tick();
+  EXPECT_EQ(Heard<Ended>(kWorker), 1U);
+}
+
+TEST_F(ReplicaTest, SaysWhichReplicaTakesNothingOfWhatItWaitsFor) {
+  Begin();
+  deaf_ = kSecond;
+  Finish(kFirst, 0, 1);
+  const TimePoint since = now_;
+  while (LastBeat()->differing == 0 && now_ - since < std::chrono::seconds(20)) Tick();
+  EXPECT_EQ(LastBeat()->differing, 1U);
+  EXPECT_NE(LastBeat()->why.find("copy 1 has taken nothing"), std::string::npos);
+  EXPECT_GE(now_ - since, std::chrono::seconds(10));
+}
+
+TEST_F(ReplicaTest, SendsNothingAgainToAReplicaThatGetsOn) {
+  Install(kFirst);
+  deaf_ = kSecond;
+  Name(kFirst, kSecond, 1);
+  for (uint64_t taken = 1; taken <= 5; ++taken) {
+    now_ += milliseconds(6);  // Twice that is longer than it waits.
+    Outbox outbox;
+    copies_.at(kFirst)->Tick(now_, outbox);
+    Route(kFirst, outbox);
+    Give(kFirst, kSecond, {kJob, {}, Term{1}, {}, {}}, Followed{ShardId{0}, 1, taken, ""});
+  }
+  EXPECT_GT(given_.size(), 5U);
+  for (size_t i = 0; i < given_.size(); ++i) EXPECT_EQ(given_[i], i + 1);
+}
+
 TEST_F(ReplicaTest, CatchesUpWhileStepsGoOn) {
   Install(kFirst);
   FromCoordinator(kFirst, Replicas{ShardId{0}, 1, {}});
   for (Step step = 1; step <= 3; ++step) Finish(kFirst, 0, step, step);
-  FromCoordinator(kFirst, Replicas{ShardId{0}, 2, {{1, BootId{kSecond}, "", 1, false}}});
-  copies_.at(kFirst)->Attach(BootId{kSecond}, PeerId{kSecond});
+  Name(kFirst, kSecond, 2);
   cut_off_ = true;
   Tick();  // The image is taken; nothing of it arrives.
   Finish(kFirst, 1, 1, 9);
@@ -238,6 +285,8 @@ TEST_F(ReplicaTest, CatchesUpWhileStepsGoOn) {
   cut_off_ = false;
   for (int i = 0; i < 4; ++i) Tick();
   EXPECT_EQ(LastBeat()->in_sync, std::vector<uint64_t>{1});
+  Name(kFirst, kSecond, 3, true);
+  Tick();
   EXPECT_EQ(Heard<Ended>(kWorker), 4U);
   ExpectSame(kFirst, kSecond);
 }
