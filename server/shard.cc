@@ -127,7 +127,9 @@ Beat Shard::Status() const {
   beat.replicas = followers_.number();
   if (primary_) beat.in_sync = followers_.InSync();
   if (primary_ && options_.log) {
-    beat.log = {log_.whole() ? term_ : Term{}, log_.bytes(), log_.problem()};
+    const std::string hangs = log_.Hangs(now_);
+    const bool has_all = log_.whole() && hangs.empty();
+    beat.log = {has_all ? term_ : Term{}, log_.bytes(), hangs.empty() ? log_.problem() : hangs};
   }
   beat.gated = gate_.waiting();
   beat.differing = followers_.differing();

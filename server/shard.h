@@ -287,7 +287,6 @@ class Shard final {
     std::string place = {};  // Of the file.
   };
   std::optional<Restored> restored_;  // What the log was that was there.
-  uint64_t log_base_ = 0;             // Entries that it has: without another they are there.
   CopyCheck check_;                   // The last that was made.
   TimePoint checked_at_{};
   Gate gate_;

@@ -123,7 +123,6 @@ std::string Shard::TakeItem(const CopyResume& /*resume*/) { return ""; }
 std::string Shard::TakeItem(const CopyHead& head) {
   if (head.view.shards.size() <= options_.id.value) return "a view without this shard";
   copy_.Clear();
-  log_base_ = 0;
   following_->whole = false;
   following_->begun = {};
   following_->version = head.version;

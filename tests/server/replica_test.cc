@@ -232,6 +232,26 @@ TEST_F(ReplicaTest, AnswersNothingWhileTooFewAreInSync) {
   EXPECT_EQ(Heard<Ended>(kWorker), 1U);
 }
 
+// Who hears nothing asks again: what it is to hear waits once.
+TEST_F(ReplicaTest, KeepsOneAnswerForEachQuestion) {
+  Begin();
+  Finish(kFirst, 0, 1);
+  cut_off_ = true;
+  Finish(kFirst, 0, 2);
+  for (int i = 0; i < 100; ++i) {
+    Say(kFirst, 0, End{Who(0), 2, 0, 2, 1});
+    for (const uint64_t number : {1, 2}) Say(kFirst, 1, Pull{Who(1), 1, number, kDense, 0, 8, 0});
+  }
+  EXPECT_EQ(copies_.at(kFirst)->Status().gated, 3U);
+  cut_off_ = false;
+  for (int i = 0; i < 3; ++i) Tick();
+  EXPECT_EQ(copies_.at(kFirst)->Status().gated, 0U);
+  EXPECT_EQ(Heard<Ended>(kWorker), 2U);
+  EXPECT_EQ(Heard<Pulled>(kWorker + 1), 2U);
+  Say(kFirst, 1, Pull{Who(1), 1, 2, kDense, 0, 8, 0});
+  EXPECT_EQ(Heard<Pulled>(kWorker + 1), 3U);
+}
+
 // It is nobody's heir before.
 TEST_F(ReplicaTest, AnswersNothingBeforeTheCoordinatorKnowsWhoHasIt) {
   Install(kFirst);
