@@ -24,8 +24,8 @@ void Followers::Set(const Replicas& replicas) {
       kept.push_back(std::move(*found));
       continue;
     }
-    kept.push_back(std::make_unique<Replica>(Replica{
-        place, std::nullopt, FollowStream(copy_, frames_, options_.window_bytes)}));
+    kept.push_back(std::make_unique<Replica>(
+        Replica{place, std::nullopt, FollowStream(copy_, frames_, options_.window_bytes)}));
   }
   replicas_ = std::move(kept);
   const auto differs = [this](const auto& one) { return one->place.stream == differing_; };

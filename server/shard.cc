@@ -126,11 +126,7 @@ Beat Shard::Status() const {
   beat.copy = options_.copy;
   beat.replicas = followers_.number();
   if (primary_) beat.in_sync = followers_.InSync();
-  if (primary_ && options_.log) {
-    const std::string hangs = log_.Hangs(now_);
-    const bool has_all = log_.whole() && hangs.empty();
-    beat.log = {has_all ? term_ : Term{}, log_.bytes(), hangs.empty() ? log_.problem() : hangs};
-  }
+  if (primary_ && options_.log) beat.log = StatusOfLog();
   beat.gated = gate_.waiting();
   beat.differing = followers_.differing();
   if (beat.differing != 0) beat.why = followers_.why();

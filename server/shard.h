@@ -214,6 +214,7 @@ class Shard final {
 
   // Of the log: see shard_keep.cc.
   void CheckRestored();
+  LogStatus StatusOfLog() const;
   uint64_t Kept() const;
   bool LogCounts() const;
   // Answers wait until others have what they show. A shard without replicas has one that is waited

@@ -61,6 +61,12 @@ void Shard::On(LogWritten& written, Outbox& outbox) {
   MoveFollowers(outbox);
 }
 
+LogStatus Shard::StatusOfLog() const {
+  const std::string hangs = log_.Hangs(now_);
+  const bool has_all = log_.whole() && hangs.empty();
+  return {has_all ? term_ : Term{}, log_.bytes(), hangs.empty() ? log_.problem() : hangs};
+}
+
 // What was restored is of the job that this shard has come to; or it must end.
 void Shard::CheckRestored() {
   if (!restored_ || restored_->job == job_) return;

@@ -168,10 +168,10 @@ class ReplicaTest : public testing::Test {
   View view_;
   uint32_t replicas_ = 1;
   bool cut_off_ = false;
-  uint64_t deaf_ = 0;    // The copy that nothing reaches.
-  uint64_t pieces_ = 0;  // Of images, that came to a copy.
+  uint64_t deaf_ = 0;            // The copy that nothing reaches.
+  uint64_t pieces_ = 0;          // Of images, that came to a copy.
   std::vector<uint64_t> given_;  // Items, as often as they were sent.
-  uint64_t frames_most_ = 0;  // Of one message between copies.
+  uint64_t frames_most_ = 0;     // Of one message between copies.
   bool serves_too_early_ = false;
   uint64_t item_ = 0;  // The last that a replica took.
 };
@@ -316,8 +316,7 @@ TEST_F(ReplicaTest, SendsAStepOfThousandsOfPushesInPieces) {
   constexpr uint32_t kPushes = 5000;
   Begin();
   for (uint32_t i = 0; i < kPushes; ++i) {
-    Say(kFirst, 0,
-        Unit{Who(0), 1, 0, i, kDense, i, Frame::CopyOf(std::vector<float>{0.5F})});
+    Say(kFirst, 0, Unit{Who(0), 1, 0, i, kDense, i, Frame::CopyOf(std::vector<float>{0.5F})});
   }
   Say(kFirst, 0, End{Who(0), 1, 0, kPushes, 1});
   EXPECT_EQ(Heard<Ended>(kWorker), 1U);

@@ -11,10 +11,9 @@
 namespace shardmill {
 
 Servers::Servers(const std::vector<std::string>& settings, uint32_t workers, uint32_t servers) {
-  std::vector<std::string> sets{"cluster.shards_per_server=1",
-                                "cluster.servers=" + std::to_string(servers),
-                                "cluster.workers=" + std::to_string(workers),
-                                "optimizer.learning_rate=1"};
+  std::vector<std::string> sets{
+      "cluster.shards_per_server=1", "cluster.servers=" + std::to_string(servers),
+      "cluster.workers=" + std::to_string(workers), "optimizer.learning_rate=1"};
   sets.insert(sets.end(), settings.begin(), settings.end());
   arguments_ = {WriteJob(1)};
   for (const std::string& set : sets) arguments_.insert(arguments_.end(), {"--set", set});

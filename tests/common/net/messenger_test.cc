@@ -134,7 +134,8 @@ TEST(MessengerTest, BoundsTheFramesOfWhatGoesToAReplica) {
   for (uint64_t i = 0; i < 50; ++i) {
     Entry entry{i + 1, {}, {{TableId{1}, 1, std::vector<EntryPart>(100, {0, 1, frame})}}};
     outbox.push_back({PeerId{1}, Stamp{}, Follow{ShardId{0}, 1, 2 * i, std::move(entry)}});
-    const CopyPiece rows{TableId{2}, RowBatch{Frame::CopyOf(std::vector<uint64_t>{i}), frame, frame}};
+    const CopyPiece rows{TableId{2},
+                         RowBatch{Frame::CopyOf(std::vector<uint64_t>{i}), frame, frame}};
     outbox.push_back({PeerId{1}, Stamp{}, Follow{ShardId{0}, 1, 2 * i + 1, rows}});
   }
   messenger.Send(outbox);
