@@ -200,8 +200,9 @@ TEST_F(LoggedShardTest, TellsTheCoordinatorOfNothingThatItsOwnLogLacks) {
   Start(11);
   said_[kCoordinator].clear();
   Give(kCoordinator, Freeze{ViewNumber{2}, Term{2}}, 2);
-  number_ = 0;
-  Count(1);
+  number_ = 1;
+  Give(kCoordinator, Replicas{ShardId{0}, number_, {}, Term{1}}, 2);
+  Tick();
   EXPECT_EQ(Last<Frozen>(), nullptr);
   view_.shards[0] = {ShardId{0}, Term{2}, boot_, ""};
   WorkDisk();

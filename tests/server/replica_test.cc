@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -270,26 +271,32 @@ TEST_F(ReplicaTest, SaysWhichReplicaTakesNothingOfWhatItWaitsFor) {
   Begin();
   deaf_ = kSecond;
   Finish(kFirst, 0, 1);
+  const auto said = [this] { return copies_.at(kFirst)->Status(); };
   const TimePoint since = now_;
-  while (LastBeat()->differing == 0 && now_ - since < std::chrono::seconds(20)) Tick();
-  EXPECT_EQ(LastBeat()->differing, 1U);
-  EXPECT_NE(LastBeat()->why.find("copy 1 has taken nothing"), std::string::npos);
+  while (said().differing == 0 && now_ - since < std::chrono::seconds(20)) Tick();
+  EXPECT_EQ(said().differing, 1U);
+  EXPECT_NE(said().why.find("copy 1 has taken nothing"), std::string::npos) << said().why;
   EXPECT_GE(now_ - since, std::chrono::seconds(10));
 }
 
 TEST_F(ReplicaTest, SendsNothingAgainToAReplicaThatGetsOn) {
-  Install(kFirst);
+  Begin();
+  const uint64_t before = item_;
   deaf_ = kSecond;
-  Name(kFirst, kSecond, 1);
+  given_.clear();
+  for (Step step = 1; step <= 5; ++step) {
+    Say(kFirst, 0, Unit{Who(0), step, 0, 0, kDense, 0, Frame::CopyOf(std::vector<float>{1})});
+    Say(kFirst, 0, End{Who(0), step, 0, 1, 1});
+  }
   for (uint64_t taken = 1; taken <= 5; ++taken) {
     now_ += milliseconds(6);  // Twice that is longer than it waits.
     Outbox outbox;
     copies_.at(kFirst)->Tick(now_, outbox);
     Route(kFirst, outbox);
-    Give(kFirst, kSecond, {kJob, {}, Term{1}, {}, {}}, Followed{ShardId{0}, 1, taken, ""});
+    Give(kFirst, kSecond, {kJob, {}, Term{1}, {}, {}}, Followed{ShardId{0}, 1, before + taken, ""});
   }
-  EXPECT_GT(given_.size(), 5U);
-  for (size_t i = 0; i < given_.size(); ++i) EXPECT_EQ(given_[i], i + 1);
+  EXPECT_GE(given_.size(), 5U);
+  EXPECT_EQ(std::ranges::adjacent_find(given_, std::ranges::greater_equal()), given_.end());
 }
 
 TEST_F(ReplicaTest, CatchesUpWhileStepsGoOn) {
