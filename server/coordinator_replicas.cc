@@ -123,13 +123,15 @@ bool Coordinator::TakeBeatOfReplica(const Beat& beat, TimePoint now, const Envel
   return false;
 }
 
-// Whom a primary waits for may be promoted. It has waited for longer than this is known.
+// Whom a primary waits for may be promoted, and counts when the primary has heard that this is on
+// disk.
 void Coordinator::TakeInSync(ShardId id, const Beat& beat, Outbox& outbox) {
   Copies& copies = copies_[id.value];
   for (ShardStatus& replica : copies.replicas) {
     const bool waited = std::ranges::find(beat.in_sync, replica.stream) != beat.in_sync.end();
     if (replica.registered && waited && !replica.in_sync) {
       replica.in_sync = true;
+      ++copies.number;
       changed_ = true;
     }
     if (replica.registered && beat.differing != 0 && replica.stream == beat.differing) {

@@ -8,25 +8,10 @@
 
 #include "common/combine.h"
 #include "common/mutation.h"
+#include "common/payload.h"
 
 namespace shardmill {
 namespace {
-
-uint64_t BytesOf(const Entry& entry) {
-  uint64_t bytes = 0;
-  for (const EntryChange& change : entry.changes) {
-    for (const EntryPart& part : change.parts) bytes += part.gradient.size() + part.keys.size();
-  }
-  return bytes;
-}
-
-uint64_t BytesOf(const TablePiece& piece) {
-  if (const auto* dense = std::get_if<DensePiece>(&piece)) return dense->floats.size();
-  if (const auto* rows = std::get_if<RowBatch>(&piece)) {
-    return rows->keys.size() + rows->values.size() + rows->state.size();
-  }
-  return std::get<UpdateRuns>(piece).size() * sizeof(UpdateRun);
-}
 
 bool SameRange(const ChangePart& a, const ChangePart& b) {
   return a.begin == b.begin && a.gradient.size() == b.gradient.size();
@@ -75,20 +60,23 @@ std::vector<EntryPart> Combined(std::span<const ChangePart> parts, Combine how, 
   return combined;
 }
 
-// No more than so many bytes each, but for a part that is more alone.
+// No more than so many bytes each, but for a part that is more alone; nor more frames than travel
+// together.
 std::vector<Entry> Pieces(const Entry& entry, uint64_t bytes_max) {
   std::vector<Entry> pieces(1);
-  uint64_t bytes = 0;
+  Payload load;
   for (const EntryChange& change : entry.changes) {
     pieces.back().changes.push_back({change.table, change.rate, {}});
     for (const EntryPart& part : change.parts) {
-      const uint64_t more = part.gradient.size() + part.keys.size();
-      if (bytes > 0 && bytes + more > bytes_max) {
+      const Payload more = PayloadOf(part);
+      const bool over =
+          load.bytes + more.bytes > bytes_max || load.frames + more.frames > kTogetherFramesMax;
+      if (over && load.frames > 0) {
         pieces.back().more = true;
         pieces.emplace_back().changes.push_back({change.table, change.rate, {}});
-        bytes = 0;
+        load = {};
       }
-      bytes += more;
+      load += more;
       pieces.back().changes.back().parts.push_back(part);
     }
   }
@@ -175,7 +163,7 @@ void FollowStream::ReadImage() {
     }
     auto piece = image_->Next(kRows, frames_);
     if (!piece) return;
-    const uint64_t bytes = BytesOf(piece->second);
+    const uint64_t bytes = PayloadOf(piece->second).bytes;
     Add({0, CopyPiece{piece->first, std::move(piece->second)}, version, bytes});
   }
 }
@@ -187,7 +175,7 @@ void FollowStream::Append(const Entry& entry) {
 
 void FollowStream::PushPieces(const Entry& entry) {
   for (Entry& piece : Pieces(entry, window_bytes_)) {
-    const uint64_t bytes = BytesOf(piece);
+    const uint64_t bytes = PayloadOf(piece).bytes;
     const uint64_t version = piece.more ? piece.version - 1 : piece.version;
     if (!in_sync_) backlog_bytes_ += bytes;
     Push({0, std::move(piece), version, bytes});
@@ -226,8 +214,8 @@ void FollowStream::GiveAgain() {
   given_bytes_ = 0;
 }
 
-void FollowStream::Taken(uint64_t number) {
-  if (number <= taken_ || number > last_) return;
+bool FollowStream::Taken(uint64_t number) {
+  if (number <= taken_ || number > last_) return false;
   while (!items_.empty() && items_.front().number <= number) {
     const Item& item = items_.front();
     version_ = item.version;
@@ -243,6 +231,7 @@ void FollowStream::Taken(uint64_t number) {
   if (given_ == taken_) given_bytes_ = 0;
   const bool all = !image_ && items_.empty();
   if (begun_ && (all || Mutated(Mutation::kInSyncTooEarly))) in_sync_ = true;
+  return true;
 }
 
 }  // namespace shardmill

@@ -54,8 +54,8 @@ class FollowStream final {
   bool waits() const { return given_ > taken_; }  // Something is given and not taken.
   // Gives again what is not taken.
   void GiveAgain();
-  // All up to that one are taken, once more or for the first time.
-  void Taken(uint64_t number);
+  // All up to that one are taken; false where that is known.
+  bool Taken(uint64_t number);
 
   bool in_sync() const { return in_sync_; }
   uint64_t version() const { return version_; }              // Entries that are taken.

@@ -24,8 +24,8 @@ void Followers::Set(const Replicas& replicas) {
       kept.push_back(std::move(*found));
       continue;
     }
-    kept.push_back(std::make_unique<Replica>(Replica{
-        place, std::nullopt, FollowStream(copy_, frames_, options_.window_bytes), TimePoint{}}));
+    kept.push_back(std::make_unique<Replica>(
+        Replica{place, std::nullopt, FollowStream(copy_, frames_, options_.window_bytes)}));
   }
   replicas_ = std::move(kept);
   const auto differs = [this](const auto& one) { return one->place.stream == differing_; };
@@ -90,6 +90,7 @@ void Followers::Advance(TimePoint now, const Stamp& stamp, bool image_free, Outb
     Begin(*replica, image_free);
     replica->stream.ReadImage();
     Send(*replica, now, stamp, outbox);
+    GiveUpSilent(*replica, now);
   }
   if (!heritage_ || number_ == 0) return;
   const auto waits = [](const auto& one) { return one->place.goes_on && !one->stream.begun(); };
@@ -110,8 +111,12 @@ void Followers::Begin(Replica& replica, bool image_free) {
 // What was sent and is not taken in time goes again: it or its answer was lost.
 void Followers::Send(Replica& replica, TimePoint now, const Stamp& stamp, Outbox& outbox) {
   FollowStream& stream = replica.stream;
-  if (stream.waits() && now - replica.heard_at >= options_.retry_after) stream.GiveAgain();
-  if (!stream.waits()) replica.heard_at = now;
+  if (!stream.waits()) {
+    replica.given_at = replica.got_on_at = now;
+  } else if (now - replica.given_at >= options_.retry_after) {
+    replica.given_at = now;
+    stream.GiveAgain();
+  }
   Stamp to = stamp;
   to.to = replica.place.boot;
   while (const FollowStream::Item* item = stream.Next()) {
@@ -121,7 +126,17 @@ void Followers::Send(Replica& replica, TimePoint now, const Stamp& stamp, Outbox
   }
 }
 
-void Followers::On(const Followed& followed, const Envelope& from) {
+// The coordinator may hear of it all the while, and would have everybody wait for it for ever.
+void Followers::GiveUpSilent(const Replica& replica, TimePoint now) {
+  const Duration silent = now - replica.got_on_at;
+  if (differing_ != 0 || !replica.stream.waits() || silent < options_.give_up_after) return;
+  differing_ = replica.place.stream;
+  why_ = "copy " + std::to_string(replica.place.copy) +
+         " has taken nothing of what its primary sends it for " +
+         std::to_string(std::chrono::round<std::chrono::milliseconds>(silent).count()) + " ms";
+}
+
+void Followers::On(const Followed& followed, TimePoint now, const Envelope& from) {
   for (const auto& replica : replicas_) {
     const ReplicaPlace& place = replica->place;
     if (place.stream != followed.stream || place.boot != from.stamp.from) continue;
@@ -129,7 +144,7 @@ void Followers::On(const Followed& followed, const Envelope& from) {
       differing_ = followed.stream;
       why_ = followed.differs;
     }
-    replica->stream.Taken(followed.item);
+    if (replica->stream.Taken(followed.item)) replica->given_at = replica->got_on_at = now;
   }
 }
 
@@ -144,6 +159,11 @@ uint64_t Followers::Kept() const {
 uint32_t Followers::in_sync() const {
   return static_cast<uint32_t>(
       std::ranges::count_if(replicas_, [](const auto& one) { return one->stream.in_sync(); }));
+}
+
+uint32_t Followers::counted() const {
+  return static_cast<uint32_t>(std::ranges::count_if(
+      replicas_, [](const auto& one) { return one->stream.in_sync() && one->place.in_sync; }));
 }
 
 std::vector<uint64_t> Followers::InSync() const {

@@ -20,13 +20,16 @@ struct FollowerOptions {
   Duration retry_after = std::chrono::milliseconds(500);
   uint64_t window_bytes = uint64_t{64} << 20;  // Sent to a replica and not taken by it yet.
   uint64_t backlog_bytes = uint64_t{1} << 30;  // Of one that catches up: more, and pushes wait.
+  // One that takes nothing for so long, though there is something for it, is no copy any more.
+  Duration give_up_after = std::chrono::seconds(10);
 };
 
 // The primary's side of its replicas: a stream to each, sent again until it is taken, and the word
 // on how far all are. Messages and `now` in, messages out. Owned by a Shard, on its thread.
 //
-// A replica that is new gets an image first, and counts as in sync from the moment at which it has
-// taken all that there is; from then on the shard answers nothing that it does not have.
+// A replica that is new gets an image first, and is in sync from the moment at which it has taken
+// all that there is; from then on the shard answers nothing that it does not have. It counts when
+// the coordinator has that on disk, and may promote it.
 class Followers final {
  public:
   Followers(const FollowerOptions& options, ShardCopy& copy, FramePool& frames);
@@ -57,17 +60,18 @@ class Followers final {
   void DropImage();
 
   void Advance(TimePoint now, const Stamp& stamp, bool image_free, Outbox& outbox);
-  void On(const Followed& followed, const Envelope& from);
+  void On(const Followed& followed, TimePoint now, const Envelope& from);
 
   // Entries that all in-sync replicas have taken; all there are, where none is in sync.
   uint64_t Kept() const;
-  // How many are in sync, and which.
+  // How many are in sync, how many of these the coordinator knows of, and which they are.
   uint32_t in_sync() const;
+  uint32_t counted() const;
   std::vector<uint64_t> InSync() const;
   // One that catches up is so far behind that the shard must wait for it.
   bool Crowded() const;
-  // The stream of a replica that has said that it is no copy any more, until the coordinator has
-  // heard of it; 0: none.
+  // The stream of a replica that is no copy any more, until the coordinator has heard of it; 0:
+  // none.
   uint64_t differing() const { return differing_; }
   const std::string& why() const { return why_; }
 
@@ -76,7 +80,8 @@ class Followers final {
     ReplicaPlace place;
     std::optional<PeerId> peer;
     FollowStream stream;
-    TimePoint heard_at{};
+    TimePoint given_at{};   // What it has not taken, for the last time.
+    TimePoint got_on_at{};  // It took something then, or had nothing to take.
   };
 
   // Until all replicas that may go on from it have begun.
@@ -87,6 +92,7 @@ class Followers final {
 
   void Begin(Replica& replica, bool image_free);
   void Send(Replica& replica, TimePoint now, const Stamp& stamp, Outbox& outbox);
+  void GiveUpSilent(const Replica& replica, TimePoint now);
 
   FollowerOptions options_;
   ShardCopy& copy_;

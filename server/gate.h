@@ -1,8 +1,11 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
-#include <deque>
+#include <set>
+#include <tuple>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "common/messages.h"
@@ -33,16 +36,17 @@ class Gate final {
     kept_ = std::max(kept_, kept);
     std::erase_if(waiting_, [&](Waiting& one) {
       if (!MaySee(one.to, one.version)) return false;
+      asked_.erase(QuestionOf(one.message));
       outbox.push_back(std::move(one.message));
       return true;
     });
   }
 
-  // Sends what shows `version`, now or when it may.
+  // Sends what shows `version`, now or when it may. Who asks again meanwhile gets one answer.
   void Pass(To to, uint64_t version, Outgoing message, Outbox& outbox) {
     if (MaySee(to, version)) {
       outbox.push_back(std::move(message));
-    } else {
+    } else if (asked_.insert(QuestionOf(message)).second) {
       waiting_.push_back({to, version, std::move(message)});
     }
   }
@@ -50,6 +54,7 @@ class Gate final {
   // Nothing has been shown, and nobody waits.
   void Clear() {
     waiting_.clear();
+    asked_.clear();
     at_level_ = 0;
     kept_ = 0;
   }
@@ -62,6 +67,16 @@ class Gate final {
     uint64_t version = 0;
     Outgoing message;
   };
+  // Who has asked, for an answer of which kind, and which.
+  using Question = std::tuple<PeerId, size_t, uint64_t>;
+
+  static Question QuestionOf(const Outgoing& answer) {
+    uint64_t which = 0;
+    if (const auto* pulled = std::get_if<Pulled>(&answer.message)) which = pulled->pull;
+    if (const auto* ended = std::get_if<Ended>(&answer.message)) which = ended->step;
+    if (const auto* frozen = std::get_if<Frozen>(&answer.message)) which = frozen->number.value;
+    return {answer.peer, answer.message.index(), which};
+  }
 
   bool MaySee(To to, uint64_t version) const {
     return !closed_ || version <= (to == To::kWorker ? at_level_ : kept_);
@@ -71,6 +86,7 @@ class Gate final {
   uint64_t at_level_ = 0;
   uint64_t kept_ = 0;
   std::vector<Waiting> waiting_;
+  std::set<Question> asked_;  // What waits answers these.
 };
 
 }  // namespace shardmill

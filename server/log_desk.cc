@@ -31,9 +31,13 @@ void LogDesk::Do(const LogRequest& request, const TakeAnswer& take) {
     return;
   }
   writers_.clear();  // It is the first that a shard asks: what the one before it wrote is over.
-  Result<> read = ReadShardLog(*files_, path_, *frames_, [&](const Stamp& stamp, Follow item) {
-    return take(LogItem{stamp, std::move(item)});
-  });
+  // The name of what is found may be a process's that ended before it was on disk.
+  Result<> read = files_->SyncFolder(folder_);
+  if (read.ok()) {
+    read = ReadShardLog(*files_, path_, *frames_, [&](const Stamp& stamp, Follow item) {
+      return take(LogItem{stamp, std::move(item)});
+    });
+  }
   static_cast<void>(take(LogRead{path_, std::move(read)}));
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/config/text.h"
 #include "common/mutation.h"
 
 namespace shardmill {
@@ -33,17 +34,17 @@ void LogKeeper::Advance(TimePoint now, bool image_free) {
   if (next_) next_->stream.ReadImage();
 }
 
-std::optional<LogBatch> LogKeeper::Next(const Stamp& stamp) {
+std::optional<LogBatch> LogKeeper::Next(TimePoint now, const Stamp& stamp) {
   for (Made* file : {log_.get(), next_.get()}) {
     if (file == nullptr || file->asked) continue;
-    std::optional<LogBatch> batch = BatchOf(*file, stamp);
+    std::optional<LogBatch> batch = BatchOf(*file, now, stamp);
     if (batch) return batch;
   }
   return {};
 }
 
 // All that there is for it now: one wait for the disk serves it all.
-std::optional<LogBatch> LogKeeper::BatchOf(Made& file, const Stamp& stamp) {
+std::optional<LogBatch> LogKeeper::BatchOf(Made& file, TimePoint now, const Stamp& stamp) {
   LogBatch batch{file.number, file.begins, false, stamp, {}};
   while (const FollowStream::Item* item = file.stream.Next()) {
     batch.items.push_back({options_.shard, file.number, item->number, item->what});
@@ -54,7 +55,17 @@ std::optional<LogBatch> LogKeeper::BatchOf(Made& file, const Stamp& stamp) {
   file.takes_over = file.takes_over || batch.takes_over;
   file.begins = false;
   file.asked = true;
+  file.asked_at = now;
   return batch;
+}
+
+std::string LogKeeper::Hangs(TimePoint now) const {
+  for (const Made* file : {log_.get(), next_.get()}) {
+    if (file == nullptr || !file->asked || now - file->asked_at < options_.named_after) continue;
+    const auto time = std::chrono::floor<std::chrono::seconds>(now - file->asked_at);
+    return "its disk has not answered for " + config::FormatDuration(time);
+  }
+  return "";
 }
 
 void LogKeeper::On(const LogWritten& written) {

@@ -21,6 +21,7 @@ struct KeeperOptions {
   uint64_t backlog_bytes = uint64_t{1} << 30;   // Of a file that catches up: more, and pushes wait.
   uint64_t entries_bytes = uint64_t{64} << 20;  // So many at least before another file is begun.
   Duration retry_after = std::chrono::milliseconds(500);  // When one has failed.
+  Duration named_after = std::chrono::seconds(5);         // A disk that says nothing.
 };
 
 // The primary's side of its log: a follower that never answers back, on a disk. A file begins with
@@ -46,7 +47,7 @@ class LogKeeper final {
   void Advance(TimePoint now, bool image_free);
 
   // What the disk is to do next, if anything; what comes of it.
-  std::optional<LogBatch> Next(const Stamp& stamp);
+  std::optional<LogBatch> Next(TimePoint now, const Stamp& stamp);
   void On(const LogWritten& written);
 
   // There is a log that has all there is: it is waited for. And entries that it has.
@@ -54,7 +55,10 @@ class LogKeeper final {
   uint64_t Kept() const;
   bool Crowded() const { return next_ && next_->stream.backlog_bytes() > options_.backlog_bytes; }
   uint64_t bytes() const { return log_ ? log_->bytes : 0; }
+  // Why the last file that failed did.
   const std::string& problem() const { return problem_; }
+  // That the disk has said nothing for long, though it was asked; empty where it has.
+  std::string Hangs(TimePoint now) const;
 
  private:
   struct Made {
@@ -62,6 +66,7 @@ class LogKeeper final {
     FollowStream stream;
     bool begins = true;       // Nothing of it was given to the disk.
     bool asked = false;       // A batch is under way,
+    TimePoint asked_at{};     // since then,
     uint64_t given = 0;       // up to this item.
     bool takes_over = false;  // It has all, is waited for, and will be the log.
     uint64_t bytes = 0;
@@ -69,7 +74,7 @@ class LogKeeper final {
   };
 
   bool Outgrown() const;
-  std::optional<LogBatch> BatchOf(Made& file, const Stamp& stamp);
+  std::optional<LogBatch> BatchOf(Made& file, TimePoint now, const Stamp& stamp);
 
   KeeperOptions options_;
   ShardCopy& copy_;

@@ -54,6 +54,8 @@ ShardAgent::Options OptionsOf(const JobOptions& job, HostedCopy held, uint32_t p
   options.shard.answer_bytes_max = job.network.message_bytes;
   options.shard.retry_after = job.network.retry_after;
   options.shard.start_timeout = job.cluster.start_timeout;
+  options.shard.give_up_after =
+      std::max<Duration>(2 * job.cluster.lease, 4 * job.network.retry_after);
   options.shard.beat_every = std::min<Duration>(options.shard.beat_every, job.cluster.lease / 4);
   // What finds a full queue is dropped, and sent again later.
   options.shard.window_bytes = std::min(

@@ -12,6 +12,7 @@
 #include "common/log/log.h"
 #include "common/messages.h"
 #include "common/net/messenger.h"
+#include "common/payload.h"
 #include "common/result.h"
 
 namespace shardmill {
@@ -70,7 +71,7 @@ class Pump final {
       core_.Handle(clock_.Now(), envelope, outbox_);
     }
     for (size_t i = before; i < outbox_.size(); ++i) {
-      ready_bytes_ += PayloadBytes(outbox_[i].message);
+      ready_bytes_ += PayloadOf(outbox_[i].message).bytes;
       if (envelope.identity != nullptr) CountForbidden(outbox_[i]);
     }
     if (ready_bytes_ < kEarlyBytes || keep_) return;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/payload.h"
+
 namespace shardmill {
 
 void RecentItems::Begin(uint64_t version) {
@@ -13,14 +15,13 @@ void RecentItems::Begin(uint64_t version) {
 
 void RecentItems::Add(const Entry& entry) {
   Entry own = entry;
-  uint64_t bytes = 0;
   for (EntryChange& change : own.changes) {
     for (EntryPart& part : change.parts) {
       part.gradient = frames_->CopyOf(part.gradient.bytes());
       if (part.keys.size() > 0) part.keys = frames_->CopyOf(part.keys.bytes());
-      bytes += part.gradient.size() + part.keys.size();
     }
   }
+  const uint64_t bytes = PayloadOf(own).bytes;
   bytes_ += bytes;
   items_.push_back({0, std::move(own), entry.version, bytes});
 }

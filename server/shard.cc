@@ -31,7 +31,8 @@ Shard::Shard(const ShardOptions& options, FramePool& frames, ShardObserver* obse
       frames_(frames),
       observer_(observer),
       copy_(options.id, options.update, frames, observer),
-      followers_({options.id, options.retry_after, options.window_bytes, options.held_bytes_max},
+      followers_({options.id, options.retry_after, options.window_bytes, options.held_bytes_max,
+                  options.give_up_after},
                  copy_, frames),
       log_({options.id, options.window_bytes, options.held_bytes_max, options.log_entries_bytes,
             options.retry_after},
@@ -125,9 +126,7 @@ Beat Shard::Status() const {
   beat.copy = options_.copy;
   beat.replicas = followers_.number();
   if (primary_) beat.in_sync = followers_.InSync();
-  if (primary_ && options_.log) {
-    beat.log = {log_.whole() ? term_ : Term{}, log_.bytes(), log_.problem()};
-  }
+  if (primary_ && options_.log) beat.log = StatusOfLog();
   beat.gated = gate_.waiting();
   beat.differing = followers_.differing();
   if (beat.differing != 0) beat.why = followers_.why();

@@ -48,6 +48,7 @@ struct ShardOptions {
   uint32_t in_sync_min = 1;
   Duration check_every = std::chrono::seconds(1);  // A part of the tables, against the replicas'.
   uint64_t window_bytes = uint64_t{64} << 20;      // Sent to a replica and not taken by it yet.
+  Duration give_up_after = std::chrono::seconds(10);  // A replica that takes nothing.
   // It keeps a log, in which an answer's entries must be; another file is begun when the entries of
   // one are so many bytes at least.
   bool log = false;
@@ -213,6 +214,7 @@ class Shard final {
 
   // Of the log: see shard_keep.cc.
   void CheckRestored();
+  LogStatus StatusOfLog() const;
   uint64_t Kept() const;
   bool LogCounts() const;
   // Answers wait until others have what they show. A shard without replicas has one that is waited
@@ -286,7 +288,6 @@ class Shard final {
     std::string place = {};  // Of the file.
   };
   std::optional<Restored> restored_;  // What the log was that was there.
-  uint64_t log_base_ = 0;             // Entries that it has: without another they are there.
   CopyCheck check_;                   // The last that was made.
   TimePoint checked_at_{};
   Gate gate_;

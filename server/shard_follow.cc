@@ -20,7 +20,7 @@ void Shard::On(const Followed& followed, const Envelope& from, Outbox& outbox) {
   if (!primary_) return;
   const uint32_t before = followers_.in_sync();
   const uint64_t differing = followers_.differing();
-  followers_.On(followed, from);
+  followers_.On(followed, now_, from);
   // The coordinator may promote it from now on: this shard waits for it from now on.
   if (followers_.in_sync() != before || followers_.differing() != differing) {
     Send(Coordinator(), Status(), outbox);
@@ -123,7 +123,6 @@ std::string Shard::TakeItem(const CopyResume& /*resume*/) { return ""; }
 std::string Shard::TakeItem(const CopyHead& head) {
   if (head.view.shards.size() <= options_.id.value) return "a view without this shard";
   copy_.Clear();
-  log_base_ = 0;
   following_->whole = false;
   following_->begun = {};
   following_->version = head.version;
@@ -234,7 +233,7 @@ void Shard::MoveFollowers(Outbox& outbox) {
     return;
   }
   if (followers_.number() == 0) return;  // Who is to be waited for is not known yet.
-  const bool replicated = options_.replicas == 0 || followers_.in_sync() >= options_.in_sync_min;
+  const bool replicated = options_.replicas == 0 || followers_.counted() >= options_.in_sync_min;
   const bool logged = !options_.log || LogCounts();
   const bool enough = replicated && logged && !followers_.Crowded() && !log_.Crowded();
   const uint64_t kept = Kept();

@@ -13,7 +13,7 @@ std::optional<LogRequest> Shard::NextLogRequest() {
   if (!std::exchange(log_asked_, true)) return ReadLog{};
   if (!primary_ || ReadsLog()) return {};
   std::optional<LogBatch> batch =
-      log_.Next({job_, view().generation, term_, options_.boot, BootId{}});
+      log_.Next(now_, {job_, view().generation, term_, options_.boot, BootId{}});
   if (!batch) return {};
   return std::move(*batch);
 }
@@ -49,7 +49,6 @@ void Shard::On(LogRead& read, Outbox& /*outbox*/) {
     failure_ = Error{ErrorCode::kBadInput, read.place + " has no copy of a shard"};
     return;
   }
-  log_base_ = copy_.version();
   recent_.Begin(copy_.version());
   restored_->place = read.place;
 }
@@ -62,6 +61,12 @@ void Shard::On(LogWritten& written, Outbox& outbox) {
   MoveFollowers(outbox);
 }
 
+LogStatus Shard::StatusOfLog() const {
+  const std::string hangs = log_.Hangs(now_);
+  const bool has_all = log_.whole() && hangs.empty();
+  return {has_all ? term_ : Term{}, log_.bytes(), hangs.empty() ? log_.problem() : hangs};
+}
+
 // What was restored is of the job that this shard has come to; or it must end.
 void Shard::CheckRestored() {
   if (!restored_ || restored_->job == job_) return;
@@ -72,10 +77,11 @@ void Shard::CheckRestored() {
 }
 
 // Entries that the coordinator may see: what no other process that comes in this one's place lacks.
+// What was read from a log may not be on its disk.
 uint64_t Shard::Kept() const {
   const uint64_t kept = followers_.Kept();
   if (!options_.log) return kept;
-  return std::min(kept, LogCounts() ? log_.Kept() : log_base_);
+  return LogCounts() ? std::min(kept, log_.Kept()) : 0;
 }
 
 // It has all there is, and who comes in this one's place begins from it.

@@ -55,7 +55,6 @@ void Shard::DropGeneration() {
   gate_.Clear();
   followers_.BeginAnew();
   log_.BeginAnew();
-  log_base_ = 0;
   unsure_.clear();
   brought_.clear();
   promoted_ = false;

@@ -86,7 +86,7 @@ void StateLog::LookAtReplicas(const Coordinator& coordinator) {
                              {"endpoint", Endpoint::Parse(primary.endpoint).tcp}});
     }
     if (primary.beat.differing != 0 && primary.beat.differing != before.differing) {
-      log_.Error("replica_differs", {{"shard", i}, {"why", primary.beat.why}});
+      log_.Error("replica_given_up", {{"shard", i}, {"why", primary.beat.why}});
     }
     if (in_sync == before.in_sync) continue;
     if (in_sync == replicas.size()) {

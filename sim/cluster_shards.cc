@@ -126,6 +126,7 @@ void Cluster::Begin(uint32_t index) {
   options.copy = holder.copy;
   options.check_every = milliseconds(20);
   options.window_bytes = 400;
+  options.give_up_after = milliseconds(150);
   options.log = scenario_.logs;
   options.log_entries_bytes = 2000;
   log_disks_[index]->BeginAnew();

@@ -38,8 +38,6 @@ class FileSystem {
 
   // None where the name is taken.
   virtual Result<std::unique_ptr<File>> CreateNew(const std::string& path) = 0;
-  // A file that is there, cut off after so many bytes, to be written on at its end.
-  virtual Result<std::unique_ptr<File>> Continue(const std::string& path, uint64_t bytes) = 0;
   virtual Result<uint64_t> Size(const std::string& path) = 0;
   // Exactly so many bytes from `begin` on.
   virtual Result<> Read(const std::string& path, uint64_t begin, std::span<std::byte> to) = 0;

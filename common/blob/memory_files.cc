@@ -116,20 +116,6 @@ Result<std::unique_ptr<File>> MemoryFiles::CreateNew(const std::string& path) {
   return file;
 }
 
-Result<std::unique_ptr<File>> MemoryFiles::Continue(const std::string& path, uint64_t bytes) {
-  std::unique_ptr<File> file;
-  SM_TRY(Change(path, [&]() -> Result<> {
-    const auto found = nodes_.find(path);
-    if (found == nodes_.end() || found->second->folder) return Absent(path);
-    const std::shared_ptr<Node>& node = found->second;
-    node->bytes.resize(bytes);
-    node->synced = std::min(node->synced, bytes);
-    file = std::make_unique<Writer>(*this, node, path);
-    return {};
-  }));
-  return file;
-}
-
 Result<uint64_t> MemoryFiles::Size(const std::string& path) {
   SM_TRY(CheckAlive(path));
   const Node* node = Find(path);

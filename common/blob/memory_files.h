@@ -33,7 +33,6 @@ class MemoryFiles final : public FileSystem {
   uint64_t changes() const { return changes_; }
 
   Result<std::unique_ptr<File>> CreateNew(const std::string& path) override;
-  Result<std::unique_ptr<File>> Continue(const std::string& path, uint64_t bytes) override;
   Result<uint64_t> Size(const std::string& path) override;
   Result<> Read(const std::string& path, uint64_t begin, std::span<std::byte> to) override;
   Result<std::vector<FolderEntry>> ListFolder(const std::string& path) override;

@@ -63,15 +63,6 @@ Result<std::unique_ptr<File>> PosixFiles::CreateNew(const std::string& path) {
   return Failed(path, "it cannot be made", errno);
 }
 
-Result<std::unique_ptr<File>> PosixFiles::Continue(const std::string& path, uint64_t bytes) {
-  FileDescriptor file(open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC));
-  if (!file.valid()) return Failed(path, "it cannot be opened", errno);
-  if (ftruncate(file.get(), static_cast<off_t>(bytes)) != 0) {
-    return Failed(path, "it cannot be cut off", errno);
-  }
-  return std::unique_ptr<File>(new PosixFile(std::move(file), path));
-}
-
 Result<uint64_t> PosixFiles::Size(const std::string& path) {
   struct stat status {};
   if (stat(path.c_str(), &status) != 0) return Failed(path, "it cannot be read", errno);

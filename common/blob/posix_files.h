@@ -15,7 +15,6 @@ std::string ParentOf(std::string path);
 class PosixFiles final : public FileSystem {
  public:
   Result<std::unique_ptr<File>> CreateNew(const std::string& path) override;
-  Result<std::unique_ptr<File>> Continue(const std::string& path, uint64_t bytes) override;
   Result<uint64_t> Size(const std::string& path) override;
   Result<> Read(const std::string& path, uint64_t begin, std::span<std::byte> to) override;
   Result<std::vector<FolderEntry>> ListFolder(const std::string& path) override;

@@ -1,40 +1,10 @@
 #include "common/net/messenger.h"
 
 #include <utility>
-#include <variant>
+
+#include "common/payload.h"
 
 namespace shardmill {
-namespace {
-
-// Payload frames of messages that travel together; a receiver takes some thousands at most.
-constexpr size_t kFramesMax = 1024;
-
-// What a message adds to the packet that it travels in.
-struct Load {
-  size_t frames = 0;
-  uint64_t bytes = 0;
-};
-
-Load LoadOf(const Message& message) {
-  const auto with_keys = [](Load load, const KeyList& keys) {
-    if (keys.keys.size() == 0) return load;
-    return Load{load.frames + 1, load.bytes + keys.keys.size()};
-  };
-  if (const auto* unit = std::get_if<Unit>(&message)) {
-    return with_keys({1, unit->gradient.size()}, unit->keys);
-  }
-  if (const auto* pull = std::get_if<Pull>(&message)) return with_keys({}, pull->keys);
-  Load load;
-  if (const auto* pulled = std::get_if<Pulled>(&message)) {
-    load.frames = pulled->values.size();
-    for (const Frame& frame : pulled->values) load.bytes += frame.size();
-  }
-  return load;
-}
-
-}  // namespace
-
-uint64_t PayloadBytes(const Message& message) { return LoadOf(message).bytes; }
 
 void Messenger::Send(Outbox& outbox) {
   for (size_t i = 0; i < outbox.size();) {
@@ -58,14 +28,12 @@ void Messenger::Send(Outbox& outbox) {
 
 size_t Messenger::Fill(Outbox& outbox, size_t first) {
   packet_.messages.clear();
-  Load load;
+  Payload load;
   size_t i = first;
   for (; i < outbox.size() && outbox[i].peer == outbox[first].peer; ++i) {
-    const Load more = LoadOf(outbox[i].message);
-    load.frames += more.frames;
-    load.bytes += more.bytes;
-    const bool over = packet_.messages.size() >= limits_.messages_max || load.frames > kFramesMax ||
-                      load.bytes > limits_.message_bytes_max;
+    load += PayloadOf(outbox[i].message);
+    const bool over = packet_.messages.size() >= limits_.messages_max ||
+                      load.frames > kTogetherFramesMax || load.bytes > limits_.message_bytes_max;
     if (over && i > first) break;
     packet_.messages.emplace_back(outbox[i].stamp, std::move(outbox[i].message));
   }

@@ -20,9 +20,6 @@ struct BadPacket {
   Error why;
 };
 
-// What a message brings beside the header.
-uint64_t PayloadBytes(const Message& message);
-
 // Messages over a transport: groups what goes to one peer, encodes, sends; receives and decodes.
 // Owned by one agent, on its thread. A message that finds a full queue is dropped and counted:
 // every request of the protocol is asked again when its answer does not come.

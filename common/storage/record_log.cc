@@ -34,21 +34,8 @@ struct Head {
   }
 };
 
-std::vector<std::byte> Framed(std::span<const std::byte> record) {
-  const Head head = Head::Of(record);
-  std::vector<std::byte> bytes(sizeof(head) + record.size());
-  std::memcpy(bytes.data(), &head, sizeof(head));
-  std::ranges::copy(record, bytes.begin() + sizeof(head));
-  return bytes;
-}
-
 bool AllZero(std::span<const std::byte> bytes) {
   return std::ranges::all_of(bytes, [](std::byte byte) { return byte == std::byte{0}; });
-}
-
-// A new name is on disk when its folder is.
-Result<> SyncFolderOf(FileSystem& files, const std::string& path) {
-  return files.SyncFolder(ParentOf(path));
 }
 
 }  // namespace
@@ -63,20 +50,15 @@ Result<std::unique_ptr<RecordLog>> RecordLog::Open(FileSystem& files, const std:
 Result<> RecordLog::Read(const Visit& visit) {
   const Result<uint64_t> size = files_.Size(path_);
   if (!size.ok() && size.error().code != ErrorCode::kUnavailable) return size.error();
-  if (!size.ok()) {
-    file_ = SM_TRY(files_.CreateNew(path_));
-    if (file_ != nullptr) return Begin();
-    return Error{ErrorCode::kUnavailable, path_ + ": another process makes it just now"};
-  }
+  const auto magic = std::as_bytes(std::span(kMagic));
+  if (!size.ok()) return Replace(magic);
   std::vector<std::byte> all(size.value());
   SM_TRY(files_.Read(path_, 0, all));
   std::span<const std::byte> rest(all);
-  const auto magic = std::as_bytes(std::span(kMagic));
   const auto [differs, end] = std::ranges::mismatch(rest, magic);
   if (end != magic.end()) {
     if (rest.size() <= magic.size() && AllZero({differs, rest.end()})) {
-      file_ = SM_TRY(files_.Continue(path_, 0));  // A crash came while it was made.
-      return Begin();
+      return Replace(magic);  // A crash came while it was made.
     }
     return Error{ErrorCode::kBadInput, path_ + " is no log of this program and version"};
   }
@@ -87,15 +69,8 @@ Result<> RecordLog::Read(const Visit& visit) {
     SM_TRY(visit(rest.subspan(sizeof(Head), length)));
     rest = rest.subspan(sizeof(Head) + length);
   }
-  bytes_ = all.size() - rest.size();
-  file_ = SM_TRY(files_.Continue(path_, bytes_));
-  return rest.empty() ? Result<>() : file_->Sync();
-}
-
-Result<> RecordLog::Begin() {
-  bytes_ = 0;
-  SM_TRY(Write(std::as_bytes(std::span(kMagic))));
-  return SyncFolderOf(files_, path_);
+  // What was read may be in memory alone, where a sync of the process before has failed.
+  return Replace(std::span(all).first(all.size() - rest.size()));
 }
 
 // The length of the record that `rest` begins with; 0: it is half-written, and the last.
@@ -115,12 +90,21 @@ Result<uint64_t> RecordLog::Next(std::span<const std::byte> rest, uint64_t at) c
                                          "; restore it, or begin anew in another folder"};
 }
 
-Result<> RecordLog::Append(std::span<const std::byte> record) {
+Result<std::vector<std::byte>> RecordLog::Framed(std::span<const std::byte> record) const {
   if (record.empty() || record.size() > kRecordMax) {
     return Error{ErrorCode::kFailed, "a record of " + std::to_string(record.size()) +
                                          " bytes does not fit into " + path_};
   }
-  return Write(Framed(record));
+  const Head head = Head::Of(record);
+  std::vector<std::byte> bytes(sizeof(head) + record.size());
+  std::memcpy(bytes.data(), &head, sizeof(head));
+  std::ranges::copy(record, bytes.begin() + sizeof(head));
+  return bytes;
+}
+
+Result<> RecordLog::Append(std::span<const std::byte> record) {
+  const std::vector<std::byte> framed = SM_TRY(Framed(record));
+  return Write(framed);
 }
 
 Result<> RecordLog::Write(std::span<const std::byte> bytes) {
@@ -136,16 +120,21 @@ Result<> RecordLog::Write(std::span<const std::byte> bytes) {
 
 Result<> RecordLog::Rewrite(std::span<const std::byte> record) {
   if (file_ == nullptr) return Error{ErrorCode::kFailed, path_ + " could not be written before"};
-  file_.reset();
+  std::vector<std::byte> all = SM_TRY(Framed(record));
+  const auto magic = std::as_bytes(std::span(kMagic));
+  all.insert(all.begin(), magic.begin(), magic.end());
+  return Replace(all);
+}
+
+Result<> RecordLog::Replace(std::span<const std::byte> all) {
   const std::string name = path_ + ".new";
   SM_TRY(files_.RemoveFile(name));
   file_ = SM_TRY(files_.CreateNew(name));
   bytes_ = 0;
-  SM_TRY(Write(std::as_bytes(std::span(kMagic))));
-  SM_TRY(Append(record));
+  SM_TRY(Write(all));
   std::unique_ptr<File> file = std::exchange(file_, nullptr);
   SM_TRY(files_.Rename(name, path_));
-  SM_TRY(SyncFolderOf(files_, path_));
+  SM_TRY(files_.SyncFolder(ParentOf(path_)));
   file_ = std::move(file);
   return {};
 }

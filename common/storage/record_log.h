@@ -6,6 +6,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "common/blob/file_system.h"
 #include "common/result.h"
@@ -19,9 +20,9 @@ class RecordLog final {
  public:
   using Visit = std::function<Result<>(std::span<const std::byte> record)>;
 
-  // Makes the file where there is none, in a folder that is there. `visit` sees each record that is
-  // there, in order. What a crash has left half-written at the end is cut off; damage anywhere else
-  // is an error.
+  // In a folder that is there. `visit` sees each record that is there, in order. What a crash has
+  // left half-written at the end is cut off; damage anywhere else is an error. What is there is
+  // written once more, to a file of its own: another may have a hole where a sync has failed.
   static Result<std::unique_ptr<RecordLog>> Open(FileSystem& files, const std::string& path,
                                                  const Visit& visit);
 
@@ -39,8 +40,10 @@ class RecordLog final {
   RecordLog(FileSystem& files, std::string path) : files_(files), path_(std::move(path)) {}
 
   Result<> Read(const Visit& visit);
-  Result<> Begin();
   Result<uint64_t> Next(std::span<const std::byte> rest, uint64_t at) const;
+  Result<std::vector<std::byte>> Framed(std::span<const std::byte> record) const;
+  // A new file with these bytes takes the place of the one that is there: wholly, or not at all.
+  Result<> Replace(std::span<const std::byte> all);
   // Has the bytes on disk, at the file's end.
   Result<> Write(std::span<const std::byte> bytes);
 

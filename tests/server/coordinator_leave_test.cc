@@ -63,6 +63,19 @@ TEST_F(LeaveTest, APrimaryGoesWhenItsReplicaHasAllAndTakesItsPlace) {
   EXPECT_TRUE(Leave(kShard, 0)) << "the answer was lost";
 }
 
+// Until then it would not be promoted, whatever it has.
+TEST_F(LeaveTest, APrimaryHearsThatItsReplicaCountsWhenThatIsWrittenDown) {
+  Beat beat{ShardId{0}};
+  beat.replicas = Find<Replicas>(Say(kShard, beat), kShard)->number;
+  EXPECT_EQ(Find<Replicas>(Say(kShard, beat), kShard), nullptr);
+  static_cast<void>(coordinator_.TakeState());
+  beat.in_sync = {coordinator_.replicas(ShardId{0}).front().stream};
+  const Outbox said = Say(kShard, beat);
+  ASSERT_NE(Find<Replicas>(said, kShard), nullptr);
+  EXPECT_TRUE(Find<Replicas>(said, kShard)->replicas.front().in_sync);
+  EXPECT_TRUE(coordinator_.TakeState());
+}
+
 TEST_F(LeaveTest, AReplicaThatGoesIsWaitedForNoMore) {
   BeInSync();
   EXPECT_FALSE(Leave(kReplica, 1)) << "the primary may be gone, and not missed yet";

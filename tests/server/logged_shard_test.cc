@@ -189,6 +189,45 @@ TEST_F(LoggedShardTest, GoesOnFromItsLogToTheBit) {
   EXPECT_EQ(shard_->States().at(0).ended, 31U);
 }
 
+// What the process before has written may be in memory alone.
+TEST_F(LoggedShardTest, TellsTheCoordinatorOfNothingThatItsOwnLogLacks) {
+  Start(10);
+  Lead();
+  Count(1);
+  Finish(1);
+  WorkDisk();
+  ASSERT_EQ(Acks(), 1U);
+  Start(11);
+  said_[kCoordinator].clear();
+  Give(kCoordinator, Freeze{ViewNumber{2}, Term{2}}, 2);
+  number_ = 1;
+  Give(kCoordinator, Replicas{ShardId{0}, number_, {}, Term{1}}, 2);
+  Tick();
+  EXPECT_EQ(Last<Frozen>(), nullptr);
+  view_.shards[0] = {ShardId{0}, Term{2}, boot_, ""};
+  WorkDisk();
+  EXPECT_EQ(Last<Frozen>(), nullptr);
+  Count(2);
+  ASSERT_NE(Last<Frozen>(), nullptr);
+  EXPECT_EQ(Last<Frozen>()->ranks.at(0).ended, 1U);
+}
+
+TEST_F(LoggedShardTest, SaysThatItsDiskHangs) {
+  Start(10);
+  Lead();
+  Count(1);
+  Finish(1);
+  ASSERT_TRUE(shard_->NextLogRequest());  // Of which nothing comes.
+  Tick();
+  EXPECT_EQ(shard_->Status().log.term, Term{1});
+  now_ += std::chrono::seconds(30);
+  Tick();
+  EXPECT_EQ(shard_->Status().log.term, Term{});
+  EXPECT_NE(shard_->Status().log.problem.find("for 30s"), std::string::npos)
+      << shard_->Status().log.problem;
+  EXPECT_EQ(Acks(), 0U);
+}
+
 TEST_F(LoggedShardTest, AnswersNothingAfterASyncThatFailedUntilAnotherFileHasAll) {
   Start(10);
   Lead();

@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "common/payload.h"
 #include "server/shard.h"
 
 namespace shardmill {
@@ -65,10 +67,13 @@ class ReplicaTest : public testing::Test {
   void Route(uint64_t from, Outbox& outbox) {
     for (Outgoing& out : outbox) {
       const uint64_t to = out.peer.value;
+      const auto* given = std::get_if<shardmill::Follow>(&out.message);
+      if (given != nullptr) given_.push_back(given->item);
       if (!copies_.contains(to)) {
         said_[to].push_back(std::move(out.message));
       } else if (!cut_off_ && to != deaf_) {
         const auto* follow = std::get_if<shardmill::Follow>(&out.message);
+        frames_most_ = std::max(frames_most_, PayloadOf(out.message).frames);
         if (follow != nullptr && std::holds_alternative<CopyPiece>(follow->what)) {
           ++pieces_;
           serves_too_early_ |= copies_.at(to)->serves();
@@ -98,11 +103,16 @@ class ReplicaTest : public testing::Test {
     FromCoordinator(to, Freeze{view_.number, view_.shards[0].term});
     FromCoordinator(to, shardmill::Install{view_, std::move(cut)});
   }
-  void Follow(uint64_t primary, uint64_t replica, uint64_t number = 1, uint64_t stream = 1) {
-    FromCoordinator(primary,
-                    Replicas{ShardId{0}, number, {{1, BootId{replica}, "", stream, false}}});
+  void Name(uint64_t primary, uint64_t replica, uint64_t number, bool in_sync = false) {
+    FromCoordinator(primary, Replicas{ShardId{0}, number, {{1, BootId{replica}, "", 1, in_sync}}});
     copies_.at(primary)->Attach(BootId{replica}, PeerId{replica});
+  }
+  // Until it is in sync, and the coordinator has written that down.
+  void Follow(uint64_t primary, uint64_t replica, uint64_t number = 1) {
+    Name(primary, replica, number);
     for (int i = 0; i < 4; ++i) Tick();
+    Name(primary, replica, number + 1, true);
+    Tick();
   }
   void Begin() {
     Install(kFirst);
@@ -159,8 +169,10 @@ class ReplicaTest : public testing::Test {
   View view_;
   uint32_t replicas_ = 1;
   bool cut_off_ = false;
-  uint64_t deaf_ = 0;    // The copy that nothing reaches.
-  uint64_t pieces_ = 0;  // Of images, that came to a copy.
+  uint64_t deaf_ = 0;            // The copy that nothing reaches.
+  uint64_t pieces_ = 0;          // Of images, that came to a copy.
+  std::vector<uint64_t> given_;  // Items, as often as they were sent.
+  uint64_t frames_most_ = 0;     // Of one message between copies.
   bool serves_too_early_ = false;
   uint64_t item_ = 0;  // The last that a replica took.
 };
@@ -221,12 +233,77 @@ TEST_F(ReplicaTest, AnswersNothingWhileTooFewAreInSync) {
   EXPECT_EQ(Heard<Ended>(kWorker), 1U);
 }
 
+// Who hears nothing asks again: what it is to hear waits once.
+TEST_F(ReplicaTest, KeepsOneAnswerForEachQuestion) {
+  Begin();
+  Finish(kFirst, 0, 1);
+  cut_off_ = true;
+  Finish(kFirst, 0, 2);
+  for (int i = 0; i < 100; ++i) {
+    Say(kFirst, 0, End{Who(0), 2, 0, 2, 1});
+    for (const uint64_t number : {1, 2}) Say(kFirst, 1, Pull{Who(1), 1, number, kDense, 0, 8, 0});
+  }
+  EXPECT_EQ(copies_.at(kFirst)->Status().gated, 3U);
+  cut_off_ = false;
+  for (int i = 0; i < 3; ++i) Tick();
+  EXPECT_EQ(copies_.at(kFirst)->Status().gated, 0U);
+  EXPECT_EQ(Heard<Ended>(kWorker), 2U);
+  EXPECT_EQ(Heard<Pulled>(kWorker + 1), 2U);
+  Say(kFirst, 1, Pull{Who(1), 1, 2, kDense, 0, 8, 0});
+  EXPECT_EQ(Heard<Pulled>(kWorker + 1), 3U);
+}
+
+// It is nobody's heir before.
+TEST_F(ReplicaTest, AnswersNothingBeforeTheCoordinatorKnowsWhoHasIt) {
+  Install(kFirst);
+  Name(kFirst, kSecond, 1);
+  for (int i = 0; i < 4; ++i) Tick();
+  Finish(kFirst, 0, 1);
+  EXPECT_EQ(LastBeat()->in_sync, std::vector<uint64_t>{1});
+  ExpectSame(kFirst, kSecond);
+  EXPECT_EQ(Heard<Ended>(kWorker), 0U);
+  Name(kFirst, kSecond, 2, true);
+  Tick();
+  EXPECT_EQ(Heard<Ended>(kWorker), 1U);
+}
+
+TEST_F(ReplicaTest, SaysWhichReplicaTakesNothingOfWhatItWaitsFor) {
+  Begin();
+  deaf_ = kSecond;
+  Finish(kFirst, 0, 1);
+  const auto said = [this] { return copies_.at(kFirst)->Status(); };
+  const TimePoint since = now_;
+  while (said().differing == 0 && now_ - since < std::chrono::seconds(20)) Tick();
+  EXPECT_EQ(said().differing, 1U);
+  EXPECT_NE(said().why.find("copy 1 has taken nothing"), std::string::npos) << said().why;
+  EXPECT_GE(now_ - since, std::chrono::seconds(10));
+}
+
+TEST_F(ReplicaTest, SendsNothingAgainToAReplicaThatGetsOn) {
+  Begin();
+  const uint64_t before = item_;
+  deaf_ = kSecond;
+  given_.clear();
+  for (Step step = 1; step <= 5; ++step) {
+    Say(kFirst, 0, Unit{Who(0), step, 0, 0, kDense, 0, Frame::CopyOf(std::vector<float>{1})});
+    Say(kFirst, 0, End{Who(0), step, 0, 1, 1});
+  }
+  for (uint64_t taken = 1; taken <= 5; ++taken) {
+    now_ += milliseconds(6);  // Twice that is longer than it waits.
+    Outbox outbox;
+    copies_.at(kFirst)->Tick(now_, outbox);
+    Route(kFirst, outbox);
+    Give(kFirst, kSecond, {kJob, {}, Term{1}, {}, {}}, Followed{ShardId{0}, 1, before + taken, ""});
+  }
+  EXPECT_GE(given_.size(), 5U);
+  EXPECT_EQ(std::ranges::adjacent_find(given_, std::ranges::greater_equal()), given_.end());
+}
+
 TEST_F(ReplicaTest, CatchesUpWhileStepsGoOn) {
   Install(kFirst);
   FromCoordinator(kFirst, Replicas{ShardId{0}, 1, {}});
   for (Step step = 1; step <= 3; ++step) Finish(kFirst, 0, step, step);
-  FromCoordinator(kFirst, Replicas{ShardId{0}, 2, {{1, BootId{kSecond}, "", 1, false}}});
-  copies_.at(kFirst)->Attach(BootId{kSecond}, PeerId{kSecond});
+  Name(kFirst, kSecond, 2);
   cut_off_ = true;
   Tick();  // The image is taken; nothing of it arrives.
   Finish(kFirst, 1, 1, 9);
@@ -235,7 +312,22 @@ TEST_F(ReplicaTest, CatchesUpWhileStepsGoOn) {
   cut_off_ = false;
   for (int i = 0; i < 4; ++i) Tick();
   EXPECT_EQ(LastBeat()->in_sync, std::vector<uint64_t>{1});
+  Name(kFirst, kSecond, 3, true);
+  Tick();
   EXPECT_EQ(Heard<Ended>(kWorker), 4U);
+  ExpectSame(kFirst, kSecond);
+}
+
+// A receiver refuses a message of more.
+TEST_F(ReplicaTest, SendsAStepOfThousandsOfPushesInPieces) {
+  constexpr uint32_t kPushes = 5000;
+  Begin();
+  for (uint32_t i = 0; i < kPushes; ++i) {
+    Say(kFirst, 0, Unit{Who(0), 1, 0, i, kDense, i, Frame::CopyOf(std::vector<float>{0.5F})});
+  }
+  Say(kFirst, 0, End{Who(0), 1, 0, kPushes, 1});
+  EXPECT_EQ(Heard<Ended>(kWorker), 1U);
+  EXPECT_LE(frames_most_, kTogetherFramesMax);
   ExpectSame(kFirst, kSecond);
 }
 

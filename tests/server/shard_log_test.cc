@@ -156,5 +156,33 @@ TEST(LogDeskTest, LeavesAFileThatFailedAndBeginsAnother) {
   EXPECT_TRUE(std::get<LogRead>(AnswerOf(desk, ReadLog{})).result.ok());
 }
 
+Stamp StampIn(LogDesk& desk) {
+  Stamp stamp;
+  desk.Do(ReadLog{}, [&stamp](LogAnswer answer) -> Result<> {
+    if (const auto* item = std::get_if<LogItem>(&answer)) stamp = item->stamp;
+    return {};
+  });
+  return stamp;
+}
+
+// The coordinator has written down whose log it was; another would be none of the job's.
+TEST(LogDeskTest, FindsAfterAPowerCutTheLogThatItHasFoundBefore) {
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    MemoryFiles files(seed);
+    FramePool frames(FramePool::Memory::kPrivate);
+    Stamp later = kStamp;
+    later.term = kStamp.term.Next();
+    LogDesk desk(files, "logs", ShardId{4}, frames);
+    AnswerOf(desk, LogBatch{1, true, true, kStamp, {ItemOf(1)}});
+    LogDesk other(files, "other", ShardId{4}, frames);
+    AnswerOf(other, LogBatch{1, true, true, later, {ItemOf(1)}});
+    // As by a process that ends before it has the name on disk.
+    ASSERT_TRUE(files.Rename("other/shard-4.log", "logs/shard-4.log").ok());
+    EXPECT_EQ(StampIn(desk), later);
+    files.Restart();
+    EXPECT_EQ(StampIn(desk), later) << seed;
+  }
+}
+
 }  // namespace
 }  // namespace shardmill

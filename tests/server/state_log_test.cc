@@ -130,7 +130,7 @@ TEST_F(ReplicaLogTest, TellsWhetherAllReplicasAreInSyncAndWhyOneIsNot) {
   beat.differing = coordinator_.replicas(ShardId{0}).front().stream;
   beat.why = "the floats differ";
   Tell(kShard, beat);
-  EXPECT_TRUE(Says("replica_differs shard=0 why=\"the floats differ\"")) << out_.str();
+  EXPECT_TRUE(Says("replica_given_up shard=0 why=\"the floats differ\"")) << out_.str();
   EXPECT_TRUE(Says("degraded shard=0 in_sync=0 replicas=1")) << out_.str();
   for (int i = 0; i < 12; ++i) {
     Tell(kShard, beat);

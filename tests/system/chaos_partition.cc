@@ -1,6 +1,8 @@
 // A network that is not whole: some processes are cut off from all others, both ways or one way
 // only, a fifth of all messages is lost, or connections end, while messages are doubled, late and
-// out of order. In some trials another process takes the rank of a worker that is cut off.
+// out of order. In some trials another process takes the rank of a worker that is cut off. And a
+// network that is cut between two servers alone, so that the coordinator hears of both: the shards
+// of either must give up the replica that they do not reach.
 #include <algorithm>
 
 #include "tests/system/chaos_scenario.h"
@@ -107,8 +109,37 @@ void Shape(Rng& rng, ClusterPlan& plan) {
   plan.servers = static_cast<uint32_t>(2 + rng.Below(2));
 }
 
+void RunSplit(Rng& rng, Cluster& cluster) {
+  const ClusterPlan& plan = cluster.plan();
+  for (uint32_t rank = 0; rank < plan.workers; ++rank) cluster.StartWorker(rank);
+  for (uint64_t times = 1 + rng.Below(2); times > 0; --times) {
+    AwaitMoment(rng, cluster, false);
+    if (IsOver(cluster, cluster.Status())) return;
+    const uint64_t first = rng.Below(plan.servers);
+    const uint64_t second = (first + 1 + rng.Below(plan.servers - 1)) % plan.servers;
+    const int one = cluster.server(first).pid();
+    const int other = cluster.server(second).pid();
+    cluster.proxy().Set([=](const Route& route) {
+      Weather weather;
+      weather.cut = (route.From(one) && route.To(other)) || (route.From(other) && route.To(one));
+      return weather;
+    });
+    AwaitNextAcks(cluster, MonotonicNs(), kAdvanceLimit, true);
+    cluster.proxy().Set([](const Route&) { return Weather{}; });
+    for (uint32_t rank = 0; rank < plan.workers; ++rank) cluster.Healed(rank);
+  }
+}
+
+void ShapeSplit(Rng& rng, ClusterPlan& plan) {
+  Shape(rng, plan);
+  plan.replicas = 2;
+  plan.min_in_sync = 1;
+  plan.servers = static_cast<uint32_t>(3 + rng.Below(2));
+}
+
 }  // namespace
 
 const Scenario kPartition{"partition", Shape, Run};
+const Scenario kSplit{"split", ShapeSplit, RunSplit};
 
 }  // namespace shardmill::chaos

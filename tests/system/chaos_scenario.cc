@@ -10,7 +10,7 @@ const Scenario* const kScenarios[] = {
     &kStrangers,  &kServerKill, &kSnapshotKill, &kSnapshotKillDaemons,
     &kElastic,    &kFailover,   &kDrain,        &kRebalance,
     &kPartition,  &kCorrupt,    &kDiskFull,     &kClock,
-    &kDiskKill,   &kPowerCut,   &kSoak};
+    &kDiskKill,   &kPowerCut,   &kSoak,         &kSplit};
 
 // The step after the one that was under way then: when it was acknowledged to the last of all
 // ranks. Nothing where somebody has none to make any more.

@@ -45,6 +45,7 @@ extern const Scenario kDiskKill;             // chaos_logs.cc
 extern const Scenario kPowerCut;             // The same.
 extern const Scenario kSoak;                 // chaos_soak.cc
 extern const Scenario kPartition;            // chaos_partition.cc
+extern const Scenario kSplit;                // The same.
 
 std::span<const Scenario* const> Scenarios();
 const Scenario* FindScenario(std::string_view name);  // Or null.

@@ -163,22 +163,25 @@ void Run(Rng& rng, Cluster& cluster) {
   }
   cluster.proxy().Set([](const Route&) { return Weather{}; });
   const MessageProxy::Counts counts = cluster.proxy().counts();
+  const std::optional<JobStatus> status = cluster.Status();
   uint64_t steps = 0;
   for (uint32_t rank = 0; rank < plan.workers; ++rank) steps += cluster.Acked(rank);
-  std::fprintf(stderr,
-               "soak: %.1f minutes, %llu kills, %llu other troubles; %llu steps; %llu messages, "
-               "%llu lost, %llu doubled, %llu late, %llu connections reset; grown by at most %llu "
-               "KiB and %llu files\n",
-               static_cast<double>(MonotonicNs() - begin_ns) / 60e9,
-               static_cast<unsigned long long>(kills), static_cast<unsigned long long>(troubles),
-               static_cast<unsigned long long>(steps),
-               static_cast<unsigned long long>(counts.passed),
-               static_cast<unsigned long long>(counts.dropped),
-               static_cast<unsigned long long>(counts.doubled),
-               static_cast<unsigned long long>(counts.delayed),
-               static_cast<unsigned long long>(counts.reset),
-               static_cast<unsigned long long>(watch.most().memory_kib),
-               static_cast<unsigned long long>(watch.most().files));
+  std::fprintf(
+      stderr,
+      "soak: %.1f minutes, %llu kills, %llu other troubles; %llu steps, %llu times back to a "
+      "snapshot; %llu messages, %llu lost, %llu doubled, %llu late, %llu connections reset; grown "
+      "by at most %llu "
+      "KiB and %llu files\n",
+      static_cast<double>(MonotonicNs() - begin_ns) / 60e9, static_cast<unsigned long long>(kills),
+      static_cast<unsigned long long>(troubles), static_cast<unsigned long long>(steps),
+      static_cast<unsigned long long>(status ? status->rollbacks : 0),
+      static_cast<unsigned long long>(counts.passed),
+      static_cast<unsigned long long>(counts.dropped),
+      static_cast<unsigned long long>(counts.doubled),
+      static_cast<unsigned long long>(counts.delayed),
+      static_cast<unsigned long long>(counts.reset),
+      static_cast<unsigned long long>(watch.most().memory_kib),
+      static_cast<unsigned long long>(watch.most().files));
 }
 
 void Shape(Rng& rng, ClusterPlan& plan) {

@@ -93,6 +93,10 @@ TEST(ChaosTest, ANetworkThatIsNotWholeCostsTimeAndNothingElse) {
   ExpectPromisesKept(kPartition, kSanitized ? 2 : 5);
 }
 
+TEST(ChaosTest, ServersThatDoNotReachEachOtherHoldNobodyUp) {
+  EXPECT_EQ(ExpectPromisesKept(kSplit, kSanitized ? 1 : 3), 0U);
+}
+
 TEST(ChaosTest, NothingThatIsDamagedIsTakenForWhatItWas) {
   Campaign campaign = Campaign::Begin(kCorrupt, 1, Places(), "").value();
   for (int i = 0; i < 10; ++i) EXPECT_TRUE(campaign.RunOne().ok());

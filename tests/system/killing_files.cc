@@ -40,11 +40,6 @@ Result<std::unique_ptr<File>> KillingFiles::CreateNew(const std::string& path) {
   return std::unique_ptr<File>(std::make_unique<Writer>(*this, std::move(file)));
 }
 
-Result<std::unique_ptr<File>> KillingFiles::Continue(const std::string& path, uint64_t bytes) {
-  auto file = SM_TRY(Count([&] { return files_.Continue(path, bytes); }));
-  return std::unique_ptr<File>(std::make_unique<Writer>(*this, std::move(file)));
-}
-
 Result<> KillingFiles::MakeFolder(const std::string& path) {
   return Count([&] { return files_.MakeFolder(path); });
 }

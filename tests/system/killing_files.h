@@ -26,7 +26,6 @@ class KillingFiles final : public FileSystem {
   uint64_t changes() const { return changes_; }  // So far.
 
   Result<std::unique_ptr<File>> CreateNew(const std::string& path) override;
-  Result<std::unique_ptr<File>> Continue(const std::string& path, uint64_t bytes) override;
   Result<uint64_t> Size(const std::string& path) override { return files_.Size(path); }
   Result<> Read(const std::string& path, uint64_t begin, std::span<std::byte> to) override {
     return files_.Read(path, begin, to);

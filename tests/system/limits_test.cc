@@ -49,6 +49,26 @@ TEST(LimitsTest, AHundredChunksGoThroughAWindowOfSixtyFour) {
   EXPECT_TRUE(std::ranges::all_of(values, [](float value) { return value == 3; }));
 }
 
+// More of them than one message may have frames.
+TEST(LimitsTest, AStepOfThousandsOfPushesReachesAReplica) {
+  const Servers servers({"policy.mode=sync", "replication.replicas=1"}, 1, 2);
+  auto session = Session::Open(servers.OptionsOf(0));
+  ASSERT_TRUE(session.ok()) << session.error().message;
+  constexpr uint64_t kFloats = 12'000;
+  const auto table = session.value()->Dense("t", kFloats);
+  ASSERT_TRUE(table.ok()) << table.error().message;
+  for (int round = 1; round <= 2; ++round) {
+    auto step = session.value()->Begin(kPatience);
+    ASSERT_TRUE(step.ok()) << step.error().message;
+    const std::vector<float> one(1, -1);
+    for (uint64_t at = 0; at < kFloats; ++at) {
+      ASSERT_TRUE(step.value().Push(table.value(), at, one).ok());
+    }
+    const auto finished = step.value().Finish(1);
+    ASSERT_TRUE(finished.ok()) << finished.error().message;
+  }
+}
+
 TEST(LimitsTest, DenseTablesTogetherHaveALimit) {
   const Servers servers({"policy.mode=sync", "cluster.table_bytes=8KiB"}, 1);
   auto session = Session::Open(servers.OptionsOf(0));

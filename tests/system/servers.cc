@@ -10,10 +10,10 @@
 
 namespace shardmill {
 
-Servers::Servers(const std::vector<std::string>& settings, uint32_t workers) {
-  std::vector<std::string> sets{"cluster.shards_per_server=1",
-                                "cluster.workers=" + std::to_string(workers),
-                                "optimizer.learning_rate=1"};
+Servers::Servers(const std::vector<std::string>& settings, uint32_t workers, uint32_t servers) {
+  std::vector<std::string> sets{
+      "cluster.shards_per_server=1", "cluster.servers=" + std::to_string(servers),
+      "cluster.workers=" + std::to_string(workers), "optimizer.learning_rate=1"};
   sets.insert(sets.end(), settings.begin(), settings.end());
   arguments_ = {WriteJob(1)};
   for (const std::string& set : sets) arguments_.insert(arguments_.end(), {"--set", set});
@@ -22,6 +22,11 @@ Servers::Servers(const std::vector<std::string>& settings, uint32_t workers) {
   address_ = coordinator_.where.address.substr(std::string("tcp://").size());
   arguments_.insert(arguments_.end(), {"--set", "cluster.coordinator=" + address_});
   server_ = LaunchDaemon("server", "server/shardmill-ps", With({"--index", "0"}));
+  for (uint32_t i = 1; i < servers; ++i) {
+    const std::string index = std::to_string(i);
+    more_.push_back(
+        LaunchDaemon("server-" + index, "server/shardmill-ps", With({"--index", index})));
+  }
 }
 
 std::vector<std::string> Servers::With(const std::vector<std::string>& more) const {

@@ -10,11 +10,11 @@
 
 namespace shardmill {
 
-// A coordinator and a server as real processes, whose workers the test plays. They end with it.
+// A coordinator and servers as real processes, whose workers the test plays. They end with it.
 class Servers final {
  public:
-  // `settings` as for --set, on top of one shard and a learning rate of one.
-  Servers(const std::vector<std::string>& settings, uint32_t workers);
+  // `settings` as for --set, on top of one shard a server and a learning rate of one.
+  Servers(const std::vector<std::string>& settings, uint32_t workers, uint32_t servers = 1);
 
   SessionOptions OptionsOf(uint32_t rank) const;
   // The coordinator's, HOST:PORT.
@@ -22,7 +22,7 @@ class Servers final {
   // For shardmill-worker, to be one of the workers.
   std::vector<std::string> WorkerArguments(uint32_t rank) const;
   JobStatus Status() const;
-  // What the server says of itself, as Prometheus reads it.
+  // What the first server says of itself, as Prometheus reads it.
   std::string Metrics() const;
   int server_pid() const { return server_.process->pid(); }
   // What the server takes of the machine's memory now.
@@ -33,7 +33,8 @@ class Servers final {
 
   std::vector<std::string> arguments_;  // Of every daemon: the job file and the settings.
   Daemon coordinator_;
-  Daemon server_;
+  Daemon server_;             // The first,
+  std::vector<Daemon> more_;  // and the others.
   std::string address_;
 };
 

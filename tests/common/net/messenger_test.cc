@@ -126,6 +126,28 @@ TEST(MessengerTest, BoundsTheFramesOfAGroup) {
   EXPECT_EQ(Loop(transport, messenger).size(), 10u);
 }
 
+TEST(MessengerTest, BoundsTheFramesOfWhatGoesToAReplica) {
+  FakeTransport transport;
+  Messenger messenger(transport, transport.pool, {});
+  const Frame frame = Buffer::OfFloats(1).Close();
+  Outbox outbox;
+  for (uint64_t i = 0; i < 50; ++i) {
+    Entry entry{i + 1, {}, {{TableId{1}, 1, std::vector<EntryPart>(100, {0, 1, frame})}}};
+    outbox.push_back({PeerId{1}, Stamp{}, Follow{ShardId{0}, 1, 2 * i, std::move(entry)}});
+    const CopyPiece rows{TableId{2},
+                         RowBatch{Frame::CopyOf(std::vector<uint64_t>{i}), frame, frame}};
+    outbox.push_back({PeerId{1}, Stamp{}, Follow{ShardId{0}, 1, 2 * i + 1, rows}});
+  }
+  messenger.Send(outbox);
+  for (const auto& each : transport.sent) EXPECT_LE(each.frames.size(), 1025U);
+  transport.incoming = transport.sent;
+  std::vector<Envelope> messages;
+  std::vector<BadPacket> bad;
+  ASSERT_TRUE(messenger.Poll(std::chrono::milliseconds(0), messages, bad).ok());
+  EXPECT_EQ(messages.size(), 100U);
+  EXPECT_TRUE(bad.empty());
+}
+
 TEST(MessengerTest, DropsAndCountsWhatCannotGo) {
   FakeTransport transport;
   Messenger messenger(transport, transport.pool, {});

@@ -197,6 +197,37 @@ TEST(CrashingRecordLogTest, KeepsAllThatWasAppendedAndNothingThatNeverWas) {
   EXPECT_GT(crashes, 1000);
 }
 
+// A later sync of the same file says that all is well, and the disk has a hole.
+TEST(CrashingRecordLogTest, GoesOnInAnotherFileAfterASyncThatFailed) {
+  MemoryFiles files(1);
+  std::vector<std::string> records;
+  const auto open = [&] {
+    records.clear();
+    return RecordLog::Open(files, "log", [&](std::span<const std::byte> record) -> Result<> {
+      records.emplace_back(reinterpret_cast<const char*>(record.data()), record.size());
+      return {};
+    });
+  };
+  const auto bytes = [](const char* text) { return std::as_bytes(std::span(text, 3)); };
+  {
+    const auto log = open();
+    ASSERT_TRUE(log.ok());
+    ASSERT_TRUE(log.value()->Append(bytes("one")).ok());
+    files.FailSyncAfter(1);
+    EXPECT_FALSE(log.value()->Append(bytes("two")).ok());
+  }
+  {
+    const auto log = open();  // The next process, on a machine that lives.
+    ASSERT_TRUE(log.ok());
+    ASSERT_EQ(records, std::vector<std::string>({"one", "two"}));
+    ASSERT_TRUE(log.value()->Append(bytes("six")).ok());
+  }
+  files.Restart();
+  const auto log = open();
+  ASSERT_TRUE(log.ok()) << log.error().message;
+  EXPECT_EQ(records, std::vector<std::string>({"one", "two", "six"}));
+}
+
 TEST(CrashingRecordLogTest, TakesNothingMoreAfterASyncThatFailed) {
   MemoryFiles files(1);
   const auto log = RecordLog::Open(files, "log", [](auto) { return Result<>(); });
