@@ -100,7 +100,7 @@ TEST(DoctorTest, SaysWhatTheJobWantsOfMemory) {
   ASSERT_TRUE(WriteTextFile(job.data.train.front(), "a,b,y\n1,2,0\n2,1,1\n").ok());
   // 20 MiB of weights: 2^20 of 2 inputs and a bias, and 2 of 2^20 inputs and a bias.
   job.model.layers = {{.type = "affine", .units = 1 << 20}, {.type = "affine", .units = 2}};
-  job.optimizer.rule = UpdateRule::kAdam;
+  job.optimizer.name = OptimizerName::kAdam;
   job.replication.replicas = 1;
   job.cluster.workers = 2;
   const Finding finding = Find(ExamineMachine(&job), "memory");

@@ -24,15 +24,23 @@ PATIENCE = 150  # On a machine that is busy with other tests.
 FOUND_WITHIN = 60  # Half of what a system waits for a connection to where nobody is.
 
 
+def make_folder(add_cleanup):
+    folder = pathlib.Path(tempfile.mkdtemp(dir=os.environ["TEST_TMPDIR"]))
+    add_cleanup(shutil.rmtree, folder)
+    return folder
+
+
 class PodsTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.image = make_folder(cls.addClassCleanup) / "image"
+        subprocess.run(["deploy/make_root", cls.image, "server/shardmill-coordinator",
+                        "server/shardmill-ps", "worker/shardmill-worker"], check=True)
+
     def setUp(self):
         if not node.is_entered():
             self.skipTest("this machine lets nobody make a network namespace (see above)")
-        self.folder = pathlib.Path(tempfile.mkdtemp(dir=os.environ["TEST_TMPDIR"]))
-        self.addCleanup(shutil.rmtree, self.folder)
-        self.image = self.folder / "image"
-        subprocess.run(["deploy/make_root", self.image, "server/shardmill-coordinator",
-                        "server/shardmill-ps", "worker/shardmill-worker"], check=True)
+        self.folder = make_folder(self.addCleanup)
 
     def begin(self, overlay, **settings):
         self.began = time.monotonic()
