@@ -107,7 +107,9 @@ class PackagesTest(unittest.TestCase):
         self.do(root, install, "/mnt")
         self.do(root, """
             dpkg --verify shardmill libshardmill1 libshardmill-dev
-            systemd-analyze verify shardmill-coordinator.service shardmill-server@0.service
+            systemd-analyze verify --man=no shardmill-coordinator.service shardmill-server@0.service
+            systemd-analyze security --offline=true --threshold=20 shardmill-coordinator.service \\
+              shardmill-server@0.service  # Of 100.
             shardmill config print /etc/shardmill/job.toml
             cp -r /mnt/own_model /mnt/plain""")
 
