@@ -157,8 +157,9 @@ Entry RandomEntry(Rng& rng) {
 void Fill(Rng& rng, Hello& m) { m = {Small(rng), Small(rng), static_cast<Role>(rng.Below(4))}; }
 void Fill(Rng& rng, Welcome& m) { m = {Small(rng)}; }
 void Fill(Rng& rng, Refused& m) {
-  m = {static_cast<Refusal>(rng.Below(static_cast<uint64_t>(Refusal::kDone) + 1)), Number(rng),
+  m = {static_cast<Refusal>(rng.Below(static_cast<uint64_t>(Refusal::kForbidden) + 1)), Number(rng),
        Text(rng)};
+  if (m.words.empty()) m.code = Refusal::kDone;  // Came later; the bytes that are kept have words.
 }
 void Fill(Rng& rng, Unit& m) {
   m = {RandomSender(rng),   Number(rng),     Small(rng),  Small(rng),
