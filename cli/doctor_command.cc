@@ -80,8 +80,9 @@ Finding Memory(const std::optional<JobMemory>& job) {
   const uint64_t available = std::min(free, ReadGroupLimits().memory_left.value_or(free));
   Finding finding{Grade::kGood, "memory", Size(available) + " available"};
   if (job) {
-    finding.found += "; the job wants " + Size(job->servers) + " for servers and " +
-                     Size(job->workers) + " for workers at least";
+    constexpr uint64_t kUp = (uint64_t{1} << 20) - 1;
+    finding.found += "; the job wants " + Size(job->servers + kUp) + " for servers and " +
+                     Size(job->workers + kUp) + " for workers, and room for batches";
   }
   if (available >= std::max(kMemoryMin, job ? job->servers + job->workers : 0)) return finding;
   finding.grade = Grade::kPoor;

@@ -98,13 +98,17 @@ TEST(DoctorTest, SaysWhatTheJobWantsOfMemory) {
   job.data.train = {testing::TempDir() + "/sized.csv"};
   job.data.label = "y";
   ASSERT_TRUE(WriteTextFile(job.data.train.front(), "a,b,y\n1,2,0\n2,1,1\n").ok());
-  // 20 MiB of weights: 2^20 of 2 inputs and a bias, and 2 of 2^20 inputs and a bias.
-  job.model.layers = {{.type = "affine", .units = 1 << 20}, {.type = "affine", .units = 2}};
+  // A little over 20 MiB of weights: 2^20 of 2 inputs and a bias, and 2 of 2^20 inputs and a bias.
+  LayerOptions affine;
+  affine.type = "affine";
+  affine.units = 1 << 20;
+  job.model.layers = {affine, affine};
+  job.model.layers.back().units = 2;
   job.optimizer.name = OptimizerName::kAdam;
   job.replication.replicas = 1;
   job.cluster.workers = 2;
   const Finding finding = Find(ExamineMachine(&job), "memory");
-  EXPECT_NE(finding.found.find("160MiB for servers and 80MiB for workers"), std::string::npos)
+  EXPECT_NE(finding.found.find("161MiB for servers and 81MiB for workers"), std::string::npos)
       << finding.found;
   job.cluster.workers = 40960;
   EXPECT_EQ(Find(ExamineMachine(&job), "memory").grade, Grade::kPoor);
