@@ -16,6 +16,8 @@
 #include <ostream>
 #include <system_error>
 
+#include "cli/control_groups.h"
+#include "cli/job_memory.h"
 #include "cli/programs.h"
 #include "cli/table.h"
 #include "cli/train_result.h"
@@ -26,9 +28,11 @@
 #include "common/job/address.h"
 #include "common/json/json.h"
 #include "common/keys/key_ring.h"
+#include "common/net/zmq_transport.h"
 #include "common/process/file_descriptor.h"
 #include "worker/data/read_data.h"
 #include "worker/device.h"
+#include "worker/within_memory.h"
 
 namespace shardmill {
 namespace {
@@ -41,6 +45,7 @@ constexpr uint64_t kFilesOfAProcess = 128;
 constexpr uint64_t kFilesOfAPeer = 8;
 constexpr uint64_t kMemoryMin = uint64_t{1} << 30;
 constexpr uint64_t kRoomMin = uint64_t{1} << 30;
+constexpr uint64_t kReadMax = uint64_t{256} << 20;  // Of data, which takes some seconds.
 constexpr std::chrono::milliseconds kSyncMax{10};
 
 std::string_view WordOf(Grade grade) {
@@ -51,16 +56,6 @@ std::string_view WordOf(Grade grade) {
 // To the whole MiB.
 std::string Size(uint64_t bytes) { return config::FormatSize(bytes >> 20 << 20); }
 
-// The number in a file of the kernel's, behind that word where one is given.
-std::optional<uint64_t> NumberIn(const std::string& path, const std::string& after = "") {
-  std::ifstream file(path);
-  std::string word;
-  while (!after.empty() && word != after && file >> word) continue;
-  uint64_t number = 0;
-  if (file >> number) return number;
-  return {};
-}
-
 uint64_t ProcessesOf(const JobOptions& job) {
   return uint64_t{job.cluster.Shards()} * (1 + job.replication.replicas) + job.cluster.workers;
 }
@@ -68,13 +63,7 @@ uint64_t ProcessesOf(const JobOptions& job) {
 Finding Processors(const JobOptions* job) {
   cpu_set_t set;
   const int all = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-  double usable = all;
-  const auto quota = NumberIn("/sys/fs/cgroup/cpu.max");
-  std::string ignored;
-  double period = 0;
-  if (quota && std::ifstream("/sys/fs/cgroup/cpu.max") >> ignored >> period && period > 0) {
-    usable = std::min(usable, static_cast<double>(*quota) / period);
-  }
+  const double usable = std::min<double>(all, ReadGroupLimits().processors.value_or(all));
   Finding finding{Grade::kGood, "processors", FormatCount(usable) + " to use"};
   const uint64_t wanted = job != nullptr ? ProcessesOf(*job) : 2;
   if (usable >= static_cast<double>(wanted)) return finding;
@@ -86,16 +75,18 @@ Finding Processors(const JobOptions* job) {
   return finding;
 }
 
-Finding Memory() {
-  const auto kilobytes = NumberIn("/proc/meminfo", "MemAvailable:");
-  uint64_t available = kilobytes ? *kilobytes << 10 : 0;
-  const auto limit = NumberIn("/sys/fs/cgroup/memory.max");
-  const auto used = NumberIn("/sys/fs/cgroup/memory.current");
-  if (limit && used) available = std::min(available, *limit - std::min(*limit, *used));
+Finding Memory(const std::optional<JobMemory>& job) {
+  const uint64_t free = NumberIn("/proc/meminfo", "MemAvailable:").value_or(0) << 10;
+  const uint64_t available = std::min(free, ReadGroupLimits().memory_left.value_or(free));
   Finding finding{Grade::kGood, "memory", Size(available) + " available"};
-  if (available >= kMemoryMin) return finding;
+  if (job) {
+    constexpr uint64_t kUp = (uint64_t{1} << 20) - 1;
+    finding.found += "; the job wants " + Size(job->servers + kUp) + " for servers and " +
+                     Size(job->workers + kUp) + " for workers, and room for batches";
+  }
+  if (available >= std::max(kMemoryMin, job ? job->servers + job->workers : 0)) return finding;
   finding.grade = Grade::kPoor;
-  finding.mend = "end what else runs here, or raise the container's limit";
+  finding.mend = "end what else runs here, raise the container's limit, or have more machines";
   return finding;
 }
 
@@ -199,10 +190,46 @@ Finding Page(const JobOptions& job) {
           "http.port = 0 takes any, or end what listens there"};
 }
 
-Finding Data(const DataOptions& data) {
-  const Result<> there = CheckDataFiles(data);
-  if (there.ok()) return {Grade::kGood, "data", "its files are there"};
-  return {Grade::kMissing, "data", there.error().message, "put them there, or mend [data]"};
+// The ports of one server: how many of a job's run here is not known.
+Finding ServerPorts(const JobOptions& job) {
+  const uint32_t first = job.cluster.server_port;
+  const uint32_t end = first + job.cluster.shards_per_server * (1 + job.replication.replicas);
+  ZmqContext context(1);
+  for (uint32_t port = first; port < end; ++port) {
+    ZmqTransport transport(context, {});
+    const std::string at = "tcp://" + job.cluster.host + ":" + std::to_string(port);
+    const auto bound = transport.Bind(at);
+    if (!bound.ok()) {
+      return {Grade::kMissing, "cluster.server_port", bound.error().message,
+              "cluster.server_port = 0 takes any, or end what listens there"};
+    }
+  }
+  return {Grade::kGood, "cluster.server_port",
+          std::to_string(first) + " to " + std::to_string(end - 1) + " are free"};
+}
+
+// Whether the files are there, and where they are read in a moment, whether they can be, and what
+// the job wants of memory. What is wrong with its model is no lack of this machine's.
+Finding Data(const JobOptions& job, std::optional<JobMemory>* memory) {
+  const auto missing = [](const Error& why) {
+    return Finding{Grade::kMissing, "data", why.message, "put it there, or mend [data]"};
+  };
+  const Result<> there = CheckDataFiles(job.data);
+  if (!there.ok()) return missing(there.error());
+  const uint64_t bytes = FileBytes(job.data);
+  if (bytes > kReadMax) {
+    return {Grade::kGood, "data", "its files are there; at " + Size(bytes) + " they were not read"};
+  }
+  const Result<> read = WithinMemory(
+      [&]() -> Result<> {
+        const DataParts data = SM_TRY(ReadData(job.data, job.job.seed, [] { return false; }));
+        const Result<JobMemory> size = SizeOf(job, data);
+        if (size.ok()) *memory = size.value();
+        return {};
+      },
+      DataMemoryWords(job));
+  if (!read.ok()) return missing(read.error());
+  return {Grade::kGood, "data", "its files are there and can be read"};
 }
 
 // A machine needs the keys of those alone who run there: one of the job's is enough.
@@ -220,12 +247,12 @@ Finding Keys(const JobOptions& job) {
 
 void ExamineJob(const JobOptions& job, std::vector<Finding>* findings) {
   findings->push_back(Folder("job.runs", job.job.runs));
-  findings->push_back(Data(job.data));
   if (!job.security.keys.empty()) findings->push_back(Keys(job));
   if (!job.snapshot.to.empty()) findings->push_back(Folder("snapshot.to", job.snapshot.to));
   if (job.replication.logs()) findings->push_back(Folder("replication.log", job.replication.log));
   if (!job.cluster.state.empty()) findings->push_back(Folder("cluster.state", job.cluster.state));
   if (job.http.enabled && job.http.port != 0) findings->push_back(Page(job));
+  if (job.cluster.server_port != 0) findings->push_back(ServerPorts(job));
 }
 
 std::string ToJson(const std::vector<Finding>& findings) {
@@ -250,10 +277,14 @@ std::string Describe(const std::vector<Finding>& findings) {
 }  // namespace
 
 std::vector<Finding> ExamineMachine(const JobOptions* job) {
-  std::vector<Finding> findings = {Processors(job), Memory(),      OpenFiles(job),
-                                   SharedMemory(),  ClockSource(), DaemonPrograms(),
+  std::optional<JobMemory> memory;
+  const Finding data = job != nullptr ? Data(*job, &memory) : Finding{};
+  std::vector<Finding> findings = {Processors(job), Memory(memory), OpenFiles(job),
+                                   SharedMemory(),  ClockSource(),  DaemonPrograms(),
                                    Loopback(),      Card(job)};
-  if (job != nullptr) ExamineJob(*job, &findings);
+  if (job == nullptr) return findings;
+  findings.push_back(data);
+  ExamineJob(*job, &findings);
   return findings;
 }
 

@@ -75,7 +75,11 @@ std::string FitToScreen(const std::string& text, size_t rows, size_t columns) {
   std::istringstream lines(text);
   std::string fitting;
   size_t row = 0;
+  const auto all = static_cast<size_t>(std::ranges::count(text, '\n'));
   for (std::string line; row < rows && std::getline(lines, line); ++row) {
+    if (row > 0 && row + 1 == rows && all > rows) {
+      line = "... " + std::to_string(all - row) + " more lines";
+    }
     std::ranges::replace_if(
         line, [](char c) { return (c >= 0 && c < ' ') || c == '\x7f'; }, '?');
     size_t end = 0;

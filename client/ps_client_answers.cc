@@ -37,10 +37,11 @@ bool PsClient::PassStamp(const Envelope& from) const {
 }
 
 // Whether a shard refuses what was asked before the job went back. A process that is new has no
-// generation yet, and says that it is another.
+// generation yet, and says that it is another; who refuses a greeting by its version says none.
 bool PsClient::IsOfBefore(const Envelope& from, const Refused& refused) const {
   return from.peer != options_.coordinator && from.stamp.generation < view_.generation &&
-         refused.code != Refusal::kWrongBoot && refused.code != Refusal::kNotReady;
+         refused.code != Refusal::kWrongBoot && refused.code != Refusal::kNotReady &&
+         refused.code != Refusal::kVersion;
 }
 
 PsClient::Shard* PsClient::FindShard(const Envelope& from, ShardId* id) {

@@ -19,6 +19,8 @@ namespace shardmill {
 // The versions of the protocol that this build speaks.
 inline constexpr uint32_t kProtocolVersionMin = 1;
 inline constexpr uint32_t kProtocolVersionMax = 1;
+// In which every build says Hello and refuses one: who reads it need not speak it.
+inline constexpr uint32_t kGreetingVersion = 1;
 
 // Stands on every message. A receiver refuses another job, a lower generation or term, and a boot
 // id that is not its own; zero in `to` is allowed in a Hello alone.
@@ -59,6 +61,7 @@ struct Sender {
 
 // --- Anyone to anyone who listens.
 
+// The Messenger fills in the versions, here and in Welcome.
 struct Hello {
   uint32_t version_min = kProtocolVersionMin;
   uint32_t version_max = kProtocolVersionMax;

@@ -213,13 +213,9 @@ void Coordinator::Tick(TimePoint now, Outbox& outbox) {
   TellHosts(outbox);
 }
 
-void Coordinator::On(const Hello& hello, TimePoint /*now*/, const Envelope& from, Outbox& outbox) {
-  if (hello.version_min > kProtocolVersionMax || hello.version_max < kProtocolVersionMin) {
-    Refuse(Refusal::kVersion, 0, "no protocol version in common", from, outbox);
-    return;
-  }
-  Send(from.peer, from.stamp.from, Welcome{std::min(hello.version_max, kProtocolVersionMax)},
-       outbox);
+void Coordinator::On(const Hello& /*hello*/, TimePoint /*now*/, const Envelope& from,
+                     Outbox& outbox) {
+  Send(from.peer, from.stamp.from, Welcome{}, outbox);
 }
 
 void Coordinator::On(const Frozen& frozen, TimePoint now, const Envelope& from, Outbox& outbox) {

@@ -157,13 +157,8 @@ std::map<uint64_t, std::vector<float>> Shard::Rows(TableId table) const {
   return rows;
 }
 
-void Shard::On(const Hello& hello, const Envelope& from, Outbox& outbox) {
-  if (hello.version_min > kProtocolVersionMax || hello.version_max < kProtocolVersionMin) {
-    Refuse(Refusal::kVersion, 0, "no protocol version in common", from, outbox);
-    return;
-  }
-  Send({from.peer, from.stamp.from}, Welcome{std::min(hello.version_max, kProtocolVersionMax)},
-       outbox);
+void Shard::On(const Hello& /*hello*/, const Envelope& from, Outbox& outbox) {
+  Send({from.peer, from.stamp.from}, Welcome{}, outbox);
 }
 
 void Shard::On(const Refused& refused, const Envelope& from, Outbox& /*outbox*/) {

@@ -1,5 +1,6 @@
 #include "common/net/messenger.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "common/payload.h"
@@ -10,6 +11,7 @@ void Messenger::Send(Outbox& outbox) {
   for (size_t i = 0; i < outbox.size();) {
     const PeerId peer = outbox[i].peer;
     i = Fill(outbox, i);
+    SetVersion(peer);
     switch (transport_.Send(peer, codec_.Encode(packet_))) {
       case Sent::kSent:
         counters_.sent += packet_.messages.size();
@@ -40,14 +42,56 @@ size_t Messenger::Fill(Outbox& outbox, size_t first) {
   return i;
 }
 
+void Messenger::SetVersion(PeerId peer) {
+  const auto known = versions_.find(peer);
+  packet_.version = known == versions_.end() ? limits_.version_min : known->second;
+  for (auto& [stamp, message] : packet_.messages) {
+    if (auto* hello = std::get_if<Hello>(&message)) {
+      *hello = {limits_.version_min, limits_.version_max, hello->role};
+      packet_.version = kGreetingVersion;  // Another process may be there since it was spoken to.
+    } else if (auto* welcome = std::get_if<Welcome>(&message)) {
+      welcome->version = packet_.version;
+    }
+  }
+}
+
+Result<> Messenger::TakeVersion(PeerId peer) {
+  uint32_t version = packet_.version;
+  for (const auto& [stamp, message] : packet_.messages) {
+    const auto* hello = std::get_if<Hello>(&message);
+    if (hello == nullptr) continue;
+    version = std::min(hello->version_max, limits_.version_max);
+    if (version >= std::max(hello->version_min, limits_.version_min)) continue;
+    const auto range = [](uint32_t min, uint32_t max) {
+      return std::to_string(min) + " to " + std::to_string(max);
+    };
+    Error none{ErrorCode::kBadInput,
+               "no protocol version in common: " + range(hello->version_min, hello->version_max) +
+                   " greets " + range(limits_.version_min, limits_.version_max)};
+    Packet answer{{}, kGreetingVersion};
+    answer.messages.emplace_back(Stamp{{}, {}, {}, {}, stamp.from},
+                                 Refused{Refusal::kVersion, 0, none.message});
+    static_cast<void>(transport_.Send(peer, codec_.Encode(answer)));
+    return none;
+  }
+  if (version <= limits_.version_min) {
+    versions_.erase(peer);
+  } else {
+    versions_[peer] = version;
+  }
+  return {};
+}
+
 Result<> Messenger::Poll(std::chrono::milliseconds timeout, std::vector<Envelope>& messages,
                          std::vector<BadPacket>& bad) {
   inbox_.Clear();
   SM_TRY(transport_.Poll(timeout, inbox_));
   gone_.assign(inbox_.gone().begin(), inbox_.gone().end());
+  for (const PeerId peer : gone_) versions_.erase(peer);
   for (size_t i = 0; i < inbox_.size(); ++i) {
     const Received received = inbox_[i];
-    const Result<> read = codec_.Decode(received.frames, packet_);
+    Result<> read = codec_.Decode(received.frames, packet_);
+    if (read.ok()) read = TakeVersion(received.peer);
     if (!read.ok()) {
       ++counters_.bad_packets;
       bad.push_back({received.peer, read.error()});

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <span>
 #include <string>
 #include <vector>
@@ -21,6 +22,7 @@ struct BadPacket {
 };
 
 // Messages over a transport: groups what goes to one peer, encodes, sends; receives and decodes.
+// Agrees with each peer on a version of the protocol, and refuses who has none in common with it.
 // Owned by one agent, on its thread. A message that finds a full queue is dropped and counted:
 // every request of the protocol is asked again when its answer does not come.
 class Messenger final {
@@ -51,6 +53,10 @@ class Messenger final {
  private:
   // Moves the next messages for one peer into packet_; returns the first that has to wait.
   size_t Fill(Outbox& outbox, size_t first);
+  // Has packet_ written in the version that the peer is to be spoken to in.
+  void SetVersion(PeerId peer);
+  // Takes from packet_, which has come from the peer, which version that is.
+  Result<> TakeVersion(PeerId peer);
 
   Transport& transport_;
   WireLimits limits_;
@@ -59,6 +65,7 @@ class Messenger final {
   Packet packet_;
   Inbox inbox_;
   std::vector<PeerId> gone_;
+  std::map<PeerId, uint32_t> versions_;  // Where it is not the lowest.
 };
 
 }  // namespace shardmill

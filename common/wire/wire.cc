@@ -23,15 +23,21 @@ constexpr uint64_t kHeaderBytesMax = uint64_t{8} << 20;
 
 Error Bad(const std::string& what) { return {ErrorCode::kBadInput, what}; }
 
-void WritePrefix(std::span<std::byte> header) {
+Error NotSpoken(uint32_t version, const WireLimits& limits) {
+  return Bad("the peer speaks protocol version " + std::to_string(version) +
+             "; this build speaks " + std::to_string(limits.version_min) + " to " +
+             std::to_string(limits.version_max));
+}
+
+void WritePrefix(uint32_t version, std::span<std::byte> header) {
   std::memcpy(header.data(), kMagic.data(), kMagic.size());
   for (size_t i = 0; i < sizeof(uint32_t); ++i) {
-    header[kMagic.size() + i] = static_cast<std::byte>(kProtocolVersionMax >> (8 * i));
+    header[kMagic.size() + i] = static_cast<std::byte>(version >> (8 * i));
   }
 }
 
-// The protobuf part of the header frame.
-Result<std::span<const std::byte>> CheckPrefix(std::span<const std::byte> header) {
+// The version in the prefix of the header frame.
+Result<uint32_t> ReadPrefix(std::span<const std::byte> header, const WireLimits& limits) {
   if (header.size() < kPrefixBytes ||
       std::memcmp(header.data(), kMagic.data(), kMagic.size()) != 0) {
     return Bad("these bytes are no shardmill message");
@@ -40,12 +46,14 @@ Result<std::span<const std::byte>> CheckPrefix(std::span<const std::byte> header
   for (size_t i = 0; i < sizeof(uint32_t); ++i) {
     version |= std::to_integer<uint32_t>(header[kMagic.size() + i]) << (8 * i);
   }
-  if (version < kProtocolVersionMin || version > kProtocolVersionMax) {
-    return Bad("the peer speaks protocol version " + std::to_string(version) +
-               "; this build speaks " + std::to_string(kProtocolVersionMin) + " to " +
-               std::to_string(kProtocolVersionMax));
-  }
-  return header.subspan(kPrefixBytes);
+  const bool spoken = version >= limits.version_min && version <= limits.version_max;
+  if (!spoken && version != kGreetingVersion) return NotSpoken(version, limits);
+  return version;
+}
+
+bool IsGreeting(const std::pair<Stamp, Message>& message) {
+  return std::holds_alternative<Hello>(message.second) ||
+         std::holds_alternative<Refused>(message.second);
 }
 
 Result<> CheckSizes(std::span<const Frame> frames, const WireLimits& limits) {
@@ -124,7 +132,7 @@ std::span<const Frame> WireCodec::Encode(const Packet& packet) {
   }
   const size_t size = header.ByteSizeLong();
   Buffer buffer = impl.pool.OfBytes(kPrefixBytes + size);
-  WritePrefix(buffer.bytes());
+  WritePrefix(packet.version, buffer.bytes());
   header.SerializeWithCachedSizesToArray(
       reinterpret_cast<uint8_t*>(buffer.bytes().data() + kPrefixBytes));
   impl.frames.front() = std::move(buffer).Close();
@@ -135,7 +143,8 @@ Result<> WireCodec::Decode(std::span<const Frame> frames, Packet& packet) {
   Impl& impl = *impl_;
   packet.messages.clear();
   SM_TRY(CheckSizes(frames, impl.limits));
-  const auto body = SM_TRY(CheckPrefix(frames.front().bytes()));
+  packet.version = SM_TRY(ReadPrefix(frames.front().bytes(), impl.limits));
+  const auto body = frames.front().bytes().subspan(kPrefixBytes);
   impl.arena.Reset();
   auto& header = *google::protobuf::Arena::CreateMessage<wire::Packet>(&impl.arena);
   if (!header.ParseFromArray(body.data(), static_cast<int>(body.size()))) {
@@ -162,6 +171,9 @@ Result<> WireCodec::Impl::ReadMessages(const wire::Packet& header, std::span<con
                                  std::move(read));
   }
   if (!rest.empty()) return Bad("more payload frames than the header names");
+  if (packet.version < limits.version_min && !std::ranges::all_of(packet.messages, IsGreeting)) {
+    return NotSpoken(packet.version, limits);
+  }
   return {};
 }
 

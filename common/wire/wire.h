@@ -17,6 +17,7 @@ namespace shardmill {
 // Messages to one peer that travel as one multipart message, in order.
 struct Packet {
   std::vector<std::pair<Stamp, Message>> messages;
+  uint32_t version = kProtocolVersionMax;  // That it is written in.
 };
 
 // Turns messages into frames and back. Its memory is used again from packet to packet. Owned by a

@@ -83,8 +83,35 @@ TEST(DoctorTest, LooksForTablesToo) {
   job.data.train = {testing::TempDir() + "/table.csv"};
   EXPECT_NE(Find(ExamineMachine(&job), "data").found.find("table.csv"), std::string::npos);
   EXPECT_EQ(Find(ExamineMachine(&job), "data").grade, Grade::kMissing);
+  job.data.label = "y";
   ASSERT_TRUE(WriteTextFile(job.data.train.front(), "x,y\n1,2\n").ok());
   EXPECT_EQ(Find(ExamineMachine(&job), "data").grade, Grade::kGood);
+  ASSERT_TRUE(WriteTextFile(job.data.train.front(), "x,y\nheavy,2\n").ok());
+  const Finding finding = Find(ExamineMachine(&job), "data");
+  EXPECT_EQ(finding.grade, Grade::kMissing);
+  EXPECT_NE(finding.found.find("table.csv:2: "), std::string::npos) << finding.found;
+}
+
+TEST(DoctorTest, SaysWhatTheJobWantsOfMemory) {
+  JobOptions job = Sound();
+  job.data.format = DataFormat::kCsv;
+  job.data.train = {testing::TempDir() + "/sized.csv"};
+  job.data.label = "y";
+  ASSERT_TRUE(WriteTextFile(job.data.train.front(), "a,b,y\n1,2,0\n2,1,1\n").ok());
+  // A little over 20 MiB of weights: 2^20 of 2 inputs and a bias, and 2 of 2^20 inputs and a bias.
+  LayerOptions affine;
+  affine.type = "affine";
+  affine.units = 1 << 20;
+  job.model.layers = {affine, affine};
+  job.model.layers.back().units = 2;
+  job.optimizer.name = OptimizerName::kAdam;
+  job.replication.replicas = 1;
+  job.cluster.workers = 2;
+  const Finding finding = Find(ExamineMachine(&job), "memory");
+  EXPECT_NE(finding.found.find("161MiB for servers and 81MiB for workers"), std::string::npos)
+      << finding.found;
+  job.cluster.workers = 40960;
+  EXPECT_EQ(Find(ExamineMachine(&job), "memory").grade, Grade::kPoor);
 }
 
 TEST(DoctorTest, LooksForOneKeyAtLeast) {
@@ -107,6 +134,9 @@ TEST(DoctorTest, FindsAPortThatIsAnothers) {
   const std::string& address = other->address();
   job.http.port = static_cast<uint32_t>(std::stoul(address.substr(address.rfind(':') + 1)));
   EXPECT_EQ(Find(ExamineMachine(&job), "http.port").grade, Grade::kMissing);
+  job.cluster.server_port = job.http.port - 1;
+  job.cluster.shards_per_server = 2;
+  EXPECT_EQ(Find(ExamineMachine(&job), "cluster.server_port").grade, Grade::kMissing);
 }
 
 TEST(DoctorTest, SaysThatSomethingIsMissingByItsEnd) {

@@ -6,8 +6,15 @@ namespace shardmill {
 namespace {
 
 TEST(LiveScreenTest, FitsATextToTheRoomThereIs) {
-  EXPECT_EQ(FitToScreen("abc\n\nde\nf\n", 3, 2), "ab\n\nde\n");
+  EXPECT_EQ(FitToScreen("abc\n\nde\n", 3, 2), "ab\n\nde\n");
   EXPECT_EQ(FitToScreen("a", 5, 5), "a\n");
+}
+
+TEST(LiveScreenTest, SaysInItsLastLineHowMuchThereIsNoRoomFor) {
+  EXPECT_EQ(FitToScreen("a\nb\nc\nd\n", 3, 80), "a\nb\n... 2 more lines\n");
+  EXPECT_EQ(FitToScreen("a\nb\nc\nd\n", 2, 10), "a\n... 3 more\n");
+  EXPECT_EQ(FitToScreen("a\nb\nc\nd\n", 1, 80), "a\n");
+  EXPECT_EQ(FitToScreen("a\nb\n", 0, 80), "");
 }
 
 TEST(LiveScreenTest, CutsBetweenCharacters) {

@@ -17,6 +17,7 @@ sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 
 import fresh_root  # noqa: E402
 import node  # noqa: E402
+import render  # noqa: E402
 import report  # noqa: E402
 
 NEEDED = ("dpkg-deb", "dpkg-gencontrol", "dpkg-gensymbols", "dpkg-shlibdeps", "g++")
@@ -56,6 +57,28 @@ class PackagesTest(unittest.TestCase):
             self.skipTest("not installed: lintian")
         output("lintian", "--fail-on", "error,warning", *self.debs)
 
+    def test_the_manual_has_a_page_for_each_program_and_one_for_job_files(self):
+        if shutil.which("man") is None:
+            self.skipTest("not installed: man-db")
+        for program in (self.usr / "bin").iterdir():
+            page = self.page(f"man1/{program.name}.1.gz")
+            for option in set(re.findall(r"--[a-z-]+", output(program, "--help"))) - {"--help"}:
+                self.assertIn(option, page)
+        self.assertIn("shardmill keys revoke [OPTIONS] NAME", self.page("man1/shardmill.1.gz"))
+        keys = {line.split()[0] for line in self.page("man5/shardmill-job.5.gz").splitlines() if line}
+        declared = re.findall(r"^\| `(\w+)`", pathlib.Path(render.find_root(), "docs/config.md")
+                              .read_text(encoding="utf-8"), re.MULTILINE)
+        self.assertGreater(len(declared), 100)
+        self.assertEqual(set(declared) - keys, set())
+
+    def page(self, name):
+        """As man shows it, without a warning."""
+        done = subprocess.run(["man", "--warnings", "--encoding=ascii", "-l",
+                               self.usr / "share/man" / name], env=os.environ | {"MANWIDTH": "500"},
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=True)
+        self.assertEqual(done.stderr, "")
+        return done.stdout
+
     def test_each_installed_header_compiles_alone(self):
         root = self.usr / "include/shardmill"
         self.assertEqual(sorted(str(path.relative_to(root)) for path in root.rglob("*.h")), HEADERS)
@@ -84,7 +107,9 @@ class PackagesTest(unittest.TestCase):
         self.do(root, install, "/mnt")
         self.do(root, """
             dpkg --verify shardmill libshardmill1 libshardmill-dev
-            systemd-analyze verify shardmill-coordinator.service shardmill-server@0.service
+            systemd-analyze verify --man=no shardmill-coordinator.service shardmill-server@0.service
+            systemd-analyze security --offline=true --threshold=20 shardmill-coordinator.service \\
+              shardmill-server@0.service  # Of 100.
             shardmill config print /etc/shardmill/job.toml
             cp -r /mnt/own_model /mnt/plain""")
 
@@ -98,7 +123,7 @@ class PackagesTest(unittest.TestCase):
         self.expect_found(said, workers=2)
 
         self.do(root, "dpkg --purge shardmill libshardmill-dev libshardmill1")
-        for place in ("etc", "lib/systemd", "usr/bin", "usr/include", "usr/lib"):
+        for place in ("etc", "lib/systemd", "usr/bin", "usr/include", "usr/lib", "usr/share"):
             self.assertEqual(list(root.path(place).rglob("*shardmill*")), [])
 
     def commands(self):
@@ -133,7 +158,8 @@ class PackagesTest(unittest.TestCase):
                   if root.run("which", tool)[0] != 0]
         if absent:
             self.skipTest(f"not installed: {', '.join(absent)}")
-        root.path("/etc/dpkg/dpkg.cfg.d/documented").write_text("path-include=/usr/share/doc/*\n")
+        root.path("/etc/dpkg/dpkg.cfg.d/documented").write_text(
+            "path-include=/usr/share/doc/*\npath-include=/usr/share/man/*\n")
         for deb in self.debs:
             shutil.copy(deb, root.path("/mnt"))
         return root

@@ -1,6 +1,7 @@
 """Runs the unit tests of a file, and tells Bazel of each case."""
 
 import os
+import pathlib
 import sys
 import unittest
 import xml.etree.ElementTree as ElementTree
@@ -36,8 +37,13 @@ class _Result(unittest.TextTestResult):
 
 
 def main():
-    tests = unittest.defaultTestLoader.loadTestsFromModule(sys.modules["__main__"])
-    result = unittest.TextTestRunner(sys.stdout, verbosity=2, resultclass=_Result).run(tests)
+    tests = [test for suite in unittest.defaultTestLoader.loadTestsFromModule(
+        sys.modules["__main__"]) for test in suite]
+    if "TEST_SHARD_STATUS_FILE" in os.environ:  # Bazel runs the file so often, a part each time.
+        pathlib.Path(os.environ["TEST_SHARD_STATUS_FILE"]).touch()
+        tests = tests[int(os.environ["TEST_SHARD_INDEX"])::int(os.environ["TEST_TOTAL_SHARDS"])]
+    result = unittest.TextTestRunner(sys.stdout, verbosity=2, resultclass=_Result).run(
+        unittest.TestSuite(tests))
     report = os.environ.get("XML_OUTPUT_FILE")
     if report:
         suites = ElementTree.Element("testsuites")

@@ -2,7 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include <deque>
+#include <array>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -61,6 +62,97 @@ std::vector<uint64_t> Loop(FakeTransport& transport, Messenger& messenger) {
     numbers.push_back(std::get<Pulled>(envelope.message).pull);
   }
   return numbers;
+}
+
+// A process that speaks those versions of the protocol, and has one peer.
+struct Speaker {
+  Speaker(uint32_t min, uint32_t max)
+      : messenger(transport, transport.pool, {.version_min = min, .version_max = max}) {}
+
+  // In which version it is said.
+  int Say(Message message) {
+    Outbox outbox{{PeerId{1}, Stamp{{}, {}, {}, BootId{7}, {}}, std::move(message)}};
+    messenger.Send(outbox);
+    return std::to_integer<int>(transport.sent.back().frames.front().bytes()[4]);
+  }
+
+  // The last message of what the other has said since it was last heard.
+  std::optional<Envelope> Hear(Speaker& other) {
+    transport.incoming = std::exchange(other.transport.sent, {});
+    std::vector<Envelope> messages;
+    std::vector<BadPacket> bad;
+    EXPECT_TRUE(messenger.Poll(std::chrono::milliseconds(0), messages, bad).ok());
+    if (!bad.empty()) trouble = bad.back().why.message;
+    if (messages.empty()) return {};
+    return std::move(messages.back());
+  }
+
+  FakeTransport transport;
+  Messenger messenger;
+  std::string trouble;
+};
+
+TEST(MessengerTest, SpeaksTheHighestVersionThatBothHave) {
+  struct Meeting {
+    Speaker caller;
+    Speaker listener;
+    int version;
+  };
+  for (auto& [caller, listener, version] : std::array<Meeting, 5>{{{{1, 2}, {1, 2}, 2},
+                                                                   {{1, 2}, {1, 1}, 1},
+                                                                   {{1, 1}, {1, 2}, 1},
+                                                                   {{2, 3}, {1, 2}, 2},
+                                                                   {{1, 2}, {2, 3}, 2}}}) {
+    EXPECT_EQ(caller.Say(Hello{}), 1);
+    ASSERT_TRUE(listener.Hear(caller)) << listener.trouble;
+    EXPECT_EQ(listener.Say(Welcome{}), version);
+    const auto welcome = caller.Hear(listener);
+    ASSERT_TRUE(welcome) << caller.trouble;
+    EXPECT_EQ(std::get<Welcome>(welcome->message).version, version);
+    EXPECT_EQ(caller.Say(GetView{}), version);
+    ASSERT_TRUE(listener.Hear(caller)) << listener.trouble;
+    EXPECT_EQ(listener.Say(Renewed{}), version);
+    EXPECT_EQ(caller.Say(Hello{}), 1);
+  }
+}
+
+TEST(MessengerTest, RefusesWhoHasNoVersionInCommon) {
+  for (const bool newer : {false, true}) {
+    Speaker caller(newer ? 3 : 1, newer ? 4 : 2);
+    Speaker listener(newer ? 1 : 3, newer ? 2 : 4);
+    caller.Say(Hello{});
+    EXPECT_FALSE(listener.Hear(caller));
+    const std::string words = newer ? "no protocol version in common: 3 to 4 greets 1 to 2"
+                                    : "no protocol version in common: 1 to 2 greets 3 to 4";
+    EXPECT_EQ(listener.trouble, words);
+    const auto answer = caller.Hear(listener);
+    ASSERT_TRUE(answer) << caller.trouble;
+    EXPECT_EQ(answer->stamp.to, BootId{7});
+    EXPECT_EQ(std::get<Refused>(answer->message).code, Refusal::kVersion);
+    EXPECT_EQ(std::get<Refused>(answer->message).words, words);
+  }
+}
+
+// As after a new start of the listener, whom nobody greets.
+TEST(MessengerTest, AnswersInTheVersionThatItIsSpokenTo) {
+  Speaker listener(1, 2);
+  for (const int version : {2, 1}) {
+    Speaker caller(static_cast<uint32_t>(version), static_cast<uint32_t>(version));
+    EXPECT_EQ(caller.Say(GetView{}), version);
+    ASSERT_TRUE(listener.Hear(caller)) << listener.trouble;
+    EXPECT_EQ(listener.Say(Renewed{}), version);
+  }
+}
+
+TEST(MessengerTest, TakesNothingButGreetingsInAVersionThatItDoesNotSpeak) {
+  Speaker old(1, 1);
+  Speaker young(2, 3);
+  old.Say(GetView{});
+  EXPECT_FALSE(young.Hear(old));
+  EXPECT_EQ(young.trouble, "the peer speaks protocol version 1; this build speaks 2 to 3");
+  young.Say(GetView{});
+  EXPECT_FALSE(old.Hear(young));
+  EXPECT_EQ(old.trouble, "the peer speaks protocol version 2; this build speaks 1 to 1");
 }
 
 TEST(MessengerTest, GroupsWhatGoesToOnePeerAndKeepsOrder) {

@@ -159,6 +159,7 @@ void Fill(Rng& rng, Welcome& m) { m = {Small(rng)}; }
 void Fill(Rng& rng, Refused& m) {
   m = {static_cast<Refusal>(rng.Below(static_cast<uint64_t>(Refusal::kForbidden) + 1)), Number(rng),
        Text(rng)};
+  if (m.words.empty()) m.code = Refusal::kDone;  // Came later; the bytes that are kept have words.
 }
 void Fill(Rng& rng, Unit& m) {
   m = {RandomSender(rng),   Number(rng),     Small(rng),  Small(rng),

@@ -55,7 +55,7 @@ void ExpectSame(const Packet& packet, const Packet& other) {
 // One message of each kind; changes when messages.h does.
 Packet EveryKind() {
   Rng rng(23);
-  Packet packet;
+  Packet packet{.messages = {}, .version = 1};
   for (size_t kind = 0; kind < std::variant_size_v<Message>; ++kind) {
     const Stamp stamp{JobId{7}, Generation{1}, Term{kind % 2}, BootId{8}, BootId{9}};
     packet.messages.emplace_back(stamp, RandomMessage(rng, kind));
