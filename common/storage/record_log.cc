@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstring>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -36,6 +37,32 @@ struct Head {
 
 bool AllZero(std::span<const std::byte> bytes) {
   return std::ranges::all_of(bytes, [](std::byte byte) { return byte == std::byte{0}; });
+}
+
+// The head that `bytes` begin with; none where it is not sound.
+std::optional<Head> HeadIn(std::span<const std::byte> bytes) {
+  Head head;
+  if (bytes.size() < sizeof(head)) return {};
+  std::memcpy(&head, bytes.data(), sizeof(head));
+  if (head.length == 0 || head.head != head.Checksum()) return {};
+  return head;
+}
+
+// Whether a sector that the head at the beginning of `rest`, which is at that place of the file,
+// lies in was never written.
+bool LacksSectorOfHead(std::span<const std::byte> rest, uint64_t at) {
+  constexpr uint64_t kSector = 512;
+  const uint64_t room = kSector - at % kSector;
+  if (AllZero(rest.first(std::min<uint64_t>(room, rest.size())))) return true;
+  if (room >= sizeof(Head) || room >= rest.size()) return false;
+  return AllZero(rest.subspan(room, std::min<uint64_t>(kSector, rest.size() - room)));
+}
+
+bool HasHeadBehind(std::span<const std::byte> bytes) {
+  for (size_t i = 1; i < bytes.size(); ++i) {
+    if (HeadIn(bytes.subspan(i))) return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -75,16 +102,14 @@ Result<> RecordLog::Read(const Visit& visit) {
 
 // The length of the record that `rest` begins with; 0: it is half-written, and the last.
 Result<uint64_t> RecordLog::Next(std::span<const std::byte> rest, uint64_t at) const {
-  Head head;
-  if (rest.size() < sizeof(head)) return uint64_t{0};
-  std::memcpy(&head, rest.data(), sizeof(head));
-  const auto body = rest.subspan(sizeof(head));
-  if (head.length > 0 && head.head == head.Checksum()) {
-    if (head.length > body.size()) return uint64_t{0};
-    if (Crc32c(body.first(head.length)) == head.record) return uint64_t{head.length};
-    if (head.length == body.size()) return uint64_t{0};
-  } else if (AllZero(body)) {
-    return uint64_t{0};  // The file had grown, and its bytes had not come.
+  if (rest.size() < sizeof(Head)) return uint64_t{0};
+  const auto body = rest.subspan(sizeof(Head));
+  if (const std::optional<Head> head = HeadIn(rest)) {
+    if (head->length > body.size()) return uint64_t{0};
+    if (Crc32c(body.first(head->length)) == head->record) return uint64_t{head->length};
+    if (head->length == body.size()) return uint64_t{0};
+  } else if (AllZero(body) || (LacksSectorOfHead(rest, at) && !HasHeadBehind(rest))) {
+    return uint64_t{0};  // The file had grown, and these bytes had not come.
   }
   return Error{ErrorCode::kBadInput, path_ + " is damaged at byte " + std::to_string(at) +
                                          "; restore it, or begin anew in another folder"};

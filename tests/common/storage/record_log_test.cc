@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -97,6 +98,40 @@ TEST_F(RecordLogTest, CutsOffWhatACrashLeftHalfWritten) {
       ASSERT_EQ(Content(), content.substr(0, whole)) << size;
     }
   }
+}
+
+// The system writes sectors in any order.
+TEST_F(RecordLogTest, CutsOffARecordOfWhichAnySectorIsMissing) {
+  constexpr size_t kSector = 512;
+  for (const size_t before : {1, 470, 480, 485, 490, 500}) {
+    fs::remove(path_);
+    auto log = Opened();
+    ASSERT_TRUE(log->Append(Bytes(std::string(before, 'b'))).ok());
+    const uint64_t whole = log->bytes();
+    ASSERT_TRUE(log->Append(Bytes(std::string(1500, 'x'))).ok());
+    log.reset();
+    const std::string content = Content();
+    for (size_t sector = whole / kSector; sector * kSector < content.size(); ++sector) {
+      std::string torn = content;
+      for (size_t i = sector * kSector; i < std::min(torn.size(), (sector + 1) * kSector); ++i) {
+        if (i >= whole) torn[i] = 0;
+      }
+      Replace(torn);
+      ASSERT_NE(Opened(), nullptr) << before << " " << sector;
+      ASSERT_EQ(records_, std::vector<std::string>({std::string(before, 'b')}));
+    }
+  }
+}
+
+// Unless there is a record behind it, which was written when it was whole.
+TEST_F(RecordLogTest, SaysThatASectorInTheMiddleIsLost) {
+  auto log = Opened();
+  for (int i = 0; i < 2; ++i) ASSERT_TRUE(log->Append(Bytes(std::string(1500, 'x'))).ok());
+  log.reset();
+  std::string lost = Content();
+  std::fill_n(lost.begin() + 8, 504, '\0');
+  Replace(lost);
+  EXPECT_FALSE(Open().ok());
 }
 
 TEST_F(RecordLogTest, BeginsAnewWhereACrashCameWhileItWasMade) {
