@@ -1,5 +1,6 @@
 #include "server/coordinator_journal.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <span>
 #include <string_view>
@@ -13,8 +14,28 @@ namespace {
 // Each record is a whole state: of all but the last nothing is needed.
 constexpr uint64_t kRewriteBytes = uint64_t{16} << 20;
 
-std::string SizeWords(size_t workers, size_t shards) {
-  return std::to_string(workers) + " workers and " + std::to_string(shards) + " shards";
+struct JobSize {
+  size_t workers = 0;
+  size_t shards = 0;
+  size_t replicas = 0;  // Of each shard.
+
+  bool operator==(const JobSize&) const = default;
+  std::string Words() const {
+    return std::to_string(workers) + " workers, " + std::to_string(shards) + " shards and " +
+           std::to_string(replicas) + " replicas of each";
+  }
+};
+
+// Of a job that has not begun the number of shards is nobody's yet.
+JobSize SizeOf(const CoordinatorState& before, const CoordinatorOptions& options) {
+  const View& view = before.decided.view;
+  JobSize size{before.ranks.size(), options.shards, options.replicas};
+  if (view.number.value > 0) size.shards = view.shards.size();
+  if (before.copies.empty()) return size;
+  // One that is on its way to another server is there for a while beside the one that it replaces.
+  size.replicas = static_cast<size_t>(std::ranges::count_if(
+      before.copies[0].homes, [](const ReplicaHome& home) { return !home.replaces; }));
+  return size;
 }
 
 }  // namespace
@@ -54,13 +75,11 @@ Result<std::unique_ptr<CoordinatorJournal>> CoordinatorJournal::Open(
                        "with a folder of its own (cluster.state)"};
     }
   }
-  const size_t workers = journal->before_->ranks.size();
-  const View& view = journal->before_->decided.view;
-  const size_t shards = view.number.value > 0 ? view.shards.size() : options.shards;
-  if (workers == options.ranks() && shards == options.shards) return journal;
-  return Error{ErrorCode::kBadUsage, "the job in " + folder + " has " + SizeWords(workers, shards) +
-                                         ", and this job file says " +
-                                         SizeWords(options.ranks(), options.shards) +
+  const JobSize was = SizeOf(*journal->before_, options);
+  const JobSize asked{options.ranks(), options.shards, options.replicas};
+  if (was == asked) return journal;
+  return Error{ErrorCode::kBadUsage, "the job in " + folder + " has " + was.Words() +
+                                         ", and this job file says " + asked.Words() +
                                          "; give a new job a folder of its own (cluster.state)"};
 }
 

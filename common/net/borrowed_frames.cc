@@ -4,12 +4,30 @@
 
 #include <atomic>
 #include <mutex>
+#include <system_error>
+#include <thread>
 #include <utility>
 
 #include "common/net/shm_memory.h"
+#include "common/process/priority.h"
 #include "common/recycler.h"
 
 namespace shardmill {
+namespace {
+
+// The last to unmap a gigabyte of a dead peer's gives its pages back to the system, which takes
+// tenths of a second, in which an agent would hear nobody. The thread has nothing but the segments.
+void UnmapElsewhere(std::vector<SharedMapping> segments, uint64_t bytes) {
+  constexpr uint64_t kQuick = uint64_t{16} << 20;
+  if (bytes <= kQuick) return;
+  try {
+    std::thread([gone = std::move(segments)] { YieldToOthers(); }).detach();
+  } catch (const std::system_error&) {
+    // No thread is to be had: they are unmapped here.
+  }
+}
+
+}  // namespace
 
 // The bookkeeping of one loan.
 class BorrowedFrames::Storage final : public FrameStorage {
@@ -31,7 +49,10 @@ class BorrowedFrames::Storage final : public FrameStorage {
 // has. Segments are the agent's.
 struct BorrowedFrames::Core {
   explicit Core(FileDescriptor peer) : socket(std::move(peer)) {}
-  ~Core() { shutdown(socket.get(), SHUT_WR); }
+  ~Core() {
+    shutdown(socket.get(), SHUT_WR);
+    UnmapElsewhere(std::move(segments), mapped_bytes);
+  }
   Core(const Core&) = delete;
   Core& operator=(const Core&) = delete;
 

@@ -11,6 +11,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "common/process/priority.h"
+
 namespace shardmill {
 namespace {
 
@@ -38,6 +40,7 @@ __attribute__((no_sanitize("address", "thread", "undefined"))) int Sleep(void* p
   Call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
   Call(SYS_close_range, 0, ~0U);
   Call(SYS_setsid);  // What is sent to the parent's group is not for it.
+  Call(SYS_setpriority, PRIO_PROCESS, 0, kLowPriority);
   const bool late = Call(SYS_getppid) != *static_cast<const pid_t*>(parent);
   while (!late) Call(SYS_pause);
   Call(SYS_exit);

@@ -129,5 +129,26 @@ TEST_F(CoordinatorTest, IsNotStartedAgainWithAJobFileThatMeansAnotherJob) {
                 "of its own (cluster.state)");
 }
 
+TEST_F(CoordinatorTest, IsNotStartedAgainWithAJobFileOfAnotherSize) {
+  const std::string folder = testing::TempDir() + "/another_size";
+  CoordinatorOptions options = Options();
+  coordinator_ = Coordinator(options, now_);
+  Begin();
+  {
+    auto journal = CoordinatorJournal::Open(folder, options);
+    ASSERT_TRUE(journal.ok());
+    ASSERT_TRUE(journal.value()->Keep(coordinator_).ok());
+  }
+  options.replicas = 1;
+  const auto other = CoordinatorJournal::Open(folder, options);
+  ASSERT_FALSE(other.ok());
+  const std::string size = std::to_string(options.workers) + " workers, " +
+                           std::to_string(options.shards) + " shards and ";
+  EXPECT_EQ(other.error().message,
+            "the job in " + folder + " has " + size +
+                "0 replicas of each, and this job file says " + size +
+                "1 replicas of each; give a new job a folder of its own (cluster.state)");
+}
+
 }  // namespace
 }  // namespace shardmill

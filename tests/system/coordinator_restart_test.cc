@@ -191,7 +191,7 @@ TEST_F(CoordinatorStateTest, BelongsToAJobOfOneSize) {
   const auto other = Launch("other", "server/shardmill-coordinator",
                             Arguments({"--listen", "127.0.0.1:0", "--set", "cluster.workers=2"}));
   EXPECT_EQ(other->Wait(kPatience), (ExitStatus{2, 0}));
-  EXPECT_NE(OutputOf("other").find("has 1 workers and 1 shards"), std::string::npos)
+  EXPECT_NE(OutputOf("other").find("has 1 workers, 1 shards"), std::string::npos)
       << OutputOf("other");
 }
 

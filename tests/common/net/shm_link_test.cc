@@ -9,7 +9,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
+#include <fstream>
 #include <string>
 #include <thread>
 #include <utility>
@@ -324,6 +326,32 @@ TEST_F(ShmLinkTest, LeavesOnceTheReaderHasDone) {
   received.clear();
   client_->HandleSocket();
   EXPECT_TRUE(client_->ended());
+}
+
+// How often memory that pools share is mapped into this process.
+size_t SharedMappings() {
+  std::ifstream maps("/proc/self/maps");
+  size_t count = 0;
+  for (std::string line; std::getline(maps, line);) {
+    count += line.find("/memfd:shardmill (") != std::string::npos ? 1 : 0;
+  }
+  return count;
+}
+
+TEST_F(ShmLinkTest, UnmapsMuchThatWasLentToItOnceItHasGone) {
+  Meet();
+  {
+    const Frame large = Lendable(32 * kMiB).first;
+    ASSERT_EQ(client_->Send(std::vector{large}), Sent::kSent);
+    ASSERT_EQ(ReceiveAll(*server_).size(), 1U);
+  }
+  const size_t own = SharedMappings() - 1;
+  server_.reset();
+  // By a thread of its own; what is left is the client's.
+  for (int i = 0; i < 1000 && SharedMappings() > own; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  EXPECT_EQ(SharedMappings(), own);
 }
 
 TEST_F(ShmLinkTest, ConnectsToNobodyUnderATokenThatNobodyHas) {
