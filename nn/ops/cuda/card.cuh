@@ -43,8 +43,6 @@ class Card final {
   bool Check(cudaError_t status);
   bool Check(cublasStatus_t status);
   bool Check(cudnnStatus_t status);
-  // Of the kernel that was started last.
-  void CheckLaunch() { Check(cudaGetLastError()); }
   void Fail(const std::string& words);
   const char* failure() const { return failure_.c_str(); }
 
