@@ -45,6 +45,7 @@ class Card final {
   bool Check(cudnnStatus_t status);
   void Fail(const std::string& words);
   const char* failure() const { return failure_.c_str(); }
+  bool failed() const { return !failure_.empty(); }
 
   // That block, with room for so many, and whatever was in it. Null where there is no room, which
   // is a failure.

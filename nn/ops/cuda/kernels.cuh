@@ -30,10 +30,12 @@ inline uint32_t BlocksOf(uint64_t count) {
   return static_cast<uint32_t>(std::min((count + kThreads - 1) / kThreads, kBlocksMax));
 }
 
-// Begins a kernel.
+// Begins a kernel; on a card that has failed none, as what it reads, ids among it, may never have
+// come.
 template <class... Parameters, class... Arguments>
 void Launch(Card& card, void (*kernel)(Parameters...), const dim3& blocks, const dim3& threads,
             const Arguments&... arguments) {
+  if (card.failed()) return;
   cudaLaunchConfig_t how{};
   how.gridDim = blocks;
   how.blockDim = threads;
