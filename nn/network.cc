@@ -106,8 +106,15 @@ Result<double> Network::Train(const Samples& samples,
     return 0.0;
   }
   const Samples lent = SM_TRY(Lend(samples, parameters, gradients));
+  Result<double> loss = Step(lent, gradients, flow);
+  if (!loss.ok()) Settle();
+  return loss;
+}
+
+Result<double> Network::Step(const Samples& lent, std::span<const std::span<float>> gradients,
+                             ParameterFlow* flow) {
   SM_TRY(Forward(lent, true, flow));
-  const uint64_t rows = samples.rows;
+  const uint64_t rows = lent.rows;
   const uint32_t output = graph_.nodes.back().output;
   const Tensor losses = Take(layout_->losses(), {rows + regularized_});
   loss_->Compute(backend_, values_[output].floats, lent.targets,
@@ -156,6 +163,12 @@ Result<std::span<const float>> Network::Outputs(
   const std::span<float> host = host_output_.At(0, output.size());
   if (!backend_.Synchronize(CopyOutMade(backend_, output, host))) return Failed();
   return std::span<const float>(host);
+}
+
+void Network::Settle() {
+  for (const Stream stream : {Stream::kCopyIn, Stream::kCompute, Stream::kCopyOut}) {
+    static_cast<void>(backend_.Synchronize(backend_.Record(stream)));
+  }
 }
 
 // Fewer rows do not help then, as they may where there is no room; another process may.

@@ -87,6 +87,11 @@ class Network final {
   // Those of a batch whose targets are in targets_.
   Result<std::span<const float>> Outputs(const Samples& samples,
                                          std::span<const std::span<const float>> parameters);
+  // From values to gradients, of a batch that was lent.
+  Result<double> Step(const Samples& lent, std::span<const std::span<float>> gradients,
+                      ParameterFlow* flow);
+  // Waits for what a step that failed has left under way, which reads what the next one writes.
+  void Settle();
   void LendGradients(std::span<const std::span<float>> gradients);
   // Places the layout and takes the memory for it; false where there is none.
   bool Hold(StepLayout& layout, uint64_t rows);

@@ -203,6 +203,13 @@ struct AlsoBad {
             self.found(rules.dead_files, {"common/BUILD": build, "common/deep/a.cc": "",
                                           "common/deep/b.cc": ""}), [("common/deep/b.cc", 1)])
 
+    def test_dead_files_knows_headers_that_stand_in_for_a_librarys(self):
+        build = 'x(srcs = ["a.cc"], hdrs = ["include/x/b.h", "include/c.h"])\n'
+        self.assertEqual(
+            self.found(rules.dead_files, {"cli/BUILD": build, "cli/a.cc": "#include <x/b.h>\n",
+                                          "cli/include/x/b.h": "", "cli/include/c.h": ""}),
+            [("cli/include/c.h", 1)])
+
     @unittest.skipIf(shutil.which("clang-format") is None, "clang-format is not installed")
     def test_formatting_differs_where_clang_format_would_change(self):
         shutil.copy(".clang-format", self.root)

@@ -5,6 +5,8 @@
 #include <filesystem>
 #include <string>
 
+#include "tests/nn/soft_card/open.h"
+
 namespace shardmill {
 namespace {
 
@@ -43,6 +45,18 @@ TEST(DeviceTest, CudaTakesACardOrFails) {
   EXPECT_EQ(device.error().message,
             "\"compute.device\" is \"cuda\": " + words.substr(words.find(", since ") + 8) +
                 "; \"auto\" takes the processor where there is no card");
+}
+
+TEST(DeviceTest, IsACardThatIsThere) {
+  for (const ComputeDevice asked : {ComputeDevice::kAuto, ComputeDevice::kCuda}) {
+    DeviceRequest request = Request(asked);
+    request.library = nn::kSoftCardLibrary;
+    request.rank = 5;
+    const Result<Device> device = OpenDevice(request);
+    ASSERT_TRUE(device.ok()) << device.error().message;
+    EXPECT_STREQ(device.value().backend->name(), "cuda:0 (soft card)");
+    EXPECT_EQ(device.value().words, "cuda:0 (soft card)");
+  }
 }
 
 TEST(DeviceTest, SaysThatTheLibraryIsNotThere) {

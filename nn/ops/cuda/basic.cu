@@ -38,7 +38,11 @@ float* CudaBackend::AllocateHost(uint64_t floats) {
   return nullptr;
 }
 
-void CudaBackend::ReleaseHost(float* memory) { card_->Check(cudaFreeHost(memory)); }
+// CUDA does not promise that this waits for copies that are under way.
+void CudaBackend::ReleaseHost(float* memory) {
+  card_->Check(cudaDeviceSynchronize());
+  card_->Check(cudaFreeHost(memory));
+}
 
 std::optional<uint64_t> CudaBackend::FreeBytes() const {
   size_t free = 0, total = 0;

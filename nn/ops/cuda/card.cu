@@ -117,7 +117,7 @@ void Card::Wait(Stream stream, Event event) {
 
 bool Card::Synchronize(Event event) {
   Check(cudaEventSynchronize(Find(event)));
-  return failure_.empty();
+  return !failed();
 }
 
 }  // namespace shardmill::nn

@@ -43,10 +43,9 @@ class Card final {
   bool Check(cudaError_t status);
   bool Check(cublasStatus_t status);
   bool Check(cudnnStatus_t status);
-  // Of the kernel that was started last.
-  void CheckLaunch() { Check(cudaGetLastError()); }
   void Fail(const std::string& words);
   const char* failure() const { return failure_.c_str(); }
+  bool failed() const { return !failure_.empty(); }
 
   // That block, with room for so many, and whatever was in it. Null where there is no room, which
   // is a failure.

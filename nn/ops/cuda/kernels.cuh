@@ -30,6 +30,19 @@ inline uint32_t BlocksOf(uint64_t count) {
   return static_cast<uint32_t>(std::min((count + kThreads - 1) / kThreads, kBlocksMax));
 }
 
+// Begins a kernel; on a card that has failed none, as what it reads, ids among it, may never have
+// come.
+template <class... Parameters, class... Arguments>
+void Launch(Card& card, void (*kernel)(Parameters...), const dim3& blocks, const dim3& threads,
+            const Arguments&... arguments) {
+  if (card.failed()) return;
+  cudaLaunchConfig_t how{};
+  how.gridDim = blocks;
+  how.blockDim = threads;
+  how.stream = card.compute();
+  card.Check(cudaLaunchKernelEx(&how, kernel, arguments...));
+}
+
 template <class Function>
 __global__ void EachKernel(uint64_t count, Function function) {
   const uint64_t step = uint64_t{gridDim.x} * blockDim.x;
@@ -42,8 +55,7 @@ __global__ void EachKernel(uint64_t count, Function function) {
 template <class Function>
 void ForEach(Card& card, uint64_t count, const Function& function) {
   if (count == 0) return;
-  EachKernel<<<BlocksOf(count), kThreads, 0, card.compute()>>>(count, function);
-  card.CheckLaunch();
+  Launch(card, EachKernel<Function>, BlocksOf(count), kThreads, count, function);
 }
 
 template <class Index, class Function>
@@ -61,13 +73,12 @@ void ForEachCell(Card& card, uint64_t rows, uint64_t columns, const Function& fu
   if (cells == 0) return;
   // Divisions of 32 bits are several times quicker.
   if (cells < uint64_t{1} << 31) {
-    CellsKernel<uint32_t><<<BlocksOf(cells), kThreads, 0, card.compute()>>>(
-        static_cast<uint32_t>(cells), static_cast<uint32_t>(columns), function);
+    Launch(card, CellsKernel<uint32_t, Function>, BlocksOf(cells), kThreads,
+           static_cast<uint32_t>(cells), static_cast<uint32_t>(columns), function);
   } else {
-    CellsKernel<uint64_t>
-        <<<BlocksOf(cells), kThreads, 0, card.compute()>>>(cells, columns, function);
+    Launch(card, CellsKernel<uint64_t, Function>, BlocksOf(cells), kThreads, cells, columns,
+           function);
   }
-  card.CheckLaunch();
 }
 
 // The threads of a block, which work on one row together and all call the same.
@@ -114,8 +125,7 @@ template <class Function>
 void ForEachRow(Card& card, uint64_t rows, uint64_t columns, const Function& function) {
   if (rows == 0) return;
   const uint32_t threads = columns <= 128 ? 32 : kThreads;
-  RowsKernel<<<static_cast<uint32_t>(rows), threads, 0, card.compute()>>>(function);
-  card.CheckLaunch();
+  Launch(card, RowsKernel<Function>, static_cast<uint32_t>(rows), threads, function);
 }
 
 // Two sums over the rows of a column.
@@ -189,12 +199,10 @@ void ForEachColumn(Card& card, uint64_t rows, uint64_t columns, const Term& term
   if (partial == nullptr) return;
   const auto tiles = static_cast<uint32_t>((columns + kTileColumns - 1) / kTileColumns);
   const dim3 tile(kTileColumns, kTileRows);
-  ColumnsKernel<<<dim3(tiles, static_cast<uint32_t>(parts)), tile, 0, card.compute()>>>(
-      rows, columns, rows_each, partial, term, finish);
-  card.CheckLaunch();
+  Launch(card, ColumnsKernel<Term, Finish>, dim3(tiles, static_cast<uint32_t>(parts)), tile, rows,
+         columns, rows_each, partial, term, finish);
   if (parts == 1) return;
-  FinishColumnsKernel<<<tiles, tile, 0, card.compute()>>>(parts, columns, partial, finish);
-  card.CheckLaunch();
+  Launch(card, FinishColumnsKernel<Finish>, tiles, tile, parts, columns, partial, finish);
 }
 
 }  // namespace shardmill::nn

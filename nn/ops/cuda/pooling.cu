@@ -8,13 +8,13 @@ namespace {
 
 // A picture's rows, columns and channels, and how a window goes over them, as kernels see it.
 struct Pooled {
-  Pooled(const Window& window, const Shape& in, const Shape& out)
+  Pooled(const Window& over, const Shape& in, const Shape& out)
       : height(in.dim(1)),
         width(in.dim(2)),
         channels(in.dim(3)),
         out_height(out.dim(1)),
         out_width(out.dim(2)),
-        window(window) {}
+        window(over) {}
 
   // Where a window lies.
   __device__ WindowRange Rows(uint64_t y) const {

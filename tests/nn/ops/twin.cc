@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "nn/build_id.h"
+#include "tests/nn/soft_card/open.h"
 #include "worker/device.h"
 
 namespace shardmill::nn {
@@ -23,11 +24,14 @@ std::vector<float> AsFloats(const std::vector<T>& numbers) {
 
 }  // namespace
 
-Result<LoadedPlugin::BackendPointer> OpenDeviceNamed(const std::string& name,
+Result<LoadedPlugin::BackendPointer> OpenDeviceNamed(const std::string& name, uint64_t seed,
                                                      const BackendSettings& settings) {
   if (name == "copies") {
     const auto destroy = [](Backend* backend) { std::unique_ptr<Backend> gone(backend); };
     return LoadedPlugin::BackendPointer(std::make_unique<CpuBackend>(false).release(), {destroy});
+  }
+  if (name != "card") {
+    return OpenSoftCard({.seed = seed, .convolves = name == "soft"}, settings);
   }
   const std::string built = "nn/ops/cuda/libshardmill_cuda.so";
   const std::string library = std::filesystem::exists(built) ? built : CardLibrary();

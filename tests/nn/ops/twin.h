@@ -13,8 +13,9 @@
 namespace shardmill::nn {
 
 // A device that is compared with the processor: "copies", the processor once more but with memory
-// of its own, or "card". Fails in words where there is none.
-Result<LoadedPlugin::BackendPointer> OpenDeviceNamed(const std::string& name,
+// of its own; "soft", a card of software, in the order of work that a seed draws, or "direct", the
+// same without convolutions of cuDNN; or "card". Fails in words where there is none.
+Result<LoadedPlugin::BackendPointer> OpenDeviceNamed(const std::string& name, uint64_t seed = 1,
                                                      const BackendSettings& settings = {});
 
 // A tensor on the processor and its like on the other device.

@@ -28,7 +28,7 @@ uint64_t Seed() {
 class OpsTest : public testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
-    Result<LoadedPlugin::BackendPointer> device = OpenDeviceNamed(GetParam());
+    Result<LoadedPlugin::BackendPointer> device = OpenDeviceNamed(GetParam(), seed_);
     if (!device.ok()) GTEST_SKIP() << device.error().message;
     device_ = std::move(device).value();
     twin_.emplace(*device_, seed_);
@@ -369,7 +369,7 @@ TEST_P(OpsTest, GivesTheSameBitsAgain) {
   EXPECT_EQ(run(), first);
 }
 
-INSTANTIATE_TEST_SUITE_P(Devices, OpsTest, testing::Values("copies", "card"),
+INSTANTIATE_TEST_SUITE_P(Devices, OpsTest, testing::Values("copies", "soft", "direct", "card"),
                          [](const auto& device) { return std::string(device.param); });
 
 }  // namespace

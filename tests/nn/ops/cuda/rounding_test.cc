@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <string>
 #include <utility>
 
 #include "tests/nn/ops/twin.h"
@@ -14,12 +15,15 @@ struct Rounding {
   double at_most;
 };
 
+class RoundingTest : public testing::TestWithParam<const char*> {};
+
 // Fractions of 23, 10 and 7 bits; convolutions have 10 where products have 7.
-TEST(RoundingTest, OfWhatIsMultipliedIsAsAskedFor) {
+TEST_P(RoundingTest, OfWhatIsMultipliedIsAsAskedFor) {
   for (const auto& [products, at_least, at_most] : {Rounding{Products::kFloat, 0, 5e-5},
                                                     {Products::kTf32, 1e-5, 5e-3},
                                                     {Products::kBf16, 1e-5, 3e-2}}) {
-    Result<LoadedPlugin::BackendPointer> card = OpenDeviceNamed("card", {.products = products});
+    Result<LoadedPlugin::BackendPointer> card =
+        OpenDeviceNamed(GetParam(), 1, {.products = products});
     if (!card.ok()) GTEST_SKIP() << card.error().message;
     Twin twin(*card.value(), 3);
     const Pair in = twin.In({256, 512}), weight = twin.In({512, 256}), out = twin.Out({256, 256});
@@ -36,6 +40,9 @@ TEST(RoundingTest, OfWhatIsMultipliedIsAsAskedFor) {
     }
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(Devices, RoundingTest, testing::Values("soft", "card"),
+                         [](const auto& device) { return std::string(device.param); });
 
 }  // namespace
 }  // namespace shardmill::nn

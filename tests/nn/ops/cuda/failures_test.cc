@@ -1,0 +1,134 @@
+// What may fail on a card fails on one of software, call by call: a step says so in words, or it
+// came to the right end all the same, and what was taken is given back.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tests/nn/network_fixture.h"
+#include "tests/nn/soft_card/open.h"
+
+namespace shardmill::nn {
+namespace {
+
+NetworkSpec Pictures() {
+  return {
+      .input = {6, 6},
+      .layers = {{.type = "conv2d", .units = 2, .kernel = 3}, {"relu"}, {"flatten"}, {"affine", 3}},
+      .loss = "softmax_cross_entropy"};
+}
+
+// Of a smaller batch the numbers lie where ids were.
+NetworkSpec IdsAndNumbers() {
+  return {.input = {},
+          .layers = {{.type = "embedding", .units = 2, .inputs = {"ids"}, .rows = 7},
+                     {.type = "flatten", .name = "flat"},
+                     {.type = "concat", .inputs = {"flat", "numbers"}},
+                     {"layer_norm"},
+                     {"affine", 3}},
+          .loss = "softmax_cross_entropy",
+          .inputs = {{"ids", {ValueKind::kIndices, {3}}}, {"numbers", {ValueKind::kFloats, {4}}}}};
+}
+
+class FailuresTest : public testing::TestWithParam<NetworkSpec (*)()> {
+ protected:
+  // Two steps, of which the second has more rows; words where one failed.
+  std::optional<std::string> Train(const soft::Settings& settings) {
+    Result<LoadedPlugin::BackendPointer> card = OpenSoftCard(settings);
+    if (!card.ok()) return card.error().message;
+    NetworkFixture there(GetParam()(), *card.value());
+    there.MakeBatch(9);
+    for (const uint64_t rows : {2, 9}) {
+      const Result<double> loss = there.Train(rows);
+      if (!loss.ok()) return loss.error().message;
+      ExpectAlike(there, rows);
+    }
+    return std::nullopt;
+  }
+
+  void ExpectAlike(const NetworkFixture& there, uint64_t rows) {
+    NetworkFixture here(GetParam()());
+    here.MakeBatch(9);
+    ASSERT_TRUE(here.Train(rows).ok());
+    for (size_t i = 0; i < here.gradients().size(); ++i) {
+      for (size_t at = 0; at < here.gradients()[i].size(); ++at) {
+        const float want = here.gradients()[i][at];
+        EXPECT_NEAR(there.gradients()[i][at], want, 1e-3F * (1.0F + std::abs(want)));
+      }
+    }
+  }
+};
+
+TEST_P(FailuresTest, OfEveryCallAreTold) {
+  uint64_t told = 0, call = 0;
+  do {
+    const std::optional<std::string> words = Train({.failing_call = ++call});
+    if (words) {
+      EXPECT_TRUE(words->starts_with("the card cannot be used: ") ||
+                  words->starts_with("there is no card to compute on: ") ||
+                  words->find("CUDA: ") != std::string::npos ||
+                  words->find("cuBLAS: ") != std::string::npos ||
+                  words->find(" are missing: lower data.batch_size") != std::string::npos)
+          << *words;
+      ++told;
+    }
+    ASSERT_EQ(SoftCard().held(), 0U) << call;
+  } while (SoftCard().failed() && !HasFailure());
+  EXPECT_GT(told, 40U);
+  EXPECT_GT(call, told);
+}
+
+TEST_P(FailuresTest, OfACardThatIsLostAreTold) {
+  for (uint64_t work = 1;; ++work) {
+    const std::optional<std::string> words = Train({.failing_work = work});
+    ASSERT_EQ(words.has_value(), SoftCard().failed()) << work;
+    ASSERT_EQ(SoftCard().held(), 0U) << work;
+    if (!words) break;
+    EXPECT_NE(words->find("CUDA: an illegal memory access was encountered"), std::string::npos)
+        << *words;
+  }
+}
+
+// Whoever trains may end in the middle of a step, and its network then, too.
+class Broken final : public ParameterFlow {
+ public:
+  explicit Broken(uint64_t calls) : calls_(calls) {}
+
+  Result<> Await(size_t) override { return Go(); }
+  Result<> Send(size_t) override { return Go(); }
+
+ private:
+  Result<> Go() {
+    if (calls_-- > 0) return {};
+    return Error{ErrorCode::kUnavailable, "the server is gone"};
+  }
+
+  uint64_t calls_;
+};
+
+// Ends after so many calls; then the network makes another step, or none.
+TEST_P(FailuresTest, OfServersLeaveNothingBehind) {
+  bool over = false;
+  for (uint64_t calls = 0; !over; ++calls) {
+    for (uint64_t seed = 1; seed <= 16; ++seed) {
+      const LoadedPlugin::BackendPointer card = std::move(OpenSoftCard({.seed = seed})).value();
+      NetworkFixture there(GetParam()(), *card);
+      there.MakeBatch(9);
+      Broken broken(calls);
+      over = there.Train(9, &broken).ok();
+      if (seed % 4 == 0) continue;
+      ASSERT_TRUE(there.Train(2).ok());
+      ExpectAlike(there, 2);
+    }
+    EXPECT_EQ(SoftCard().held(), 0U);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Networks, FailuresTest, testing::Values(&Pictures, &IdsAndNumbers));
+
+}  // namespace
+}  // namespace shardmill::nn

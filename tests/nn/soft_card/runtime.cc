@@ -1,0 +1,263 @@
+// CUDA's functions.
+#include <cuda_runtime.h>
+#include <sys/mman.h>
+
+#include <cstring>
+#include <span>
+#include <utility>
+
+#include "tests/nn/soft_card/machine.h"
+
+using shardmill::soft::Die;
+using shardmill::soft::Machine;
+using shardmill::soft::Memory;
+using shardmill::soft::Streams;
+using shardmill::soft::Threads;
+
+namespace {
+
+// A call that may fail, and then with that error.
+template <class Call>
+cudaError_t Try(cudaError_t error, Call call) {
+  Machine& machine = Machine::Get();
+  if (machine.lost()) return machine.Keep(cudaErrorIllegalAddress);
+  return machine.Keep(machine.Fails() ? error : call(machine));
+}
+
+// One that cannot but be told of what failed before.
+cudaError_t Now(Machine& machine) {
+  return machine.lost() ? machine.Keep(cudaErrorIllegalAddress) : cudaSuccess;
+}
+
+cudaError_t Take(Memory& memory, void** taken, size_t bytes) {
+  *taken = memory.Take(bytes);
+  return *taken == nullptr ? cudaErrorMemoryAllocation : cudaSuccess;
+}
+
+// Of memory that the host has lent, which it may have taken back.
+void CheckLent(const void* place, size_t bytes) {
+  const Memory& host = Machine::Get().host();
+  if (host.Owns(place) && !host.Holds(place, bytes)) {
+    Die("a copy reads or writes memory of the host that was given back");
+  }
+}
+
+bool MayBeAPlace(uint64_t word) { return word >= uint64_t{1} << 44 && word < uint64_t{1} << 47; }
+
+// Words that lead to memory which only the host has, or to none that is in use.
+void CheckWords(std::span<const uint64_t> words) {
+  const Memory& device = Machine::Get().device();
+  for (const uint64_t word : words) {
+    if (!MayBeAPlace(word)) continue;
+    const auto* const place = reinterpret_cast<const void*>(word);
+    if (device.Owns(place)) {
+      if (!device.Holds(place, 0)) Die("a kernel is lent memory that was given back");
+      continue;
+    }
+    unsigned char known = 0;
+    constexpr uint64_t kPage = 4096;
+    if (mincore(reinterpret_cast<void*>(word / kPage * kPage), 1, &known) == 0) {
+      Die("a kernel is lent memory of the host");
+    }
+  }
+}
+
+bool Fits(const dim3& grid, const dim3& block) {
+  constexpr unsigned kBlocksMax = 65535;
+  const uint64_t threads = uint64_t{block.x} * block.y * block.z;
+  return grid.x > 0 && grid.x < 1U << 31 && grid.y > 0 && grid.y <= kBlocksMax && grid.z > 0 &&
+         grid.z <= kBlocksMax && threads > 0 && threads <= Threads::kThreadsMax;
+}
+
+}  // namespace
+
+namespace shardmill::soft {
+
+cudaError_t Launch(const cudaLaunchConfig_t& how, const std::vector<uint64_t>& words,
+                   std::function<void()> kernel) {
+  return Try(cudaErrorLaunchOutOfResources, [&](Machine& machine) {
+    if (!Fits(how.gridDim, how.blockDim)) return cudaErrorInvalidConfiguration;
+    CheckWords(words);
+    machine.Enqueue(how.stream, [&machine, how, kernel = std::move(kernel)] {
+      machine.threads().Run(how.gridDim, how.blockDim, kernel);
+    });
+    return cudaSuccess;
+  });
+}
+
+uint64_t Exchange(uint64_t mine, unsigned apart) {
+  return Machine::Get().threads().Exchange(mine, apart);
+}
+
+}  // namespace shardmill::soft
+
+void __syncthreads() { Machine::Get().threads().Synchronize(); }
+
+const char* cudaGetErrorString(cudaError_t error) {
+  switch (error) {
+    case cudaSuccess:
+      return "no error";
+    case cudaErrorInvalidValue:
+      return "invalid argument";
+    case cudaErrorMemoryAllocation:
+      return "out of memory";
+    case cudaErrorInvalidConfiguration:
+      return "invalid configuration argument";
+    case cudaErrorInvalidDevice:
+      return "invalid device ordinal";
+    case cudaErrorOperatingSystem:
+      return "OS call failed or operation not supported on this OS";
+    case cudaErrorInvalidResourceHandle:
+      return "invalid resource handle";
+    case cudaErrorIllegalAddress:
+      return "an illegal memory access was encountered";
+    case cudaErrorLaunchOutOfResources:
+      return "too many resources requested for launch";
+  }
+  return "unrecognized error code";
+}
+
+cudaError_t cudaGetLastError() { return Machine::Get().TakeLast(); }
+
+cudaError_t cudaGetDeviceCount(int* count) {
+  return Try(cudaErrorOperatingSystem, [count](Machine&) {
+    *count = 1;
+    return cudaSuccess;
+  });
+}
+
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
+  return Try(cudaErrorInvalidDevice, [properties, device](Machine&) {
+    if (device != 0) return cudaErrorInvalidDevice;
+    *properties = {.name = "soft card", .major = 9, .minor = 0};
+    return cudaSuccess;
+  });
+}
+
+cudaError_t cudaSetDevice(int device) {
+  return Try(cudaErrorInvalidDevice,
+             [device](Machine&) { return device == 0 ? cudaSuccess : cudaErrorInvalidDevice; });
+}
+
+cudaError_t cudaDeviceSynchronize() {
+  Machine& machine = Machine::Get();
+  machine.Finish();
+  return Now(machine);
+}
+
+cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
+  return Try(cudaErrorOperatingSystem, [free, total](Machine& machine) {
+    *free = machine.device().bytes_free();
+    *total = machine.settings().memory_bytes;
+    return cudaSuccess;
+  });
+}
+
+cudaError_t cudaMalloc(void** memory, size_t bytes) {
+  return Try(cudaErrorMemoryAllocation,
+             [=](Machine& machine) { return Take(machine.device(), memory, bytes); });
+}
+
+// It waits for all that may still use the memory, as CUDA's does.
+cudaError_t cudaFree(void* memory) {
+  Machine& machine = Machine::Get();
+  if (memory == nullptr) return Now(machine);
+  machine.Finish();
+  machine.device().Give(static_cast<char*>(memory));
+  return Now(machine);
+}
+
+cudaError_t cudaMallocHost(void** memory, size_t bytes) {
+  return Try(cudaErrorMemoryAllocation,
+             [=](Machine& machine) { return Take(machine.host(), memory, bytes); });
+}
+
+// Nobody promises that it waits for copies, and so it does not.
+cudaError_t cudaFreeHost(void* memory) {
+  Machine& machine = Machine::Get();
+  if (memory != nullptr) machine.host().Give(static_cast<char*>(memory));
+  return Now(machine);
+}
+
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
+  return Try(cudaErrorMemoryAllocation, [stream](Machine& machine) {
+    machine.Make(stream);
+    machine.streams().Add(*stream);
+    return cudaSuccess;
+  });
+}
+
+cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+  Machine& machine = Machine::Get();
+  machine.RunUntil([stream] { return stream->tasks.empty(); });
+  machine.streams().Remove(stream);
+  machine.Drop(stream);
+  return Now(machine);
+}
+
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
+  return Try(cudaErrorOperatingSystem, [stream, event](Machine&) {
+    if (event == nullptr) return cudaErrorInvalidResourceHandle;
+    Streams::Wait(*stream, *event);
+    return cudaSuccess;
+  });
+}
+
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
+  return Try(cudaErrorMemoryAllocation, [event](Machine& machine) {
+    machine.Make(event);
+    return cudaSuccess;
+  });
+}
+
+cudaError_t cudaEventDestroy(cudaEvent_t event) {
+  Machine& machine = Machine::Get();
+  if (event == nullptr) return cudaErrorInvalidResourceHandle;
+  machine.Drop(event);
+  return Now(machine);
+}
+
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+  return Try(cudaErrorOperatingSystem, [stream, event](Machine&) {
+    if (event == nullptr) return cudaErrorInvalidResourceHandle;
+    Streams::Record(*event, *stream);
+    return cudaSuccess;
+  });
+}
+
+cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+  return Try(cudaErrorOperatingSystem, [event](Machine& machine) {
+    if (event == nullptr) return cudaErrorInvalidResourceHandle;
+    machine.RunUntil([marks = event->marks, number = event->marks->recorded] {
+      return marks->reached >= number;
+    });
+    return Now(machine);
+  });
+}
+
+cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind,
+                            cudaStream_t stream) {
+  return cudaMemcpy2DAsync(to, bytes, from, bytes, bytes, 1, kind, stream);
+}
+
+cudaError_t cudaMemcpy2DAsync(void* to, size_t to_pitch, const void* from, size_t from_pitch,
+                              size_t width, size_t height, cudaMemcpyKind kind,
+                              cudaStream_t stream) {
+  return Try(cudaErrorLaunchOutOfResources, [=](Machine& machine) {
+    const bool writes = kind != cudaMemcpyDeviceToHost, reads = kind != cudaMemcpyHostToDevice;
+    if (to_pitch < width || from_pitch < width || machine.device().Owns(to) != writes ||
+        machine.device().Owns(from) != reads) {
+      return cudaErrorInvalidValue;
+    }
+    machine.Enqueue(stream, [=] {
+      for (size_t row = 0; row < height; ++row) {
+        char* const line = static_cast<char*>(to) + row * to_pitch;
+        const char* const source = static_cast<const char*>(from) + row * from_pitch;
+        CheckLent(line, width);
+        CheckLent(source, width);
+        std::memcpy(line, source, width);
+      }
+    });
+    return cudaSuccess;
+  });
+}
