@@ -93,7 +93,7 @@ class CardNetworkTest : public testing::TestWithParam<Device> {
   LoadedPlugin::BackendPointer card_;
 };
 
-TEST_P(CardNetworkTest, MakesALeNetStep) { ExpectSteps(LeNet(), 64); }
+TEST_P(CardNetworkTest, MakesALeNetStep) { ExpectSteps(LeNet(), 16); }
 
 TEST_P(CardNetworkTest, MakesAStepThroughEveryFamilyOfLayers) { ExpectSteps(ManyLayersSpec(), 32); }
 
@@ -113,11 +113,11 @@ TEST_P(CardNetworkTest, HalvesGradientsOnTheirWay) {
 
 TEST_P(CardNetworkTest, MakesTheSameBitsAgain) {
   NetworkFixture fixture(LeNet(), *card_);
-  fixture.MakeBatch(64);
-  const double loss = fixture.Train(64).value();
+  fixture.MakeBatch(16);
+  const double loss = fixture.Train(16).value();
   const std::vector<std::vector<float>> gradients = fixture.gradients();
   for (int again = 0; again < 3; ++again) {
-    EXPECT_EQ(fixture.Train(64).value(), loss);
+    EXPECT_EQ(fixture.Train(16).value(), loss);
     EXPECT_EQ(fixture.gradients(), gradients);
   }
 }
