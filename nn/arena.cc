@@ -13,6 +13,8 @@ void Arena::Release() {
   } else {
     backend_.Release(memory_);
   }
+  memory_ = nullptr;
+  room_ = 0;
 }
 
 bool Arena::Reserve(uint64_t floats) {

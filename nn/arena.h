@@ -20,14 +20,14 @@ class Arena final {
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
 
+  void Release();
+
   // Room for that many floats, with whatever was there before; false where there is none.
   bool Reserve(uint64_t floats);
 
   std::span<float> At(uint64_t offset, uint64_t floats) const;
 
  private:
-  void Release();
-
   Backend& backend_;
   const Where where_;
   float* memory_ = nullptr;

@@ -104,6 +104,8 @@ class Layer {
   virtual std::span<const ParameterInfo> parameters() const = 0;
   virtual LayerTraits traits() const = 0;
   virtual SavedSize Saved(Backend&) const { return {}; }
+  // About how many products a row takes on the way forward.
+  virtual uint64_t Work() const { return output().size(); }
   // Ids that it reads must be below this.
   virtual uint64_t IndexLimit() const { return UINT64_MAX; }
   // A batch that it is trained with has at least so many rows.

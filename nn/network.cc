@@ -21,6 +21,14 @@ double Sum(std::span<const float> numbers) {
   });
 }
 
+StepParts PartsOf(const Graph& graph, Backend& backend, size_t penalties) {
+  StepParts parts{.graph = &graph, .saved = {}, .penalties = penalties};
+  for (const GraphNode& node : graph.nodes) {
+    parts.saved.push_back(node.passes ? SavedSize{} : node.layer->Saved(backend));
+  }
+  return parts;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Network>> Network::Make(const NetworkSpec& spec, Backend& backend) {
@@ -37,11 +45,17 @@ Network::Network(const NetworkSpec& spec, Graph graph, std::unique_ptr<Loss> los
       loss_(std::move(loss)),
       l1_(static_cast<float>(spec.l1)),
       l2_(static_cast<float>(spec.l2)),
+      recompute_(spec.recompute),
+      memory_max_(spec.memory_max / sizeof(float)),
+      regularized_(static_cast<size_t>(std::ranges::count_if(
+          graph_.parameters, [this](const ParameterInfo& info) { return Regularizes(info); }))),
+      parts_(PartsOf(graph_, backend, regularized_)),
+      training_(parts_),
+      evaluation_(parts_, StepLayout::Ways::kForward),
       arena_(backend),
       host_losses_(backend, Arena::Where::kHost),
       host_output_(backend, Arena::Where::kHost) {
   if (!backend.on_host()) transfer_.emplace(backend, spec.half_gradients);
-  for (const ParameterInfo& info : graph_.parameters) regularized_ += Regularizes(info) ? 1 : 0;
   uint64_t row_floats_max = 1;
   size_t inputs_max = 0;
   for (const GraphValue& value : graph_.values) {
@@ -58,66 +72,6 @@ Network::Network(const NetworkSpec& spec, Graph graph, std::unique_ptr<Loss> los
   values_.resize(graph_.values.size());
   node_inputs_.resize(inputs_max);
   node_gradients_.resize(inputs_max);
-  LayOut(true);
-  LayOut(false);
-}
-
-// Moments: node i goes forward at i, the loss is at their number n, and node i goes back at 2n - i.
-void Network::LayOut(bool training) {
-  layout_ = training ? &training_ : &evaluation_;
-  StepPlan& plan = layout_->plan;
-  const auto nodes = static_cast<uint32_t>(graph_.nodes.size());
-  layout_->activations.resize(graph_.values.size());
-  for (uint32_t i = 0; i < nodes; ++i) {
-    const GraphNode& node = graph_.nodes[i];
-    const GraphValue& made = graph_.values[node.output];
-    const LayerTraits traits = node.layer->traits();
-    const uint32_t back = training ? 2 * nodes - i : i;
-    if (made.home == node.output) {
-      layout_->activations[made.home] = plan.Add(0, made.type.row.size(), i, i);
-    }
-    const auto read = [&](uint32_t value, uint32_t moment) {
-      const uint32_t home = graph_.values[value].home;
-      if (home >= graph_.inputs) plan.Extend(layout_->activations[home], moment);
-    };
-    read(node.output, i);
-    for (const uint32_t input : node.inputs) {
-      read(input, i);
-      if (traits.reads_inputs && !node.passes && node.trains) read(input, back);
-    }
-    if (traits.reads_output && !node.passes && node.trains) read(node.output, back);
-    if (i + 1 == nodes) read(node.output, nodes);
-    const SavedSize saved = node.passes ? SavedSize{} : node.layer->Saved(backend_);
-    layout_->saved.push_back(plan.Add(saved.of_batch, saved.of_row, i, back));
-  }
-  layout_->losses = plan.Add(regularized_, 1, nodes, 2 * nodes);
-  if (training) LayOutGradients();
-}
-
-void Network::LayOutGradients() {
-  StepPlan& plan = layout_->plan;
-  const auto nodes = static_cast<uint32_t>(graph_.nodes.size());
-  layout_->gradients.resize(graph_.values.size());
-  layout_->asides.resize(nodes);
-  layout_->gradients.back() = plan.Add(0, graph_.output().type.row.size(), nodes, nodes);
-  for (uint32_t i = nodes; i-- > 0;) {
-    const GraphNode& node = graph_.nodes[i];
-    const uint32_t back = 2 * nodes - i;
-    layout_->asides[i].resize(node.inputs.size());
-    if (!node.trains) continue;
-    plan.Extend(layout_->gradients[node.output], back);
-    for (size_t slot = 0; slot < node.inputs.size(); ++slot) {
-      const uint32_t input = node.inputs[slot];
-      const uint64_t size = graph_.values[input].type.row.size();
-      if (node.ways[slot] == GradientWay::kOver) {
-        layout_->gradients[input] = layout_->gradients[node.output];
-      } else if (node.ways[slot] == GradientWay::kWrite) {
-        layout_->gradients[input] = plan.Add(0, size, back, back);
-      } else if (node.ways[slot] == GradientWay::kAdd) {
-        layout_->asides[i][slot] = plan.Add(0, size, back, back);
-      }
-    }
-  }
 }
 
 std::string Network::ShortBatchWords(uint64_t rows) const {
@@ -155,7 +109,7 @@ Result<double> Network::Train(const Samples& samples,
   SM_TRY(Forward(lent, true, flow));
   const uint64_t rows = samples.rows;
   const uint32_t output = graph_.nodes.back().output;
-  const Tensor losses = Take(layout_->losses, {rows + regularized_});
+  const Tensor losses = Take(layout_->losses(), {rows + regularized_});
   loss_->Compute(backend_, values_[output].floats, lent.targets,
                  Tensor(losses.floats().first(rows), {rows}), GradientOf(output, rows));
   SM_TRY(Backward(lent, flow));
@@ -172,7 +126,7 @@ Result<LossSums> Network::Evaluate(const Samples& samples,
   const std::span<const float> output = SM_TRY(Outputs(samples, parameters));
   LossSums sums;
   if (samples.rows == 0) return sums;
-  const Tensor losses = Take(layout_->losses, {samples.rows});
+  const Tensor losses = Take(layout_->losses(), {samples.rows});
   loss_->Compute(backend_, values_.back().floats, lent_targets_, losses, Tensor());
   const std::span<float> host = host_losses_.At(0, samples.rows);
   if (!backend_.Synchronize(CopyOutMade(backend_, losses, host))) return Failed();
@@ -202,16 +156,6 @@ Result<std::span<const float>> Network::Outputs(
   const std::span<float> host = host_output_.At(0, output.size());
   if (!backend_.Synchronize(CopyOutMade(backend_, output, host))) return Failed();
   return std::span<const float>(host);
-}
-
-Error Network::NoRoom(uint64_t rows, uint64_t floats) const {
-  const auto mib = [](uint64_t bytes) { return std::to_string((bytes >> 20) + 1) + " MiB"; };
-  const uint64_t bytes = floats * sizeof(float);
-  const std::optional<uint64_t> free = backend_.FreeBytes();
-  std::string words = "there is no room for a batch of " + std::to_string(rows) +
-                      " rows: it takes a block of " + mib(bytes);
-  if (free) words += ", and " + mib(bytes > *free ? bytes - *free : 0) + " of that are missing";
-  return {ErrorCode::kFailed, words + ": lower data.batch_size"};
 }
 
 // Fewer rows do not help then, as they may where there is no room; another process may.
@@ -276,42 +220,6 @@ Result<> Network::CheckTargets(const Samples& samples) {
                                            " targets, but the loss reads " + std::to_string(want)};
   }
   return loss_->Check(targets_);
-}
-
-Result<Samples> Network::Lend(const Samples& samples,
-                              std::span<const std::span<const float>> parameters,
-                              std::span<const std::span<float>> gradients) {
-  SM_ASSERT(parameters.size() == graph_.parameters.size());
-  lent_ = parameters;
-  layout_ = gradients.empty() ? &evaluation_ : &training_;
-  if (samples.rows > layout_->plan.rows()) {
-    const uint64_t floats = layout_->plan.Place(samples.rows);
-    if (!arena_.Reserve(floats) || !host_losses_.Reserve(samples.rows + regularized_)) {
-      training_.plan.Place(0);
-      evaluation_.plan.Place(0);
-      return NoRoom(samples.rows, floats);
-    }
-  }
-  Samples lent = samples;
-  lent.targets = targets_;
-  if (transfer_) {
-    sizes_.clear();
-    for (const auto& numbers : parameters) sizes_.push_back(numbers.size());
-    const uint64_t missing = transfer_->Reserve(lent, sizes_, !gradients.empty());
-    if (missing > 0) return NoRoom(samples.rows, missing);
-    lent = transfer_->Bring(lent);
-  }
-  lent_targets_ = lent.targets;
-  LendGradients(gradients);
-  return lent;
-}
-
-Tensor Network::Take(size_t tensor, const Shape& shape) const {
-  return Tensor(arena_.At(layout_->plan.offset(tensor), shape.size()), shape);
-}
-
-Tensor Network::GradientOf(uint32_t value, uint64_t rows) const {
-  return Take(layout_->gradients[value], graph_.values[value].type.row.Rows(rows));
 }
 
 }  // namespace shardmill::nn

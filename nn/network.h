@@ -15,10 +15,20 @@
 #include "nn/loss.h"
 #include "nn/network_spec.h"
 #include "nn/samples.h"
-#include "nn/step_plan.h"
+#include "nn/step_layout.h"
 #include "nn/transfer.h"
 
 namespace shardmill::nn {
+
+// The block of memory of a training step.
+struct StepMemory {
+  uint64_t rows = 0;  // For which it has room.
+  uint64_t bytes = 0;
+  uint64_t bytes_if_kept = 0;  // Were all kept for the way back.
+  // Layers that are gone through again, and what that is of the products of the way forward.
+  std::vector<std::string> again = {};
+  double share_again = 0;
+};
 
 // A graph of layers and a loss at its end. It owns its layers and the memory of one step, but no
 // weights: they are lent for each call, one span a parameter, in the order and of the sizes of
@@ -42,6 +52,12 @@ class Network final {
   // Words where a batch of so many rows is too small to train with, naming the layer.
   std::string ShortBatchWords(uint64_t rows) const;
 
+  // Takes the memory for training with batches of up to so many rows, which else is taken with the
+  // first that is so large. Where it does not fit, layers are gone through again on the way back as
+  // the spec allows, which gives the same bits.
+  Result<> MakeRoom(uint64_t rows);
+  const StepMemory& memory() const { return memory_; }
+
   // Where training starts: a function of the seed and the parameter's index.
   Initial InitialOf(uint64_t seed, size_t parameter) const;
 
@@ -58,20 +74,8 @@ class Network final {
                                          std::span<const std::span<const float>> parameters);
 
  private:
-  // Where the tensors of a step lie: in training, or where there is no way back.
-  struct Layout {
-    StepPlan plan;
-    std::vector<size_t> activations;          // Of each value's home.
-    std::vector<size_t> gradients;            // Of each value that wants one.
-    std::vector<size_t> saved;                // Of each node.
-    std::vector<std::vector<size_t>> asides;  // Of each node's inputs whose gradient is added.
-    size_t losses = 0;  // Of each row, and behind them the penalty of each regularized parameter.
-  };
-
   Network(const NetworkSpec& spec, Graph graph, std::unique_ptr<Loss> loss, Backend& backend);
 
-  void LayOut(bool training);
-  void LayOutGradients();
   // Words where the batch does not fit this network.
   Result<> CheckInputs(const Samples& samples) const;
   Result<> CheckSize(const GraphValue& value, const Input& input, uint64_t rows) const;
@@ -84,9 +88,16 @@ class Network final {
   Result<std::span<const float>> Outputs(const Samples& samples,
                                          std::span<const std::span<const float>> parameters);
   void LendGradients(std::span<const std::span<float>> gradients);
+  // Places the layout and takes the memory for it; false where there is none.
+  bool Hold(StepLayout& layout, uint64_t rows);
+  bool HoldTraining(uint64_t rows);
+  Result<> MakeRoomToEvaluate(uint64_t rows);
+  Result<> ReserveTransfer(const Samples& samples, bool training);
+  void GiveUpRoom();
   // Makes the values of all nodes.
   Result<> Forward(const Samples& samples, bool training, ParameterFlow* flow);
-  void ForwardThrough(size_t index, const Samples& samples, bool training);
+  // Again: on the way back.
+  void ForwardThrough(size_t index, const Samples& samples, bool training, bool again);
   Result<> AwaitParameters(const GraphNode& node, ParameterFlow* flow);
   // The gradients of a batch without rows.
   Result<> SendZeros(std::span<const std::span<float>> gradients, ParameterFlow* flow);
@@ -95,9 +106,10 @@ class Network final {
   Result<> AwaitGradients(std::span<const std::span<float>> gradients, ParameterFlow* flow);
   bool Regularizes(const ParameterInfo& info) const;
   void BackwardThrough(size_t index, const Samples& samples);
-  Tensor Take(size_t tensor, const Shape& shape) const;
+  Tensor Take(uint64_t offset, const Shape& shape) const;
+  std::span<float> SavedOf(size_t node, uint64_t rows, bool again) const;
   Tensor GradientOf(uint32_t value, uint64_t rows) const;
-  Error NoRoom(uint64_t rows, uint64_t floats) const;
+  Error NoRoom(uint64_t rows, uint64_t floats, bool of_step = false) const;
   Error Failed() const;
 
   Backend& backend_;
@@ -107,12 +119,18 @@ class Network final {
   const float l2_;
   uint64_t rows_min_ = 1;
   uint64_t rows_max_ = 0;
-  Layout training_;
-  Layout evaluation_;
-  Layout* layout_ = nullptr;  // Of the call under way.
+  const Recompute recompute_;
+  const uint64_t memory_max_;  // Floats of the block.
+  size_t regularized_ = 0;     // How many parameters are.
+  StepParts parts_;
+  StepLayout training_;
+  StepLayout evaluation_;
+  const StepLayout* layout_ = nullptr;  // Of the call under way.
+  StepMemory memory_;
+  uint64_t wanted_ = 0;  // Floats of the block that was asked for last.
+  uint64_t kept_ = 0;    // Of a training step that gives up nothing.
   Arena arena_;
   std::optional<Transfer> transfer_;  // Where the backend's memory is not the host's.
-  size_t regularized_ = 0;            // How many parameters are.
   // For the call under way.
   std::vector<uint64_t> sizes_;                   // Of the parameters.
   std::span<const std::span<const float>> lent_;  // Where parameters lie, once they are there.

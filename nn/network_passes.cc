@@ -66,12 +66,12 @@ Result<> Network::Forward(const Samples& samples, bool training, ParameterFlow* 
   }
   for (size_t index = 0; index < graph_.nodes.size(); ++index) {
     SM_TRY(AwaitParameters(graph_.nodes[index], flow));
-    ForwardThrough(index, samples, training);
+    ForwardThrough(index, samples, training, false);
   }
   return {};
 }
 
-void Network::ForwardThrough(size_t index, const Samples& samples, bool training) {
+void Network::ForwardThrough(size_t index, const Samples& samples, bool training, bool again) {
   const GraphNode& node = graph_.nodes[index];
   const GraphValue& made = graph_.values[node.output];
   const Shape shape = made.type.row.Rows(samples.rows);
@@ -82,15 +82,13 @@ void Network::ForwardThrough(size_t index, const Samples& samples, bool training
   for (size_t slot = 0; slot < node.inputs.size(); ++slot) {
     node_inputs_[slot] = values_[node.inputs[slot]];
   }
-  const Tensor output = Take(layout_->activations[made.home], shape);
-  const SavedSize saved = node.layer->Saved(backend_);
+  const Tensor output = Take(layout_->activation(made.home, again), shape);
   const size_t count = node.layer->parameters().size();
   node.layer->Forward(
       backend_, {.inputs = std::span(node_inputs_).first(node.inputs.size()),
                  .parameters = std::span(lent_parameters_).subspan(node.parameters_begin, count),
                  .output = output,
-                 .saved = arena_.At(layout_->plan.offset(layout_->saved[index]),
-                                    saved.of_batch + samples.rows * saved.of_row),
+                 .saved = SavedOf(index, samples.rows, again),
                  .training = training,
                  .chance = Mix(samples.chance ^ Mix(index))});
   values_[node.output].floats = output;
@@ -98,11 +96,12 @@ void Network::ForwardThrough(size_t index, const Samples& samples, bool training
 
 Result<> Network::Backward(const Samples& samples, ParameterFlow* flow) {
   const std::span<float> penalties =
-      Take(layout_->losses, {samples.rows + regularized_}).floats().subspan(samples.rows);
+      Take(layout_->losses(), {samples.rows + regularized_}).floats().subspan(samples.rows);
   size_t regularized = 0;
   for (size_t index = graph_.nodes.size(); index-- > 0;) {
     const GraphNode& node = graph_.nodes[index];
     const size_t end = node.parameters_begin + node.layer->parameters().size();
+    for (const uint32_t again : layout_->again(index)) ForwardThrough(again, samples, true, true);
     if (node.trains) BackwardThrough(index, samples);
     for (size_t parameter = node.parameters_begin; parameter < end; ++parameter) {
       const ParameterInfo& info = graph_.parameters[parameter];
@@ -151,13 +150,12 @@ void Network::BackwardThrough(size_t index, const Samples& samples) {
     node_gradients_[slot] = Tensor();
     if (way == GradientWay::kAdd) {
       node_gradients_[slot] =
-          node.passes ? output_gradient.As(shape) : Take(layout_->asides[index][slot], shape);
+          node.passes ? output_gradient.As(shape) : Take(layout_->aside(index, slot), shape);
     } else if (way != GradientWay::kNone) {
       node_gradients_[slot] = GradientOf(input, samples.rows);
     }
   }
   if (!node.passes) {
-    const SavedSize saved = node.layer->Saved(backend_);
     const size_t count = node.layer->parameters().size();
     node.layer->Backward(
         backend_,
@@ -167,8 +165,7 @@ void Network::BackwardThrough(size_t index, const Samples& samples) {
          .parameters = std::span(lent_parameters_).subspan(node.parameters_begin, count),
          .parameter_gradients = std::span(wanted_gradients_).subspan(node.parameters_begin, count),
          .input_gradients = std::span(node_gradients_).first(inputs),
-         .saved = arena_.At(layout_->plan.offset(layout_->saved[index]),
-                            saved.of_batch + samples.rows * saved.of_row),
+         .saved = SavedOf(index, samples.rows, true),
          .chance = Mix(samples.chance ^ Mix(index))});
   }
   for (size_t slot = 0; slot < inputs; ++slot) {

@@ -41,6 +41,13 @@ struct InputSpec {
 
 struct OwnTypes;
 
+// Whether what layers make is made again for the way back of a step instead of kept for it.
+enum class Recompute : uint8_t {
+  kNever,
+  kAuto,    // As much of it as a step needs to fit.
+  kAlways,  // Whatever makes a step smaller.
+};
+
 // A network as a job file describes it. The size of each layer's input is inferred.
 struct NetworkSpec {
   Shape input;  // One row of the data set, where it is one input, called "input".
@@ -51,6 +58,8 @@ struct NetworkSpec {
   double l2 = 0;
   const OwnTypes* own = nullptr;  // Of the job's library, where it names one.
   bool half_gradients = false;    // They leave a device with 16 bits a number.
+  Recompute recompute = Recompute::kAuto;
+  uint64_t memory_max = UINT64_MAX;  // Bytes of a step's block.
 };
 
 }  // namespace shardmill::nn

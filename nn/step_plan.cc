@@ -30,11 +30,12 @@ uint64_t StepPlan::Place(uint64_t rows) {
     const uint64_t floats = piece.of_batch + piece.of_row * rows;
     piece.size = (floats + kLineFloats - 1) / kLineFloats * kLineFloats;
     piece.offset = 0;
+    if (piece.size == 0) continue;
     for (const size_t other_index : placed_) {
       const Piece& other = tensors_[other_index];
+      if (other.offset >= piece.offset + piece.size) break;
       const bool meets = piece.begin <= other.end && other.begin <= piece.end;
-      if (!meets || other.offset >= piece.offset + piece.size) continue;
-      piece.offset = std::max(piece.offset, other.offset + other.size);
+      if (meets) piece.offset = std::max(piece.offset, other.offset + other.size);
     }
     const auto after = std::ranges::upper_bound(placed_, piece.offset, {},
                                                 [this](size_t i) { return tensors_[i].offset; });

@@ -39,6 +39,11 @@ LayerTraits Affine::traits() const {
   return {.reads_output = after_.activation != Activation::kNone};
 }
 
+// How many ids a sparse row has is not known.
+uint64_t Affine::Work() const {
+  return sparse_ ? output_.size() : parameters_[kWeight].shape.size();
+}
+
 uint64_t Affine::IndexLimit() const {
   const uint64_t rows = parameters_[kWeight].shape.dim(0);
   return sparse_ && rows > 0 ? rows : UINT64_MAX;

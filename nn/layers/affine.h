@@ -21,6 +21,7 @@ class Affine final : public Layer {
   const Shape& output() const override { return output_; }
   std::span<const ParameterInfo> parameters() const override { return parameters_; }
   LayerTraits traits() const override;
+  uint64_t Work() const override;
   uint64_t IndexLimit() const override;
   bool Absorb(const Elementwise& after) override;
   void Forward(Backend& backend, const ForwardPass& pass) const override;

@@ -21,6 +21,9 @@ class ConvolutionLayer final : public Layer {
   const Shape& output() const override { return output_; }
   std::span<const ParameterInfo> parameters() const override { return parameters_; }
   LayerTraits traits() const override;
+  uint64_t Work() const override {
+    return parameters_[0].shape.size() * output_.dim(0) * output_.dim(1);
+  }
   bool Absorb(const Elementwise& after) override;
   void Forward(Backend& backend, const ForwardPass& pass) const override;
   void Backward(Backend& backend, const BackwardPass& pass) const override;

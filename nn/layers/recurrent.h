@@ -19,6 +19,9 @@ class RecurrentLayer final : public Layer {
   std::span<const ParameterInfo> parameters() const override { return parameters_; }
   LayerTraits traits() const override { return {.reads_output = true}; }
   SavedSize Saved(Backend& backend) const override;
+  uint64_t Work() const override {
+    return times_ * (parameters_[0].shape.size() + parameters_[1].shape.size());
+  }
   void Forward(Backend& backend, const ForwardPass& pass) const override;
   void Backward(Backend& backend, const BackwardPass& pass) const override;
 

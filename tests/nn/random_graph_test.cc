@@ -189,6 +189,31 @@ TEST_P(RandomGraphTest, HasTheGradientsOfTheSameLayersWithoutSharedMemory) {
   }
 }
 
+TEST_P(RandomGraphTest, HasTheSameBitsWhateverIsMadeAgain) {
+  NetworkSpec spec = RandomSpec(GetParam());
+  spec.recompute = Recompute::kNever;
+  NetworkFixture kept(spec);
+  kept.MakeBatch(8);
+  const double loss = kept.Train(8).value();
+  const uint64_t bytes = kept.network().memory().bytes;
+  spec.recompute = Recompute::kAlways;
+  NetworkFixture least(spec);
+  least.MakeBatch(8);
+  EXPECT_EQ(least.Train(8).value(), loss);
+  EXPECT_EQ(least.gradients(), kept.gradients());
+  const uint64_t fewest = least.network().memory().bytes;
+  EXPECT_LE(fewest, bytes);
+  spec.recompute = Recompute::kAuto;
+  for (uint64_t part = 1; part < 4; ++part) {
+    spec.memory_max = fewest + (bytes - fewest) * part / 4;
+    NetworkFixture between(spec);
+    between.MakeBatch(8);
+    EXPECT_EQ(between.Train(8).value(), loss);
+    EXPECT_EQ(between.gradients(), kept.gradients());
+    EXPECT_LE(between.network().memory().bytes, spec.memory_max);
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Seeds, RandomGraphTest, testing::Range(uint64_t{0}, uint64_t{300}));
 
 }  // namespace

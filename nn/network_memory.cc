@@ -1,0 +1,134 @@
+// The part of Network that takes memory and says what lies where in it.
+
+#include <algorithm>
+
+#include "common/assert.h"
+#include "nn/choose_layout.h"
+#include "nn/network.h"
+
+namespace shardmill::nn {
+namespace {
+
+std::string InMib(uint64_t floats) {
+  return std::to_string((floats * sizeof(float) >> 20) + 1) + " MiB";
+}
+
+}  // namespace
+
+bool Network::Hold(StepLayout& layout, uint64_t rows) {
+  wanted_ = layout.Place(rows);
+  if (wanted_ > memory_max_) return false;
+  return arena_.Reserve(wanted_) && host_losses_.Reserve(rows + regularized_);
+}
+
+bool Network::HoldTraining(uint64_t rows) {
+  training_ = StepLayout(parts_);
+  kept_ = training_.Place(rows);
+  if (recompute_ != Recompute::kAlways && Hold(training_, rows)) return true;
+  if (recompute_ == Recompute::kNever) return false;
+  const auto again = [&](uint64_t floats_max) {
+    training_ = ChooseLayout(parts_, rows, floats_max);
+    return Hold(training_, rows);
+  };
+  if (recompute_ == Recompute::kAuto) {
+    const uint64_t free = backend_.FreeBytes().value_or(UINT64_MAX) / sizeof(float);
+    if (again(std::min({memory_max_, free, kept_ - 1}))) return true;
+  }
+  return again(0);
+}
+
+Result<> Network::MakeRoom(uint64_t rows) {
+  rows = std::min(rows, rows_max_);
+  if (rows <= training_.rows()) return {};
+  const bool holds = HoldTraining(rows);
+  memory_ = {
+      .rows = rows, .bytes = wanted_ * sizeof(float), .bytes_if_kept = kept_ * sizeof(float)};
+  for (size_t node = 0; node < graph_.nodes.size(); ++node) {
+    for (const uint32_t again : training_.again(node)) {
+      if (!graph_.nodes[again].passes) memory_.again.push_back(graph_.nodes[again].name);
+    }
+  }
+  memory_.share_again =
+      static_cast<double>(WorkAgain(parts_, training_)) / static_cast<double>(WorkForward(parts_));
+  if (holds) return {};
+  GiveUpRoom();
+  return NoRoom(rows, wanted_, true);
+}
+
+Result<> Network::MakeRoomToEvaluate(uint64_t rows) {
+  if (rows <= evaluation_.rows() || Hold(evaluation_, rows)) return {};
+  GiveUpRoom();
+  return NoRoom(rows, wanted_);
+}
+
+void Network::GiveUpRoom() {
+  arena_.Release();
+  training_.Place(0);
+  evaluation_.Place(0);
+}
+
+Error Network::NoRoom(uint64_t rows, uint64_t floats, bool of_step) const {
+  const bool over = floats > memory_max_;
+  const std::optional<uint64_t> free = backend_.FreeBytes();
+  std::string words =
+      "there is no room for a batch of " + std::to_string(rows) + " rows: it takes ";
+  if (of_step && recompute_ != Recompute::kNever && !memory_.again.empty()) {
+    words += "at the least, with layers computed again on the way back, ";
+  }
+  words += "a block of " + InMib(floats);
+  if (over) {
+    words += ", and compute.memory lacks " + InMib(floats - memory_max_) + " of that";
+  } else if (free) {
+    const uint64_t there = *free / sizeof(float);
+    words += ", and " + InMib(floats - std::min(floats, there)) + " of that are missing";
+  }
+  words += ": lower data.batch_size";
+  if (over) words += " or raise compute.memory";
+  if (of_step && recompute_ == Recompute::kNever) {
+    words += R"(, or have layers computed again with compute.recompute = "auto")";
+  }
+  return {ErrorCode::kFailed, words};
+}
+
+Result<Samples> Network::Lend(const Samples& samples,
+                              std::span<const std::span<const float>> parameters,
+                              std::span<const std::span<float>> gradients) {
+  SM_ASSERT(parameters.size() == graph_.parameters.size());
+  lent_ = parameters;
+  const bool training = !gradients.empty();
+  Samples lent = samples;
+  lent.targets = targets_;
+  if (transfer_) SM_TRY(ReserveTransfer(lent, training));
+  SM_TRY(training ? MakeRoom(samples.rows) : MakeRoomToEvaluate(samples.rows));
+  layout_ = training ? &training_ : &evaluation_;
+  if (transfer_) lent = transfer_->Bring(lent);
+  lent_targets_ = lent.targets;
+  LendGradients(gradients);
+  return lent;
+}
+
+// What a batch and its parameters take cannot be less, and so goes before the block of the step.
+Result<> Network::ReserveTransfer(const Samples& samples, bool training) {
+  sizes_.clear();
+  for (const auto& numbers : lent_) sizes_.push_back(numbers.size());
+  if (transfer_->Reserve(samples, sizes_, training) == 0) return {};
+  GiveUpRoom();
+  const uint64_t missing = transfer_->Reserve(samples, sizes_, training);
+  if (missing > 0) return NoRoom(samples.rows, missing);
+  return {};
+}
+
+std::span<float> Network::SavedOf(size_t node, uint64_t rows, bool again) const {
+  const SavedSize& size = parts_.saved[node];
+  return arena_.At(layout_->saved(node, again), size.of_batch + rows * size.of_row);
+}
+
+Tensor Network::Take(uint64_t offset, const Shape& shape) const {
+  return Tensor(arena_.At(offset, shape.size()), shape);
+}
+
+Tensor Network::GradientOf(uint32_t value, uint64_t rows) const {
+  return Take(layout_->gradient(value), graph_.values[value].type.row.Rows(rows));
+}
+
+}  // namespace shardmill::nn
