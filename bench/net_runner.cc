@@ -16,16 +16,22 @@ double Now(NetRunner::Time time) {
 
 }  // namespace
 
-Result<std::unique_ptr<NetRunner>> NetRunner::Make(const std::string& net, uint64_t rows, Work work,
-                                                   Device device) {
-  std::unique_ptr<Optimizer> optimizer = SM_TRY(MakeOptimizer({}));
+nn::NetworkSpec SpecOf(const std::string& net, const StepRoom& room) {
   const Net made = NetNamed(net);
-  const nn::NetworkSpec spec{
-      .input = made.input, .layers = made.layers, .loss = "softmax_cross_entropy"};
+  return {.input = made.input,
+          .layers = made.layers,
+          .loss = "softmax_cross_entropy",
+          .recompute = room.recompute,
+          .memory_max = room.bytes};
+}
+
+Result<std::unique_ptr<NetRunner>> NetRunner::Make(const std::string& net, uint64_t rows, Work work,
+                                                   Device device, const StepRoom& room) {
+  std::unique_ptr<Optimizer> optimizer = SM_TRY(MakeOptimizer({}));
   std::unique_ptr<NetRunner> runner(
       new NetRunner(rows, work, std::move(device), std::move(optimizer)));
-  runner->network_ = SM_TRY(nn::Network::Make(spec, *runner->device_.backend));
-  runner->MakeBatch(made);
+  runner->network_ = SM_TRY(nn::Network::Make(SpecOf(net, room), *runner->device_.backend));
+  runner->MakeBatch(NetNamed(net));
   for (size_t i = 0; i < runner->network_->parameters().size(); ++i) {
     const uint64_t size = runner->network_->parameters()[i].shape.size();
     FillInitial(runner->network_->InitialOf(7, i), 0, runner->parameters_.emplace_back(size));

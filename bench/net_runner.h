@@ -13,6 +13,14 @@
 
 namespace shardmill::bench {
 
+// What a step may keep and take.
+struct StepRoom {
+  nn::Recompute recompute = nn::Recompute::kAuto;
+  uint64_t bytes = UINT64_MAX;
+};
+
+nn::NetworkSpec SpecOf(const std::string& net, const StepRoom& room = {});
+
 // Trains one of the nets of bench/torch_nets.py by itself, on random pictures and with plain
 // descent. Owned by a benchmark, on one thread. There is no net of another name.
 class NetRunner final {
@@ -22,7 +30,8 @@ class NetRunner final {
 
   static Result<std::unique_ptr<NetRunner>> Make(const std::string& net, uint64_t rows,
                                                  Work work = Work::kSteps,
-                                                 Device device = Processor());
+                                                 Device device = Processor(),
+                                                 const StepRoom& room = {});
 
   // Whose time counts: this thread's, or the wall clock's, where others share the machine.
   enum class Time : uint8_t { kThread, kWall };

@@ -87,7 +87,8 @@ Error Network::NoRoom(uint64_t rows, uint64_t floats, bool of_step) const {
   if (of_step && recompute_ == Recompute::kNever) {
     words += R"(, or have layers computed again with compute.recompute = "auto")";
   }
-  return {ErrorCode::kFailed, words};
+  // More than the job allows is so again whenever it is tried.
+  return {over && of_step ? ErrorCode::kBadUsage : ErrorCode::kFailed, words};
 }
 
 Result<Samples> Network::Lend(const Samples& samples,

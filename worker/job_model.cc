@@ -1,7 +1,10 @@
 #include "worker/job_model.h"
 
 #include <algorithm>
+#include <cmath>
+#include <iomanip>
 #include <optional>
+#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -122,6 +125,24 @@ Result<> CheckExchange(const JobOptions& job, std::span<const ParameterSpec> par
                    "or exchange \"gradients\""};
 }
 
+nn::Recompute RecomputeOf(Recomputing recompute) {
+  switch (recompute) {
+    case Recomputing::kNever:
+      return nn::Recompute::kNever;
+    case Recomputing::kAuto:
+      return nn::Recompute::kAuto;
+    case Recomputing::kAlways:
+      return nn::Recompute::kAlways;
+  }
+  return nn::Recompute::kAuto;
+}
+
+std::string InMib(uint64_t bytes) {
+  std::ostringstream text;
+  text << std::fixed << std::setprecision(1) << std::ldexp(static_cast<double>(bytes), -20);
+  return text.str() + " MiB";
+}
+
 // What is wrong with it is wrong with the job file: no restart mends it.
 Result<const nn::OwnTypes*> OpenJobLibrary(const std::string& path) {
   Result<const nn::OwnTypes*> own = nn::OpenOwnTypes(path);
@@ -170,6 +191,18 @@ Result<> CheckBatches(const JobOptions& job, const NetworkModel& model, uint64_t
   return {};
 }
 
+Result<std::string> MakeRoomForSteps(const JobOptions& job, NetworkModel& model, uint64_t rows) {
+  SM_TRY(model.MakeRoom(std::min<uint64_t>(rows, job.data.batch_size)));
+  const nn::StepMemory& memory = model.memory();
+  if (memory.again.empty()) return std::string();
+  std::string names;
+  for (const std::string& name : memory.again) names += (names.empty() ? "" : ", ") + name;
+  const auto percent = static_cast<uint64_t>(std::lround(100 * memory.share_again));
+  return "a step takes " + InMib(memory.bytes) + " instead of " + InMib(memory.bytes_if_kept) +
+         " and computes " + std::to_string(memory.again.size()) + " layers again, " +
+         std::to_string(percent) + " % of the products of the way forward: " + names;
+}
+
 Result<std::unique_ptr<NetworkModel>> MakeJobModel(const JobOptions& job, const SampleStore& data,
                                                    uint32_t rank) {
   const NetworkSettings settings = SM_TRY(SettingsOf(job, data));
@@ -178,6 +211,8 @@ Result<std::unique_ptr<NetworkModel>> MakeJobModel(const JobOptions& job, const 
   spec.l1 = job.model.l1;
   spec.l2 = job.model.l2;
   spec.half_gradients = job.compute.gradients == GradientWidth::kBf16;
+  spec.recompute = RecomputeOf(job.compute.recompute);
+  if (job.compute.memory > 0) spec.memory_max = job.compute.memory;
   if (!job.model.library.empty()) spec.own = SM_TRY(OpenJobLibrary(job.model.library));
   for (const size_t column : settings.columns) {
     spec.inputs.push_back(SM_TRY(InputOf(data.columns()[column])));

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 
 #include "common/job/job.h"
 #include "common/result.h"
@@ -22,5 +23,9 @@ Result<std::unique_ptr<NetworkModel>> MakeJobModel(const JobOptions& job, const 
 
 // Whether the model can be trained in batches as the job cuts them, of so many rows an epoch.
 Result<> CheckBatches(const JobOptions& job, const NetworkModel& model, uint64_t rows);
+
+// Takes the memory of a step before the first. What the model computes again so that it fits, in
+// words; empty: nothing.
+Result<std::string> MakeRoomForSteps(const JobOptions& job, NetworkModel& model, uint64_t rows);
 
 }  // namespace shardmill

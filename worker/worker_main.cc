@@ -73,9 +73,16 @@ struct WorkerMetrics {
                                    "What a step spends waiting for pulls and pushes.")),
         compute(registry.AddHistogram("shardmill_worker_step_compute_seconds",
                                       "What a step spends computing gradients.")),
-        loss(registry.AddGauge("shardmill_worker_loss", "Mean loss of the last batch.")) {}
+        loss(registry.AddGauge("shardmill_worker_loss", "Mean loss of the last batch.")),
+        step_bytes(registry.AddGauge("shardmill_worker_step_bytes",
+                                     "What layers make in a step and is kept at a time.")),
+        computed_again(registry.AddGauge("shardmill_worker_computed_again_share",
+                                         "Products that a step computes again, as a share of "
+                                         "those of its way forward.")) {}
 
-  void Publish(const TrainerProgress& progress) {
+  void Publish(const TrainerProgress& progress, const nn::StepMemory& memory) {
+    step_bytes.Set(static_cast<double>(memory.bytes));
+    computed_again.Set(memory.share_again);
     steps.Add(progress.steps - steps.value());
     samples.Add(progress.samples - samples.value());
     discarded.Add(progress.discarded - discarded.value());
@@ -100,6 +107,8 @@ struct WorkerMetrics {
   Histogram& wait;
   Histogram& compute;
   Gauge& loss;
+  Gauge& step_bytes;
+  Gauge& computed_again;
   double waited = 0;  // Seconds until the last step.
   double computed = 0;
 };
@@ -204,6 +213,8 @@ Result<> Train(const WorkerFlags& flags, const DaemonContext& daemon, WorkerMetr
   Batches batches(*data.train, plan, KeyedInputs(model->Parameters()), job.data.read_ahead);
   SM_TRY(CheckBatches(job, *model, batches.rows_per_epoch()));
   WarnOfFewSamples(job, batches.rows_per_epoch(), daemon.log);
+  const std::string again = SM_TRY(MakeRoomForSteps(job, *model, batches.rows_per_epoch()));
+  if (!again.empty()) daemon.log.Info("computes_again", {{"what", again}});
   std::unique_ptr<LocalSteps> local;
   if (job.policy.exchange == Exchange::kParameters) {
     local = SM_TRY(
@@ -243,7 +254,8 @@ Result<> Train(const WorkerFlags& flags, const DaemonContext& daemon, WorkerMetr
   const TrainerParts parts{*session, *model, batches, local.get(), examiner};
   Trainer trainer(options, parts, clock, daemon.log);
   do {
-    trained = trainer.Run([&](const TrainerProgress& progress) { metrics.Publish(progress); });
+    trained = trainer.Run(
+        [&](const TrainerProgress& progress) { metrics.Publish(progress, model->memory()); });
     if (trained.ok()) trained = session->Close(true);
   } while (!trained.ok() && trained.error().code == ErrorCode::kRolledBack);
   if (!trained.ok()) return LeaveEarly(trained.error(), elastic, *session, daemon.log);

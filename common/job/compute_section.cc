@@ -25,6 +25,12 @@ constexpr std::array<Named<GradientWidth>, 2> kGradients = {{
     {GradientWidth::kBf16, "bf16"},
 }};
 
+constexpr std::array<Named<Recomputing>, 3> kRecomputings = {{
+    {Recomputing::kNever, "never"},
+    {Recomputing::kAuto, "auto"},
+    {Recomputing::kAlways, "always"},
+}};
+
 }  // namespace
 
 void ComputeOptions::Declare(config::Section& section) {
@@ -40,6 +46,15 @@ void ComputeOptions::Declare(config::Section& section) {
   section.Choice("gradients", &gradients, kGradients,
                  "With how many bits a card's gradients cross to the host, where servers take them "
                  "up as floats again: 32, or 16 (\"bf16\"), of which 7 are of the fraction.");
+  section.Choice("recompute", &recompute, kRecomputings,
+                 "Whether what layers make may be computed again on the way back of a step instead "
+                 "of kept for it: with \"auto\" as much of it as a step needs to fit, with "
+                 "\"always\" whatever makes a step smaller. The weights are the same, bit for bit; "
+                 "a step takes longer, by a third of its products at most.");
+  section.Size("memory", &memory, {},
+               "The most that what the layers of one worker make may take in a step, of a batch of "
+               "data.batch_size rows; 0B: what there is. Weights, their gradients and rows come on "
+               "top.");
   section.Require({"products", "gradients", "device"}, [this]() -> std::string {
     const bool exact = products == ProductRounding::kFloat && gradients == GradientWidth::kFloat;
     if (exact || device != ComputeDevice::kCpu) return "";

@@ -203,6 +203,7 @@ struct ModelOptions {
 enum class ComputeDevice : uint8_t { kCpu, kCuda, kAuto };
 enum class ProductRounding : uint8_t { kFloat, kTf32, kBf16 };
 enum class GradientWidth : uint8_t { kFloat, kBf16 };
+enum class Recomputing : uint8_t { kNever, kAuto, kAlways };
 
 // [compute]: on what workers compute.
 struct ComputeOptions {
@@ -210,6 +211,8 @@ struct ComputeOptions {
   // Read where there is a card.
   ProductRounding products = ProductRounding::kFloat;
   GradientWidth gradients = GradientWidth::kFloat;
+  Recomputing recompute = Recomputing::kAuto;
+  uint64_t memory = 0;  // 0: what there is.
 
   void Declare(config::Section& section);
 };

@@ -228,7 +228,7 @@ TEST(StepMemoryTest, SaysHowMuchIsMissing) {
     f.MakeBatch(1024);
     const Result<double> trained = f.Train(1024);
     EXPECT_FALSE(trained.ok());
-    EXPECT_EQ(trained.error().code, ErrorCode::kFailed);
+    EXPECT_EQ(trained.error().code, ErrorCode::kBadUsage);
     EXPECT_EQ(f.network().MakeRoom(1024).error().message, trained.error().message);
     EXPECT_TRUE(f.Train(1).ok());
     return trained.error().message;

@@ -6,7 +6,10 @@
 #include <fstream>
 #include <sstream>
 #include <string>
+#include <vector>
 
+#include "cli/run_folder.h"
+#include "common/json/json.h"
 #include "tests/system/launch.h"
 
 namespace shardmill {
@@ -49,6 +52,59 @@ TEST(ComputeTest, WorkersSayOnWhatTheyCompute) {
     said << std::ifstream(run->path() / worker).rdbuf();
     EXPECT_NE(said.str().find(" computes on="), std::string::npos) << said.str();
   }
+}
+
+constexpr const char* kDeep =
+    "model.layers=[{type='flatten'},{type='affine',units=64},{type='silu'},{type='dropout',rate=0."
+    "1},"
+    "{type='batch_norm1d'},{type='relu'},{type='affine',units=64},{type='silu'},"
+    "{type='batch_norm1d'},{type='affine',units=4}]";
+
+// The checksum of the weights of a deep net that was trained under these settings.
+double ChecksumWith(const std::vector<std::string>& settings) {
+  std::vector<std::string> arguments{"--json", "--quiet", "--set", kDeep};
+  for (const std::string& setting : settings) {
+    arguments.emplace_back("--set");
+    arguments.push_back(setting);
+  }
+  const auto train = LaunchTrain(WriteJob(1), arguments);
+  EXPECT_EQ(train->Wait(kPatience), ExitStatus{}) << OutputOf("train");
+  const Result<JsonValue> json = ParseJson(LastLineOf("train"));
+  if (!json.ok()) return 0;
+  const JsonValue* const metrics = json.value().Find("metrics");
+  const JsonValue* const sum = metrics == nullptr ? nullptr : metrics->Find("weights_crc32");
+  EXPECT_NE(sum, nullptr) << OutputOf("train");
+  return sum == nullptr ? 0 : sum->number;
+}
+
+// Whether each worker of the last run has said that it computes layers again.
+bool WorkersComputeAgain() {
+  const std::string run = FindRuns(TestFolder() + "/runs").front();
+  for (const char* const worker : {"worker-0.log", "worker-1.log"}) {
+    std::ostringstream said;
+    said << std::ifstream(run + "/" + worker).rdbuf();
+    if (said.str().find(" computes_again what=") == std::string::npos) return false;
+  }
+  return true;
+}
+
+TEST(ComputeTest, ComputesLayersAgainToTheSameWeightsAndSaysSo) {
+  const double kept = ChecksumWith({"compute.recompute=never"});
+  EXPECT_FALSE(WorkersComputeAgain());
+  EXPECT_EQ(ChecksumWith({"compute.recompute=always"}), kept);
+  EXPECT_TRUE(WorkersComputeAgain());
+}
+
+TEST(ComputeTest, StepsKeepWithinTheirMemoryOrSayWhatIsMissing) {
+  const double kept = ChecksumWith({});
+  EXPECT_FALSE(WorkersComputeAgain());
+  EXPECT_EQ(ChecksumWith({"compute.memory=36KiB"}), kept);
+  EXPECT_TRUE(WorkersComputeAgain());
+  const auto train =
+      LaunchTrain(WriteJob(1), {"--single", "--set", kDeep, "--set", "compute.memory=4KiB"});
+  EXPECT_EQ(train->Wait(kPatience), (ExitStatus{.code = 2})) << OutputOf("train");
+  EXPECT_TRUE(Says("train", "there is no room for a batch of 20 rows: it takes at the least"))
+      << OutputOf("train");
 }
 
 }  // namespace
