@@ -13,8 +13,8 @@ namespace {
 constexpr std::array<uint64_t, 12> kCuts{1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64};
 // How many bounds on the work for a float are tried.
 constexpr size_t kBounds = 6;
-// Each costs about a microsecond a layer and square of a layer's tensors.
-constexpr int kTriesMax = 600;
+// What one costs grows with the square of the layers.
+constexpr int kTriesMax = 1000;
 
 uint64_t WorkOf(const GraphNode& node) { return node.passes ? 0 : node.layer->Work(); }
 

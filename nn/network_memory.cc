@@ -31,7 +31,8 @@ bool Network::HoldTraining(uint64_t rows) {
     return Hold(training_, rows);
   };
   if (recompute_ == Recompute::kAuto) {
-    const uint64_t free = backend_.FreeBytes().value_or(UINT64_MAX) / sizeof(float);
+    // Operations need some for themselves.
+    const uint64_t free = backend_.FreeBytes().value_or(UINT64_MAX) / sizeof(float) / 8 * 7;
     if (again(std::min({memory_max_, free, kept_ - 1}))) return true;
   }
   return again(0);
@@ -57,7 +58,8 @@ Result<> Network::MakeRoom(uint64_t rows) {
 
 Result<> Network::MakeRoomToEvaluate(uint64_t rows) {
   if (rows <= evaluation_.rows() || Hold(evaluation_, rows)) return {};
-  GiveUpRoom();
+  evaluation_.Place(0);
+  if (wanted_ <= memory_max_) GiveUpRoom();
   return NoRoom(rows, wanted_);
 }
 

@@ -201,6 +201,19 @@ TEST(StepMemoryTest, WhereOneLayerMoreFitsNothingElseIsMadeAgain) {
   EXPECT_EQ(most.memory().again.size(), 1U);
 }
 
+TEST(StepMemoryTest, BoundsWhatIsMeasuredAtOnceAndTrainsOn) {
+  NetworkSpec spec = Lenet();
+  spec.memory_max = uint64_t{256} << 10;
+  NetworkFixture f(spec);
+  f.MakeBatch(200);
+  const double loss = f.Train(10).value();
+  const Result<LossSums> many = f.Evaluate(200);
+  ASSERT_FALSE(many.ok());
+  EXPECT_EQ(many.error().code, ErrorCode::kFailed);
+  EXPECT_TRUE(f.Evaluate(10).ok());
+  EXPECT_EQ(f.Train(10).value(), loss);
+}
+
 // As the allocator counts.
 TEST(StepMemoryTest, TakesTheMemoryThatItSays) {
   if (kSanitized) GTEST_SKIP() << "a sanitizer counts otherwise";

@@ -45,8 +45,12 @@ void operator delete(void* memory, size_t, std::align_val_t) noexcept { std::fre
 namespace shardmill::nn {
 namespace {
 
-TEST(StepAllocationTest, AllocatesNothingOnceTheLargestBatchHasBeenSeen) {
-  NetworkFixture f(ManyLayersSpec());
+class StepAllocationTest : public testing::TestWithParam<Recompute> {};
+
+TEST_P(StepAllocationTest, AllocatesNothingOnceTheLargestBatchHasBeenSeen) {
+  NetworkSpec spec = ManyLayersSpec();
+  spec.recompute = GetParam();
+  NetworkFixture f(spec);
   constexpr uint64_t kRows = 12;
   f.MakeBatch(kRows);
   for (int step = 0; step < 2; ++step) {
@@ -64,7 +68,11 @@ TEST(StepAllocationTest, AllocatesNothingOnceTheLargestBatchHasBeenSeen) {
   }
   EXPECT_EQ(allocations, before);
   EXPECT_GT(loss, 0);
+  EXPECT_EQ(f.network().memory().again.empty(), GetParam() == Recompute::kNever);
 }
+
+INSTANTIATE_TEST_SUITE_P(KeptAndMadeAgain, StepAllocationTest,
+                         testing::Values(Recompute::kNever, Recompute::kAlways));
 
 }  // namespace
 }  // namespace shardmill::nn
