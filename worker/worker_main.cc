@@ -47,6 +47,15 @@ void WarnOfFewSamples(const JobOptions& job, uint64_t rows, const Log& log) {
   }
 }
 
+// Whether steps over so many rows an epoch can be made, and what is to be known of them.
+Result<> PrepareSteps(const JobOptions& job, NetworkModel& model, uint64_t rows, const Log& log) {
+  SM_TRY(CheckBatches(job, model, rows));
+  WarnOfFewSamples(job, rows, log);
+  const std::string again = SM_TRY(MakeRoomForSteps(job, model, rows));
+  if (!again.empty()) log.Info("computes_again", {{"what", again}});
+  return {};
+}
+
 // What was read, and what of it was not.
 void TellOfData(const DataParts& data, const Log& log) {
   for (const std::string& note : data.notes) log.Warn("data", {{"note", note}});
@@ -211,10 +220,7 @@ Result<> Train(const WorkerFlags& flags, const DaemonContext& daemon, WorkerMetr
                     job.train);
   const BatchPlan plan = SM_TRY(PlanOf(job, flags));
   Batches batches(*data.train, plan, KeyedInputs(model->Parameters()), job.data.read_ahead);
-  SM_TRY(CheckBatches(job, *model, batches.rows_per_epoch()));
-  WarnOfFewSamples(job, batches.rows_per_epoch(), daemon.log);
-  const std::string again = SM_TRY(MakeRoomForSteps(job, *model, batches.rows_per_epoch()));
-  if (!again.empty()) daemon.log.Info("computes_again", {{"what", again}});
+  SM_TRY(PrepareSteps(job, *model, batches.rows_per_epoch(), daemon.log));
   std::unique_ptr<LocalSteps> local;
   if (job.policy.exchange == Exchange::kParameters) {
     local = SM_TRY(

@@ -1,13 +1,18 @@
 // What is made again on the way back instead of kept changes where things lie and nothing else.
 #include <gtest/gtest.h>
 #include <malloc.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdint>
+#include <cstdlib>
+#include <fstream>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "common/assert.h"
 #include "tests/nn/network_fixture.h"
 #include "tests/sanitized.h"
 
@@ -230,6 +235,40 @@ TEST(StepMemoryTest, TakesTheMemoryThatItSays) {
     return bytes;
   };
   EXPECT_LT(taken(Recompute::kAlways) * 3, taken(Recompute::kNever));
+}
+
+// Leaves this process some bytes more than it has.
+void BoundMemory(uint64_t more) {
+  uint64_t pages = 0;
+  std::ifstream("/proc/self/statm") >> pages;
+  const rlim_t bound = pages * static_cast<uint64_t>(sysconf(_SC_PAGESIZE)) + more;
+  const rlimit limit{bound, bound};
+  SM_ASSERT(setrlimit(RLIMIT_AS, &limit) == 0);
+}
+
+// Whether a step finds room in six tenths of what it takes where all is kept, and gives up some.
+bool FindsRoomInSixTenths(Recompute recompute) {
+  constexpr uint64_t kMany = 8192;
+  NetworkSpec spec = Residual(12);
+  spec.recompute = Recompute::kNever;
+  uint64_t kept = 0;
+  {
+    NetworkFixture all(spec);
+    if (!all.network().MakeRoom(kMany).ok()) return false;
+    kept = all.network().memory().bytes;
+  }
+  spec.recompute = recompute;
+  NetworkFixture f(spec);
+  BoundMemory(kept / 10 * 6);
+  return f.network().MakeRoom(kMany).ok() && !f.network().memory().again.empty();
+}
+
+TEST(StepMemoryDeathTest, ComputesAgainWhereTheSystemHasNoMore) {
+  if (kSanitized) GTEST_SKIP() << "a sanitizer takes all addresses";
+  EXPECT_EXIT(std::exit(FindsRoomInSixTenths(Recompute::kAuto) ? 0 : 1), testing::ExitedWithCode(0),
+              "");
+  EXPECT_EXIT(std::exit(FindsRoomInSixTenths(Recompute::kNever) ? 0 : 1),
+              testing::ExitedWithCode(1), "");
 }
 
 TEST(StepMemoryTest, SaysHowMuchIsMissing) {
