@@ -68,7 +68,10 @@ class Search final {
     if (floats_ <= floats_max_) return std::move(best_);
     choices_ = ChoicesOf(parts_, rows_);
     TryParts();
-    std::ranges::stable_sort(choices_, std::greater(), &Choice::work_of_float);
+    std::ranges::sort(choices_, [](const Choice& left, const Choice& right) {
+      const double of_left = left.work_of_float(), of_right = right.work_of_float();
+      return of_left != of_right ? of_left > of_right : left.home < right.home;
+    });
     while (tries_ < kTriesMax && TryNeighbours()) {
     }
     return std::move(best_);
