@@ -271,6 +271,28 @@ TEST(StepMemoryDeathTest, ComputesAgainWhereTheSystemHasNoMore) {
               testing::ExitedWithCode(1), "");
 }
 
+// Whether a step gives some of its block up for a batch that has to be brought to a device.
+bool MakesRoomForABatch() {
+  constexpr uint64_t kMany = 8192;
+  NetworkFixture here(FeedForward(9, 64));
+  NetworkFixture there(FeedForward(9, 64), false);
+  for (NetworkFixture* const f : {&here, &there}) {
+    f->MakeBatch(kMany);
+    if (!f->Train(1).ok()) return false;
+  }
+  const double loss = here.Train(kMany).value();
+  BoundMemory(here.network().memory().bytes + (uint64_t{512} << 10));
+  const bool all = there.network().MakeRoom(kMany).ok() && there.network().memory().again.empty();
+  const Result<double> trained = there.Train(kMany);
+  return all && trained.ok() && trained.value() == loss && there.gradients() == here.gradients() &&
+         !there.network().memory().again.empty();
+}
+
+TEST(StepMemoryDeathTest, GivesItsBlockUpForWhatHasToBeBrought) {
+  if (kSanitized) GTEST_SKIP() << "a sanitizer takes all addresses";
+  EXPECT_EXIT(std::exit(MakesRoomForABatch() ? 0 : 1), testing::ExitedWithCode(0), "");
+}
+
 TEST(StepMemoryTest, SaysHowMuchIsMissing) {
   const auto words = [](Recompute recompute, uint64_t memory_max) {
     NetworkSpec spec = Residual(4);
