@@ -7,6 +7,12 @@
 namespace shardmill::sim {
 namespace {
 
+// A lost shard takes the job back to a snapshot where nobody has a copy, and no log does.
+bool GoesBack(const Scenario& scenario) {
+  return scenario.snapshot_every > Duration{} && scenario.lose_shard > 0 &&
+         scenario.replicas == 0 && !scenario.logs;
+}
+
 constexpr std::array kBugs{
     KnownBug{"StalenessOffByOne", Mutation::kStalenessOffByOne},
     KnownBug{"EndBeforeAllHeld", Mutation::kEndBeforeAllHeld},
@@ -43,7 +49,7 @@ constexpr std::array kBugs{
     KnownBug{"ChangeImagedRows", Mutation::kChangeImagedRows},
     KnownBug{"ManifestFirst", Mutation::kManifestFirst},
     KnownBug{"ForgetSlots", Mutation::kForgetSlots},
-    KnownBug{"KeepHeldUnits", Mutation::kKeepHeldUnits},
+    KnownBug{"KeepHeldUnits", Mutation::kKeepHeldUnits, GoesBack},
     KnownBug{"KeepSteps", Mutation::kKeepSteps},
     KnownBug{"StayAhead", Mutation::kStayAhead},
     KnownBug{"ForgetLastSnapshot", Mutation::kForgetLastSnapshot},
@@ -83,10 +89,14 @@ class Switched final {
 
 std::span<const KnownBug> KnownBugs() { return kBugs; }
 
-Catch Hunt(Mutation mutation, uint64_t seeds_max) {
-  const Switched switched(mutation);
-  for (uint64_t seed = 1; seed <= seeds_max; ++seed) {
-    const Outcome outcome = Cluster(Scenario::FromSeed(seed)).Run();
+Catch Hunt(const KnownBug& bug, uint64_t histories_max) {
+  const Switched switched(bug.mutation);
+  uint64_t histories = 0;
+  for (uint64_t seed = 1; histories < histories_max; ++seed) {
+    const Scenario scenario = Scenario::FromSeed(seed);
+    if (bug.may_show != nullptr && !bug.may_show(scenario)) continue;
+    ++histories;
+    const Outcome outcome = Cluster(scenario).Run();
     if (!outcome.violations.empty()) return {true, seed, outcome.violations.front()};
   }
   return {};

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "common/mutation.h"
+#include "sim/scenario.h"
 
 namespace shardmill::sim {
 
@@ -12,6 +13,8 @@ namespace shardmill::sim {
 struct KnownBug {
   const char* name;
   Mutation mutation;
+  // Whether a history may show it at all; null: any may.
+  bool (*may_show)(const Scenario& scenario) = nullptr;
 };
 
 std::span<const KnownBug> KnownBugs();
@@ -23,7 +26,8 @@ struct Catch {
   std::string violation;
 };
 
-// Runs the histories of the seeds from 1 on, with the bug switched on, until one shows it.
-Catch Hunt(Mutation mutation, uint64_t seeds_max = 10000);
+// Runs histories that may show the bug, of the seeds from 1 on, with the bug switched on, until one
+// does.
+Catch Hunt(const KnownBug& bug, uint64_t histories_max = 10000);
 
 }  // namespace shardmill::sim

@@ -25,7 +25,7 @@ int main(int argc, char** argv) {
   bool all = true;
   for (const shardmill::sim::KnownBug& bug : shardmill::sim::KnownBugs()) {
     if (!names.empty() && std::ranges::find(names, bug.name) == names.end()) continue;
-    const shardmill::sim::Catch found = shardmill::sim::Hunt(bug.mutation);
+    const shardmill::sim::Catch found = shardmill::sim::Hunt(bug);
     all = all && found.caught;
     writer.BeginObject();
     writer.Key("name").Text(bug.name);
