@@ -160,6 +160,7 @@ cudnnStatus_t Begin(cudnnHandle_t handle, const Convolution& c, int algorithm, c
   if (machine.lost() || machine.Fails()) return CUDNN_STATUS_INTERNAL_ERROR;
   if (!c.right() || bytes < offer.memory) return CUDNN_STATUS_BAD_PARAM;
   if (offer.status != CUDNN_STATUS_SUCCESS || algorithm == kRefusedLater) {
+    machine.Keep(cudaErrorInvalidValue);  // Of what it tried itself.
     return CUDNN_STATUS_NOT_SUPPORTED;
   }
   for (const float* const place : places) CheckPlace(place, "cuDNN is lent memory of the host");
