@@ -25,6 +25,7 @@ class Arena final {
   // Room for that many floats, with whatever was there before; false where there is none.
   bool Reserve(uint64_t floats);
 
+  uint64_t room() const { return room_; }
   std::span<float> At(uint64_t offset, uint64_t floats) const;
 
  private:

@@ -96,6 +96,8 @@ class Network final {
   // Places the layout and takes the memory for it; false where there is none.
   bool Hold(StepLayout& layout, uint64_t rows);
   bool HoldTraining(uint64_t rows);
+  // Floats that a block may have, so that operations find some for themselves.
+  uint64_t RoomOfBlock() const;
   Result<> MakeRoomToEvaluate(uint64_t rows);
   Result<> ReserveTransfer(const Samples& samples, bool training);
   void GiveUpRoom();

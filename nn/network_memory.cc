@@ -21,20 +21,23 @@ bool Network::Hold(StepLayout& layout, uint64_t rows) {
   return arena_.Reserve(wanted_) && host_losses_.Reserve(rows + regularized_);
 }
 
+uint64_t Network::RoomOfBlock() const {
+  const std::optional<uint64_t> free = backend_.FreeBytes();
+  if (!free) return memory_max_;
+  return std::min(memory_max_, (*free / sizeof(float) + arena_.room()) / 8 * 7);
+}
+
 bool Network::HoldTraining(uint64_t rows) {
   training_ = StepLayout(parts_);
   kept_ = training_.Place(rows);
-  if (recompute_ != Recompute::kAlways && Hold(training_, rows)) return true;
-  if (recompute_ == Recompute::kNever) return false;
+  if (recompute_ == Recompute::kNever) return Hold(training_, rows);
+  const uint64_t room = RoomOfBlock();
+  if (recompute_ == Recompute::kAuto && kept_ <= room && Hold(training_, rows)) return true;
   const auto again = [&](uint64_t floats_max) {
     training_ = ChooseLayout(parts_, rows, floats_max);
     return Hold(training_, rows);
   };
-  if (recompute_ == Recompute::kAuto) {
-    // Operations need some for themselves.
-    const uint64_t free = backend_.FreeBytes().value_or(UINT64_MAX) / sizeof(float) / 8 * 7;
-    if (again(std::min({memory_max_, free, kept_ - 1}))) return true;
-  }
+  if (recompute_ == Recompute::kAuto && again(std::min(room, kept_ - 1))) return true;
   return again(0);
 }
 

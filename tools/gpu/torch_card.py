@@ -1,6 +1,6 @@
 """PyTorch's side of tools/gpu/run: gradients of the nets of bench/nets.cc on a card.
 
-  torch_card.py NET ROWS SECONDS eager|compiled float|tf32|bf16    prints "eager RATE"
+  torch_card.py NET ROWS SECONDS float|tf32|bf16    prints "eager RATE" and "compiled RATE"
 
 Samples a second; with bf16, layers that torch's autocast thinks fit compute in it.
 
@@ -99,5 +99,6 @@ def rate(net, rows, seconds, way, numbers):
 
 
 if __name__ == "__main__":
-    NET, ROWS, SECONDS, WAY, NUMBERS = sys.argv[1:]
-    print(WAY, rate(NET, int(ROWS), float(SECONDS), WAY, NUMBERS))
+    NET, ROWS, SECONDS, NUMBERS = sys.argv[1:]
+    for WAY in ("eager", "compiled"):
+        print(WAY, rate(NET, int(ROWS), float(SECONDS), WAY, NUMBERS), flush=True)

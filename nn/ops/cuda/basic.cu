@@ -28,7 +28,11 @@ float* CudaBackend::Allocate(uint64_t floats) {
   return nullptr;
 }
 
-void CudaBackend::Release(float* memory) { card_->Check(cudaFree(memory)); }
+// CUDA does not promise that giving memory back waits for what still uses it.
+void CudaBackend::Release(float* memory) {
+  card_->Check(cudaDeviceSynchronize());
+  card_->Check(cudaFree(memory));
+}
 
 float* CudaBackend::AllocateHost(uint64_t floats) {
   float* memory = nullptr;
@@ -38,7 +42,6 @@ float* CudaBackend::AllocateHost(uint64_t floats) {
   return nullptr;
 }
 
-// CUDA does not promise that this waits for copies that are under way.
 void CudaBackend::ReleaseHost(float* memory) {
   card_->Check(cudaDeviceSynchronize());
   card_->Check(cudaFreeHost(memory));
@@ -46,8 +49,9 @@ void CudaBackend::ReleaseHost(float* memory) {
 
 std::optional<uint64_t> CudaBackend::FreeBytes() const {
   size_t free = 0, total = 0;
-  if (cudaMemGetInfo(&free, &total) != cudaSuccess) return std::nullopt;
-  return free;
+  if (cudaMemGetInfo(&free, &total) == cudaSuccess) return free;
+  cudaGetLastError();
+  return std::nullopt;
 }
 
 void CudaBackend::CopyIn(std::span<const float> host, Tensor to) {

@@ -80,7 +80,8 @@ void Card::Fail(const std::string& words) {
 char* Card::ScratchBytes(Scratch which, uint64_t bytes) {
   Block& block = scratches_[static_cast<size_t>(which)];
   if (bytes <= block.bytes && block.memory != nullptr) return block.memory;
-  // Waits for whatever still uses it.
+  // CUDA does not promise that giving it back waits for what still uses it.
+  if (block.memory != nullptr) Check(cudaDeviceSynchronize());
   cudaFree(block.memory);
   block = {};
   if (!Check(cudaMalloc(&block.memory, bytes + 1))) {

@@ -94,6 +94,8 @@ class ConvolutionPlan final {
         return true;
       }
       choices_.erase(choices_.begin());
+      // What it was refused for is not to be told to whoever asks next.
+      cudaGetLastError();
     }
     return false;
   }

@@ -116,16 +116,18 @@ class Team final {
 };
 
 template <class Function>
-__global__ void RowsKernel(Function function) {
-  function(uint64_t{blockIdx.x}, Team());
+__global__ void RowsKernel(uint64_t rows, Function function) {
+  for (uint64_t row = blockIdx.x; row < rows; row += gridDim.x) function(row, Team());
 }
 
 // Calls `function(row, team)` for all rows, by as many threads as so many columns are worth.
 template <class Function>
 void ForEachRow(Card& card, uint64_t rows, uint64_t columns, const Function& function) {
+  constexpr uint64_t kBlocksMax = (uint64_t{1} << 31) - 1;
   if (rows == 0) return;
+  const auto blocks = static_cast<uint32_t>(std::min(rows, kBlocksMax));
   const uint32_t threads = columns <= 128 ? 32 : kThreads;
-  Launch(card, RowsKernel<Function>, static_cast<uint32_t>(rows), threads, function);
+  Launch(card, RowsKernel<Function>, blocks, threads, rows, function);
 }
 
 // Two sums over the rows of a column.

@@ -1,6 +1,7 @@
 // cuBLAS's functions.
 #include <cublas_v2.h>
 
+#include <algorithm>
 #include <vector>
 
 #include "tests/nn/soft_card/machine.h"
@@ -98,8 +99,11 @@ cublasStatus_t cublasGemmEx_64(cublasHandle_t handle, cublasOperation_t left_as,
   Machine& machine = Machine::Get();
   if (machine.lost() || machine.Fails()) return CUBLAS_STATUS_EXECUTION_FAILED;
   const bool turns_left = left_as == CUBLAS_OP_T, turns_right = right_as == CUBLAS_OP_T;
-  if (rows < 0 || columns < 0 || inner < 0 || left_stride < (turns_left ? inner : rows) ||
-      right_stride < (turns_right ? columns : inner) || out_stride < rows) {
+  const auto holds = [](int64_t stride, int64_t numbers) {
+    return stride >= std::max<int64_t>(1, numbers);
+  };
+  if (rows < 0 || columns < 0 || inner < 0 || !holds(left_stride, turns_left ? inner : rows) ||
+      !holds(right_stride, turns_right ? columns : inner) || !holds(out_stride, rows)) {
     return CUBLAS_STATUS_INVALID_VALUE;
   }
   for (const void* const place : {left, right, static_cast<const void*>(out)}) {

@@ -26,6 +26,7 @@ struct cudnnConvolutionStruct {
 };
 
 using shardmill::soft::CheckPlace;
+using shardmill::soft::Die;
 using shardmill::soft::Machine;
 using shardmill::soft::RoundTo;
 
@@ -160,9 +161,14 @@ cudnnStatus_t Begin(cudnnHandle_t handle, const Convolution& c, int algorithm, c
   if (machine.lost() || machine.Fails()) return CUDNN_STATUS_INTERNAL_ERROR;
   if (!c.right() || bytes < offer.memory) return CUDNN_STATUS_BAD_PARAM;
   if (offer.status != CUDNN_STATUS_SUCCESS || algorithm == kRefusedLater) {
+    machine.Keep(cudaErrorInvalidValue);  // Of what it tried itself.
     return CUDNN_STATUS_NOT_SUPPORTED;
   }
-  for (const float* const place : places) CheckPlace(place, "cuDNN is lent memory of the host");
+  for (const float* const place : places) {
+    CheckPlace(place, "cuDNN is lent memory of the host");
+    // Some of its algorithms read four numbers at a time.
+    if (reinterpret_cast<uintptr_t>(place) % 16 > 0) Die("cuDNN is lent numbers that lie askew");
+  }
   CheckPlace(workspace, "cuDNN is lent the host's memory to work in");
   const bool well = algorithm >= kFirstRight;
   machine.Enqueue(handle->stream,

@@ -64,6 +64,7 @@ class Machine final {
 
   // The last failure, which whoever asks takes along.
   cudaError_t Keep(cudaError_t error) { return error == cudaSuccess ? error : last_ = error; }
+  cudaError_t last() const { return last_; }
   cudaError_t TakeLast() { return lost_ ? last_ : std::exchange(last_, cudaSuccess); }
 
  private:

@@ -158,12 +158,10 @@ cudaError_t cudaMalloc(void** memory, size_t bytes) {
              [=](Machine& machine) { return Take(machine.device(), memory, bytes); });
 }
 
-// It waits for all that may still use the memory, as CUDA's does.
+// CUDA's may wait for what still uses the memory, and so need not.
 cudaError_t cudaFree(void* memory) {
   Machine& machine = Machine::Get();
-  if (memory == nullptr) return Now(machine);
-  machine.Finish();
-  machine.device().Give(static_cast<char*>(memory));
+  if (memory != nullptr) machine.device().Give(static_cast<char*>(memory));
   return Now(machine);
 }
 

@@ -210,6 +210,16 @@ TEST_F(SoftCardTest, EndsWhereACopyOutlivesTheHostsMemory) {
       "memory of the host that was given back");
 }
 
+TEST_F(SoftCardTest, EndsWhereAKernelOutlivesItsMemory) {
+  EXPECT_DEATH(
+      {
+        Launch(one_, 1, kThreads, Set, there_, 3.0F);
+        cudaFree(there_);
+        cudaDeviceSynchronize();
+      },
+      "");
+}
+
 TEST_F(SoftCardTest, RefusesWhatACardRefuses) {
   const std::vector<float> numbers(kThreads);
   EXPECT_EQ(Launch(one_, 1, 1025, Set, there_, 3.0F), cudaErrorInvalidConfiguration);

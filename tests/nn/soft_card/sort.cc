@@ -24,6 +24,8 @@ cudaError_t DeviceRadixSort::SortPairs(void* work, size_t& work_bytes, const uin
   }
   Machine& machine = Machine::Get();
   if (machine.lost() || machine.Fails()) return machine.Keep(cudaErrorLaunchOutOfResources);
+  // Whatever failed before, CUB takes for a failure of its own.
+  if (machine.last() != cudaSuccess) return machine.last();
   if (work_bytes < wanted || begin_bit < 0 || end_bit > 32 || begin_bit >= end_bit) {
     return machine.Keep(cudaErrorInvalidValue);
   }

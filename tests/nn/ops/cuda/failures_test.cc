@@ -128,6 +128,35 @@ TEST_P(FailuresTest, OfServersLeaveNothingBehind) {
   }
 }
 
+// On cards on which all of a step just fits, or a little less, and operations need some, too.
+TEST(FullCardTest, LeavesRoomForWhatOperationsNeed) {
+  constexpr uint64_t kRows = 512;
+  NetworkSpec spec{.input = {6, 6}, .layers = {}, .loss = "softmax_cross_entropy"};
+  for (int i = 0; i < 4; ++i) {
+    spec.layers.push_back({.type = "conv2d", .units = 4, .kernel = 3, .padding = 1});
+    spec.layers.push_back({"gelu"});
+  }
+  spec.layers.push_back({"flatten"});
+  spec.layers.push_back({"affine", 3});
+  NetworkFixture here(spec);
+  here.MakeBatch(kRows);
+  const double loss = here.Train(kRows).value();
+  const uint64_t kept = here.network().memory().bytes;
+  uint64_t all = 0, again = 0;
+  for (uint64_t bytes = kept; bytes < kept / 2 * 3; bytes += kept / 100) {
+    const LoadedPlugin::BackendPointer card =
+        std::move(OpenSoftCard({.memory_bytes = bytes})).value();
+    NetworkFixture there(spec, *card);
+    there.MakeBatch(kRows);
+    const Result<double> got = there.Train(kRows);
+    ASSERT_TRUE(got.ok()) << bytes << " of " << kept << ": " << got.error().message;
+    EXPECT_NEAR(got.value(), loss, 1e-3 * loss);
+    ++(there.network().memory().again.empty() ? all : again);
+  }
+  EXPECT_GT(all, 0U);
+  EXPECT_GT(again, 0U);
+}
+
 INSTANTIATE_TEST_SUITE_P(Networks, FailuresTest, testing::Values(&Pictures, &IdsAndNumbers));
 
 }  // namespace
