@@ -214,6 +214,9 @@ Finding Data(const JobOptions& job, std::optional<JobMemory>* memory) {
   const auto missing = [](const Error& why) {
     return Finding{Grade::kMissing, "data", why.message, "put it there, or mend [data]"};
   };
+  if (job.model.layers.empty() && job.data.folder.empty() && job.data.train.empty()) {
+    return {Grade::kGood, "data", "none is named: it is for a program of one's own"};
+  }
   const Result<> there = CheckDataFiles(job.data);
   if (!there.ok()) return missing(there.error());
   const uint64_t bytes = FileBytes(job.data);

@@ -29,10 +29,10 @@ Result<FoundJob> AskNewest(const std::string& runs, const std::string& name) {
     if (found.ok()) return found;
     if (++tried == kRunsTriedMax) break;
   }
-  const std::string job = name.empty() ? "no job is running" : "no job \"" + name + "\" is running";
   return Error{ErrorCode::kUnavailable,
-               job + ": none of the runs under \"" + runs +
-                   "\" answers; name a folder with --runs or a coordinator with HOST:PORT"};
+               "no run " + (name.empty() ? "" : "of a job \"" + name + "\" ") + "under \"" + runs +
+                   "\" answers; name another folder with --runs, or a coordinator by the HOST:PORT "
+                   "that its log has as http="};
 }
 
 // A run on this machine, or the daemons where the file says.

@@ -40,10 +40,15 @@ Result<> WholeFile::Begun() const {
 
 Result<> WholeFile::Commit() {
   SM_TRY(Begun());
+  const bool whole = file_.good();
   errno = 0;
+  if (!whole) {  // The stream has forgotten why: it is to try again.
+    file_.clear();
+    file_.put('\n').flush();
+  }
   file_.close();
   std::error_code why;
-  if (!file_) why = std::error_code(errno == 0 ? EIO : errno, std::generic_category());
+  if (!whole || !file_) why = std::error_code(errno == 0 ? EIO : errno, std::generic_category());
   if (!why && part_ != path_) std::filesystem::rename(part_, path_, why);
   if (!why) return {};
   return Error{ErrorCode::kFailed, path_ + ": cannot be written: " + why.message()};

@@ -53,6 +53,7 @@ Result<> Train(const char* coordinator, uint32_t rank) {
 int main(int argc, char** argv) {
   if (argc != 3) return 2;
   const Result<> trained = Train(argv[1], static_cast<uint32_t>(std::atoi(argv[2])));
-  if (!trained.ok()) std::fprintf(stderr, "%s\n", trained.error().message.c_str());
-  return trained.ok() ? 0 : trained.error().code == shardmill::ErrorCode::kFenced ? 3 : 1;
+  if (trained.ok() || trained.error().code == shardmill::ErrorCode::kDone) return 0;
+  std::fprintf(stderr, "%s\n", trained.error().message.c_str());
+  return trained.error().code == shardmill::ErrorCode::kFenced ? 3 : 1;
 }

@@ -76,6 +76,13 @@ TEST(DoctorTest, NamesAFolderThatCannotBeWrittenAndDataThatIsNotThere) {
   EXPECT_NE(Find(findings, "data").found.find("no_data"), std::string::npos);
 }
 
+TEST(DoctorTest, WantsNoDataForAProgramOfOnesOwn) {
+  JobOptions job = Sound();
+  EXPECT_EQ(Find(ExamineMachine(&job), "data").grade, Grade::kGood);
+  job.model.layers.emplace_back();
+  EXPECT_EQ(Find(ExamineMachine(&job), "data").grade, Grade::kMissing);
+}
+
 TEST(DoctorTest, LooksForTablesToo) {
   JobOptions job = Sound();
   job.data.format = DataFormat::kCsv;

@@ -97,7 +97,14 @@ TEST(WholeFileTest, LeavesNothingBehindUnlessItIsWhole) {
   EXPECT_FALSE(fs::exists(path + ".part"));
   const Result<> nowhere = WriteTextFile(path + "/file", "text");
   EXPECT_NE(nowhere.error().message.find("/file: cannot be written: "), std::string::npos);
-  EXPECT_FALSE(WriteTextFile("/dev/full", "text").ok());
+}
+
+TEST(WholeFileTest, SaysThatADiskIsFull) {
+  for (const size_t bytes : {1, 100'000}) {  // Kept by the stream until its end, and not.
+    const Result<> written = WriteTextFile("/dev/full", std::string(bytes, 'x'));
+    ASSERT_FALSE(written.ok());
+    EXPECT_EQ(written.error().message, "/dev/full: cannot be written: No space left on device");
+  }
 }
 
 TEST(RunFolderTest, ShowsTheLastLinesOfALog) {

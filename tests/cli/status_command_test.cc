@@ -191,7 +191,7 @@ TEST(StatusCommandTest, FindsAJobByItsAddressItsNameAndItsFile) {
   const Result<> ran = RunStatus({.where = {.job = "other", .runs = folder}}, screen.console);
   ASSERT_FALSE(ran.ok());
   EXPECT_EQ(ran.error().code, ErrorCode::kUnavailable);
-  EXPECT_TRUE(ran.error().message.starts_with("no job \"other\" is running"))
+  EXPECT_TRUE(ran.error().message.starts_with("no run of a job \"other\" under"))
       << ran.error().message;
 }
 

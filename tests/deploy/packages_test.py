@@ -79,6 +79,14 @@ class PackagesTest(unittest.TestCase):
         self.assertEqual(done.stderr, "")
         return done.stdout
 
+    def test_units_start_nothing_again_that_would_only_fail_again(self):
+        page = (self.usr / "share/doc/shardmill/operations.md").read_text(encoding="utf-8")
+        codes = re.findall(r"^\| (\d+) \| [^|]* \| (?:look first|no\b)", page, re.MULTILINE)
+        self.assertEqual(codes, ["1", "2", "3", "5"])
+        for unit in (self.usr.parent / "lib/systemd/system").glob("*.service"):
+            with self.subTest(unit.name):
+                self.assertIn(f"\nRestartPreventExitStatus={' '.join(codes)}\n", unit.read_text())
+
     def test_each_installed_header_compiles_alone(self):
         root = self.usr / "include/shardmill"
         self.assertEqual(sorted(str(path.relative_to(root)) for path in root.rglob("*.h")), HEADERS)

@@ -39,6 +39,14 @@ class ApiTest(unittest.TestCase):
             with self.subTest(name):
                 self.assertRegex(PAGE, rf"`(Session::)?{name}`")
 
+    def test_the_page_names_every_error(self):
+        header = pathlib.Path("common/result.h").read_text(encoding="utf-8")
+        names = re.findall(r"^  (k\w+),", header, re.MULTILINE)
+        self.assertIn("kFenced", names)
+        for name in names:
+            with self.subTest(name):
+                self.assertIn(f"`{name}`", PAGE)
+
 
 if __name__ == "__main__":
     unittest.main()
