@@ -177,5 +177,25 @@ TEST_F(SessionTest, SumsRowsOfEqualKeysAndMakesRowsOnlyByPushes) {
   EXPECT_TRUE(Refused(step.value().Pull(keys, values), "not bound"));
 }
 
+// All copies work on it at once, and say nothing meanwhile.
+TEST(LargeTableTest, CostsNoServerItsShardsThoughItTakesLongerThanALease) {
+  const Servers servers({"replication.replicas=1", "cluster.lease=300ms"}, 1, 2);
+  auto opened = Session::Open(servers.OptionsOf(0));
+  ASSERT_TRUE(opened.ok()) << opened.error().message;
+  const std::unique_ptr<Session> session = std::move(opened).value();
+  constexpr uint64_t kMany = uint64_t{1} << 26;
+  const auto begin = std::chrono::steady_clock::now();
+  const auto table = session->Dense("large", kMany, {Initial::Normal(1, 1), {}});
+  ASSERT_TRUE(table.ok()) << table.error().message;
+  float last = 0;
+  auto step = session->Begin(kPatience);
+  ASSERT_TRUE(step.ok()) << step.error().message;
+  const auto pull = step.value().Pull(table.value(), kMany - 1, {&last, 1});
+  ASSERT_TRUE(pull.ok() && step.value().Wait(pull.value()).ok());
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+  EXPECT_GT(took.count(), 0.6) << "a machine for which the table is too small";
+  EXPECT_EQ(servers.Status().promotions, 0U);
+}
+
 }  // namespace
 }  // namespace shardmill
