@@ -99,6 +99,7 @@ Result<std::unique_ptr<Cluster>> Cluster::Start(const ClusterPlan& plan, std::st
   if (plan.faulty) {
     const std::string library = cluster->programs_ + "/tests/system/faults/fault_preload.so";
     cluster->faults_ = SM_TRY(FaultDesk::Make(library, cluster->folder_));
+    if (plan.noted) SM_TRY(cluster->faults_->NoteSyncs(cluster->folder_));
   }
   if (plan.proxied) cluster->proxy_ = std::make_unique<MessageProxy>(plan.seed);
   SM_TRY(cluster->StartCoordinator("127.0.0.1:0"));
@@ -117,7 +118,7 @@ Result<> Cluster::WriteJob() {
       << "[cluster]\nservers = " << plan_.servers
       << "\nshards_per_server = " << plan_.shards_per_server << "\nworkers = " << plan_.workers
       << "\nlease = " << quoted(plan_.lease) << "\n";
-  if (plan_.keeps_state) job << "state = \"" << folder_ << "/state\"\n";
+  if (plan_.keeps_state) job << "state = \"" << folder_ << "/state/job\"\n";
   if (plan_.rows > 0) {
     job << "elastic = true\nworkers_max = " << plan_.workers_max
         << "\n[data]\nscheme = \"leased\"\nchunk = " << plan_.chunk

@@ -49,6 +49,7 @@ struct ClusterPlan {
   bool keyed = false;              // The job has keys, and each rank one of its own.
   bool proxied = false;            // All messages go through a proxy.
   bool faulty = false;             // Disk and clock of the daemons do as the scenario orders.
+  bool noted = false;              // What of their files is on disk is noted for a power cut.
   Plant plant = Plant::kNone;
 
   uint32_t shards() const { return servers * shards_per_server; }

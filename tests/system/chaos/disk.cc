@@ -34,7 +34,7 @@ void LoseSnapshots(Rng& rng, Cluster& cluster, DiskFault fault) {
   if (CompleteSnapshot(cluster) > before) {
     cluster.Violation("a snapshot is complete that could not be written");
   }
-  cluster.faults().SetDisk(DiskFault::kNone, "");
+  cluster.faults().MendDisks();
   for (uint32_t rank = 0; rank < cluster.plan().workers; ++rank) cluster.Healed(rank);
   cluster.Await("there are snapshots again", kAdvanceLimit, [&] {
     return IsOver(cluster, cluster.Status()) || CompleteSnapshot(cluster) > before;
@@ -46,12 +46,18 @@ std::string ReadText(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 
-// A coordinator that cannot keep what it decides ends, and says why; the next one goes on.
-void LoseLog(Rng& rng, Cluster& cluster, DiskFault fault) {
-  const auto rank = static_cast<uint32_t>(rng.Below(cluster.plan().workers));
-  cluster.AwaitStep(rank, 1 + rng.Below(cluster.plan().steps / 2));
+bool SomeLogFails(const Cluster& cluster) {
+  const std::optional<JobStatus> status = cluster.Status();
+  return status && std::ranges::any_of(status->shards, [](const JobStatus::Shard& shard) {
+           return shard.degraded.find("its log") == 0 &&
+                  shard.degraded.find('/') != std::string::npos;
+         });
+}
+
+}  // namespace
+
+void LoseCoordinatorLog(Rng& rng, Cluster& cluster, DiskFault fault, uint32_t rank) {
   cluster.faults().SetDisk(fault, cluster.folder() + "/state");
-  // Something to decide: a rank's next process.
   for (const auto& life : cluster.lives()) {
     if (life->rank == rank && !life->ended) cluster.Kill(*life);
   }
@@ -62,29 +68,17 @@ void LoseLog(Rng& rng, Cluster& cluster, DiskFault fault) {
     cluster.Violation("the coordinator that could not keep its log ended with " +
                       ExitWords(*ended));
   }
-  const std::string said = ReadText(cluster.folder() + "/coordinator.out");
-  const bool names_it = said.find("/state/coordinator.log") != std::string::npos;
+  const std::string said = ReadText(cluster.folder() + "/" + cluster.coordinator().name() + ".out");
+  const bool names_it = said.find("/state/job/coordinator.log") != std::string::npos;
   if (!names_it) cluster.Violation("the coordinator does not name the log that it could not keep");
   LetPass(cluster, milliseconds(rng.Below(300)));
-  cluster.faults().SetDisk(DiskFault::kNone, "");
+  cluster.faults().MendDisks();
   cluster.RestartCoordinator();
   if (!cluster.AwaitCoordinator()) return;
   for (uint32_t one = 0; one < cluster.plan().workers; ++one) cluster.Healed(one);
 }
 
-bool SomeLogFails(const Cluster& cluster) {
-  const std::optional<JobStatus> status = cluster.Status();
-  return status && std::ranges::any_of(status->shards, [](const JobStatus::Shard& shard) {
-           return shard.degraded.find("its log") == 0 &&
-                  shard.degraded.find('/') != std::string::npos;
-         });
-}
-
-// Where no shard's log takes anything nothing is acknowledged, until all have a log again.
 void LoseShardLogs(Rng& rng, Cluster& cluster, DiskFault fault) {
-  const auto rank = static_cast<uint32_t>(rng.Below(cluster.plan().workers));
-  cluster.AwaitStep(rank, 1 + rng.Below(cluster.plan().steps / 2));
-  if (IsOver(cluster, cluster.Status())) return;
   cluster.faults().SetDisk(fault, cluster.folder() + "/logs");
   cluster.Await("a shard says that its log is not written", kTroubleLimit,
                 [&] { return IsOver(cluster, cluster.Status()) || SomeLogFails(cluster); });
@@ -92,22 +86,23 @@ void LoseShardLogs(Rng& rng, Cluster& cluster, DiskFault fault) {
   const uint64_t before = AckedByAll(cluster);
   LetPass(cluster, milliseconds(100 + rng.Below(600)));
   if (AckedByAll(cluster) > before) cluster.Violation("a step counts that is in no log");
-  cluster.faults().SetDisk(DiskFault::kNone, "");
+  cluster.faults().MendDisks();
   for (uint32_t one = 0; one < cluster.plan().workers; ++one) cluster.Healed(one);
 }
+
+namespace {
 
 void RunDisk(Rng& rng, Cluster& cluster) {
   const ClusterPlan& plan = cluster.plan();
   for (uint32_t rank = 0; rank < plan.workers; ++rank) cluster.StartWorker(rank);
   const auto fault = static_cast<DiskFault>(1 + plan.seed % 3);
-  switch (plan.seed / 3 % 3) {
-    case 0:
-      return LoseSnapshots(rng, cluster, fault);
-    case 1:
-      return LoseLog(rng, cluster, fault);
-    default:
-      return LoseShardLogs(rng, cluster, fault);
-  }
+  const uint64_t place = plan.seed / 3 % 3;
+  if (place == 0) return LoseSnapshots(rng, cluster, fault);
+  const auto rank = static_cast<uint32_t>(rng.Below(plan.workers));
+  cluster.AwaitStep(rank, 1 + rng.Below(plan.steps / 2));
+  if (IsOver(cluster, cluster.Status())) return;
+  if (place == 1) return LoseCoordinatorLog(rng, cluster, fault, rank);
+  LoseShardLogs(rng, cluster, fault);
 }
 
 void ShapeDisk(Rng& rng, ClusterPlan& plan) {

@@ -9,11 +9,6 @@
 namespace shardmill::chaos {
 namespace {
 
-// Of the servers that are there.
-size_t Choose(Rng& rng, const std::vector<size_t>& servers) {
-  return servers[rng.Below(servers.size())];
-}
-
 void RestartCoordinator(Rng& rng, Cluster& cluster) {
   cluster.KillCoordinator();
   LetPass(cluster, milliseconds(rng.Below(300)));
@@ -35,8 +30,9 @@ std::optional<ExitStatus> AwaitEnd(Cluster& cluster, Child& child) {
   return status;
 }
 
-// Whatever comes between, the command ends when the shards are where they should be.
-void Rebalance(Rng& rng, Cluster& cluster, const std::vector<size_t>& drained) {
+}  // namespace
+
+void MoveShards(Rng& rng, Cluster& cluster, const std::vector<size_t>& drained) {
   Result<std::unique_ptr<Child>> command = cluster.Rebalance(drained);
   if (!command.ok()) return cluster.Fail(command.error().message);
   Child& child = *command.value();
@@ -49,17 +45,26 @@ void Rebalance(Rng& rng, Cluster& cluster, const std::vector<size_t>& drained) {
   cluster.Fail(child.name() + " ended with " + ExitWords(*status));
 }
 
+void DrainServer(Rng& rng, Cluster& cluster, size_t index) {
+  MoveShards(rng, cluster, {index});
+  LetPass(cluster, milliseconds(400));  // The coordinator's page is some tenths of a second old.
+  const std::optional<JobStatus> status = cluster.Status();
+  if (!status || IsOver(cluster, status) || !Holds(*status, index)) return;
+  cluster.Violation("server " + std::to_string(index) + " was drained and has a shard");
+}
+
+namespace {
+
+// Of the servers that are there.
+size_t Choose(Rng& rng, const std::vector<size_t>& servers) {
+  return servers[rng.Below(servers.size())];
+}
+
 // The one that is drained has nothing any more, and may go; or stays, for the shards to come back.
 void Drain(Rng& rng, Cluster& cluster, std::vector<size_t>& servers) {
   const size_t index = Choose(rng, servers);
-  Rebalance(rng, cluster, {index});
-  LetPass(cluster, milliseconds(400));  // The coordinator's page is some tenths of a second old.
-  const std::optional<JobStatus> status = cluster.Status();
-  if (!status || IsOver(cluster, status)) return;
-  if (Holds(*status, index)) {
-    cluster.Violation("server " + std::to_string(index) + " was drained and has a shard");
-  }
-  if (rng.Chance(0.5)) return;
+  DrainServer(rng, cluster, index);
+  if (rng.Chance(0.5) || IsOver(cluster, cluster.Status())) return;
   cluster.StopServer(index);
   std::erase(servers, index);
 }
@@ -104,7 +109,7 @@ void Run(Rng& rng, Cluster& cluster) {
       LoseTarget(rng, cluster, servers);
     } else if (what <= 1 || !may_go) {
       servers.push_back(cluster.AddServer());
-      Rebalance(rng, cluster, {});
+      MoveShards(rng, cluster, {});
     } else if (what == 2) {
       Drain(rng, cluster, servers);
     } else {

@@ -4,6 +4,7 @@
 #include <optional>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "common/rng.h"
 #include "tests/system/chaos/cluster.h"
@@ -62,6 +63,18 @@ void AwaitMoment(Rng& rng, Cluster& cluster, bool at_end);
 bool IsOver(const Cluster& cluster, const std::optional<JobStatus>& status);
 // Until all ranks get on; how long that took since then, where it is to be counted.
 void AwaitNextAcks(Cluster& cluster, uint64_t from_ns, milliseconds limit, bool counts);
+
+// The disk under the coordinator's log has a fault when there is something to decide, the next
+// process of a rank: the coordinator ends and says why, and the next one goes on. disk.cc
+void LoseCoordinatorLog(Rng& rng, Cluster& cluster, DiskFault fault, uint32_t rank);
+// The disk under the shards' logs has a fault: nothing is acknowledged, until all have a log again.
+void LoseShardLogs(Rng& rng, Cluster& cluster, DiskFault fault);
+
+// `shardmill rebalance`, with the coordinator killed and started again now and then: whatever comes
+// between, the command ends when the shards are where they should be. rebalance.cc
+void MoveShards(Rng& rng, Cluster& cluster, const std::vector<size_t>& drained);
+// All is taken from a server, which has nothing any more.
+void DrainServer(Rng& rng, Cluster& cluster, size_t index);
 
 // Of all ranks, the last steps that were acknowledged, added up.
 uint64_t AckedByAll(const Cluster& cluster);

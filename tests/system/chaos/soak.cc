@@ -1,6 +1,8 @@
 // All troubles for as long as it is told: a kill each half minute, of a worker, a server or the
 // coordinator, and between them a network that loses, doubles and delays, cuts and resets, disks
-// that are full, and clocks that jump. Memory and open files of the daemons may not grow.
+// that take nothing, processes that stand still, clocks that jump, and shards that move. Where the
+// seed is odd each shard has a replica, else a log. Memory and open files of the daemons may not
+// grow.
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
@@ -13,7 +15,7 @@ namespace shardmill::chaos {
 namespace {
 
 constexpr uint64_t kStepsASecond = 12;  // Of each worker, with all that it waits for.
-constexpr milliseconds kKillEvery{30'000};
+constexpr uint64_t kKillEveryNs = 30'000'000'000;
 constexpr milliseconds kSmallEvery{3'000};
 constexpr uint64_t kWarmNs = 20'000'000'000;  // Before that a process may still grow.
 constexpr uint64_t kGrowthKiBMax = 16 << 10;
@@ -45,7 +47,7 @@ class Watch final {
  public:
   void Look(Cluster& cluster) {
     LookAt(cluster, cluster.coordinator());
-    for (size_t i = 0; i < cluster.plan().servers; ++i) LookAt(cluster, cluster.server(i));
+    for (size_t i = 0; i < cluster.servers(); ++i) LookAt(cluster, cluster.server(i));
   }
   Use most() const { return most_; }  // Grown.
 
@@ -74,112 +76,190 @@ class Watch final {
   Use most_;
 };
 
-void KillOne(Rng& rng, Cluster& cluster) {
-  const ClusterPlan& plan = cluster.plan();
-  const uint64_t whom = rng.Below(3);
-  if (whom == 0) {
-    cluster.KillCoordinator();
-    LetPass(cluster, milliseconds(rng.Below(500)));
-    cluster.RestartCoordinator();
-    cluster.AwaitCoordinator();
-  } else if (whom == 1) {
-    const size_t index = rng.Below(plan.servers);
-    cluster.KillServer(index);
-    LetPass(cluster, milliseconds(rng.Below(500)));
-    cluster.ReplaceServer(index);
-  } else {
-    const auto rank = static_cast<uint32_t>(rng.Below(plan.workers));
-    const auto& lives = cluster.lives();
-    const auto life = std::ranges::find_if(
-        lives, [rank](const auto& one) { return one->rank == rank && !one->ended; });
-    if (life == lives.end() || cluster.Finished(rank)) return;
-    cluster.Kill(**life);
-    cluster.StartWorker(rank);
-  }
-  for (uint32_t rank = 0; rank < plan.workers; ++rank) cluster.Healed(rank);
-}
+// Makes the troubles, and counts them. Lives for a trial, on its thread.
+class Soak final {
+ public:
+  Soak(Rng& rng, Cluster& cluster) : rng_(rng), cluster_(cluster) {}
 
-void MakeSmallTrouble(Rng& rng, Cluster& cluster) {
-  const milliseconds time(rng.Below(1000));
-  switch (rng.Below(5)) {
-    case 0:
-      cluster.faults().SetClock((static_cast<int64_t>(rng.Below(5)) - 2) * kDay);
-      return;
-    case 1:
-      cluster.faults().SetDisk(static_cast<DiskFault>(1 + rng.Below(3)),
-                               cluster.folder() + "/kept");
-      LetPass(cluster, time);
-      cluster.faults().SetDisk(DiskFault::kNone, "");
-      return;
-    case 2:
-      cluster.proxy().Reset([&rng](const Route&) { return rng.Chance(0.5); });
-      return;
-    default:
-      break;
-  }
-  const Weather usual{.dropped = 0.02 * rng.Uniform(),
-                      .doubled = 0.2 * rng.Uniform(),
-                      .delayed = 0.2 * rng.Uniform(),
-                      .delay_max = milliseconds(1 + rng.Below(20))};
-  if (rng.Chance(0.5)) {
-    const int cut = cluster.server(rng.Below(cluster.plan().servers)).pid();
-    cluster.proxy().Set([=](const Route& route) {
-      Weather weather = usual;
-      weather.cut = route.From(cut) || route.To(cut);
-      return weather;
-    });
-    LetPass(cluster, time);
-  }
-  cluster.proxy().Set([usual](const Route&) { return usual; });
-}
-
-void Run(Rng& rng, Cluster& cluster) {
-  const ClusterPlan& plan = cluster.plan();
-  for (uint32_t rank = 0; rank < plan.workers; ++rank) cluster.StartWorker(rank);
-  Watch watch;
-  uint64_t kills = 0;
-  uint64_t troubles = 0;
-  const uint64_t begin_ns = MonotonicNs();
-  const auto every_ns = static_cast<uint64_t>(kKillEvery.count()) * 1'000'000;
-  uint64_t next_kill_ns = begin_ns - every_ns / 2;
-  while (cluster.violations().empty() && !IsOver(cluster, {})) {
-    next_kill_ns += every_ns;
-    while (cluster.violations().empty() && MonotonicNs() < next_kill_ns && !IsOver(cluster, {})) {
-      LetPass(cluster, kSmallEvery / 2 + milliseconds(rng.Below(kSmallEvery.count())));
-      MakeSmallTrouble(rng, cluster);
-      ++troubles;
-      watch.Look(cluster);
+  void Run() {
+    for (uint32_t rank = 0; rank < plan_.workers; ++rank) cluster_.StartWorker(rank);
+    uint64_t next_kill_ns = begin_ns_ + kKillEveryNs / 2;
+    while (GoesOn()) {
+      LetPass(cluster_, kSmallEvery / 2 + milliseconds(rng_.Below(kSmallEvery.count())));
+      if (MonotonicNs() < next_kill_ns) {
+        MakeSmallTrouble();
+      } else if (GoesOn()) {
+        KillOne();
+        next_kill_ns += kKillEveryNs;
+      }
+      watch_.Look(cluster_);
     }
-    if (IsOver(cluster, {})) break;
-    KillOne(rng, cluster);
-    ++kills;
+    cluster_.proxy().Set([](const Route&) { return Weather{}; });
+    Say();
   }
-  cluster.proxy().Set([](const Route&) { return Weather{}; });
-  const MessageProxy::Counts counts = cluster.proxy().counts();
-  const std::optional<JobStatus> status = cluster.Status();
-  uint64_t steps = 0;
-  for (uint32_t rank = 0; rank < plan.workers; ++rank) steps += cluster.Acked(rank);
-  std::fprintf(
-      stderr,
-      "soak: %.1f minutes, %llu kills, %llu other troubles; %llu steps, %llu times back to a "
-      "snapshot; %llu messages, %llu lost, %llu doubled, %llu late, %llu connections reset; grown "
-      "by at most %llu "
-      "KiB and %llu files\n",
-      static_cast<double>(MonotonicNs() - begin_ns) / 60e9, static_cast<unsigned long long>(kills),
-      static_cast<unsigned long long>(troubles), static_cast<unsigned long long>(steps),
-      static_cast<unsigned long long>(status ? status->rollbacks : 0),
-      static_cast<unsigned long long>(counts.passed),
-      static_cast<unsigned long long>(counts.dropped),
-      static_cast<unsigned long long>(counts.doubled),
-      static_cast<unsigned long long>(counts.delayed),
-      static_cast<unsigned long long>(counts.reset),
-      static_cast<unsigned long long>(watch.most().memory_kib),
-      static_cast<unsigned long long>(watch.most().files));
-}
+
+ private:
+  bool GoesOn() const { return cluster_.violations().empty() && !IsOver(cluster_, {}); }
+
+  void HealAll() {
+    for (uint32_t rank = 0; rank < plan_.workers; ++rank) cluster_.Healed(rank);
+  }
+
+  size_t SomeServer() { return rng_.Below(plan_.servers + (third_ ? 1 : 0)); }
+  DiskFault SomeFault() { return static_cast<DiskFault>(1 + rng_.Below(3)); }
+  // Null where it has none just now.
+  Life* LifeOf(uint32_t rank) {
+    const auto life = std::ranges::find_if(
+        cluster_.lives(), [rank](const auto& one) { return one->rank == rank && !one->ended; });
+    return life == cluster_.lives().end() || cluster_.Finished(rank) ? nullptr : life->get();
+  }
+
+  void KillOne() {
+    const uint64_t whom = rng_.Below(3);
+    if (whom == 0) {
+      cluster_.KillCoordinator();
+      LetPass(cluster_, milliseconds(rng_.Below(500)));
+      cluster_.RestartCoordinator();
+      cluster_.AwaitCoordinator();
+    } else if (whom == 1) {
+      const size_t index = SomeServer();
+      cluster_.KillServer(index);
+      LetPass(cluster_, milliseconds(rng_.Below(500)));
+      cluster_.ReplaceServer(index);
+    } else {
+      const auto rank = static_cast<uint32_t>(rng_.Below(plan_.workers));
+      Life* const life = LifeOf(rank);
+      if (life == nullptr) return;
+      cluster_.Kill(*life);
+      cluster_.StartWorker(rank);
+    }
+    ++done_["kills"];
+    HealAll();
+  }
+
+  void MakeSmallTrouble() {
+    switch (rng_.Below(8)) {
+      case 0:
+        ++done_["jumps of the clock"];
+        return cluster_.faults().SetClock((static_cast<int64_t>(rng_.Below(5)) - 2) * kDay);
+      case 1:
+        ++done_["faults of the disk under snapshots"];
+        cluster_.faults().SetDisk(SomeFault(), cluster_.folder() + "/kept");
+        LetPass(cluster_, milliseconds(rng_.Below(1000)));
+        return cluster_.faults().MendDisks();
+      case 2:
+        return LoseCoordinatorsDisk();
+      case 3:
+        ++done_["resets"];
+        return cluster_.proxy().Reset([this](const Route&) { return rng_.Chance(0.5); });
+      case 4:
+        return StopOne();
+      case 5:
+        return plan_.logs ? LoseLogs() : Move();
+      default:
+        return ChangeWeather();
+    }
+  }
+
+  void LoseCoordinatorsDisk() {
+    const auto rank = static_cast<uint32_t>(rng_.Below(plan_.workers));
+    // Who is about to end needs no next process.
+    if (LifeOf(rank) == nullptr || cluster_.Acked(rank) + 10 * kStepsASecond > plan_.steps) return;
+    ++done_["faults of the disk under the coordinator"];
+    LoseCoordinatorLog(rng_, cluster_, SomeFault(), rank);
+  }
+
+  // On a calm day: what was logged before is acknowledged at once.
+  void LoseLogs() {
+    ++done_["faults of the disk under logs"];
+    cluster_.proxy().Set([](const Route&) { return Weather{}; });
+    LoseShardLogs(rng_, cluster_, SomeFault());
+  }
+
+  void StopOne() {
+    const uint64_t whom = rng_.Below(3);
+    Life* const life = LifeOf(static_cast<uint32_t>(rng_.Below(plan_.workers)));
+    if (whom == 2 && life == nullptr) return;
+    Child& child = whom == 0   ? cluster_.coordinator()
+                   : whom == 1 ? cluster_.server(SomeServer())
+                               : *life->child;
+    ++done_["stops"];
+    cluster_.Stop(child);
+    LetPass(cluster_, milliseconds(rng_.Below(static_cast<uint64_t>(2 * plan_.lease.count()))));
+    cluster_.Continue(child);
+    HealAll();
+  }
+
+  // To a server that comes and goes.
+  void Move() {
+    ++done_["moves"];
+    const size_t index = plan_.servers;
+    if (third_) {
+      DrainServer(rng_, cluster_, index);
+      cluster_.StopServer(index);
+    } else {
+      if (cluster_.servers() == index) {
+        cluster_.AddServer();
+      } else {
+        cluster_.ReplaceServer(index);
+      }
+      MoveShards(rng_, cluster_, {});
+    }
+    third_ = !third_;
+    HealAll();
+  }
+
+  void ChangeWeather() {
+    const Weather usual{.dropped = 0.02 * rng_.Uniform(),
+                        .doubled = 0.2 * rng_.Uniform(),
+                        .delayed = 0.2 * rng_.Uniform(),
+                        .delay_max = milliseconds(1 + rng_.Below(20))};
+    if (rng_.Chance(0.5)) {
+      ++done_["cuts"];
+      const int cut = cluster_.server(SomeServer()).pid();
+      cluster_.proxy().Set([=](const Route& route) {
+        Weather weather = usual;
+        weather.cut = route.From(cut) || route.To(cut);
+        return weather;
+      });
+      LetPass(cluster_, milliseconds(rng_.Below(1000)));
+    }
+    cluster_.proxy().Set([usual](const Route&) { return usual; });
+  }
+
+  void Say() {
+    const MessageProxy::Counts counts = cluster_.proxy().counts();
+    done_["steps"] = AckedByAll(cluster_);
+    done_["messages"] = counts.passed;
+    done_["messages lost"] = counts.dropped;
+    done_["messages doubled"] = counts.doubled;
+    done_["messages late"] = counts.delayed;
+    done_["connections reset"] = counts.reset;
+    const std::optional<JobStatus> status = cluster_.Status();
+    if (status) done_["times back to a snapshot"] = status->rollbacks;
+    std::string words;
+    for (const auto& [what, times] : done_) words += std::to_string(times) + " " + what + ", ";
+    std::fprintf(stderr, "soak: %.1f minutes: %sgrown by at most %llu KiB and %llu files\n",
+                 static_cast<double>(MonotonicNs() - begin_ns_) / 60e9, words.c_str(),
+                 static_cast<unsigned long long>(watch_.most().memory_kib),
+                 static_cast<unsigned long long>(watch_.most().files));
+  }
+
+  Rng& rng_;
+  Cluster& cluster_;
+  const ClusterPlan& plan_ = cluster_.plan();
+  const uint64_t begin_ns_ = MonotonicNs();
+  bool third_ = false;  // There is one server more.
+  std::map<std::string, uint64_t> done_;
+  Watch watch_;
+};
+
+void Run(Rng& rng, Cluster& cluster) { Soak(rng, cluster).Run(); }
 
 void Shape(Rng& rng, ClusterPlan& plan) {
   plan.servers = 2;
-  plan.replicas = 1;
+  plan.logs = plan.seed % 2 == 0;
+  plan.replicas = plan.logs ? 0 : 1;
   plan.proxied = true;
   plan.faulty = true;
   plan.shared_memory = false;

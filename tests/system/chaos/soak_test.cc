@@ -1,4 +1,4 @@
-// A minute of the soak, with its kills and all its other troubles.
+// A minute of each kind of soak, with its kills and all its other troubles.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -9,15 +9,24 @@
 namespace shardmill::chaos {
 namespace {
 
-TEST(SoakTest, AMinuteOfAllTroublesBreaksNoPromise) {
-  if (kSanitized) GTEST_SKIP() << "a sanitizer's own library must be the first that is loaded";
+void ExpectMinuteWithoutViolation(uint64_t seed) {
   const TrialPlaces places{.programs = std::filesystem::current_path().string(),
                            .logs = testing::TempDir() + "/chaos",
                            .minutes = 1};
-  const Trial trial = RunTrial(kSoak, 1, places);
+  const Trial trial = RunTrial(kSoak, seed, places);
   EXPECT_TRUE(trial.violations.empty()) << testing::PrintToString(trial.violations);
   EXPECT_EQ(trial.totals.lost, 0U);
   EXPECT_EQ(trial.totals.duplicated, 0U);
+}
+
+TEST(SoakTest, AMinuteOfAllTroublesBreaksNoPromiseWithReplicas) {
+  if (kSanitized) GTEST_SKIP() << "a sanitizer's own library must be the first that is loaded";
+  ExpectMinuteWithoutViolation(1);
+}
+
+TEST(SoakTest, AMinuteOfAllTroublesBreaksNoPromiseWithLogs) {
+  if (kSanitized) GTEST_SKIP() << "a sanitizer's own library must be the first that is loaded";
+  ExpectMinuteWithoutViolation(2);
 }
 
 }  // namespace
