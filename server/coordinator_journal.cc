@@ -1,11 +1,10 @@
 #include "server/coordinator_journal.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <span>
 #include <string_view>
-#include <system_error>
 
+#include "common/blob/make_folders.h"
 #include "common/wire/coordinator_state.h"
 
 namespace shardmill {
@@ -43,11 +42,7 @@ JobSize SizeOf(const CoordinatorState& before, const CoordinatorOptions& options
 Result<std::unique_ptr<CoordinatorJournal>> CoordinatorJournal::Open(
     const std::string& folder, const CoordinatorOptions& options) {
   auto journal = std::make_unique<CoordinatorJournal>();
-  std::error_code why;
-  std::filesystem::create_directories(folder, why);
-  if (why) {
-    return Error{ErrorCode::kFailed, folder + ": the folder cannot be made: " + why.message()};
-  }
+  SM_TRY(MakeFolders(journal->files_, folder));
   const std::string path = folder + "/coordinator.log";
   auto lock = FileLock::Take(path + ".lock");
   if (!lock.ok() && lock.error().code == ErrorCode::kUnavailable) {

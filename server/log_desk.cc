@@ -3,21 +3,9 @@
 #include <utility>
 #include <variant>
 
-#include "common/blob/posix_files.h"
+#include "common/blob/make_folders.h"
 
 namespace shardmill {
-namespace {
-
-// With all above it that are not there, each on disk before what is in it.
-Result<> MakeFolders(FileSystem& files, const std::string& path) {
-  const std::string parent = ParentOf(path);
-  if (parent == path || path == ".") return {};
-  SM_TRY(MakeFolders(files, parent));
-  SM_TRY(files.MakeFolder(path));
-  return files.SyncFolder(parent);
-}
-
-}  // namespace
 
 LogDesk::LogDesk(FileSystem& files, std::string folder, ShardId shard, FramePool& frames)
     : files_(&files),

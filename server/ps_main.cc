@@ -1,15 +1,14 @@
 // shardmill-ps: one server process with its shards, a thread each.
 
 #include <algorithm>
-#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
-#include <system_error>
 #include <utility>
 #include <vector>
 
 #include "common/blob/folder_store.h"
+#include "common/blob/make_folders.h"
 #include "common/blob/posix_files.h"
 #include "common/clock.h"
 #include "common/daemon/daemon.h"
@@ -87,11 +86,7 @@ class Disks final {
     if (!job.replication.logs()) return disks;
     const std::string folder =
         job.replication.log + "/" + job.job.name + "/server-" + std::to_string(index);
-    std::error_code why;
-    std::filesystem::create_directories(folder, why);
-    if (why) {
-      return Error{ErrorCode::kFailed, folder + ": the folder cannot be made: " + why.message()};
-    }
+    SM_TRY(MakeFolders(disks->files_, folder));
     // Two processes on one log would each answer what the other does not have.
     disks->lock_ = SM_TRY(FileLock::Take(folder + "/lock"));
     std::vector<LogDesk> desks;

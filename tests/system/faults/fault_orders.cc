@@ -2,13 +2,12 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <new>
 
+#include "common/assert.h"
 #include "common/process/file_descriptor.h"
 
 namespace shardmill::chaos {
@@ -30,40 +29,26 @@ Result<std::unique_ptr<FaultDesk>> FaultDesk::Make(const std::string& library,
 
 FaultDesk::~FaultDesk() { munmap(orders_, sizeof(FaultOrders)); }
 
-namespace {
-
-void SetFolder(FaultOrders& orders, const std::string& folder) {
-  if (orders.folder[0] != '\0') return;
-  std::strncpy(orders.folder, folder.c_str(), sizeof(orders.folder) - 1);
-}
-
-}  // namespace
-
 void FaultDesk::SetDisk(DiskFault fault, const std::string& folder) {
-  SetFolder(*orders_, folder);
-  orders_->disk = static_cast<int32_t>(fault);
-}
-
-void FaultDesk::NoteSyncs(const std::string& folder) {
-  SetFolder(*orders_, folder);
-  orders_->notes = true;
-}
-
-Result<uint64_t> FaultDesk::CutPower(Rng& rng, const std::string& folder) const {
-  namespace fs = std::filesystem;
-  std::error_code why;
-  uint64_t known = 0;
-  for (const auto& entry : fs::recursive_directory_iterator(folder, why)) {
-    struct stat is {};
-    if (!entry.is_regular_file() || stat(entry.path().c_str(), &is) != 0) continue;
-    uint64_t synced = 0;
-    if (std::ifstream(NotePath(library_ + ".orders", is.st_ino)) >> synced) ++known;
-    const auto size = static_cast<uint64_t>(is.st_size);
-    if (synced >= size) continue;
-    fs::resize_file(entry.path(), synced + rng.Below(size - synced + 1), why);
-    if (why) return Error{ErrorCode::kFailed, entry.path().string() + ": " + why.message()};
+  for (FaultPlace& place : orders_->places) {
+    const bool is_new = place.folder[0] == '\0';
+    if (!is_new && folder != place.folder) continue;
+    if (is_new) std::strncpy(place.folder, folder.c_str(), sizeof(place.folder) - 1);
+    place.disk = static_cast<int32_t>(fault);
+    return;
   }
-  return known;
+  SM_ASSERT(false);  // No place is left.
+}
+
+void FaultDesk::MendDisks() {
+  for (FaultPlace& place : orders_->places) place.disk = static_cast<int32_t>(DiskFault::kNone);
+}
+
+Result<> FaultDesk::NoteSyncs(const std::string& folder) {
+  SM_TRY(notes().Begin());
+  std::strncpy(orders_->noted, folder.c_str(), sizeof(orders_->noted) - 1);
+  orders_->notes = true;
+  return {};
 }
 
 }  // namespace shardmill::chaos

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "common/result.h"
-#include "common/rng.h"
+#include "tests/system/faults/disk_notes.h"
 
 namespace shardmill::chaos {
 
@@ -18,20 +18,21 @@ enum class DiskFault : int32_t {
   kNoSync,    // What was written does not arrive.
 };
 
+// A folder, and what the disk does to whoever writes there or below.
+struct FaultPlace {
+  char folder[512] = {};         // Does not change once it is set.
+  std::atomic<int32_t> disk{0};  // A DiskFault.
+};
+
 // What a process that has loaded fault_preload.so finds in a file beside that library, and does.
 // Lies in memory that the processes share.
 struct FaultOrders {
-  std::atomic<int32_t> disk{0};     // A DiskFault,
-  char folder[512] = {};            // of this folder and what is in it.
+  FaultPlace places[4];
   std::atomic<int64_t> clock_s{0};  // So far the time of day is ahead.
   std::atomic<uint64_t> faults{0};  // Calls that failed by order, or were told another time.
-  std::atomic<bool> notes{false};   // How much of each file is synced is noted; see NotePath.
+  char noted[512] = {};             // Of what lies in this folder it is noted what is on disk,
+  std::atomic<bool> notes{false};   // from here on; see DiskNotes.
 };
-
-// Where it is noted how many bytes of a file have been synced, beside the orders.
-inline std::string NotePath(const std::string& orders, uint64_t inode) {
-  return orders + "-" + std::to_string(inode);
-}
 
 // Gives such orders to processes that are started with Preload() in front of their command line.
 // Owned by a test, on its thread.
@@ -49,13 +50,12 @@ class FaultDesk final {
   // "LD_PRELOAD=...", for env.
   std::string Preload() const { return "LD_PRELOAD=" + library_; }
 
-  // The folder is the one of the first call: it is read without a lock.
   void SetDisk(DiskFault fault, const std::string& folder);
-  // From now on, of files in that folder; it is the one of SetDisk, too. And what a power cut
-  // leaves of the files in a folder below it, whose writers are gone: what was synced, and as much
-  // of the rest as chance has it. Of how many files it was known how much was.
-  void NoteSyncs(const std::string& folder);
-  Result<uint64_t> CutPower(Rng& rng, const std::string& folder) const;
+  // No disk has a fault any more.
+  void MendDisks();
+  // From now on, of what lies in that folder.
+  Result<> NoteSyncs(const std::string& folder);
+  DiskNotes notes() const { return DiskNotes(library_ + ".notes"); }
   void SetClock(int64_t ahead_s) { orders_->clock_s = ahead_s; }
   uint64_t faults() const { return orders_->faults; }
 

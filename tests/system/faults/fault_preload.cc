@@ -1,7 +1,6 @@
 // A library that is loaded before the system's own (LD_PRELOAD) and stands between a daemon and the
 // disk and the clock: it does what FaultOrders say, in a file beside it that is called as it is,
-// with
-// ".orders" behind that. Without such a file it does nothing.
+// with ".orders" behind that. Without such a file it does nothing.
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -9,14 +8,17 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdarg>
-#include <cstdio>
 #include <cstring>
 #include <ctime>
+#include <optional>
 #include <string>
 #include <string_view>
 
+#include "common/process/file_descriptor.h"
+#include "tests/system/faults/disk_notes.h"
 #include "tests/system/faults/fault_orders.h"
 
 namespace shardmill::chaos {
@@ -27,14 +29,15 @@ Function* System(Function* /*ours*/, const char* name) {
   return reinterpret_cast<Function*>(dlsym(RTLD_NEXT, name));
 }
 
-std::string OrdersPath() {
+// Of this library, as it was loaded.
+std::string OwnPath() {
   Dl_info self{};
-  const bool known = dladdr(reinterpret_cast<void*>(&OrdersPath), &self) != 0;
-  return known ? std::string(self.dli_fname) + ".orders" : "";
+  const bool known = dladdr(reinterpret_cast<void*>(&OwnPath), &self) != 0;
+  return known ? self.dli_fname : "";
 }
 
 FaultOrders* FindOrders() {
-  const std::string path = OrdersPath();
+  const std::string path = OwnPath() + ".orders";
   static const auto system_open = System(&::open, "open");
   const int file = system_open(path.c_str(), O_RDWR | O_CLOEXEC);
   if (file < 0) return nullptr;
@@ -49,50 +52,65 @@ FaultOrders* Orders() {
   return orders;
 }
 
-bool Concerns(const FaultOrders& orders, std::string_view path) {
-  return path.starts_with(orders.folder);
-}
-
 // Fails by order where the disk has one of these two faults.
 bool Fails(std::string_view path, DiskFault one, DiskFault other) {
   FaultOrders* const orders = Orders();
   if (orders == nullptr) return false;
-  const auto fault = static_cast<DiskFault>(orders->disk.load());
-  if (fault == DiskFault::kNone || (fault != one && fault != other)) return false;
-  if (!Concerns(*orders, path)) return false;
-  ++orders->faults;
-  errno = fault == DiskFault::kFull ? ENOSPC : fault == DiskFault::kReadOnly ? EROFS : EIO;
-  return true;
+  for (const FaultPlace& place : orders->places) {
+    const auto fault = static_cast<DiskFault>(place.disk.load());
+    if (fault == DiskFault::kNone || (fault != one && fault != other)) continue;
+    if (!path.starts_with(place.folder)) continue;
+    ++orders->faults;
+    errno = fault == DiskFault::kFull ? ENOSPC : fault == DiskFault::kReadOnly ? EROFS : EIO;
+    return true;
+  }
+  return false;
+}
+
+// As the system spells it.
+std::string PathOf(int file) {
+  const std::string link = "/proc/self/fd/" + std::to_string(file);
+  char path[4096];
+  const ssize_t size = readlink(link.c_str(), path, sizeof path);
+  return size > 0 ? std::string(path, static_cast<size_t>(size)) : "";
 }
 
 bool Fails(int file, DiskFault one, DiskFault other) {
   FaultOrders* const orders = Orders();
-  if (orders == nullptr || orders->disk.load() == 0) return false;
-  const std::string link = "/proc/self/fd/" + std::to_string(file);
-  char path[4096];
-  const ssize_t size = readlink(link.c_str(), path, sizeof path);
-  return size > 0 && Fails(std::string_view(path, static_cast<size_t>(size)), one, other);
+  if (orders == nullptr) return false;
+  const bool any = std::ranges::any_of(orders->places, [](const FaultPlace& place) {
+    return static_cast<DiskFault>(place.disk.load()) != DiskFault::kNone;
+  });
+  return any && Fails(std::string_view(PathOf(file)), one, other);
 }
 
-// Syncs a file, and notes how much of it is on disk then, where that is wanted: as a number in a
-// file, which outlives this process.
+// Where it is noted what of this path is on disk; nowhere, where that is not wanted.
+std::optional<DiskNotes> NotesOf(std::string_view path) {
+  const FaultOrders* const orders = Orders();
+  if (orders == nullptr || !orders->notes || !path.starts_with(orders->noted)) return {};
+  return DiskNotes(OwnPath() + ".notes");
+}
+
+// What is there before the sync begins, and no more, lasts when it has ended.
 int SyncAndNote(int file, int (*sync)(int)) {
-  FaultOrders* const orders = Orders();
+  const std::string path = PathOf(file);
+  const std::optional<DiskNotes> notes = NotesOf(path);
   struct stat is {};
-  if (orders == nullptr || !orders->notes || fstat(file, &is) != 0) return sync(file);
+  if (!notes || fstat(file, &is) != 0) return sync(file);
+  const DiskNotes::Id id = DiskNotes::IdOf(path);
+  if (S_ISREG(is.st_mode)) {
+    const int result = sync(file);
+    return result != 0 || notes->SetBytes(id, static_cast<uint64_t>(is.st_size)) ? result : -1;
+  }
+  const FileDescriptor lock = notes->LockNames(id);
+  const DiskNotes::Names names = DiskNotes::NamesIn(path);
   const int result = sync(file);
-  if (result != 0 || !S_ISREG(is.st_mode)) return result;
-  static const auto system_open = System(&::open, "open");
-  const std::string path = NotePath(OrdersPath(), is.st_ino);
-  const int note = system_open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (note < 0) return result;
-  // Of one length, so that none is ever seen half-written.
-  char digits[24];
-  const int size = std::snprintf(digits, sizeof digits, "%020llu\n",
-                                 static_cast<unsigned long long>(is.st_size));
-  const ssize_t noted = pwrite(note, digits, static_cast<size_t>(size), 0);
-  close(note);
-  return noted == size ? result : -1;
+  return result != 0 || notes->SetLastingNames(id, names) ? result : -1;
+}
+
+// Before a file loses its name, which it may have again after a power cut.
+void Keep(const char* path) {
+  if (const std::optional<DiskNotes> notes = NotesOf(path)) notes->Keep(path);
 }
 
 }  // namespace
@@ -101,6 +119,7 @@ int SyncAndNote(int file, int (*sync)(int)) {
 
 using shardmill::chaos::DiskFault;
 using shardmill::chaos::Fails;
+using shardmill::chaos::Keep;
 using shardmill::chaos::SyncAndNote;
 
 extern "C" {
@@ -144,13 +163,17 @@ int rename(const char* from, const char* to) noexcept {
   static const auto next =
       reinterpret_cast<int (*)(const char*, const char*)>(dlsym(RTLD_NEXT, "rename"));
   const bool fails = Fails(std::string_view(from), DiskFault::kReadOnly, DiskFault::kReadOnly);
-  return fails ? -1 : next(from, to);
+  if (fails) return -1;
+  Keep(to);
+  return next(from, to);
 }
 
 int unlink(const char* path) noexcept {
   static const auto next = reinterpret_cast<int (*)(const char*)>(dlsym(RTLD_NEXT, "unlink"));
   const bool fails = Fails(std::string_view(path), DiskFault::kReadOnly, DiskFault::kReadOnly);
-  return fails ? -1 : next(path);
+  if (fails) return -1;
+  Keep(path);
+  return next(path);
 }
 
 int clock_gettime(clockid_t clock, timespec* time) noexcept {
