@@ -6,7 +6,10 @@
 namespace shardmill {
 
 Followers::Followers(const FollowerOptions& options, ShardCopy& copy, FramePool& frames)
-    : options_(options), copy_(copy), frames_(frames), patience_(options.give_up_after) {}
+    : options_(options),
+      copy_(copy),
+      frames_(frames),
+      patience_(kPatienceLeast * options.give_up_after) {}
 
 void Followers::Set(const Replicas& replicas) {
   if (replicas.number <= number_) return;
@@ -171,7 +174,7 @@ void Followers::On(const Followed& followed, TimePoint now, const Envelope& from
     }
     if (!replica->stream.Taken(followed.item)) continue;
     GotOn(*replica, now);
-    if (replica->stream.in_sync()) patience_ = options_.give_up_after;
+    if (replica->stream.in_sync()) patience_ = kPatienceLeast * options_.give_up_after;
   }
 }
 

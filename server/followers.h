@@ -92,6 +92,8 @@ class Followers final {
     RecentItems items;
   };
 
+  // With one that catches up, in times of that with one that is in sync.
+  static constexpr int kPatienceLeast = 8;
   static constexpr int kPatienceMost = 64;
 
   void Begin(Replica& replica, bool image_free);
@@ -107,7 +109,7 @@ class Followers final {
   std::vector<std::unique_ptr<Replica>> replicas_;
   std::optional<Heritage> heritage_;
   std::optional<TimePoint> looked_at_;
-  Duration patience_;  // With one that catches up: twice as long each time that one was given up.
+  Duration patience_;  // With one that catches up; twice as much each time that one was given up.
   uint64_t differing_ = 0;
   bool silent_ = false;  // That is all that is wrong with it.
   std::string why_;

@@ -70,12 +70,12 @@ TEST_F(ReplicaTest, HasEachTimeMorePatienceWithOneThatCatchesUp) {
     copies_.at(kFirst)->Attach(BootId{kSecond}, PeerId{kSecond});
     const TimePoint since = now_;
     while (copies_.at(kFirst)->Status().differing != number &&
-           now_ - since < std::chrono::minutes(2))
+           now_ - since < std::chrono::minutes(10))
       Tick();
     EXPECT_GT(now_ - since, before + before / 2);
     before = now_ - since;
   }
-  EXPECT_GE(before, std::chrono::seconds(40));
+  EXPECT_GE(before, std::chrono::seconds(320));
 }
 
 TEST_F(ReplicaTest, SendsNothingAgainToAReplicaThatGetsOn) {
