@@ -54,6 +54,8 @@ Result<> Network::MakeRoom(uint64_t rows) {
   }
   memory_.share_again =
       static_cast<double>(WorkAgain(parts_, training_)) / static_cast<double>(WorkForward(parts_));
+  recordings_.Forget();
+  CutWayBack();
   if (holds) return {};
   GiveUpRoom();
   return NoRoom(rows, wanted_, true);
@@ -110,6 +112,11 @@ Result<Samples> Network::Lend(const Samples& samples,
   if (transfer_) lent = transfer_->Bring(lent);
   lent_targets_ = lent.targets;
   LendGradients(gradients);
+  if (training && varies_.empty()) {
+    ChooseRecordings(lent);
+  } else {
+    recordings_.ChooseNone();
+  }
   return lent;
 }
 

@@ -106,17 +106,22 @@ void Transfer::BringParameter(size_t index, std::span<const float> host) {
   CopyIn(parameters_on_host_, parameters_, place.offset, place.size);
 }
 
+Tensor Transfer::Leaving(size_t index) const {
+  const Place& place = places_[index];
+  const uint64_t floats = OnItsWay(place);
+  return Tensor((halves_ ? halved_ : gradients_).At(place.offset, floats), {floats});
+}
+
+void Transfer::MakeReady(size_t index) {
+  const uint64_t size = places_[index].size;
+  if (halves_ && size > 0) backend_.Halve(ConstTensor(gradient(index), {size}), Leaving(index));
+}
+
 void Transfer::BeginToFetch(size_t index) {
   Place& place = places_[index];
   if (place.size == 0) return;
-  const uint64_t floats = OnItsWay(place);
-  Tensor leaves(gradient(index), {place.size});
-  if (halves_) {
-    const Tensor halved(halved_.At(place.offset, floats), {floats});
-    backend_.Halve(leaves, halved);
-    leaves = halved;
-  }
-  place.fetched = CopyOutMade(backend_, leaves, gradients_on_host_.At(place.offset, floats));
+  const Tensor leaves = Leaving(index);
+  place.fetched = CopyOutMade(backend_, leaves, gradients_on_host_.At(place.offset, leaves.size()));
 }
 
 bool Transfer::Fetch(size_t index, std::span<float> host) {

@@ -34,7 +34,8 @@ class Transfer final {
   std::span<const float> parameter(size_t index) const;
   std::span<float> gradient(size_t index) const;
   void BringParameter(size_t index, std::span<const float> host);
-  // Of a gradient that the operations so far will have made.
+  // Of a gradient that the operations so far will have made: rounds it as it is to leave.
+  void MakeReady(size_t index);
   void BeginToFetch(size_t index);
   // Waits for one that was begun. False where the device has failed.
   bool Fetch(size_t index, std::span<float> host);
@@ -52,6 +53,8 @@ class Transfer final {
   uint64_t OnItsWay(const Place& place) const {
     return halves_ ? (place.size + 1) / 2 : place.size;
   }
+  // What of a gradient leaves.
+  Tensor Leaving(size_t index) const;
   void CopyIn(const Arena& from, const Arena& to, uint64_t offset, uint64_t floats);
 
   Backend& backend_;

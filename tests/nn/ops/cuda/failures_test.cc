@@ -37,12 +37,13 @@ NetworkSpec IdsAndNumbers() {
 class FailuresTest : public testing::TestWithParam<NetworkSpec (*)()> {
  protected:
   // Two steps, of which the second has more rows; words where one failed.
-  std::optional<std::string> Train(const soft::Settings& settings) {
+  std::optional<std::string> Train(const soft::Settings& settings,
+                                   const std::vector<uint64_t>& steps = {2, 9}) {
     Result<LoadedPlugin::BackendPointer> card = OpenSoftCard(settings);
     if (!card.ok()) return card.error().message;
     NetworkFixture there(GetParam()(), *card.value());
     there.MakeBatch(9);
-    for (const uint64_t rows : {2, 9}) {
+    for (const uint64_t rows : steps) {
       const Result<double> loss = there.Train(rows);
       if (!loss.ok()) return loss.error().message;
       ExpectAlike(there, rows);
@@ -80,6 +81,21 @@ TEST_P(FailuresTest, OfEveryCallAreTold) {
   } while (SoftCard().failed() && !HasFailure());
   EXPECT_GT(told, 40U);
   EXPECT_GT(call, told);
+}
+
+// Of two steps that are recorded and replayed after one that is not.
+TEST_P(FailuresTest, OfWhatIsRecordedLeadToAnotherWay) {
+  ASSERT_EQ(Train({}, {2}), std::nullopt);
+  uint64_t call = SoftCard().calls(), told = 0, calls = 0;
+  do {
+    const std::optional<std::string> words = Train({.failing_call = ++call}, {2, 2, 2});
+    if (words) ++told;
+    ++calls;
+    ASSERT_EQ(SoftCard().held(), 0U) << call;
+  } while (SoftCard().failed() && !HasFailure());
+  // What fails while it is recorded is done all the same.
+  EXPECT_GT(told, 10U);
+  EXPECT_GT(calls, told + 20);
 }
 
 TEST_P(FailuresTest, OfACardThatIsLostAreTold) {
