@@ -264,6 +264,7 @@ TEST_F(SoftCardTest, SpoilsWhatIsRecordedByWhatIsNotAllowedMeanwhile) {
     EXPECT_EQ(graph, nullptr);
   }
   EXPECT_EQ(Launch(one_, 1, kThreads, Set, there_, 3.0F), cudaSuccess);
+  EXPECT_EQ(cudaDeviceSynchronize(), cudaSuccess);
 }
 
 TEST_F(SoftCardTest, RefusesToWaitForWhatIsOnlyRecorded) {

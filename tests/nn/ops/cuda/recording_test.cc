@@ -42,6 +42,8 @@ NetworkSpec Everything(uint64_t units = 20) {
       {.type = "affine", .units = units},
       {.type = "gelu"},
       {.type = "affine", .units = units},
+      {.type = "elu"},
+      {.type = "affine", .units = 20},
       {.type = "dropout", .rate = 0.2},
       {.type = "layer_norm"},
       {.type = "affine", .units = 3},
@@ -158,8 +160,8 @@ TEST_P(RecordingTest, RecordsAnewWhereMemoryHasMoved) {
   EXPECT_EQ(kept.Replays(3), all);
   // And another network what operations work in.
   NetworkFixture other(Everything(), *card_);
-  other.MakeBatch(64);
-  ASSERT_TRUE(other.Train(64).ok());
+  other.MakeBatch(20);
+  ASSERT_TRUE(other.Train(20).ok());
   EXPECT_EQ(kept.Replays(3), 0U);
   EXPECT_EQ(kept.Replays(3), all);
   ASSERT_TRUE(kept.fixture().Evaluate(12).ok());
@@ -182,8 +184,7 @@ TEST_P(RecordingTest, SaysWhatIsAnotherInEachStep) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Devices, RecordingTest,
-                         testing::Values(Device{"soft", 1}, Device{"soft", 2}, Device{"direct", 3},
-                                         Device{"card", 0}),
+                         testing::Values(Device{"soft", 1}, Device{"direct", 2}, Device{"card", 0}),
                          [](const auto& device) {
                            return device.param.name + std::to_string(device.param.seed);
                          });
