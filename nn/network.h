@@ -105,7 +105,13 @@ class Network final {
   // Floats that a block may have, so that operations find some for themselves.
   uint64_t RoomOfBlock() const;
   Result<> MakeRoomToEvaluate(uint64_t rows);
-  Result<> ReserveTransfer(const Samples& samples, bool training);
+  // Of one whose batch and parameters have theirs.
+  Result<> MakeRoomForStep(uint64_t rows);
+  // Where the device has memory of its own: for a batch of so many floats and the parameters, of
+  // sizes_.
+  Result<> ReserveTransfer(uint64_t rows, uint64_t batch, bool training);
+  // About how many floats a batch takes; of sparse rows it cannot be said.
+  uint64_t BatchFloats(uint64_t rows) const;
   void GiveUpRoom();
   // Floats that a piece of a step brings or sends at the least.
   uint64_t PieceFloats() const;

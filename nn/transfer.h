@@ -23,9 +23,11 @@ class Transfer final {
   // Halves: gradients cross to the host with 16 bits a number.
   Transfer(Backend& backend, bool halves);
 
+  // Floats that a batch takes.
+  static uint64_t FloatsOf(const Samples& samples);
   // Room for a batch, for parameters of these sizes and, where there is a way back, their
   // gradients. How many floats the device had no room for; 0: it had.
-  uint64_t Reserve(const Samples& samples, std::span<const uint64_t> parameters, bool gradients);
+  uint64_t Reserve(uint64_t batch, std::span<const uint64_t> parameters, bool gradients);
 
   // The batch in the device's memory, until the next call.
   Samples Bring(const Samples& samples);

@@ -121,7 +121,7 @@ Event Card::Record(Stream stream) {
   Line& line = streams_[static_cast<size_t>(stream)];
   if (line.events.size() < Event::kEventsMax) {
     cudaEvent_t event = nullptr;
-    Check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming));
+    Check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming | cudaEventBlockingSync));
     line.events.push_back(event);
   }
   const uint64_t number = line.recorded++;
@@ -140,8 +140,16 @@ void Card::Wait(Stream stream, Event event) {
   Check(cudaStreamWaitEvent(this->stream(stream), Find(event), 0));
 }
 
+// To sleep until the card is there costs longer than what is nearly done takes, and not to sleep
+// costs others the processor for all of a step.
 bool Card::Synchronize(Event event) {
-  Check(cudaEventSynchronize(Find(event)));
+  constexpr int kLooks = 64;
+  cudaError_t status = cudaErrorNotReady;
+  for (int i = 0; i < kLooks && status == cudaErrorNotReady; ++i) {
+    status = cudaEventQuery(Find(event));
+    if (status == cudaErrorNotReady) cudaGetLastError();
+  }
+  Check(status == cudaErrorNotReady ? cudaEventSynchronize(Find(event)) : status);
   return !failed();
 }
 

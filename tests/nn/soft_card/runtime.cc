@@ -117,6 +117,8 @@ const char* cudaGetErrorString(cudaError_t error) {
       return "OS call failed or operation not supported on this OS";
     case cudaErrorInvalidResourceHandle:
       return "invalid resource handle";
+    case cudaErrorNotReady:
+      return "device not ready";
     case cudaErrorIllegalAddress:
       return "an illegal memory access was encountered";
     case cudaErrorLaunchOutOfResources:
@@ -247,6 +249,16 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
     if (!stream->capture) Streams::Record(*event, *stream);
     return cudaSuccess;
   });
+}
+
+// Who only looks sees nothing done by that.
+cudaError_t cudaEventQuery(cudaEvent_t event) {
+  Machine& machine = Machine::Get();
+  if (Spoils(machine)) return cudaErrorStreamCaptureUnsupported;
+  if (event == nullptr) return machine.Keep(cudaErrorInvalidResourceHandle);
+  if (event->captured != nullptr) return machine.Keep(cudaErrorCapturedEvent);
+  const bool ready = event->marks->reached == event->marks->recorded;
+  return ready || machine.lost() ? Now(machine) : machine.Keep(cudaErrorNotReady);
 }
 
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {

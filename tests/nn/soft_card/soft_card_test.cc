@@ -87,7 +87,11 @@ TEST_F(SoftCardTest, DoesNothingBeforeSomebodyWaits) {
   CopyOut(one_);
   EXPECT_EQ(here_[0], 0);
   cudaEventRecord(event_, one_);
+  EXPECT_EQ(cudaEventQuery(event_), cudaErrorNotReady);
+  EXPECT_EQ(here_[0], 0);
   EXPECT_EQ(cudaEventSynchronize(event_), cudaSuccess);
+  EXPECT_EQ(cudaEventQuery(event_), cudaSuccess);
+  EXPECT_EQ(cudaGetLastError(), cudaErrorNotReady);
   EXPECT_EQ(here_[0], 3);
 }
 
