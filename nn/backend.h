@@ -63,6 +63,11 @@ struct Event {
   uint64_t id = 0;
 };
 
+// Work that is asked for again and again: see Backend::BeginRecording.
+struct Recording {
+  uint64_t id = 0;
+};
+
 // The parameters of a recurrent layer, or the gradients by them. A cell of kLstm has four gates, in
 // the order input, forget, candidate, output; kTanh has one.
 template <class T>
@@ -105,6 +110,19 @@ class Backend {
   virtual bool Synchronize(Event event) = 0;
   // What failed then, in words.
   virtual const char* failure() const = 0;
+
+  // What is asked of Stream::kCompute between Begin and End is the same each time: operations and
+  // their arguments, in memory that stays where it is. When it has been done once, a device may
+  // record it, and do it from then on without being asked for each operation.
+  virtual Recording AddRecording() = 0;
+  virtual void RemoveRecording(Recording recording) = 0;
+  // Whether the operations are to be asked for now, and then End called; else they are begun.
+  virtual bool BeginRecording(Recording recording) = 0;
+  // False where they could not be recorded, and none of them is begun: they are to be asked for
+  // once more. From then on this device records nothing.
+  virtual bool EndRecording() = 0;
+  // Why it could not, in words.
+  virtual const char* not_recorded() const = 0;
 
   // Plain work on numbers.
   virtual void Fill(float value, Tensor out) = 0;

@@ -60,6 +60,7 @@ struct LayerTraits {
   bool gradient_in_place = false;  // The first input's gradient may lie over the output's.
   bool reads_inputs = true;        // On the way back; what is not read may be gone by then.
   bool reads_output = false;       // The same.
+  bool by_chance = false;          // It reads the chance of a step, which is another in each.
 };
 
 // Floats that a layer keeps from its way forward to its way back.

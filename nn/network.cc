@@ -21,6 +21,22 @@ double Sum(std::span<const float> numbers) {
   });
 }
 
+// What of a network differs from step to step, so that no device can record one.
+std::string WhatVaries(const Graph& graph, const Backend& backend) {
+  if (backend.on_host()) return backend.not_recorded();
+  for (const GraphValue& value : std::span(graph.values).first(graph.inputs)) {
+    if (value.type.kind == ValueKind::kSparse) {
+      return "the input \"" + value.name + "\" has any number of ids in a batch";
+    }
+  }
+  for (const ParameterInfo& info : graph.parameters) {
+    if (info.shape.dim(0) == 0) {
+      return "of \"" + info.name + "\" each step reads other rows";
+    }
+  }
+  return "";
+}
+
 StepParts PartsOf(const Graph& graph, Backend& backend, size_t penalties) {
   StepParts parts{.graph = &graph, .saved = {}, .penalties = penalties};
   for (const GraphNode& node : graph.nodes) {
@@ -53,6 +69,8 @@ Network::Network(const NetworkSpec& spec, Graph graph, std::unique_ptr<Loss> los
       training_(parts_),
       evaluation_(parts_, StepLayout::Ways::kForward),
       arena_(backend),
+      varies_(WhatVaries(graph_, backend)),
+      recordings_(backend),
       host_losses_(backend, Arena::Where::kHost),
       host_output_(backend, Arena::Where::kHost) {
   if (!backend.on_host()) transfer_.emplace(backend, spec.half_gradients);
@@ -64,6 +82,17 @@ Network::Network(const NetworkSpec& spec, Graph graph, std::unique_ptr<Loss> los
   for (const GraphNode& node : graph_.nodes) {
     inputs_max = std::max(inputs_max, node.inputs.size());
     rows_min_ = std::max(rows_min_, node.layer->RowsMin());
+    by_chance_.push_back(node.layer->traits().by_chance);
+  }
+  forward_ = CutStep(graph_, PieceFloats(), by_chance_);
+  penalty_of_.resize(graph_.parameters.size());
+  size_t penalty = 0;
+  for (size_t index = graph_.nodes.size(); index-- > 0;) {
+    const GraphNode& node = graph_.nodes[index];
+    for (size_t i = 0; i < node.layer->parameters().size(); ++i) {
+      const size_t at = node.parameters_begin + i;
+      if (Regularizes(graph_.parameters[at])) penalty_of_[at] = penalty++;
+    }
   }
   rows_max_ = Shape::kSizeMax / row_floats_max;
   lent_parameters_.resize(graph_.parameters.size());
@@ -113,7 +142,7 @@ Result<double> Network::Train(const Samples& samples,
 
 Result<double> Network::Step(const Samples& lent, std::span<const std::span<float>> gradients,
                              ParameterFlow* flow) {
-  SM_TRY(Forward(lent, true, flow));
+  SM_TRY(Forward(lent, flow));
   const uint64_t rows = lent.rows;
   const uint32_t output = graph_.nodes.back().output;
   const Tensor losses = Take(layout_->losses(), {rows + regularized_});
@@ -157,7 +186,7 @@ Result<std::span<const float>> Network::Outputs(
   SM_TRY(CheckInputs(samples));
   if (samples.rows == 0) return std::span<const float>();
   const Samples lent = SM_TRY(Lend(samples, parameters, {}));
-  SM_TRY(Forward(lent, false, nullptr));
+  SM_TRY(Forward(lent, nullptr));
   const ConstTensor output = values_.back().floats;
   if (!host_output_.Reserve(output.size())) return NoRoom(samples.rows, output.size());
   const std::span<float> host = host_output_.At(0, output.size());

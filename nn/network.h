@@ -14,6 +14,7 @@
 #include "nn/graph.h"
 #include "nn/loss.h"
 #include "nn/network_spec.h"
+#include "nn/recordings.h"
 #include "nn/samples.h"
 #include "nn/step_layout.h"
 #include "nn/transfer.h"
@@ -58,6 +59,11 @@ class Network final {
   Result<> MakeRoom(uint64_t rows);
   const StepMemory& memory() const { return memory_; }
 
+  // How many pieces of steps a device with memory of its own has done as it had recorded them; and
+  // why there are none, where there cannot be.
+  uint64_t replayed() const { return recordings_.replayed(); }
+  std::string NotRecordedWords() const;
+
   // Where training starts: a function of the seed and the parameter's index.
   Initial InitialOf(uint64_t seed, size_t parameter) const;
 
@@ -99,12 +105,22 @@ class Network final {
   // Floats that a block may have, so that operations find some for themselves.
   uint64_t RoomOfBlock() const;
   Result<> MakeRoomToEvaluate(uint64_t rows);
-  Result<> ReserveTransfer(const Samples& samples, bool training);
+  // Of one whose batch and parameters have theirs.
+  Result<> MakeRoomForStep(uint64_t rows);
+  // Where the device has memory of its own: for a batch of so many floats and the parameters, of
+  // sizes_.
+  Result<> ReserveTransfer(uint64_t rows, uint64_t batch, bool training);
+  // About how many floats a batch takes; of sparse rows it cannot be said.
+  uint64_t BatchFloats(uint64_t rows) const;
   void GiveUpRoom();
+  // Floats that a piece of a step brings or sends at the least.
+  uint64_t PieceFloats() const;
+  void CutWayBack();
+  void ChooseRecordings(const Samples& lent);
   // Makes the values of all nodes.
-  Result<> Forward(const Samples& samples, bool training, ParameterFlow* flow);
-  // Again: on the way back.
-  void ForwardThrough(size_t index, const Samples& samples, bool training, bool again);
+  Result<> Forward(const Samples& samples, ParameterFlow* flow);
+  // Again: on the way back. Where the device is not asked, it makes them by itself.
+  void ForwardThrough(size_t index, const Samples& samples, bool again, bool asks);
   Result<> AwaitParameters(const GraphNode& node, ParameterFlow* flow);
   // The gradients of a batch without rows.
   Result<> SendZeros(std::span<const std::span<float>> gradients, ParameterFlow* flow);
@@ -113,6 +129,9 @@ class Network final {
   Result<> AwaitGradients(std::span<const std::span<float>> gradients, ParameterFlow* flow);
   bool Regularizes(const ParameterInfo& info) const;
   void BackwardThrough(size_t index, const Samples& samples);
+  // What of a node's gradients its layer does not make.
+  void FinishGradients(const GraphNode& node, uint64_t rows);
+  Result<> SendGradients(const GraphNode& node, ParameterFlow* flow);
   Tensor Take(uint64_t offset, const Shape& shape) const;
   std::span<float> SavedOf(size_t node, uint64_t rows, bool again) const;
   Tensor GradientOf(uint32_t value, uint64_t rows) const;
@@ -127,8 +146,9 @@ class Network final {
   uint64_t rows_min_ = 1;
   uint64_t rows_max_ = 0;
   const Recompute recompute_;
-  const uint64_t memory_max_;  // Floats of the block.
-  size_t regularized_ = 0;     // How many parameters are.
+  const uint64_t memory_max_;       // Floats of the block.
+  size_t regularized_ = 0;          // How many parameters are.
+  std::vector<size_t> penalty_of_;  // Of each that is, which of the penalties.
   StepParts parts_;
   StepLayout training_;
   StepLayout evaluation_;
@@ -138,6 +158,13 @@ class Network final {
   uint64_t kept_ = 0;    // Of a training step that gives up nothing.
   Arena arena_;
   std::optional<Transfer> transfer_;  // Where the backend's memory is not the host's.
+  // What steps are made of, and what of it the device does by itself.
+  const std::string varies_;     // What is not the same in all steps, in words.
+  std::vector<bool> by_chance_;  // Each node.
+  std::vector<Piece> forward_;
+  std::vector<Piece> back_;
+  Recordings recordings_;
+  std::vector<const void*> places_;  // Of what the call under way reads.
   // For the call under way.
   std::vector<uint64_t> sizes_;                   // Of the parameters.
   std::span<const std::span<const float>> lent_;  // Where parameters lie, once they are there.

@@ -41,8 +41,23 @@ bool Network::HoldTraining(uint64_t rows) {
   return again(0);
 }
 
+uint64_t Network::BatchFloats(uint64_t rows) const {
+  uint64_t row = 0;
+  for (const GraphValue& value : std::span(graph_.values).first(graph_.inputs)) {
+    if (value.type.kind != ValueKind::kSparse) row += value.type.row.size();
+  }
+  return rows * (row + (loss_->ReadsLabels() ? 1 : output().size()));
+}
+
 Result<> Network::MakeRoom(uint64_t rows) {
   rows = std::min(rows, rows_max_);
+  sizes_.clear();
+  for (const ParameterInfo& info : graph_.parameters) sizes_.push_back(info.shape.size());
+  SM_TRY(ReserveTransfer(rows, BatchFloats(rows), true));
+  return MakeRoomForStep(rows);
+}
+
+Result<> Network::MakeRoomForStep(uint64_t rows) {
   if (rows <= training_.rows()) return {};
   const bool holds = HoldTraining(rows);
   memory_ = {
@@ -54,13 +69,19 @@ Result<> Network::MakeRoom(uint64_t rows) {
   }
   memory_.share_again =
       static_cast<double>(WorkAgain(parts_, training_)) / static_cast<double>(WorkForward(parts_));
+  recordings_.Forget();
+  CutWayBack();
   if (holds) return {};
   GiveUpRoom();
   return NoRoom(rows, wanted_, true);
 }
 
 Result<> Network::MakeRoomToEvaluate(uint64_t rows) {
-  if (rows <= evaluation_.rows() || Hold(evaluation_, rows)) return {};
+  if (rows <= evaluation_.rows()) return {};
+  const uint64_t floats = evaluation_.Place(rows);
+  const bool leaves_some = floats <= arena_.room() || floats <= RoomOfBlock();
+  if (leaves_some && Hold(evaluation_, rows)) return {};
+  wanted_ = floats;
   evaluation_.Place(0);
   if (wanted_ <= memory_max_) GiveUpRoom();
   return NoRoom(rows, wanted_);
@@ -104,23 +125,28 @@ Result<Samples> Network::Lend(const Samples& samples,
   const bool training = !gradients.empty();
   Samples lent = samples;
   lent.targets = targets_;
-  if (transfer_) SM_TRY(ReserveTransfer(lent, training));
-  SM_TRY(training ? MakeRoom(samples.rows) : MakeRoomToEvaluate(samples.rows));
+  sizes_.clear();
+  for (const auto& numbers : lent_) sizes_.push_back(numbers.size());
+  SM_TRY(ReserveTransfer(samples.rows, Transfer::FloatsOf(lent), training));
+  SM_TRY(training ? MakeRoomForStep(samples.rows) : MakeRoomToEvaluate(samples.rows));
   layout_ = training ? &training_ : &evaluation_;
   if (transfer_) lent = transfer_->Bring(lent);
   lent_targets_ = lent.targets;
   LendGradients(gradients);
+  if (training && varies_.empty()) {
+    ChooseRecordings(lent);
+  } else {
+    recordings_.ChooseNone();
+  }
   return lent;
 }
 
 // What a batch and its parameters take cannot be less, and so goes before the block of the step.
-Result<> Network::ReserveTransfer(const Samples& samples, bool training) {
-  sizes_.clear();
-  for (const auto& numbers : lent_) sizes_.push_back(numbers.size());
-  if (transfer_->Reserve(samples, sizes_, training) == 0) return {};
+Result<> Network::ReserveTransfer(uint64_t rows, uint64_t batch, bool training) {
+  if (!transfer_ || transfer_->Reserve(batch, sizes_, training) == 0) return {};
   GiveUpRoom();
-  const uint64_t missing = transfer_->Reserve(samples, sizes_, training);
-  if (missing > 0) return NoRoom(samples.rows, missing);
+  const uint64_t missing = transfer_->Reserve(batch, sizes_, training);
+  if (missing > 0) return NoRoom(rows, missing);
   return {};
 }
 

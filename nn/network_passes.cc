@@ -48,7 +48,35 @@ Result<> Network::AwaitParameters(const GraphNode& node, ParameterFlow* flow) {
   return {};
 }
 
-Result<> Network::Forward(const Samples& samples, bool training, ParameterFlow* flow) {
+// Where steps are recorded, what is less would have its piece for nothing: it crosses the bus in
+// the time in which a few operations are begun.
+uint64_t Network::PieceFloats() const { return varies_.empty() ? uint64_t{1} << 18 : 0; }
+
+void Network::CutWayBack() {
+  std::vector<bool> by_chance = by_chance_;
+  for (size_t node = 0; node < by_chance.size(); ++node) {
+    for (const uint32_t again : training_.again(node)) {
+      by_chance[node] = by_chance[node] || by_chance_[again];
+    }
+  }
+  back_ = CutStep(graph_, PieceFloats(), by_chance);
+}
+
+// Parameters and gradients stay where they are, as none of them changes its size.
+void Network::ChooseRecordings(const Samples& lent) {
+  places_.assign({arena_.At(0, 0).data(), lent.targets.labels.data(), lent.targets.values.data()});
+  for (const Input& input : lent.inputs) {
+    places_.push_back(input.floats.data());
+    places_.push_back(input.ids.data());
+  }
+  recordings_.Choose(lent.rows, places_, forward_.size() + back_.size());
+}
+
+std::string Network::NotRecordedWords() const {
+  return varies_.empty() ? backend_.not_recorded() : varies_;
+}
+
+Result<> Network::Forward(const Samples& samples, ParameterFlow* flow) {
   for (size_t index = 0; index < graph_.inputs; ++index) {
     const Shape shape = graph_.values[index].type.row.Rows(samples.rows);
     const Input& input = samples.inputs[index];
@@ -64,14 +92,21 @@ Result<> Network::Forward(const Samples& samples, bool training, ParameterFlow* 
         break;
     }
   }
-  for (size_t index = 0; index < graph_.nodes.size(); ++index) {
-    SM_TRY(AwaitParameters(graph_.nodes[index], flow));
-    ForwardThrough(index, samples, training, false);
+  for (size_t at = 0; at < forward_.size(); ++at) {
+    const Piece& piece = forward_[at];
+    for (size_t index = piece.begin; index < piece.end; ++index) {
+      SM_TRY(AwaitParameters(graph_.nodes[index], flow));
+    }
+    recordings_.Do(at, piece.same, [&](bool asks) {
+      for (size_t index = piece.begin; index < piece.end; ++index) {
+        ForwardThrough(index, samples, false, asks);
+      }
+    });
   }
   return {};
 }
 
-void Network::ForwardThrough(size_t index, const Samples& samples, bool training, bool again) {
+void Network::ForwardThrough(size_t index, const Samples& samples, bool again, bool asks) {
   const GraphNode& node = graph_.nodes[index];
   const GraphValue& made = graph_.values[node.output];
   const Shape shape = made.type.row.Rows(samples.rows);
@@ -83,40 +118,61 @@ void Network::ForwardThrough(size_t index, const Samples& samples, bool training
     node_inputs_[slot] = values_[node.inputs[slot]];
   }
   const Tensor output = Take(layout_->activation(made.home, again), shape);
+  values_[node.output].floats = output;
+  if (!asks) return;
   const size_t count = node.layer->parameters().size();
   node.layer->Forward(
       backend_, {.inputs = std::span(node_inputs_).first(node.inputs.size()),
                  .parameters = std::span(lent_parameters_).subspan(node.parameters_begin, count),
                  .output = output,
                  .saved = SavedOf(index, samples.rows, again),
-                 .training = training,
+                 .training = layout_ == &training_,
                  .chance = Mix(samples.chance ^ Mix(index))});
-  values_[node.output].floats = output;
 }
 
 Result<> Network::Backward(const Samples& samples, ParameterFlow* flow) {
-  const std::span<float> penalties =
-      Take(layout_->losses(), {samples.rows + regularized_}).floats().subspan(samples.rows);
-  size_t regularized = 0;
-  for (size_t index = graph_.nodes.size(); index-- > 0;) {
-    const GraphNode& node = graph_.nodes[index];
-    const size_t end = node.parameters_begin + node.layer->parameters().size();
-    for (const uint32_t again : layout_->again(index)) ForwardThrough(again, samples, true, true);
-    if (node.trains) BackwardThrough(index, samples);
-    for (size_t parameter = node.parameters_begin; parameter < end; ++parameter) {
-      const ParameterInfo& info = graph_.parameters[parameter];
-      const Tensor& gradient = lent_gradients_[parameter];
-      const bool frozen = IsFrozen(info);
-      if (frozen || !node.trains) backend_.Fill(0.0F, gradient);
-      if (Regularizes(info)) {
-        const Tensor penalty(penalties.subspan(regularized++, 1), {1});
-        backend_.Regularize(l1_, l2_, lent_parameters_[parameter], gradient, penalty);
+  for (size_t at = back_.size(); at-- > 0;) {
+    const Piece& piece = back_[at];
+    recordings_.Do(forward_.size() + at, piece.same, [&](bool asks) {
+      for (size_t index = piece.end; index-- > piece.begin;) {
+        for (const uint32_t again : layout_->again(index)) {
+          ForwardThrough(again, samples, true, asks);
+        }
+        if (!asks) continue;
+        if (graph_.nodes[index].trains) BackwardThrough(index, samples);
+        FinishGradients(graph_.nodes[index], samples.rows);
       }
-      if (transfer_) {
-        transfer_->BeginToFetch(parameter);
-      } else if (flow != nullptr) {
-        SM_TRY(flow->Send(parameter));
-      }
+    });
+    for (size_t index = piece.end; index-- > piece.begin;) {
+      SM_TRY(SendGradients(graph_.nodes[index], flow));
+    }
+  }
+  return {};
+}
+
+void Network::FinishGradients(const GraphNode& node, uint64_t rows) {
+  const Tensor losses = Take(layout_->losses(), {rows + regularized_});
+  const size_t end = node.parameters_begin + node.layer->parameters().size();
+  for (size_t parameter = node.parameters_begin; parameter < end; ++parameter) {
+    const ParameterInfo& info = graph_.parameters[parameter];
+    const Tensor& gradient = lent_gradients_[parameter];
+    if (IsFrozen(info) || !node.trains) backend_.Fill(0.0F, gradient);
+    if (Regularizes(info)) {
+      const Tensor penalty(losses.floats().subspan(rows + penalty_of_[parameter], 1), {1});
+      backend_.Regularize(l1_, l2_, lent_parameters_[parameter], gradient, penalty);
+    }
+    if (transfer_) transfer_->MakeReady(parameter);
+  }
+}
+
+// Where they are copied, the host sends them later on.
+Result<> Network::SendGradients(const GraphNode& node, ParameterFlow* flow) {
+  const size_t end = node.parameters_begin + node.layer->parameters().size();
+  for (size_t parameter = node.parameters_begin; parameter < end; ++parameter) {
+    if (transfer_) {
+      transfer_->BeginToFetch(parameter);
+    } else if (flow != nullptr) {
+      SM_TRY(flow->Send(parameter));
     }
   }
   return {};

@@ -10,22 +10,22 @@ namespace shardmill::nn {
 namespace {
 
 // In whole cache lines, so that each begins one.
-uint64_t FloatsOf(uint64_t bytes) {
+uint64_t InLines(uint64_t bytes) {
   constexpr uint64_t kLine = 64;
   return (bytes + kLine - 1) / kLine * (kLine / sizeof(float));
 }
 
-uint64_t FloatsOf(const Samples& samples) {
+}  // namespace
+
+uint64_t Transfer::FloatsOf(const Samples& samples) {
   uint64_t floats = 0;
   for (const Input& input : samples.inputs) {
-    floats += FloatsOf(input.floats.size_bytes()) + FloatsOf(input.ids.size_bytes()) +
-              FloatsOf(input.ends.size_bytes());
+    floats += InLines(input.floats.size_bytes()) + InLines(input.ids.size_bytes()) +
+              InLines(input.ends.size_bytes());
   }
-  return floats + FloatsOf(samples.targets.labels.size_bytes()) +
-         FloatsOf(samples.targets.values.size_bytes());
+  return floats + InLines(samples.targets.labels.size_bytes()) +
+         InLines(samples.targets.values.size_bytes());
 }
-
-}  // namespace
 
 Event CopyOutMade(Backend& backend, ConstTensor from, std::span<float> host) {
   backend.Wait(Stream::kCopyOut, backend.Record(Stream::kCompute));
@@ -44,15 +44,13 @@ Transfer::Transfer(Backend& backend, bool halves)
       halves_(halves),
       halved_(backend) {}
 
-uint64_t Transfer::Reserve(const Samples& samples, std::span<const uint64_t> parameters,
-                           bool gradients) {
+uint64_t Transfer::Reserve(uint64_t batch, std::span<const uint64_t> parameters, bool gradients) {
   places_.resize(parameters.size());
   uint64_t end = 0;
   for (size_t index = 0; index < parameters.size(); ++index) {
     places_[index] = {.offset = end, .size = parameters[index]};
-    end += FloatsOf(parameters[index] * sizeof(float));
+    end += InLines(parameters[index] * sizeof(float));
   }
-  const uint64_t batch = FloatsOf(samples);
   const auto fits = [](Arena& there, Arena& here, uint64_t floats) {
     return there.Reserve(floats) && here.Reserve(floats);
   };
@@ -64,7 +62,7 @@ uint64_t Transfer::Reserve(const Samples& samples, std::span<const uint64_t> par
 
 template <class T>
 std::span<const T> Transfer::Pack(std::span<const T> numbers) {
-  const uint64_t floats = FloatsOf(numbers.size_bytes());
+  const uint64_t floats = InLines(numbers.size_bytes());
   if (floats == 0) return {};
   std::memcpy(batch_on_host_.At(packed_, floats).data(), numbers.data(), numbers.size_bytes());
   const float* const there = batch_.At(packed_, floats).data();
@@ -106,17 +104,22 @@ void Transfer::BringParameter(size_t index, std::span<const float> host) {
   CopyIn(parameters_on_host_, parameters_, place.offset, place.size);
 }
 
+Tensor Transfer::Leaving(size_t index) const {
+  const Place& place = places_[index];
+  const uint64_t floats = OnItsWay(place);
+  return Tensor((halves_ ? halved_ : gradients_).At(place.offset, floats), {floats});
+}
+
+void Transfer::MakeReady(size_t index) {
+  const uint64_t size = places_[index].size;
+  if (halves_ && size > 0) backend_.Halve(ConstTensor(gradient(index), {size}), Leaving(index));
+}
+
 void Transfer::BeginToFetch(size_t index) {
   Place& place = places_[index];
   if (place.size == 0) return;
-  const uint64_t floats = OnItsWay(place);
-  Tensor leaves(gradient(index), {place.size});
-  if (halves_) {
-    const Tensor halved(halved_.At(place.offset, floats), {floats});
-    backend_.Halve(leaves, halved);
-    leaves = halved;
-  }
-  place.fetched = CopyOutMade(backend_, leaves, gradients_on_host_.At(place.offset, floats));
+  const Tensor leaves = Leaving(index);
+  place.fetched = CopyOutMade(backend_, leaves, gradients_on_host_.At(place.offset, leaves.size()));
 }
 
 bool Transfer::Fetch(size_t index, std::span<float> host) {

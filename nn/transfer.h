@@ -23,9 +23,11 @@ class Transfer final {
   // Halves: gradients cross to the host with 16 bits a number.
   Transfer(Backend& backend, bool halves);
 
+  // Floats that a batch takes.
+  static uint64_t FloatsOf(const Samples& samples);
   // Room for a batch, for parameters of these sizes and, where there is a way back, their
   // gradients. How many floats the device had no room for; 0: it had.
-  uint64_t Reserve(const Samples& samples, std::span<const uint64_t> parameters, bool gradients);
+  uint64_t Reserve(uint64_t batch, std::span<const uint64_t> parameters, bool gradients);
 
   // The batch in the device's memory, until the next call.
   Samples Bring(const Samples& samples);
@@ -34,7 +36,8 @@ class Transfer final {
   std::span<const float> parameter(size_t index) const;
   std::span<float> gradient(size_t index) const;
   void BringParameter(size_t index, std::span<const float> host);
-  // Of a gradient that the operations so far will have made.
+  // Of a gradient that the operations so far will have made: rounds it as it is to leave.
+  void MakeReady(size_t index);
   void BeginToFetch(size_t index);
   // Waits for one that was begun. False where the device has failed.
   bool Fetch(size_t index, std::span<float> host);
@@ -52,6 +55,8 @@ class Transfer final {
   uint64_t OnItsWay(const Place& place) const {
     return halves_ ? (place.size + 1) / 2 : place.size;
   }
+  // What of a gradient leaves.
+  Tensor Leaving(size_t index) const;
   void CopyIn(const Arena& from, const Arena& to, uint64_t offset, uint64_t floats);
 
   Backend& backend_;

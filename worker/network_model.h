@@ -54,6 +54,8 @@ class NetworkModel final : public Model {
   // See nn::Network.
   Result<> MakeRoom(uint64_t rows) { return network_->MakeRoom(rows); }
   const nn::StepMemory& memory() const { return network_->memory(); }
+  uint64_t replayed() const { return network_->replayed(); }
+  std::string NotRecordedWords() const { return network_->NotRecordedWords(); }
   // What outputs are compared with, where it is no label or value.
   std::optional<size_t> target_column() const {
     return target_ ? std::optional(target_->column) : std::nullopt;

@@ -56,6 +56,13 @@ Result<> PrepareSteps(const JobOptions& job, NetworkModel& model, uint64_t rows,
   return {};
 }
 
+// What the device did of all steps without being asked for each operation, and why not more.
+void TellOfRecordings(const JobOptions& job, const NetworkModel& model, const Log& log) {
+  if (job.compute.device == ComputeDevice::kCpu) return;
+  const std::string why = model.NotRecordedWords();
+  log.Info("replayed", {{"pieces", model.replayed()}, {"not_recorded", why.empty() ? "-" : why}});
+}
+
 // What was read, and what of it was not.
 void TellOfData(const DataParts& data, const Log& log) {
   for (const std::string& note : data.notes) log.Warn("data", {{"note", note}});
@@ -269,6 +276,7 @@ Result<> Train(const WorkerFlags& flags, const DaemonContext& daemon, WorkerMetr
     if (trained.ok()) trained = session->Close(true);
   } while (!trained.ok() && trained.error().code == ErrorCode::kRolledBack);
   if (!trained.ok()) return LeaveEarly(trained.error(), elastic, *session, daemon.log);
+  TellOfRecordings(job, *model, daemon.log);
   for (const auto& [name, value] : trainer.metrics()) {
     daemon.log.Info("result", {{"metric", name}, {"value", value}});
   }

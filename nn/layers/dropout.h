@@ -18,7 +18,7 @@ class DropoutLayer final : public Layer {
   const Shape& output() const override { return output_; }
   std::span<const ParameterInfo> parameters() const override { return {}; }
   LayerTraits traits() const override {
-    return {.in_place = true, .gradient_in_place = true, .reads_inputs = false};
+    return {.in_place = true, .gradient_in_place = true, .reads_inputs = false, .by_chance = true};
   }
   void Forward(Backend& backend, const ForwardPass& pass) const override;
   void Backward(Backend& backend, const BackwardPass& pass) const override;

@@ -32,8 +32,11 @@ void NetworkFixture::MakeParameters() {
   }
 }
 
-void NetworkFixture::MakeBatch(uint64_t rows) {
-  Rng rng(3);
+void NetworkFixture::MakeBatch(uint64_t rows, uint64_t seed) {
+  Rng rng(3 + seed);
+  numbers_.clear();
+  ids_.clear();
+  ends_.clear();
   for (const GraphValue& input : network_->inputs()) {
     const ValueKind kind = input.type.kind;
     uint64_t size = rows * input.type.row.size();
@@ -42,7 +45,8 @@ void NetworkFixture::MakeBatch(uint64_t rows) {
       size = 0;
       for (uint64_t row = 0; row < rows; ++row) ends.push_back(size += row % 3);
     }
-    numbers_.push_back(RandomFloats(10 + numbers_.size(), kind == ValueKind::kIndices ? 0 : size));
+    numbers_.push_back(
+        RandomFloats(10 + numbers_.size() + 100 * seed, kind == ValueKind::kIndices ? 0 : size));
     ids_.emplace_back(kind == ValueKind::kFloats ? 0 : size);
     for (uint32_t& id : ids_.back()) id = static_cast<uint32_t>(rng.Below(input.index_limit));
   }

@@ -17,8 +17,8 @@ class NetworkFixture final {
   // On another backend, which outlives it.
   NetworkFixture(const NetworkSpec& spec, Backend& backend);
 
-  // Random numbers, ids and labels, of up to so many rows.
-  void MakeBatch(uint64_t rows);
+  // Random numbers, ids and labels, of up to so many rows; others for each seed.
+  void MakeBatch(uint64_t rows, uint64_t seed = 0);
   void SetChance(uint64_t chance) { chance_ = chance; }
 
   Result<double> Train(uint64_t rows, ParameterFlow* flow = nullptr);

@@ -32,6 +32,11 @@ class CpuBackend final : public Backend {
   Event Record(Stream stream) override;
   void Wait(Stream stream, Event event) override;
   bool Synchronize(Event event) override;
+  Recording AddRecording() override { return {}; }
+  void RemoveRecording(Recording) override {}
+  bool BeginRecording(Recording) override { return true; }
+  bool EndRecording() override { return true; }
+  const char* not_recorded() const override { return "the processor does what it is asked for"; }
   const char* failure() const override;
   void Fill(float value, Tensor out) override;
   void Copy(ConstMatrix from, Matrix to) override;

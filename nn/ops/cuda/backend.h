@@ -34,6 +34,11 @@ class CudaBackend final : public Backend {
   Event Record(Stream stream) override;
   void Wait(Stream stream, Event event) override;
   bool Synchronize(Event event) override;
+  Recording AddRecording() override;
+  void RemoveRecording(Recording recording) override;
+  bool BeginRecording(Recording recording) override;
+  bool EndRecording() override;
+  const char* not_recorded() const override;
   const char* failure() const override;
   void Fill(float value, Tensor out) override;
   void Copy(ConstMatrix from, Matrix to) override;

@@ -69,6 +69,11 @@ void CudaBackend::CopyOut(ConstTensor from, std::span<float> host) {
 Event CudaBackend::Record(Stream stream) { return card_->Record(stream); }
 void CudaBackend::Wait(Stream stream, Event event) { card_->Wait(stream, event); }
 bool CudaBackend::Synchronize(Event event) { return card_->Synchronize(event); }
+Recording CudaBackend::AddRecording() { return card_->AddRecording(); }
+void CudaBackend::RemoveRecording(Recording recording) { card_->RemoveRecording(recording); }
+bool CudaBackend::BeginRecording(Recording recording) { return card_->BeginRecording(recording); }
+bool CudaBackend::EndRecording() { return card_->EndRecording(); }
+const char* CudaBackend::not_recorded() const { return card_->not_recorded(); }
 const char* CudaBackend::failure() const { return card_->failure(); }
 
 void CudaBackend::Fill(float value, Tensor out) {

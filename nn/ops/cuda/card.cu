@@ -39,9 +39,22 @@ Result<> Card::Begin(const BackendSettings& settings) {
     good = good && Check(cudaStreamCreateWithFlags(&line.stream, cudaStreamNonBlocking));
   }
   good = good && Check(cublasCreate(&blas_)) && Check(cublasSetStream(blas_, compute()));
+  good = good && LendToBlas(properties.major);
   good = good && Check(cudnnCreate(&dnn_)) && Check(cudnnSetStream(dnn_, compute()));
   if (!good) return Error{ErrorCode::kUnavailable, "the card cannot be used: " + failure_};
   return {};
+}
+
+// As much as its manual names. Else it may take memory when a graph is recorded, each anew. Where
+// there is none, it has to do so.
+bool Card::LendToBlas(int major) {
+  of_blas_.bytes = uint64_t{major < 9 ? 4U : 32U} << 20;
+  if (cudaMalloc(&of_blas_.memory, of_blas_.bytes) != cudaSuccess) {
+    of_blas_ = {};
+    cudaGetLastError();
+    return true;
+  }
+  return Check(cublasSetWorkspace(blas_, of_blas_.memory, of_blas_.bytes));
 }
 
 Card::~Card() {
@@ -49,6 +62,10 @@ Card::~Card() {
   cudaDeviceSynchronize();
   if (dnn_ != nullptr) cudnnDestroy(dnn_);
   if (blas_ != nullptr) cublasDestroy(blas_);
+  for (const auto& [id, recorded] : recorded_) {
+    if (recorded.graph != nullptr) cudaGraphExecDestroy(recorded.graph);
+  }
+  cudaFree(of_blas_.memory);
   for (const Block& block : scratches_) cudaFree(block.memory);
   for (const Line& line : streams_) {
     for (const cudaEvent_t event : line.events) cudaEventDestroy(event);
@@ -74,12 +91,18 @@ bool Card::Check(cudnnStatus_t status) {
 }
 
 void Card::Fail(const std::string& words) {
-  if (failure_.empty()) failure_ = words;
+  std::string& kept = recording() ? not_recorded_ : failure_;
+  if (kept.empty()) kept = words;
 }
 
 char* Card::ScratchBytes(Scratch which, uint64_t bytes) {
   Block& block = scratches_[static_cast<size_t>(which)];
   if (bytes <= block.bytes && block.memory != nullptr) return block.memory;
+  if (recording()) {
+    Fail("an operation wants more memory than it did before");
+    return nullptr;
+  }
+  ++moves_;
   // CUDA does not promise that giving it back waits for what still uses it.
   if (block.memory != nullptr) Check(cudaDeviceSynchronize());
   cudaFree(block.memory);
@@ -94,10 +117,11 @@ char* Card::ScratchBytes(Scratch which, uint64_t bytes) {
 }
 
 Event Card::Record(Stream stream) {
+  SM_ASSERT(!recording());
   Line& line = streams_[static_cast<size_t>(stream)];
   if (line.events.size() < Event::kEventsMax) {
     cudaEvent_t event = nullptr;
-    Check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming));
+    Check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming | cudaEventBlockingSync));
     line.events.push_back(event);
   }
   const uint64_t number = line.recorded++;
@@ -116,9 +140,69 @@ void Card::Wait(Stream stream, Event event) {
   Check(cudaStreamWaitEvent(this->stream(stream), Find(event), 0));
 }
 
+// To sleep until the card is there costs longer than what is nearly done takes, and not to sleep
+// costs others the processor for all of a step.
 bool Card::Synchronize(Event event) {
-  Check(cudaEventSynchronize(Find(event)));
+  constexpr int kLooks = 64;
+  cudaError_t status = cudaErrorNotReady;
+  for (int i = 0; i < kLooks && status == cudaErrorNotReady; ++i) {
+    status = cudaEventQuery(Find(event));
+    if (status == cudaErrorNotReady) cudaGetLastError();
+  }
+  Check(status == cudaErrorNotReady ? cudaEventSynchronize(Find(event)) : status);
   return !failed();
+}
+
+Recording Card::AddRecording() {
+  recorded_[++recordings_] = {};
+  return {recordings_};
+}
+
+void Card::RemoveRecording(Recording recording) {
+  const auto found = recorded_.find(recording.id);
+  SM_ASSERT(found != recorded_.end());
+  if (found->second.graph != nullptr) {
+    Check(cudaDeviceSynchronize());  // It may be under way.
+    Check(cudaGraphExecDestroy(found->second.graph));
+  }
+  recorded_.erase(found);
+}
+
+bool Card::BeginRecording(Recording recording) {
+  Recorded& recorded = recorded_.at(recording.id);
+  if (failed()) return true;
+  if (recorded.graph != nullptr && recorded.moves == moves_) {
+    Check(cudaGraphLaunch(recorded.graph, compute()));
+    return false;
+  }
+  if (!std::exchange(recorded.done, true) || !not_recorded_.empty()) return true;
+  recording_ = &recorded;
+  // What other threads do, with cards of their own, is none of its business.
+  if (!Check(cudaStreamBeginCapture(compute(), cudaStreamCaptureModeThreadLocal))) {
+    recording_ = nullptr;
+    cudaGetLastError();
+  }
+  return true;
+}
+
+bool Card::EndRecording() {
+  if (!recording()) return true;
+  cudaGraph_t graph = nullptr;
+  cudaGraphExec_t made = nullptr;
+  // It ends in any case, and is of use only where nothing of it failed.
+  const bool good = Check(cudaStreamEndCapture(compute(), &graph)) && not_recorded_.empty() &&
+                    Check(cudaGraphInstantiate(&made, graph, 0));
+  if (graph != nullptr) cudaGraphDestroy(graph);
+  Recorded& recorded = *std::exchange(recording_, nullptr);
+  if (!good) {
+    cudaGetLastError();
+    return false;
+  }
+  if (recorded.graph != nullptr) cudaGraphExecDestroy(recorded.graph);
+  recorded.graph = made;
+  recorded.moves = moves_;
+  Check(cudaGraphLaunch(made, compute()));
+  return true;
 }
 
 }  // namespace shardmill::nn

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -23,7 +24,8 @@ constexpr size_t kScratches = 5;
 
 // A card with its streams, the libraries that work on it, and what has gone wrong on it. Owned by
 // its backend, on the thread that opened it. Whatever is asked after a failure does nothing that
-// counts: the first failure is kept in words and told when somebody waits.
+// counts: the first failure is kept in words and told when somebody waits. One in what is recorded
+// is none of the card's, as nothing of it is done.
 class Card final {
  public:
   // Fails in words where there is no card, or none that this was compiled for.
@@ -45,7 +47,7 @@ class Card final {
   bool Check(cudnnStatus_t status);
   void Fail(const std::string& words);
   const char* failure() const { return failure_.c_str(); }
-  bool failed() const { return !failure_.empty(); }
+  bool failed() const { return !failure_.empty() || (recording() && !not_recorded_.empty()); }
 
   // That block, with room for so many, and whatever was in it. Null where there is no room, which
   // is a failure.
@@ -58,6 +60,14 @@ class Card final {
   void Wait(Stream stream, Event event);
   bool Synchronize(Event event);
 
+  // As Backend says, by CUDA graphs.
+  Recording AddRecording();
+  void RemoveRecording(Recording recording);
+  bool BeginRecording(Recording recording);
+  bool EndRecording();
+  bool recording() const { return recording_ != nullptr; }
+  const char* not_recorded() const { return not_recorded_.c_str(); }
+
  private:
   struct Line {
     cudaStream_t stream = nullptr;
@@ -68,9 +78,15 @@ class Card final {
     char* memory = nullptr;
     uint64_t bytes = 0;
   };
+  struct Recorded {
+    bool done = false;  // Once, so that all that its operations take is there.
+    cudaGraphExec_t graph = nullptr;
+    uint64_t moves = 0;  // How many there had been.
+  };
 
   Card() = default;
   Result<> Begin(const BackendSettings& settings);
+  bool LendToBlas(int major);
   char* ScratchBytes(Scratch which, uint64_t bytes);
   cudaEvent_t Find(Event event) const;
 
@@ -79,6 +95,12 @@ class Card final {
   Products products_ = Products::kFloat;
   std::array<Line, 3> streams_;
   std::array<Block, kScratches> scratches_;
+  uint64_t moves_ = 0;  // Of scratches, whose places graphs hold.
+  Block of_blas_;
+  std::map<uint64_t, Recorded> recorded_;
+  uint64_t recordings_ = 0;
+  Recorded* recording_ = nullptr;  // What is being recorded.
+  std::string not_recorded_;
   cublasHandle_t blas_ = nullptr;
   cudnnHandle_t dnn_ = nullptr;
 };

@@ -89,8 +89,13 @@ class ConvolutionPlan final {
       const Choice& choice = choices_.front();
       char* const workspace = card_.ScratchOf<char>(Scratch::kWorkspace, choice.workspace);
       if (workspace == nullptr) return true;  // The card has failed, and says so.
-      if (cudnnSetConvolutionMathType(convolution_, choice.math) == CUDNN_STATUS_SUCCESS &&
-          Execute(choice, workspace, picture, weight, output) == CUDNN_STATUS_SUCCESS) {
+      cudnnStatus_t status = cudnnSetConvolutionMathType(convolution_, choice.math);
+      if (status == CUDNN_STATUS_SUCCESS) {
+        status = Execute(choice, workspace, picture, weight, output);
+      }
+      // What it refuses now and did before, it will do again where it is not recorded.
+      if (status == CUDNN_STATUS_SUCCESS || card_.recording()) {
+        card_.Check(status);
         return true;
       }
       choices_.erase(choices_.begin());

@@ -90,6 +90,13 @@ cublasStatus_t cublasSetStream(cublasHandle_t handle, cudaStream_t stream) {
   return CUBLAS_STATUS_SUCCESS;
 }
 
+// Its own loops want none.
+cublasStatus_t cublasSetWorkspace(cublasHandle_t, void* workspace, size_t) {
+  CheckPlace(workspace, "cuBLAS is lent the host's memory to work in");
+  if (reinterpret_cast<uintptr_t>(workspace) % 256 > 0) return CUBLAS_STATUS_INVALID_VALUE;
+  return CUBLAS_STATUS_SUCCESS;
+}
+
 cublasStatus_t cublasGemmEx_64(cublasHandle_t handle, cublasOperation_t left_as,
                                cublasOperation_t right_as, int64_t rows, int64_t columns,
                                int64_t inner, const void* scale, const void* left, cudaDataType,
@@ -112,9 +119,11 @@ cublasStatus_t cublasGemmEx_64(cublasHandle_t handle, cublasOperation_t left_as,
   const int bits = BitsOf(compute);
   const Factor first{static_cast<const float*>(left), left_stride, turns_left, bits};
   const Factor second{static_cast<const float*>(right), right_stride, turns_right, bits};
-  machine.Enqueue(handle->stream, [=, by = *static_cast<const float*>(scale),
-                                   kept = *static_cast<const float*>(keep)] {
-    Multiply(first, second, rows, columns, inner, by, kept, static_cast<float*>(out), out_stride);
-  });
-  return CUBLAS_STATUS_SUCCESS;
+  const cudaError_t begun = machine.Enqueue(
+      handle->stream,
+      [=, by = *static_cast<const float*>(scale), kept = *static_cast<const float*>(keep)] {
+        Multiply(first, second, rows, columns, inner, by, kept, static_cast<float*>(out),
+                 out_stride);
+      });
+  return begun == cudaSuccess ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_EXECUTION_FAILED;
 }

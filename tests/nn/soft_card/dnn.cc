@@ -171,9 +171,12 @@ cudnnStatus_t Begin(cudnnHandle_t handle, const Convolution& c, int algorithm, c
   }
   CheckPlace(workspace, "cuDNN is lent the host's memory to work in");
   const bool well = algorithm >= kFirstRight;
-  machine.Enqueue(handle->stream,
-                  [=] { Run(c, well, places, static_cast<char*>(workspace), bytes); });
-  return CUDNN_STATUS_SUCCESS;
+  if (!machine.settings().records_convolutions && machine.streams().Spoil()) {
+    return CUDNN_STATUS_NOT_SUPPORTED;
+  }
+  const cudaError_t begun = machine.Enqueue(
+      handle->stream, [=] { Run(c, well, places, static_cast<char*>(workspace), bytes); });
+  return begun == cudaSuccess ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_INTERNAL_ERROR;
 }
 
 float* Place(const void* numbers) { return const_cast<float*>(static_cast<const float*>(numbers)); }

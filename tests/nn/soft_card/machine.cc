@@ -17,6 +17,16 @@ bool Machine::Fails() {
   return calls_ == settings_.failing_call;
 }
 
+cudaError_t Machine::Enqueue(cudaStream_t stream, std::function<void()> work) {
+  if (!stream->capture) {
+    stream->tasks.push_back({.work = std::move(work)});
+    return cudaSuccess;
+  }
+  if (stream->capture->spoiled) return Keep(cudaErrorStreamCaptureInvalidated);
+  stream->capture->works.push_back(std::move(work));
+  return cudaSuccess;
+}
+
 // A card that is lost does nothing more, but nobody waits for it in vain.
 void Machine::RunUntil(const std::function<bool()>& so) {
   device_.Open();
@@ -41,6 +51,7 @@ extern "C" const shardmill::soft::Control* shardmill_soft_card() {
   static constexpr shardmill::soft::Control kControl{
       .reset = Machine::Reset,
       .held = [] { return Machine::Get().held(); },
-      .failed = [] { return Machine::Get().failed(); }};
+      .failed = [] { return Machine::Get().failed(); },
+      .calls = [] { return Machine::Get().calls(); }};
   return &kControl;
 }

@@ -37,12 +37,12 @@ class Machine final {
 
   bool lost() const { return lost_; }
   bool failed() const { return failed_; }
+  uint64_t calls() const { return calls_; }
   // Whether a call that may fail does.
   bool Fails();
 
-  void Enqueue(cudaStream_t stream, std::function<void()> work) {
-    stream->tasks.push_back({.work = std::move(work)});
-  }
+  // Or records it.
+  cudaError_t Enqueue(cudaStream_t stream, std::function<void()> work);
   // The card does what it is given until it is so.
   void RunUntil(const std::function<bool()>& so);
   void Finish() {

@@ -24,12 +24,21 @@ cudaError_t Try(cudaError_t error, Call call) {
   return machine.Keep(machine.Fails() ? error : call(machine));
 }
 
+// One that waits, takes memory or gives it back, and so is not for what is recorded, of this
+// thread.
+bool Spoils(Machine& machine) {
+  if (!machine.streams().Spoil()) return false;
+  machine.Keep(cudaErrorStreamCaptureUnsupported);
+  return true;
+}
+
 // One that cannot but be told of what failed before.
 cudaError_t Now(Machine& machine) {
   return machine.lost() ? machine.Keep(cudaErrorIllegalAddress) : cudaSuccess;
 }
 
-cudaError_t Take(Memory& memory, void** taken, size_t bytes) {
+cudaError_t Take(Machine& machine, Memory& memory, void** taken, size_t bytes) {
+  if (Spoils(machine)) return cudaErrorStreamCaptureUnsupported;
   *taken = memory.Take(bytes);
   return *taken == nullptr ? cudaErrorMemoryAllocation : cudaSuccess;
 }
@@ -78,10 +87,9 @@ cudaError_t Launch(const cudaLaunchConfig_t& how, const std::vector<uint64_t>& w
   return Try(cudaErrorLaunchOutOfResources, [&](Machine& machine) {
     if (!Fits(how.gridDim, how.blockDim)) return cudaErrorInvalidConfiguration;
     CheckWords(words);
-    machine.Enqueue(how.stream, [&machine, how, kernel = std::move(kernel)] {
+    return machine.Enqueue(how.stream, [&machine, how, kernel = std::move(kernel)] {
       machine.threads().Run(how.gridDim, how.blockDim, kernel);
     });
-    return cudaSuccess;
   });
 }
 
@@ -109,10 +117,20 @@ const char* cudaGetErrorString(cudaError_t error) {
       return "OS call failed or operation not supported on this OS";
     case cudaErrorInvalidResourceHandle:
       return "invalid resource handle";
+    case cudaErrorNotReady:
+      return "device not ready";
     case cudaErrorIllegalAddress:
       return "an illegal memory access was encountered";
     case cudaErrorLaunchOutOfResources:
       return "too many resources requested for launch";
+    case cudaErrorStreamCaptureUnsupported:
+      return "operation not permitted when stream is capturing";
+    case cudaErrorStreamCaptureInvalidated:
+      return "operation failed due to a previous error during capture";
+    case cudaErrorStreamCaptureIsolation:
+      return "dependency created on uncaptured work in another stream";
+    case cudaErrorCapturedEvent:
+      return "operation not permitted on an event last recorded in a capturing stream";
   }
   return "unrecognized error code";
 }
@@ -141,6 +159,7 @@ cudaError_t cudaSetDevice(int device) {
 
 cudaError_t cudaDeviceSynchronize() {
   Machine& machine = Machine::Get();
+  if (Spoils(machine)) return cudaErrorStreamCaptureUnsupported;
   machine.Finish();
   return Now(machine);
 }
@@ -155,24 +174,26 @@ cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
 
 cudaError_t cudaMalloc(void** memory, size_t bytes) {
   return Try(cudaErrorMemoryAllocation,
-             [=](Machine& machine) { return Take(machine.device(), memory, bytes); });
+             [=](Machine& machine) { return Take(machine, machine.device(), memory, bytes); });
 }
 
 // CUDA's may wait for what still uses the memory, and so need not.
 cudaError_t cudaFree(void* memory) {
   Machine& machine = Machine::Get();
+  if (memory != nullptr && Spoils(machine)) return cudaErrorStreamCaptureUnsupported;
   if (memory != nullptr) machine.device().Give(static_cast<char*>(memory));
   return Now(machine);
 }
 
 cudaError_t cudaMallocHost(void** memory, size_t bytes) {
   return Try(cudaErrorMemoryAllocation,
-             [=](Machine& machine) { return Take(machine.host(), memory, bytes); });
+             [=](Machine& machine) { return Take(machine, machine.host(), memory, bytes); });
 }
 
 // Nobody promises that it waits for copies, and so it does not.
 cudaError_t cudaFreeHost(void* memory) {
   Machine& machine = Machine::Get();
+  if (memory != nullptr && Spoils(machine)) return cudaErrorStreamCaptureUnsupported;
   if (memory != nullptr) machine.host().Give(static_cast<char*>(memory));
   return Now(machine);
 }
@@ -196,6 +217,12 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
   return Try(cudaErrorOperatingSystem, [stream, event](Machine&) {
     if (event == nullptr) return cudaErrorInvalidResourceHandle;
+    if (event->captured == stream) return cudaSuccess;  // It comes after it in any case.
+    if (event->captured != nullptr) Die("a stream waits for one that is recorded");
+    if (stream->capture) {
+      stream->capture->spoiled = true;
+      return cudaErrorStreamCaptureIsolation;
+    }
     Streams::Wait(*stream, *event);
     return cudaSuccess;
   });
@@ -218,19 +245,80 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   return Try(cudaErrorOperatingSystem, [stream, event](Machine&) {
     if (event == nullptr) return cudaErrorInvalidResourceHandle;
-    Streams::Record(*event, *stream);
+    event->captured = stream->capture ? stream : nullptr;
+    if (!stream->capture) Streams::Record(*event, *stream);
     return cudaSuccess;
   });
+}
+
+// Who only looks sees nothing done by that.
+cudaError_t cudaEventQuery(cudaEvent_t event) {
+  Machine& machine = Machine::Get();
+  if (Spoils(machine)) return cudaErrorStreamCaptureUnsupported;
+  if (event == nullptr) return machine.Keep(cudaErrorInvalidResourceHandle);
+  if (event->captured != nullptr) return machine.Keep(cudaErrorCapturedEvent);
+  const bool ready = event->marks->reached == event->marks->recorded;
+  return ready || machine.lost() ? Now(machine) : machine.Keep(cudaErrorNotReady);
 }
 
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   return Try(cudaErrorOperatingSystem, [event](Machine& machine) {
     if (event == nullptr) return cudaErrorInvalidResourceHandle;
+    if (Spoils(machine)) return cudaErrorStreamCaptureUnsupported;
+    if (event->captured != nullptr) return cudaErrorCapturedEvent;
     machine.RunUntil([marks = event->marks, number = event->marks->recorded] {
       return marks->reached >= number;
     });
     return Now(machine);
   });
+}
+
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
+  return Try(cudaErrorOperatingSystem, [stream](Machine&) {
+    if (stream->capture) return cudaErrorInvalidValue;
+    stream->capture.emplace();
+    return cudaSuccess;
+  });
+}
+
+// It ends even where it fails.
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
+  Machine& machine = Machine::Get();
+  *graph = nullptr;
+  if (!stream->capture) return machine.Keep(cudaErrorInvalidValue);
+  const shardmill::soft::Capture capture = *std::exchange(stream->capture, std::nullopt);
+  return Try(cudaErrorStreamCaptureInvalidated, [&](Machine&) {
+    if (capture.spoiled) return cudaErrorStreamCaptureInvalidated;
+    machine.Make(graph);
+    (*graph)->works = capture.works;
+    return cudaSuccess;
+  });
+}
+
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t* made, cudaGraph_t graph, unsigned long long) {
+  return Try(cudaErrorMemoryAllocation, [made, graph](Machine& machine) {
+    machine.Make(made);
+    (*made)->works = graph->works;
+    return cudaSuccess;
+  });
+}
+
+cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
+  Machine::Get().Drop(graph);
+  return Now(Machine::Get());
+}
+
+cudaError_t cudaGraphLaunch(cudaGraphExec_t graph, cudaStream_t stream) {
+  return Try(cudaErrorLaunchOutOfResources, [graph, stream](Machine& machine) {
+    if (stream->capture) Die("a graph is begun in one that is recorded");
+    for (const std::function<void()>& work : graph->works) machine.Enqueue(stream, work);
+    return cudaSuccess;
+  });
+}
+
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t graph) {
+  Machine::Get().Drop(graph);
+  return Now(Machine::Get());
 }
 
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind,
@@ -247,7 +335,7 @@ cudaError_t cudaMemcpy2DAsync(void* to, size_t to_pitch, const void* from, size_
         machine.device().Owns(from) != reads) {
       return cudaErrorInvalidValue;
     }
-    machine.Enqueue(stream, [=] {
+    return machine.Enqueue(stream, [=] {
       for (size_t row = 0; row < height; ++row) {
         char* const line = static_cast<char*>(to) + row * to_pitch;
         const char* const source = static_cast<const char*>(from) + row * from_pitch;
@@ -256,6 +344,5 @@ cudaError_t cudaMemcpy2DAsync(void* to, size_t to_pitch, const void* from, size_
         std::memcpy(line, source, width);
       }
     });
-    return cudaSuccess;
   });
 }

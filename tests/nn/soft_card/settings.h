@@ -12,6 +12,8 @@ struct Settings {
   uint64_t memory_bytes = uint64_t{1} << 30;
   // Whether cuDNN does convolutions, but for those of one channel a group.
   bool convolves = true;
+  // Whether it lets them be recorded.
+  bool records_convolutions = true;
   // The call that fails, of those that may, counted from 1; and the piece of work with which the
   // card is lost.
   uint64_t failing_call = 0;
@@ -26,6 +28,8 @@ struct Control {
   uint64_t (*held)();
   // Whether there was a failure since then.
   bool (*failed)();
+  // How many calls there were that may fail.
+  uint64_t (*calls)();
 };
 
 // A function with C linkage: const Control* shardmill_soft_card().

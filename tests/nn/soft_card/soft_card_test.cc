@@ -6,8 +6,10 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <functional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/nn/soft_card/settings.h"
@@ -85,7 +87,11 @@ TEST_F(SoftCardTest, DoesNothingBeforeSomebodyWaits) {
   CopyOut(one_);
   EXPECT_EQ(here_[0], 0);
   cudaEventRecord(event_, one_);
+  EXPECT_EQ(cudaEventQuery(event_), cudaErrorNotReady);
+  EXPECT_EQ(here_[0], 0);
   EXPECT_EQ(cudaEventSynchronize(event_), cudaSuccess);
+  EXPECT_EQ(cudaEventQuery(event_), cudaSuccess);
+  EXPECT_EQ(cudaGetLastError(), cudaErrorNotReady);
   EXPECT_EQ(here_[0], 3);
 }
 
@@ -218,6 +224,63 @@ TEST_F(SoftCardTest, EndsWhereAKernelOutlivesItsMemory) {
         cudaDeviceSynchronize();
       },
       "");
+}
+
+__global__ void Double(float* numbers) { numbers[threadIdx.x] *= 2; }
+
+TEST_F(SoftCardTest, DoesWhatItHasRecordedWheneverItIsBegun) {
+  Launch(one_, 1, kThreads, Set, there_, 3.0F);
+  EXPECT_EQ(cudaStreamBeginCapture(one_, cudaStreamCaptureModeThreadLocal), cudaSuccess);
+  Launch(one_, 1, kThreads, Double, there_);
+  cudaGraph_t graph = nullptr;
+  cudaGraphExec_t made = nullptr;
+  EXPECT_EQ(cudaStreamEndCapture(one_, &graph), cudaSuccess);
+  EXPECT_EQ(cudaGraphInstantiate(&made, graph, 0), cudaSuccess);
+  EXPECT_EQ(cudaGraphDestroy(graph), cudaSuccess);
+  for (const float want : {3.0F, 6.0F, 12.0F}) {
+    CopyOut(one_);
+    EXPECT_EQ(cudaDeviceSynchronize(), cudaSuccess);
+    EXPECT_EQ(here_[0], want);
+    EXPECT_EQ(cudaGraphLaunch(made, one_), cudaSuccess);
+  }
+  EXPECT_EQ(cudaDeviceSynchronize(), cudaSuccess);
+  EXPECT_EQ(cudaGraphExecDestroy(made), cudaSuccess);
+}
+
+TEST_F(SoftCardTest, SpoilsWhatIsRecordedByWhatIsNotAllowedMeanwhile) {
+  cudaEventRecord(event_, other_);
+  float* more = nullptr;
+  const std::vector<std::pair<std::function<cudaError_t()>, cudaError_t>> calls = {
+      {[&] { return cudaMalloc(&more, 4); }, cudaErrorStreamCaptureUnsupported},
+      {[&] { return cudaFree(there_); }, cudaErrorStreamCaptureUnsupported},
+      {[&] { return cudaMallocHost(&more, 4); }, cudaErrorStreamCaptureUnsupported},
+      {[&] { return cudaFreeHost(here_); }, cudaErrorStreamCaptureUnsupported},
+      {[] { return cudaDeviceSynchronize(); }, cudaErrorStreamCaptureUnsupported},
+      {[this] { return cudaEventSynchronize(event_); }, cudaErrorStreamCaptureUnsupported},
+      {[this] { return cudaStreamWaitEvent(one_, event_, 0); }, cudaErrorStreamCaptureIsolation},
+  };
+  cudaGraph_t graph = nullptr;
+  for (const auto& [call, want] : calls) {
+    cudaStreamBeginCapture(one_, cudaStreamCaptureModeThreadLocal);
+    EXPECT_EQ(call(), want);
+    EXPECT_EQ(Launch(one_, 1, kThreads, Set, there_, 3.0F), cudaErrorStreamCaptureInvalidated);
+    EXPECT_EQ(cudaStreamEndCapture(one_, &graph), cudaErrorStreamCaptureInvalidated);
+    EXPECT_EQ(graph, nullptr);
+  }
+  EXPECT_EQ(Launch(one_, 1, kThreads, Set, there_, 3.0F), cudaSuccess);
+  EXPECT_EQ(cudaDeviceSynchronize(), cudaSuccess);
+}
+
+TEST_F(SoftCardTest, RefusesToWaitForWhatIsOnlyRecorded) {
+  cudaStreamBeginCapture(one_, cudaStreamCaptureModeThreadLocal);
+  EXPECT_EQ(cudaEventRecord(event_, one_), cudaSuccess);
+  cudaGraph_t graph = nullptr;
+  EXPECT_EQ(cudaStreamEndCapture(one_, &graph), cudaSuccess);
+  EXPECT_EQ(cudaGraphDestroy(graph), cudaSuccess);
+  EXPECT_EQ(cudaEventSynchronize(event_), cudaErrorCapturedEvent);
+  EXPECT_DEATH(cudaStreamWaitEvent(other_, event_, 0), "waits for one that is recorded");
+  EXPECT_EQ(cudaEventRecord(event_, one_), cudaSuccess);
+  EXPECT_EQ(cudaEventSynchronize(event_), cudaSuccess);
 }
 
 TEST_F(SoftCardTest, RefusesWhatACardRefuses) {

@@ -36,7 +36,7 @@ cudaError_t DeviceRadixSort::SortPairs(void* work, size_t& work_bytes, const uin
     CheckPlace(place, "CUB is lent memory of the host");
   }
   const uint32_t mask = ~uint32_t{0} >> (32 - end_bit) & ~uint32_t{0} << begin_bit;
-  machine.Enqueue(stream, [=] {
+  return machine.Enqueue(stream, [=] {
     std::memset(work, 0x5a, wanted);
     std::vector<size_t> order(count);
     std::iota(order.begin(), order.end(), 0);
@@ -46,7 +46,6 @@ cudaError_t DeviceRadixSort::SortPairs(void* work, size_t& work_bytes, const uin
       sorted_values[i] = values[order[i]];
     }
   });
-  return cudaSuccess;
 }
 
 }  // namespace cub

@@ -17,6 +17,15 @@ void Streams::Wait(CUstream_st& stream, const CUevent_st& event) {
       {.kind = Task::Kind::kWait, .marks = event.marks, .number = event.marks->recorded});
 }
 
+bool Streams::Spoil() const {
+  bool found = false;
+  for (cudaStream_t const stream : streams_) {
+    if (!stream->capture) continue;
+    stream->capture->spoiled = found = true;
+  }
+  return found;
+}
+
 void Streams::RunUntil(const std::function<bool()>& so,
                        const std::function<void(const Task&)>& work) {
   Draw();

@@ -5,6 +5,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "common/rng.h"
@@ -26,14 +27,30 @@ struct Task {
   uint64_t number = 0;  // Which of its marks.
 };
 
+// What a stream was given while it was recorded, unless that was spoiled.
+struct Capture {
+  std::vector<std::function<void()>> works = {};
+  bool spoiled = false;
+};
+
 }  // namespace shardmill::soft
 
 struct CUstream_st {
   std::deque<shardmill::soft::Task> tasks;
+  std::optional<shardmill::soft::Capture> capture;
 };
 
 struct CUevent_st {
   std::shared_ptr<shardmill::soft::Marks> marks = std::make_shared<shardmill::soft::Marks>();
+  cudaStream_t captured = nullptr;  // In what is recorded of this stream.
+};
+
+struct CUgraph_st {
+  std::vector<std::function<void()>> works;
+};
+
+struct CUgraphExec_st {
+  std::vector<std::function<void()>> works;
 };
 
 namespace shardmill::soft {
@@ -49,6 +66,8 @@ class Streams final {
   void Remove(cudaStream_t stream) { std::erase(streams_, stream); }
   static void Record(CUevent_st& event, CUstream_st& stream);
   static void Wait(CUstream_st& stream, const CUevent_st& event);
+  // Whether a stream is recorded; then what is not allowed meanwhile has spoiled that.
+  bool Spoil() const;
 
   // Goes on until it is so; `work` does a task's work.
   void RunUntil(const std::function<bool()>& so, const std::function<void(const Task&)>& work);

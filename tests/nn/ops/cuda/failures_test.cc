@@ -37,12 +37,13 @@ NetworkSpec IdsAndNumbers() {
 class FailuresTest : public testing::TestWithParam<NetworkSpec (*)()> {
  protected:
   // Two steps, of which the second has more rows; words where one failed.
-  std::optional<std::string> Train(const soft::Settings& settings) {
+  std::optional<std::string> Train(const soft::Settings& settings,
+                                   const std::vector<uint64_t>& steps = {2, 9}) {
     Result<LoadedPlugin::BackendPointer> card = OpenSoftCard(settings);
     if (!card.ok()) return card.error().message;
     NetworkFixture there(GetParam()(), *card.value());
     there.MakeBatch(9);
-    for (const uint64_t rows : {2, 9}) {
+    for (const uint64_t rows : steps) {
       const Result<double> loss = there.Train(rows);
       if (!loss.ok()) return loss.error().message;
       ExpectAlike(there, rows);
@@ -80,6 +81,21 @@ TEST_P(FailuresTest, OfEveryCallAreTold) {
   } while (SoftCard().failed() && !HasFailure());
   EXPECT_GT(told, 40U);
   EXPECT_GT(call, told);
+}
+
+// Of two steps that are recorded and replayed after one that is not.
+TEST_P(FailuresTest, OfWhatIsRecordedLeadToAnotherWay) {
+  ASSERT_EQ(Train({}, {2}), std::nullopt);
+  uint64_t call = SoftCard().calls(), told = 0, calls = 0;
+  do {
+    const std::optional<std::string> words = Train({.failing_call = ++call}, {2, 2, 2});
+    if (words) ++told;
+    ++calls;
+    ASSERT_EQ(SoftCard().held(), 0U) << call;
+  } while (SoftCard().failed() && !HasFailure());
+  // What fails while it is recorded is done all the same.
+  EXPECT_GT(told, 10U);
+  EXPECT_GT(calls, told + 10);
 }
 
 TEST_P(FailuresTest, OfACardThatIsLostAreTold) {
@@ -128,9 +144,9 @@ TEST_P(FailuresTest, OfServersLeaveNothingBehind) {
   }
 }
 
-// On cards on which all of a step just fits, or a little less, and operations need some, too.
-TEST(FullCardTest, LeavesRoomForWhatOperationsNeed) {
-  constexpr uint64_t kRows = 512;
+constexpr uint64_t kRows = 512;
+
+NetworkSpec Deep() {
   NetworkSpec spec{.input = {6, 6}, .layers = {}, .loss = "softmax_cross_entropy"};
   for (int i = 0; i < 4; ++i) {
     spec.layers.push_back({.type = "conv2d", .units = 4, .kernel = 3, .padding = 1});
@@ -138,6 +154,12 @@ TEST(FullCardTest, LeavesRoomForWhatOperationsNeed) {
   }
   spec.layers.push_back({"flatten"});
   spec.layers.push_back({"affine", 3});
+  return spec;
+}
+
+// On cards on which all of a step just fits, or a little less, and operations need some, too.
+TEST(FullCardTest, LeavesRoomForWhatOperationsNeed) {
+  const NetworkSpec spec = Deep();
   NetworkFixture here(spec);
   here.MakeBatch(kRows);
   const double loss = here.Train(kRows).value();
@@ -148,13 +170,42 @@ TEST(FullCardTest, LeavesRoomForWhatOperationsNeed) {
         std::move(OpenSoftCard({.memory_bytes = bytes})).value();
     NetworkFixture there(spec, *card);
     there.MakeBatch(kRows);
+    ASSERT_TRUE(there.network().MakeRoom(kRows).ok());
+    const std::vector<std::string> said = there.network().memory().again;
     const Result<double> got = there.Train(kRows);
+    EXPECT_EQ(there.network().memory().again, said) << bytes;
     ASSERT_TRUE(got.ok()) << bytes << " of " << kept << ": " << got.error().message;
     EXPECT_NEAR(got.value(), loss, 1e-3 * loss);
     ++(there.network().memory().again.empty() ? all : again);
   }
   EXPECT_GT(all, 0U);
   EXPECT_GT(again, 0U);
+}
+
+// No card is lost to what is only measured.
+TEST(FullCardTest, MeasuresOrSaysWhatIsMissing) {
+  NetworkFixture here(Deep());
+  here.MakeBatch(kRows);
+  const double loss = here.Evaluate(kRows).value().loss;
+  ASSERT_TRUE(here.Train(kRows).ok());
+  const uint64_t kept = here.network().memory().bytes;
+  uint64_t measured = 0, told = 0;
+  for (uint64_t bytes = kept / 10; bytes < kept / 2; bytes += kept / 100) {
+    const LoadedPlugin::BackendPointer card =
+        std::move(OpenSoftCard({.memory_bytes = bytes})).value();
+    NetworkFixture there(Deep(), *card);
+    there.MakeBatch(kRows);
+    const Result<LossSums> got = there.Evaluate(kRows);
+    ++(got.ok() ? measured : told);
+    if (got.ok()) {
+      EXPECT_NEAR(got.value().loss, loss, 1e-3 * loss);
+    } else {
+      EXPECT_TRUE(got.error().message.starts_with("there is no room for a batch"))
+          << bytes << " of " << kept << ": " << got.error().message;
+    }
+  }
+  EXPECT_GT(measured, 0U);
+  EXPECT_GT(told, 0U);
 }
 
 INSTANTIATE_TEST_SUITE_P(Networks, FailuresTest, testing::Values(&Pictures, &IdsAndNumbers));

@@ -24,6 +24,7 @@ const char* cublasGetStatusString(cublasStatus_t status);
 cublasStatus_t cublasCreate(cublasHandle_t* handle);
 cublasStatus_t cublasDestroy(cublasHandle_t handle);
 cublasStatus_t cublasSetStream(cublasHandle_t handle, cudaStream_t stream);
+cublasStatus_t cublasSetWorkspace(cublasHandle_t handle, void* workspace, size_t bytes);
 cublasStatus_t cublasGemmEx_64(cublasHandle_t handle, cublasOperation_t left_as,
                                cublasOperation_t right_as, int64_t rows, int64_t columns,
                                int64_t inner, const void* scale, const void* left,
