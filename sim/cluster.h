@@ -28,6 +28,7 @@ namespace shardmill::sim {
 struct Outcome {
   std::vector<std::string> violations;
   uint64_t events = 0;
+  uint64_t digest = 0;  // Of all messages that came to somebody: which, to whom, and when.
   uint64_t crashes = 0;
   uint64_t replaced = 0;
   uint64_t twins = 0;
@@ -102,6 +103,7 @@ class Cluster final {
 
   // `peer`: where the process before it was, if it is started in its place.
   void StartWorker(WorkerId rank, std::optional<PeerId> peer = {});
+  void Note(const Delivery& delivery);
   void Deliver(Delivery delivery);
   // Who a node has proved to be; null where the scenario has no keys.
   const Identity* IdentityOf(PeerId node) const;
