@@ -128,6 +128,7 @@ class Shard final {
   // For the job was done before it came.
   bool over() const { return failure_ && failure_->code == ErrorCode::kDone; }
   const ShardCounters& counters() const { return counters_; }
+  uint64_t held_bytes() const { return held_.bytes(); }
   Beat Status() const;
 
   // For tests: what the shard holds of a dense table, of a sparse one by key, and who has ended

@@ -43,7 +43,7 @@ Cluster::Cluster(const Scenario& scenario)
   }
   network_.SetFaults(scenario.faults);
   coordinator_ = std::make_unique<Coordinator>(CoordinatorSettings(), now_);
-  disk_ = EncodeState(*coordinator_->TakeState());
+  disk_ = *coordinator_->TakeState();
   MakeShards();
   MakeServers();
   for (uint32_t i = 0; i < scenario.workers; ++i) StartWorker(WorkerId{i});
@@ -93,13 +93,13 @@ CoordinatorOptions Cluster::CoordinatorSettings() {
 }
 
 void Cluster::WriteAndSend(Outbox& outbox) {
-  const std::optional<CoordinatorState> state = coordinator_->TakeState();
+  std::optional<CoordinatorState> state = coordinator_->TakeState();
   const bool ends = state && !healed_ && rng_.Chance(5 * scenario_.restart);
   if (ends && rng_.Chance(0.5)) {
     EndCoordinator();
     return;
   }
-  if (state) disk_ = EncodeState(*state);
+  if (state) disk_ = std::move(*state);
   if (ends) {
     EndCoordinator();
     return;
@@ -115,7 +115,7 @@ void Cluster::EndCoordinator() {
 }
 
 void Cluster::StartCoordinator() {
-  const auto state = DecodeState(disk_);
+  const auto state = DecodeState(EncodeState(disk_));
   SM_ASSERT(state.ok());
   coordinator_ = std::make_unique<Coordinator>(CoordinatorSettings(), now_, state.value());
 }
@@ -266,13 +266,13 @@ void Cluster::Send(PeerId from, Outbox& outbox) {
   if (caller == holders_.end() && called == holder_at_.end()) {
     for (Outgoing& out : outbox) {
       if (auto* unit = std::get_if<Unit>(&out.message)) Spoil(*unit);
+      network_.Send(now_, from, std::move(out));
     }
-    network_.Send(now_, from, outbox);
     return;
   }
   const Holder& holder = called != holder_at_.end() ? holders_[called->second] : *caller;
   for (Outgoing& out : outbox) {
-    network_.Send(now_, out.peer == kCoordinator ? holder.caller : holder.peer, {std::move(out)});
+    network_.Send(now_, out.peer == kCoordinator ? holder.caller : holder.peer, std::move(out));
   }
 }
 
@@ -303,10 +303,9 @@ void Cluster::TickAll() {
     tick(holder.peer, *holder.node);
     Outbox said;
     vault_.Work(i, *holder.node, said);
-    log_disks_[i]->Work(*holder.node, said);
+    if (scenario_.logs) log_disks_[i]->Work(*holder.node, said);
     Send(holder.peer, said);
-    if (holder.node->Status().held_bytes > kHeldBytesMax)
-      ledger_.Violation("a shard holds too much");
+    if (holder.node->held_bytes() > kHeldBytesMax) ledger_.Violation("a shard holds too much");
   }
   for (Process& process : processes_) {
     if (now_ >= process.paused_until) tick(process.peer, *process.worker);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "common/clock.h"
+#include "common/coordinator_state.h"
 #include "common/identity.h"
 #include "common/rng.h"
 #include "server/coordinator.h"
@@ -162,7 +163,7 @@ class Cluster final {
   bool healed_ = false;
   std::unique_ptr<Coordinator> coordinator_;  // While it is away: what will go on.
   TimePoint coordinator_back_{};
-  std::string disk_;  // The coordinator's log.
+  CoordinatorState disk_;  // What the coordinator has written last.
   FramePool frames_{FramePool::Memory::kPrivate};
   std::vector<Holder> holders_;           // By shard, then copy.
   std::map<PeerId, uint32_t> holder_at_;  // All addresses that there ever were.

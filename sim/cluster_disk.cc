@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "common/wire/coordinator_state.h"
 #include "sim/cluster.h"
 
 namespace shardmill::sim {
@@ -106,7 +105,7 @@ void Cluster::Ruin() {
   identities_.clear();
   coordinator_back_ = TimePoint{};
   coordinator_ = std::make_unique<Coordinator>(CoordinatorSettings(), now_);
-  disk_ = EncodeState(*coordinator_->TakeState());
+  disk_ = *coordinator_->TakeState();
   MakeShards();
   MakeServers();
   for (uint32_t i = 0; i < scenario_.workers; ++i) StartWorker(WorkerId{i});

@@ -74,7 +74,7 @@ void Cluster::TickServers() {
   for (uint32_t i = 0; i < servers_.size(); ++i) {
     Outbox outbox;
     servers_[i].keeper->Tick(now_, outbox);
-    network_.Send(now_, servers_[i].peer, outbox);
+    for (Outgoing& out : outbox) network_.Send(now_, servers_[i].peer, std::move(out));
     if (!servers_[i].keeper->hosting()) continue;
     std::vector<HostedCopy> missing = servers_[i].keeper->hosting()->copies;
     for (Holder& holder : holders_) {
@@ -151,12 +151,12 @@ void Cluster::DeliverToShard(uint32_t index, const Envelope& envelope, Outbox& o
   if (IsAway(holder)) return;
   Shard& shard = *holder.node;
   const auto* install = std::get_if<Install>(&envelope.message);
-  const View before = shard.view();
+  const ViewNumber number = shard.view().number;
   const bool primary = shard.primary();
   const bool own = envelope.stamp.to == holder.boot;
   if (install != nullptr && own) {
     SawInstall(*install);
-    if (install->view.generation > before.generation) {
+    if (install->view.generation > shard.view().generation) {
       ledger_.Promoted(holder.shard, holder.boot, 0);
     }
   }
@@ -169,10 +169,10 @@ void Cluster::DeliverToShard(uint32_t index, const Envelope& envelope, Outbox& o
   }
   if (shard.primary() && !primary && install == nullptr) {
     ledger_.Promoted(holder.shard, holder.boot, shard.Status().version);
-    outcome_.promotions += before.number.value > 0 ? 1 : 0;
-    outcome_.restored += before.number.value > 0 && scenario_.replicas == 0 ? 1 : 0;
+    outcome_.promotions += number.value > 0 ? 1 : 0;
+    outcome_.restored += number.value > 0 && scenario_.replicas == 0 ? 1 : 0;
   }
-  if (install == nullptr || shard.view().number == before.number) return;
+  if (install == nullptr || shard.view().number == number) return;
   ledger_.SawCut(holder.shard, holder.boot, install->cut, shard.States());
 }
 

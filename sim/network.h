@@ -34,7 +34,7 @@ class Network final {
   explicit Network(uint64_t seed) : rng_(seed) {}
 
   void SetFaults(const NetworkFaults& faults) { faults_ = faults; }
-  void Send(TimePoint now, PeerId from, const Outbox& outbox);
+  void Send(TimePoint now, PeerId from, Outgoing out);
 
   std::optional<TimePoint> Next() const;
   // The earliest message, which must be there.
