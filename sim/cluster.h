@@ -49,6 +49,7 @@ struct Outcome {
   uint64_t lost_shards = 0;    // Processes that hold a copy of one,
   uint64_t lost_together = 0;  // those whose coordinator ended with them,
   uint64_t cut_off = 0;        // and those that it could not hear for some time.
+  uint64_t bad_links = 0;      // Between two of all who speak with each other.
   uint64_t stopped = 0;        // that were told to stop, and did when others had their place.
   uint64_t moves = 0;          // Copies that came to another server,
   uint64_t moved = 0;          // and those whose place was gone then.
@@ -91,6 +92,7 @@ class Cluster final {
     PeerId peer;             // and what others know it by: its process's address.
     TimePoint back{};        // Until then nobody is in its place.
     TimePoint deaf_until{};  // Until then it and the coordinator do not hear each other.
+    TimePoint bad_until{};   // A link of it to one who judges it is bad, or was so a moment ago.
     uint32_t host = 0;       // The server that it is on.
     bool closed = false;     // It has no place any more.
     std::unique_ptr<Shard> node;
@@ -130,12 +132,17 @@ class Cluster final {
   void Begin(uint32_t index);
   PeerId NewAddress(uint32_t index);
   void InjectShardFaults();
+  void WorsenSomeLink();
   void LoseShard(uint32_t index);
   bool MayLose(const Holder& holder) const;
   bool IsNotNeeded(const Holder& holder) const;
   void TellToStop(uint32_t index);
   void StartFenced();
   bool IsAway(const Holder& holder) const { return holder.closed || now_ < holder.back; }
+  // It is there, and all whom that concerns hear of it.
+  bool IsHeard(const Holder& holder) const {
+    return !IsAway(holder) && now_ >= holder.deaf_until && now_ >= holder.bad_until;
+  }
   void SawInstall(const Install& install);
   BootId CoordinatorBoot() const { return BootId{400 + outcome_.ruins}; }
   JobId Job() const { return JobId{77 + outcome_.ruins}; }

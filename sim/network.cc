@@ -5,7 +5,7 @@
 namespace shardmill::sim {
 
 void Network::Send(TimePoint now, PeerId from, Outgoing out) {
-  if (rng_.Chance(faults_.loss)) return;
+  if (IsLost(now, from, out.peer)) return;
   TimePoint leaves = now;
   if (faults_.clog > 0) {
     Clog& clog = clogs_[{from, out.peer}];
@@ -25,6 +25,12 @@ void Network::Send(TimePoint now, PeerId from, Outgoing out) {
   };
   if (rng_.Chance(faults_.duplicate)) fly(out.message);
   fly(std::move(out.message));
+}
+
+bool Network::IsLost(TimePoint now, PeerId from, PeerId to) {
+  if (rng_.Chance(faults_.loss)) return true;
+  const auto bad = bad_links_.find({from, to});
+  return bad != bad_links_.end() && now < bad->second.until && rng_.Chance(bad->second.loss);
 }
 
 std::optional<TimePoint> Network::Next() const {

@@ -34,6 +34,7 @@ struct Scenario {
   double sync_fails = 0;  // Chance that a disk with a log does not take what was written.
   double power_cut = 0;   // Chance that everything is killed, and the power is gone.
   double leave = 0;       // Chance that one is told to stop.
+  double bad_link = 0;    // Chance that a link gets bad, or is cut, one way or both, for a while.
   // Chance that shards are spread over the servers anew, or away from one; and so many servers
   // begin without any.
   double move = 0;

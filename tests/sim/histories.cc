@@ -30,6 +30,7 @@ constexpr Count kCounts[] = {
     {&Outcome::crashes, "crashes"},
     {&Outcome::replaced, "replaced workers"},
     {&Outcome::restarts, "restarts of the coordinator"},
+    {&Outcome::bad_links, "bad links"},
     {&Outcome::snapshots, "snapshots"},
     {&Outcome::resumed, "new beginnings from one"},
     {&Outcome::rollbacks, "rollbacks"},

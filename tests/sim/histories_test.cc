@@ -44,6 +44,7 @@ TEST(HistoriesTest, TenThousandSeededHistoriesKeepEveryPromise) {
     all.moved += outcome.moved;
     all.stopped += outcome.stopped;
     all.cut_off += outcome.cut_off;
+    all.bad_links += outcome.bad_links;
     all.restored += outcome.restored;
     all.power_cuts += outcome.power_cuts;
     all.copies += outcome.copies;
@@ -71,6 +72,7 @@ TEST(HistoriesTest, TenThousandSeededHistoriesKeepEveryPromise) {
   EXPECT_GT(all.moved, kHistories / 10);
   EXPECT_GT(all.stopped, kHistories / 10);
   EXPECT_GT(all.cut_off, kHistories / 10);
+  EXPECT_GT(all.bad_links, kHistories);
   EXPECT_GT(all.copies, kHistories / 4);
   EXPECT_GT(all.restored, kHistories / 20);
   EXPECT_GT(all.power_cuts, kHistories / 40);
