@@ -99,7 +99,10 @@ void Cluster::WriteAndSend(Outbox& outbox) {
     EndCoordinator();
     return;
   }
-  if (state) disk_ = std::move(*state);
+  if (state) {
+    if (disk_.going_back.empty() && !state->going_back.empty()) SawGoingBack();
+    disk_ = std::move(*state);
+  }
   if (ends) {
     EndCoordinator();
     return;

@@ -143,6 +143,8 @@ class Cluster final {
   bool IsHeard(const Holder& holder) const {
     return !IsAway(holder) && now_ >= holder.deaf_until && now_ >= holder.bad_until;
   }
+  void SawGoingBack();
+  bool IsKept(ShardId shard) const;
   void SawInstall(const Install& install);
   BootId CoordinatorBoot() const { return BootId{400 + outcome_.ruins}; }
   JobId Job() const { return JobId{77 + outcome_.ruins}; }
