@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <tuple>
 #include <utility>
 
 #include "common/assert.h"
@@ -41,6 +42,7 @@ Cluster::Cluster(const Scenario& scenario)
     if (bound_.contains(WorkerId{i})) key.rank = WorkerId{i};
     worker_keys_[WorkerId{i}] = key;
   }
+  if (scenario.wire) codec_.emplace(frames_, WireLimits());
   network_.SetFaults(scenario.faults);
   coordinator_ = std::make_unique<Coordinator>(CoordinatorSettings(), now_);
   disk_ = *coordinator_->TakeState();
@@ -141,7 +143,7 @@ Outcome Cluster::Run() {
       now_ = std::max(now_, *message);
       Delivery delivery = network_.Take();
       Note(delivery);
-      Deliver(std::move(delivery));
+      if (!codec_ || CrossWire(delivery.envelope)) Deliver(std::move(delivery));
     } else {
       now_ = next_tick;
       next_tick += kTick;
@@ -223,6 +225,23 @@ void Cluster::Note(const Delivery& delivery) {
                             delivery.envelope.peer.value, delivery.to.value,
                             delivery.envelope.message.index()};
   for (const uint64_t fact : facts) outcome_.digest = Mix(outcome_.digest ^ fact);
+}
+
+// It comes as what the codec makes of its bytes, in memory of the receiver's own.
+bool Cluster::CrossWire(Envelope& envelope) {
+  const size_t kind = envelope.message.index();
+  Packet packet;
+  packet.messages.emplace_back(envelope.stamp, std::move(envelope.message));
+  std::vector<Frame> frames;
+  for (const Frame& frame : codec_->Encode(packet)) frames.push_back(frames_.CopyOf(frame.bytes()));
+  const Result<> read = codec_->Decode(frames, packet);
+  if (!read.ok() || packet.messages.size() != 1) {
+    ledger_.Violation("a message of kind " + std::to_string(kind) + " does not cross the wire: " +
+                      (read.ok() ? "it comes as several" : read.error().message));
+    return false;
+  }
+  std::tie(envelope.stamp, envelope.message) = std::move(packet.messages.front());
+  return true;
 }
 
 void Cluster::Deliver(Delivery delivery) {

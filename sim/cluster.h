@@ -12,6 +12,7 @@
 #include "common/coordinator_state.h"
 #include "common/identity.h"
 #include "common/rng.h"
+#include "common/wire/wire.h"
 #include "server/coordinator.h"
 #include "server/host_keeper.h"
 #include "server/shard.h"
@@ -107,6 +108,7 @@ class Cluster final {
   // `peer`: where the process before it was, if it is started in its place.
   void StartWorker(WorkerId rank, std::optional<PeerId> peer = {});
   void Note(const Delivery& delivery);
+  bool CrossWire(Envelope& envelope);
   void Deliver(Delivery delivery);
   // Who a node has proved to be; null where the scenario has no keys.
   const Identity* IdentityOf(PeerId node) const;
@@ -174,6 +176,7 @@ class Cluster final {
   TimePoint coordinator_back_{};
   CoordinatorState disk_;  // What the coordinator has written last.
   FramePool frames_{FramePool::Memory::kPrivate};
+  std::optional<WireCodec> codec_;        // Where messages are bytes.
   std::vector<Holder> holders_;           // By shard, then copy.
   std::map<PeerId, uint32_t> holder_at_;  // All addresses that there ever were.
   std::vector<Server> servers_;

@@ -89,5 +89,19 @@ TEST(HistoriesTest, ASeedReplaysToTheSameHistory) {
   }
 }
 
+// What is on the wire is all that there is of a message.
+TEST(HistoriesTest, AHistoryIsTheSameWhereMessagesAreBytes) {
+  for (uint64_t seed = 1; seed <= 200; ++seed) {
+    Scenario scenario = Scenario::FromSeed(seed);
+    scenario.wire = false;
+    const Outcome plain = Cluster(scenario).Run();
+    scenario.wire = true;
+    const Outcome crossed = Cluster(scenario).Run();
+    ASSERT_TRUE(crossed.violations.empty())
+        << "seed " << seed << ": " << crossed.violations.front();
+    EXPECT_EQ(plain.digest, crossed.digest) << "seed " << seed;
+  }
+}
+
 }  // namespace
 }  // namespace shardmill::sim
