@@ -23,14 +23,15 @@ constexpr uint64_t kTwinsMax = 8;  // In one history.
 
 }  // namespace
 
-Cluster::Cluster(const Scenario& scenario)
+Cluster::Cluster(const Scenario& scenario, FramePool& frames)
     : scenario_(scenario),
       rng_(Mix(scenario.seed ^ 0xc1057e7)),
       network_(Mix(scenario.seed ^ 0x9e7)),
       model_(scenario.seed, scenario.ranks(), scenario.shards, scenario.steps, scenario.policy,
              scenario.leased()),
       ledger_(model_, scenario.policy, scenario.replicas > 0 || scenario.logs || scenario.move > 0),
-      vault_(scenario.seed),
+      frames_(frames),
+      vault_(scenario.seed, frames),
       fate_(Mix(scenario.seed ^ 0xd00)),
       thief_(Mix(scenario.seed ^ 0x7415f)),
       next_peer_(kFirstPeer) {

@@ -67,7 +67,8 @@ struct Outcome {
 // time, network and chance. One history a cluster; the seed decides everything.
 class Cluster final {
  public:
-  explicit Cluster(const Scenario& scenario);
+  // The pool outlives it, and may serve one history after the other.
+  Cluster(const Scenario& scenario, FramePool& frames);
 
   Outcome Run();
 
@@ -175,7 +176,7 @@ class Cluster final {
   std::unique_ptr<Coordinator> coordinator_;  // While it is away: what will go on.
   TimePoint coordinator_back_{};
   CoordinatorState disk_;  // What the coordinator has written last.
-  FramePool frames_{FramePool::Memory::kPrivate};
+  FramePool& frames_;
   std::optional<WireCodec> codec_;        // Where messages are bytes.
   std::vector<Holder> holders_;           // By shard, then copy.
   std::map<PeerId, uint32_t> holder_at_;  // All addresses that there ever were.

@@ -15,7 +15,8 @@ void Cluster::KeepManifest() {
   if (kept.ok()) last_kept_ = manifest->number;
   coordinator_->Wrote(now_, manifest->number, kept);
   (kept.ok() ? outcome_.snapshots : outcome_.given_up) += 1;
-  const std::string problem = vault_.Problem();
+  // All that are left are looked into when the history ends.
+  const std::string problem = vault_.Problem(manifest->number % 4 == 0 ? 1 : 0);
   if (!problem.empty()) ledger_.Violation(problem);
 }
 

@@ -77,8 +77,9 @@ int main(int argc, char** argv) {
   uint64_t digest = 0;
   uint64_t violations = 0;
   uint64_t first_seed = 0;
+  shardmill::FramePool frames(shardmill::FramePool::Memory::kPrivate);
   for (uint64_t seed = arguments.seed; seed < arguments.seed + arguments.count; ++seed) {
-    const Outcome outcome = Cluster(Scenario::FromSeed(seed)).Run();
+    const Outcome outcome = Cluster(Scenario::FromSeed(seed), frames).Run();
     for (size_t i = 0; i < sums.size(); ++i) sums[i] += outcome.*kCounts[i].count;
     digest = shardmill::Mix(digest ^ outcome.digest);
     if (outcome.violations.empty()) continue;

@@ -20,8 +20,9 @@ TEST(HistoriesTest, TenThousandSeededHistoriesKeepEveryPromise) {
   uint64_t compared = 0;
   uint64_t compared_short = 0;  // With rounds that were closed without somebody.
   uint64_t failed = 0;
+  FramePool frames(FramePool::Memory::kPrivate);
   for (uint64_t seed = 1; seed <= kHistories; ++seed) {
-    const Outcome outcome = Cluster(Scenario::FromSeed(seed)).Run();
+    const Outcome outcome = Cluster(Scenario::FromSeed(seed), frames).Run();
     ASSERT_TRUE(outcome.violations.empty())
         << "seed " << seed << ": " << outcome.violations.front()
         << "\nreplay: bazel run //tests/sim:histories -- --count 1 --seed " << seed;
@@ -82,21 +83,23 @@ TEST(HistoriesTest, TenThousandSeededHistoriesKeepEveryPromise) {
 }
 
 TEST(HistoriesTest, ASeedReplaysToTheSameHistory) {
+  FramePool frames(FramePool::Memory::kPrivate);
   for (uint64_t seed = 1; seed <= 20; ++seed) {
-    const Outcome first = Cluster(Scenario::FromSeed(seed)).Run();
-    const Outcome second = Cluster(Scenario::FromSeed(seed)).Run();
+    const Outcome first = Cluster(Scenario::FromSeed(seed), frames).Run();
+    const Outcome second = Cluster(Scenario::FromSeed(seed), frames).Run();
     EXPECT_EQ(first.digest, second.digest) << "seed " << seed;
   }
 }
 
 // What is on the wire is all that there is of a message.
 TEST(HistoriesTest, AHistoryIsTheSameWhereMessagesAreBytes) {
+  FramePool frames(FramePool::Memory::kPrivate);
   for (uint64_t seed = 1; seed <= 200; ++seed) {
     Scenario scenario = Scenario::FromSeed(seed);
     scenario.wire = false;
-    const Outcome plain = Cluster(scenario).Run();
+    const Outcome plain = Cluster(scenario, frames).Run();
     scenario.wire = true;
-    const Outcome crossed = Cluster(scenario).Run();
+    const Outcome crossed = Cluster(scenario, frames).Run();
     ASSERT_TRUE(crossed.violations.empty())
         << "seed " << seed << ": " << crossed.violations.front();
     EXPECT_EQ(plain.digest, crossed.digest) << "seed " << seed;

@@ -98,12 +98,13 @@ std::span<const KnownBug> KnownBugs() { return kBugs; }
 
 Catch Hunt(const KnownBug& bug, uint64_t histories_max) {
   const Switched switched(bug.mutation);
+  FramePool frames(FramePool::Memory::kPrivate);
   uint64_t histories = 0;
   for (uint64_t seed = 1; histories < histories_max; ++seed) {
     const Scenario scenario = Scenario::FromSeed(seed);
     if (bug.may_show != nullptr && !bug.may_show(scenario)) continue;
     ++histories;
-    const Outcome outcome = Cluster(scenario).Run();
+    const Outcome outcome = Cluster(scenario, frames).Run();
     if (!outcome.violations.empty()) return {true, seed, outcome.violations.front()};
   }
   return {};
