@@ -19,6 +19,12 @@ bool MayGoBackInVain(const Scenario& scenario) {
   return scenario.snapshot_every > Duration{} && scenario.replicas > 0 && !scenario.leased();
 }
 
+// Who has made all its steps says so once, and the coordinator may end; where there are snapshots
+// it stays, and says so again.
+bool LeavesAtOnce(const Scenario& scenario) {
+  return scenario.snapshot_every == Duration{} && scenario.restart > 0 && scenario.workers > 1;
+}
+
 constexpr std::array kBugs{
     KnownBug{"StalenessOffByOne", Mutation::kStalenessOffByOne},
     KnownBug{"EndBeforeAllHeld", Mutation::kEndBeforeAllHeld},
@@ -49,7 +55,7 @@ constexpr std::array kBugs{
     KnownBug{"KeepEarlyAnswer", Mutation::kKeepEarlyAnswer},
     KnownBug{"ForgetFailure", Mutation::kForgetFailure},
     KnownBug{"SpeakBeforeWriting", Mutation::kSpeakBeforeWriting},
-    KnownBug{"ForgetGoodbye", Mutation::kForgetGoodbye},
+    KnownBug{"ForgetGoodbye", Mutation::kForgetGoodbye, LeavesAtOnce},
     KnownBug{"ForgetFreeze", Mutation::kForgetFreeze},
     KnownBug{"SnapshotSkew", Mutation::kSnapshotSkew},
     KnownBug{"ChangeImagedRows", Mutation::kChangeImagedRows},
