@@ -76,6 +76,8 @@ class PsClient final {
 
   // The rank is granted, and every shard has said welcome.
   bool Ready() const;
+  // Why the coordinator has not let this worker in, as it last said; nothing where it did not.
+  const std::string& coordinator_words() const { return coordinator_words_; }
   // The rank is granted: from here on its lease wants to be renewed.
   bool granted() const { return granted_; }
   // The job has gone back to a snapshot, and this client with it: the step under way is void, and

@@ -89,7 +89,14 @@ Result<> Session::Impl::Open() {
   client.window_bytes = options_.window_bytes;
   client_.emplace(client, frames_);
   const TimePoint end = clock_.Now() + options_.open_timeout;
-  SM_TRY(MoveUntil(end, [this] { return client_->granted(); }));
+  std::string told;
+  SM_TRY(MoveUntil(end, [this, &told] {
+    if (options_.waits && client_->coordinator_words() != told) {
+      told = client_->coordinator_words();
+      options_.waits(told);
+    }
+    return client_->granted();
+  }));
   auto transport = std::make_unique<ZmqTransport>(context_, TransportOptions(options_).zmq);
   lease_ =
       SM_TRY(LeaseThread::Start(std::move(transport), endpoint, client_->sender(),

@@ -41,7 +41,9 @@ struct SessionOptions {
       {};  // Folder of keys, as `shardmill keys gen` makes it. Empty: none are asked.
   std::chrono::milliseconds spin{0};   // Each wait looks for messages so long before it sleeps.
   std::function<bool()> stopped = {};  // Asked while waiting; true ends the wait with kStopped.
-  TimelineLane* timeline = nullptr;    // Of the session's thread; outlives the session. Or none.
+  // Told why Open waits, where the coordinator has a reason: another process holds the rank.
+  std::function<void(const std::string&)> waits = {};
+  TimelineLane* timeline = nullptr;  // Of the session's thread; outlives the session. Or none.
 };
 
 // What a session has seen so far.

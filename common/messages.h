@@ -59,9 +59,8 @@ struct Sender {
   bool operator==(const Sender&) const = default;
 };
 
-// --- Anyone to anyone who listens.
+// --- Anyone to anyone who listens. The Messenger fills in the versions, here and in Welcome.
 
-// The Messenger fills in the versions, here and in Welcome.
 struct Hello {
   uint32_t version_min = kProtocolVersionMin;
   uint32_t version_max = kProtocolVersionMax;
@@ -426,10 +425,12 @@ struct Followed {
 // --- Servers, the coordinator, and those who tell it where shards are to be.
 
 // A server's process is there, and asks what it is to hold; said again and again. `leaving`: it was
-// told to stop, and waits until others hold what it has.
+// told to stop, and waits until others hold what it has. `busy`: the processes of copies whose work
+// keeps them from saying that they are there.
 struct Host {
   uint32_t index = 0;
   bool leaving = false;
+  std::vector<BootId> busy = {};
 };
 
 struct HostedCopy {

@@ -110,7 +110,9 @@ struct ShardStatus {
   std::string endpoint;
   TimePoint lease_until{};  // It is silent after that.
   TimePoint heard_at{};
-  TimePoint asked_at{};  // When it was last asked for a word, to become primary.
+  bool link_ended = false;  // Since it was heard of.
+  TimePoint busy_until{};   // Its server said that it is there and at work.
+  TimePoint asked_at{};     // When it was last asked for a word, to become primary.
   Beat beat;
   TimePoint leaves_at{};  // When it first said to this coordinator that it is to stop.
   // Of a replica; see ReplicaPlace.
@@ -240,7 +242,8 @@ class Coordinator final {
   void RegisterReplica(const Register& request, ShardStatus& replica, TimePoint now,
                        const Envelope& from, Outbox& outbox);
   bool TakeBeatOfReplica(const Beat& beat, TimePoint now, const Envelope& from, Outbox& outbox);
-  void TakeInSync(ShardId id, const Beat& beat, Outbox& outbox);
+  void TakeInSync(ShardId id, TimePoint now, Outbox& outbox);
+  bool IsBusy(ShardId id, uint64_t stream, TimePoint now) const;
   void CheckReplicas(TimePoint now, Outbox& outbox);
   const ShardStatus* Awaited(ShardId id) const;
   ShardStatus* HeirOf(ShardId id, TimePoint now);
@@ -336,6 +339,7 @@ class Coordinator final {
   void CheckLeases(TimePoint now);
   void ForgiveSilence(TimePoint now);
   void HeardOf(ShardStatus& shard, TimePoint now) const;
+  void HeardOfBusy(BootId boot, TimePoint now);
   void Fail(std::string words);
 
   void Grant(const RankStatus& rank, WorkerId id, Outbox& outbox) const;

@@ -330,6 +330,7 @@ void Coordinator::ForgiveSilence(TimePoint now) {
 void Coordinator::HeardOf(ShardStatus& shard, TimePoint now) const {
   shard.heard_at = now;
   shard.lease_until = now + options_.lease;
+  shard.link_ended = false;
 }
 
 void Coordinator::LinkEnded(TimePoint now, PeerId peer) {
@@ -339,14 +340,13 @@ void Coordinator::LinkEnded(TimePoint now, PeerId peer) {
   }
   // Where another can take its place there is less to lose by taking it for gone.
   const TimePoint sooner = options_.replicas > 0 ? now + kReplacedAfter : soon;
-  for (ShardStatus& shard : shards_) {
-    if (shard.peer == peer) shard.lease_until = std::min(shard.lease_until, sooner);
-  }
-  for (Copies& copies : copies_) {
-    for (ShardStatus& replica : copies.replicas) {
-      if (replica.peer == peer) replica.lease_until = std::min(replica.lease_until, sooner);
-    }
-  }
+  const auto shorten = [&](ShardStatus& copy) {
+    if (copy.peer != peer) return;
+    copy.lease_until = std::min(copy.lease_until, sooner);
+    copy.link_ended = true;
+  };
+  std::ranges::for_each(shards_, shorten);
+  for (Copies& copies : copies_) std::ranges::for_each(copies.replicas, shorten);
 }
 
 void Coordinator::CheckLeases(TimePoint now) {

@@ -49,7 +49,18 @@ void Coordinator::On(const Host& said, TimePoint now, const Envelope& from, Outb
     return;
   }
   hosts_[said.index] = {from.peer, from.stamp.from, now + options_.lease, said.leaving};
+  for (const BootId boot : said.busy) HeardOfBusy(boot, now);
   Send(from.peer, from.stamp.from, HostingOf(said.index), outbox);
+}
+
+// That its server says it keeps its lease, but does not make it one that has spoken.
+void Coordinator::HeardOfBusy(BootId boot, TimePoint now) {
+  const auto extend = [&](ShardStatus& copy) {
+    if (!copy.registered || copy.boot != boot || copy.link_ended) return;
+    copy.busy_until = copy.lease_until = now + options_.lease;
+  };
+  for (ShardStatus& primary : shards_) extend(primary);
+  for (Copies& copies : copies_) std::ranges::for_each(copies.replicas, extend);
 }
 
 // Its server hears of that, and its shard's primary.

@@ -125,8 +125,10 @@ bool Coordinator::TakeBeatOfReplica(const Beat& beat, TimePoint now, const Envel
 
 // Whom a primary waits for may be promoted, and counts when the primary has heard that this is on
 // disk.
-void Coordinator::TakeInSync(ShardId id, const Beat& beat, Outbox& outbox) {
+void Coordinator::TakeInSync(ShardId id, TimePoint now, Outbox& outbox) {
   Copies& copies = copies_[id.value];
+  Beat& beat = shards_[id.value].beat;
+  if (IsBusy(id, beat.differing, now)) beat.differing = 0;
   for (ShardStatus& replica : copies.replicas) {
     const bool waited = std::ranges::find(beat.in_sync, replica.stream) != beat.in_sync.end();
     if (replica.registered && waited && !replica.in_sync) {
@@ -145,6 +147,13 @@ void Coordinator::TakeInSync(ShardId id, const Beat& beat, Outbox& outbox) {
     changed_ = true;
   }
   if (beat.replicas < copies.number) SendReplicas(id, outbox);
+}
+
+// What takes nothing because it is at work takes it soon; if not, its primary says so again.
+bool Coordinator::IsBusy(ShardId id, uint64_t stream, TimePoint now) const {
+  return std::ranges::any_of(copies_[id.value].replicas, [&](const ShardStatus& replica) {
+    return replica.registered && replica.stream == stream && now < replica.busy_until;
+  });
 }
 
 // A primary that is gone gives way to a replica, and a replica that is gone is waited for no more.

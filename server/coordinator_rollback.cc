@@ -131,7 +131,7 @@ void Coordinator::On(const Beat& beat, TimePoint now, const Envelope& from, Outb
     const uint64_t closed = options_.data.leased ? ClosedOf(began) : ClosedAt(began.cut);
     if (beat.closed > closed) unclaimed_.clear();
   }
-  TakeInSync(id, beat, outbox);
+  TakeInSync(id, now, outbox);
   if (beat.leaving) TakeLeave(id, *shard, now, from, outbox);
   if (state_ == JobState::kFailed) Refuse(Refusal::kFailed, id.value, words_, from, outbox);
 }

@@ -6,7 +6,7 @@
 namespace shardmill {
 
 Followers::Followers(const FollowerOptions& options, ShardCopy& copy, FramePool& frames)
-    : options_(options), copy_(copy), frames_(frames) {}
+    : options_(options), copy_(copy), frames_(frames), patience_(options.give_up_after) {}
 
 void Followers::Set(const Replicas& replicas) {
   if (replicas.number <= number_) return;
@@ -25,7 +25,8 @@ void Followers::Set(const Replicas& replicas) {
       continue;
     }
     kept.push_back(std::make_unique<Replica>(
-        Replica{place, std::nullopt, FollowStream(copy_, frames_, options_.window_bytes)}));
+        Replica{place, std::nullopt, FollowStream(copy_, frames_, options_.window_bytes),
+                options_.retry_after}));
   }
   replicas_ = std::move(kept);
   const auto differs = [this](const auto& one) { return one->place.stream == differing_; };
@@ -85,8 +86,13 @@ void Followers::DropImage() {
 }
 
 void Followers::Advance(TimePoint now, const Stamp& stamp, bool image_free, Outbox& outbox) {
+  // Who was at other work has heard nobody: that says nothing of the replicas.
+  const Duration away = now - std::exchange(looked_at_, now).value_or(now);
+  const Duration unheard = std::max(away - options_.give_up_after / 8, Duration{});
   for (const auto& replica : replicas_) {
     if (!replica->peer) continue;
+    replica->heard_at += unheard;
+    replica->got_on_at += unheard;
     Begin(*replica, image_free);
     replica->stream.ReadImage();
     Send(*replica, now, stamp, outbox);
@@ -108,13 +114,15 @@ void Followers::Begin(Replica& replica, bool image_free) {
   }
 }
 
-// What was sent and is not taken in time goes again: it or its answer was lost.
+// What was sent and is not taken in time goes again: it or its answer was lost. Or else the replica
+// is slow, and would be slower for all that comes again: so each time it is given twice as long.
 void Followers::Send(Replica& replica, TimePoint now, const Stamp& stamp, Outbox& outbox) {
   FollowStream& stream = replica.stream;
   if (!stream.waits()) {
-    replica.given_at = replica.got_on_at = now;
-  } else if (now - replica.given_at >= options_.retry_after) {
+    GotOn(replica, now);
+  } else if (now - replica.given_at >= replica.retry_after) {
     replica.given_at = now;
+    replica.retry_after = std::min(2 * replica.retry_after, options_.give_up_after / 4);
     stream.GiveAgain();
   }
   Stamp to = stamp;
@@ -126,25 +134,44 @@ void Followers::Send(Replica& replica, TimePoint now, const Stamp& stamp, Outbox
   }
 }
 
-// The coordinator may hear of it all the while, and would have everybody wait for it for ever.
+void Followers::GotOn(Replica& replica, TimePoint now) {
+  replica.given_at = replica.heard_at = replica.got_on_at = now;
+  replica.retry_after = options_.retry_after;
+  if (!silent_ || differing_ != replica.place.stream) return;
+  differing_ = 0;
+  silent_ = false;
+}
+
+// The coordinator may hear of it all the while, and would have everybody wait for it for ever. What
+// is sent takes its time where much lies before it, at times of a stream that is over: who answers
+// is there. And nobody waits for one that is not in sync yet, which may be slow beyond measure.
 void Followers::GiveUpSilent(const Replica& replica, TimePoint now) {
-  const Duration silent = now - replica.got_on_at;
-  if (differing_ != 0 || !replica.stream.waits() || silent < options_.give_up_after) return;
+  if (differing_ != 0 || !replica.stream.waits()) return;
+  const bool in_sync = replica.stream.in_sync();
+  const Duration patience = in_sync ? options_.give_up_after : patience_;
+  const Duration behind = now - replica.got_on_at;
+  if (now - replica.heard_at < patience && behind < 8 * patience) return;
+  if (!in_sync) patience_ = std::min(2 * patience_, kPatienceMost * options_.give_up_after);
   differing_ = replica.place.stream;
+  silent_ = true;
   why_ = "copy " + std::to_string(replica.place.copy) +
          " has taken nothing of what its primary sends it for " +
-         std::to_string(std::chrono::round<std::chrono::milliseconds>(silent).count()) + " ms";
+         std::to_string(std::chrono::round<std::chrono::milliseconds>(behind).count()) + " ms";
 }
 
 void Followers::On(const Followed& followed, TimePoint now, const Envelope& from) {
   for (const auto& replica : replicas_) {
-    const ReplicaPlace& place = replica->place;
-    if (place.stream != followed.stream || place.boot != from.stamp.from) continue;
+    if (replica->place.boot != from.stamp.from) continue;
+    replica->heard_at = now;
+    if (replica->place.stream != followed.stream) continue;
     if (!followed.differs.empty()) {
       differing_ = followed.stream;
+      silent_ = false;
       why_ = followed.differs;
     }
-    if (replica->stream.Taken(followed.item)) replica->given_at = replica->got_on_at = now;
+    if (!replica->stream.Taken(followed.item)) continue;
+    GotOn(*replica, now);
+    if (replica->stream.in_sync()) patience_ = options_.give_up_after;
   }
 }
 

@@ -82,7 +82,9 @@ class Followers final {
     ReplicaPlace place;
     std::optional<PeerId> peer;
     FollowStream stream;
+    Duration retry_after;
     TimePoint given_at{};   // What it has not taken, for the last time.
+    TimePoint heard_at{};   // It answered then, or had nothing to answer.
     TimePoint got_on_at{};  // It took something then, or had nothing to take.
   };
 
@@ -92,8 +94,11 @@ class Followers final {
     RecentItems items;
   };
 
+  static constexpr int kPatienceMost = 64;
+
   void Begin(Replica& replica, bool image_free);
   void Send(Replica& replica, TimePoint now, const Stamp& stamp, Outbox& outbox);
+  void GotOn(Replica& replica, TimePoint now);
   void GiveUpSilent(const Replica& replica, TimePoint now);
 
   FollowerOptions options_;
@@ -103,7 +108,10 @@ class Followers final {
   Term log_;
   std::vector<std::unique_ptr<Replica>> replicas_;
   std::optional<Heritage> heritage_;
+  std::optional<TimePoint> looked_at_;
+  Duration patience_;  // With one that catches up: twice as long each time that one was given up.
   uint64_t differing_ = 0;
+  bool silent_ = false;  // That is all that is wrong with it.
   std::string why_;
 };
 

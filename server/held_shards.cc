@@ -84,6 +84,15 @@ uint32_t HeldShards::FreePlace() const {
   return place;
 }
 
+std::vector<BootId> HeldShards::BusyFor(Duration least, Duration most) const {
+  std::vector<BootId> busy;
+  for (const auto& one : running_) {
+    if (one->ended) continue;
+    if (const auto boot = one->agent->BusyFor(least, most)) busy.push_back(*boot);
+  }
+  return busy;
+}
+
 bool HeldShards::Ended() const {
   return std::ranges::all_of(running_, [](const auto& one) { return one->ended.load(); });
 }

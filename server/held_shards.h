@@ -37,6 +37,8 @@ class HeldShards final {
 
   // Opens what is missing and closes what is not named. Opens nothing once a stop is requested.
   Result<> Become(const std::vector<HostedCopy>& copies);
+  // Copies whose work has lasted for `least`, and not yet for `most`.
+  std::vector<BootId> BusyFor(Duration least, Duration most) const;
   // All agents have ended.
   bool Ended() const;
   // Waits for all, and says why the first that failed did; or else what `ran` says.

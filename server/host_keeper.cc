@@ -48,7 +48,7 @@ void HostKeeper::Tick(TimePoint now, Outbox& outbox) {
   if (asked_at_ && now - *asked_at_ < wait) return;
   asked_at_ = now;
   if (coordinator_boot_.value != 0) {
-    Send(Host{options_.index, leaving_}, outbox);
+    Send(Host{options_.index, leaving_, busy_}, outbox);
     return;
   }
   Hello hello;

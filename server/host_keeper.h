@@ -2,6 +2,8 @@
 
 #include <cstdint>
 #include <optional>
+#include <utility>
+#include <vector>
 
 #include "common/clock.h"
 #include "common/messages.h"
@@ -32,6 +34,9 @@ class HostKeeper final {
     asked_at_.reset();
   }
 
+  // Copies that are there and cannot say so; see Host.
+  void SetBusy(std::vector<BootId> busy) { busy_ = std::move(busy); }
+
   // What the server is to hold, once it has heard.
   const std::optional<Hosting>& hosting() const { return hosting_; }
   // Set for good where the coordinator does not let this server in, or does not answer.
@@ -46,6 +51,7 @@ class HostKeeper final {
   BootId coordinator_boot_;
   Term coordinator_term_;
   bool leaving_ = false;
+  std::vector<BootId> busy_;
   std::optional<TimePoint> began_at_;
   std::optional<TimePoint> asked_at_;
   std::optional<Hosting> hosting_;

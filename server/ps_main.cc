@@ -140,6 +140,7 @@ Result<> Hold(uint32_t index, const DaemonContext& daemon, const Clock& clock, F
     if (!std::exchange(leaves, daemon.stop.reason() == StopReason::kTerminate) && leaves) {
       keeper.Leave();
     }
+    keeper.SetBusy(held.BusyFor(options.ask_every / 2, job.network.step_timeout));
     SM_TRY(pump.Turn(std::chrono::milliseconds(20)));
     if (keeper.failure()) {
       Error why = *keeper.failure();

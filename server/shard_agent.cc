@@ -50,6 +50,7 @@ Result<> ShardAgent::MakeShard() {
   metrics_.Begin(observer);
   shard_ = SM_TRY(Shard::Make(options_.shard, frames_, &metrics_));
   timed_.Set(*shard_, timeline_.get());
+  boot_.store(options_.shard.boot.value, std::memory_order_relaxed);
   return {};
 }
 
@@ -87,6 +88,7 @@ Result<> ShardAgent::Run(const StopSource& stop) {
   Result<> result;
   bool disk_busy = false;
   while (!MayStop(stop)) {
+    turned_at_.store(clock_.Now(), std::memory_order_relaxed);
     result = pump_.Turn(disk_busy ? std::chrono::milliseconds(0) : kPoll);
     disk_busy = WorkDisk();
     disk_busy = WorkLog() || disk_busy;
@@ -100,6 +102,12 @@ Result<> ShardAgent::Run(const StopSource& stop) {
   }
   if (trace_ != nullptr) trace_->Close();
   return result;
+}
+
+std::optional<BootId> ShardAgent::BusyFor(Duration least, Duration most) const {
+  const Duration lasts = clock_.Now() - turned_at_.load(std::memory_order_relaxed);
+  if (lasts < least || lasts >= most) return std::nullopt;
+  return BootId{boot_.load(std::memory_order_relaxed)};
 }
 
 // Another copy takes the place of this one first, where there is one or can be.

@@ -63,6 +63,8 @@ class ShardAgent final {
   // Whether the shard has a view and, as a replica, all that its primary had when it began; or
   // nothing to do, for the job is done. Any thread.
   bool ready() const { return ready_.load(std::memory_order_relaxed); }
+  // The copy's process, where its turn has lasted for `least` and not yet for `most`. Any thread.
+  std::optional<BootId> BusyFor(Duration least, Duration most) const;
 
  private:
   // To the process that holds a replica.
@@ -106,8 +108,10 @@ class ShardAgent final {
   TimedShard timed_;
   Pump<TimedShard> pump_;
   const Log& log_;
-  std::atomic<bool> ready_{false};   // Written by the agent, read by the main thread;
-  std::atomic<bool> closed_{false};  // and the other way round.
+  std::atomic<uint64_t> boot_{0};       // As the coordinator may know it, and when the turn began:
+  std::atomic<TimePoint> turned_at_{};  // written by the agent, read by the main thread;
+  std::atomic<bool> ready_{false};      // as this one;
+  std::atomic<bool> closed_{false};     // and the other way round.
 };
 
 }  // namespace shardmill

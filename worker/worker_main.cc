@@ -202,6 +202,14 @@ Result<> CheckStart(const JobOptions& job) {
       "begin` makes of them; set snapshot.resume to the number that it prints"};
 }
 
+Result<std::unique_ptr<Session>> Join(SessionOptions options, const Log& log) {
+  options.waits = [&log](const std::string& why) { log.Info("waits_to_join", {{"why", why}}); };
+  log.Info("waiting_for_the_coordinator", {{"at", options.coordinator},
+                                           {"up_to", config::FormatDuration(options.open_timeout)},
+                                           {"key", "cluster.start_timeout"}});
+  return Session::Open(options);
+}
+
 Result<> Train(const WorkerFlags& flags, const DaemonContext& daemon, WorkerMetrics& metrics,
                std::atomic<bool>& joined, TimelineLane* lane, std::string& wanted) {
   const JobOptions& job = daemon.job;
@@ -235,11 +243,7 @@ Result<> Train(const WorkerFlags& flags, const DaemonContext& daemon, WorkerMetr
     return daemon.stop.requested() && !(elastic && joined.load(std::memory_order_relaxed));
   };
   session_options.timeline = lane;
-  daemon.log.Info("waiting_for_the_coordinator",
-                  {{"at", session_options.coordinator},
-                   {"up_to", config::FormatDuration(session_options.open_timeout)},
-                   {"key", "cluster.start_timeout"}});
-  const std::unique_ptr<Session> session = SM_TRY(Session::Open(session_options));
+  const std::unique_ptr<Session> session = SM_TRY(Join(std::move(session_options), daemon.log));
   joined.store(true, std::memory_order_relaxed);
   daemon.log.Info("joined", {{"rank", session->rank()}, {"step", session->next_step()}});
 

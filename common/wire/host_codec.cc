@@ -12,6 +12,13 @@ Result<> CheckList(int size, const WireLimits& limits) {
   return Error{ErrorCode::kBadInput, "a list that is too long"};
 }
 
+Result<Message> Read(const wire::Host& from, const WireLimits& limits) {
+  SM_TRY(CheckList(from.busy_size(), limits));
+  Host host{from.index(), from.leaving()};
+  for (const uint64_t boot : from.busy()) host.busy.push_back(BootId{boot});
+  return Message(std::move(host));
+}
+
 Result<Message> Read(const wire::Hosting& from, const WireLimits& limits) {
   SM_TRY(CheckList(from.copies_size(), limits));
   Hosting hosting{from.number()};
@@ -38,6 +45,7 @@ Result<Message> Read(const wire::Balance& from, const WireLimits& limits) {
 void ToProto(const Host& host, wire::Host& out) {
   out.set_index(host.index);
   out.set_leaving(host.leaving);
+  for (const BootId boot : host.busy) out.add_busy(boot.value);
 }
 
 void ToProto(const Hosting& hosting, wire::Hosting& out) {
@@ -70,7 +78,7 @@ void ToProto(const Balance& balance, wire::Balance& out) {
 Result<Message> HostingFromProto(const wire::Message& from, const WireLimits& limits) {
   switch (from.body_case()) {
     case wire::Message::kHost:
-      return Message(Host{from.host().index(), from.host().leaving()});
+      return Read(from.host(), limits);
     case wire::Message::kHosting:
       return Read(from.hosting(), limits);
     case wire::Message::kRebalance: {

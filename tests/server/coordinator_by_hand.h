@@ -17,6 +17,7 @@ using std::chrono::milliseconds;
 
 inline constexpr JobId kJob{9};
 inline constexpr BootId kBoot{100};
+inline constexpr milliseconds kLease{100};
 
 // A coordinator of two workers and one shard, spoken to by hand. Peers and boot ids are one number.
 class CoordinatorTest : public testing::Test {
@@ -31,7 +32,7 @@ class CoordinatorTest : public testing::Test {
     options.job = kJob;
     options.boot = kBoot;
     options.workers = 2;
-    options.lease = milliseconds(100);
+    options.lease = kLease;
     options.retry_after = milliseconds(10);
     options.start_timeout = milliseconds(1000);
     return options;
@@ -91,6 +92,38 @@ class CoordinatorTest : public testing::Test {
 
   TimePoint now_{};
   Coordinator coordinator_;
+};
+
+// One shard with a replica.
+class ReplicaCoordinatorTest : public CoordinatorTest {
+ protected:
+  static constexpr uint64_t kReplica = 51;
+
+  ReplicaCoordinatorTest() : CoordinatorTest(WithReplica()) {
+    Say(kReplica, Register{ShardId{0}, "r", 1});
+    Begin();
+  }
+
+  static CoordinatorOptions WithReplica() {
+    CoordinatorOptions options = Options();
+    options.replicas = 1;
+    return options;
+  }
+  // What the primary says when it waits for its replica.
+  void BeInSync() {
+    Beat beat{ShardId{0}};
+    beat.in_sync = {Stream()};
+    Say(kShard, beat);
+  }
+  // Somebody says, later than anything before, that it is there.
+  void Live(uint64_t who, uint32_t copy) {
+    now_ += milliseconds(1);
+    Beat beat{ShardId{0}};
+    beat.copy = copy;
+    Say(who, beat);
+  }
+  uint64_t Stream() const { return coordinator_.replicas(ShardId{0}).front().stream; }
+  uint64_t Primary() const { return coordinator_.shards().front().boot.value; }
 };
 
 }  // namespace shardmill

@@ -6,35 +6,8 @@
 namespace shardmill {
 namespace {
 
-constexpr uint64_t kReplica = 51;
-
-// One shard with a replica.
-class LeaveTest : public CoordinatorTest {
+class LeaveTest : public ReplicaCoordinatorTest {
  protected:
-  LeaveTest() : CoordinatorTest(WithReplica()) {
-    Say(kReplica, Register{ShardId{0}, "r", 1});
-    Begin();
-  }
-
-  static CoordinatorOptions WithReplica() {
-    CoordinatorOptions options = Options();
-    options.replicas = 1;
-    return options;
-  }
-  // What the primary says when it waits for its replica.
-  void BeInSync() {
-    Beat beat{ShardId{0}};
-    const uint64_t stream = coordinator_.replicas(ShardId{0}).front().stream;
-    beat.in_sync = {stream};
-    Say(kShard, beat);
-  }
-  // Somebody says, later than anything before, that it is there.
-  void Live(uint64_t who, uint32_t copy) {
-    now_ += milliseconds(1);
-    Beat beat{ShardId{0}};
-    beat.copy = copy;
-    Say(who, beat);
-  }
   // Whether the process may go.
   bool Leave(uint64_t who, uint32_t copy) {
     Beat beat{ShardId{0}};
@@ -45,7 +18,6 @@ class LeaveTest : public CoordinatorTest {
     const Refused* refused = Find<Refused>(answers, who);
     return refused != nullptr && refused->code == Refusal::kFenced;
   }
-  uint64_t Primary() const { return coordinator_.shards().front().boot.value; }
 };
 
 TEST_F(LeaveTest, APrimaryGoesWhenItsReplicaHasAllAndTakesItsPlace) {

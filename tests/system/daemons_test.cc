@@ -176,7 +176,7 @@ TEST(DaemonsTest, SecondProcessOfARankWaitsAndTakesOverWhenTheFirstIsKilled) {
   const Daemon first = job.StartWorker(1);
   job.AwaitSteps(1, 20);
   const Daemon second = job.StartWorker(1, "second");
-  job.AwaitSteps(1, 200);
+  EXPECT_TRUE(Await([] { return Said("second", "waits_to_join"); })) << OutputOf("second");
   EXPECT_FALSE(IsReady(second)) << "two processes hold one rank";
   EXPECT_EQ(job.Rank(1).incarnation, 1U);
   EXPECT_FALSE(second.process->Poll()) << OutputOf("second");
@@ -214,7 +214,7 @@ TEST(DaemonsTest, SecondProcessOfARankThatGivesUpSaysThatItIsHeld) {
   ExpectEnd(late, 4);
   EXPECT_TRUE(Said("late", "another process holds rank 1")) << OutputOf("late");
   const Daemon stopped = job.StartWorker(1, "stopped");
-  job.AwaitSteps(1, 100);
+  EXPECT_TRUE(Await([] { return Said("stopped", "waits_to_join"); })) << OutputOf("stopped");
   kill(stopped.process->pid(), SIGINT);
   ExpectEnd(stopped, 130, kPromptly);
   EXPECT_TRUE(Said("stopped", "another process holds rank 1")) << OutputOf("stopped");

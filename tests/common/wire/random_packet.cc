@@ -279,7 +279,10 @@ void Fill(Rng& rng, Follow& m) {
   }
 }
 void Fill(Rng& rng, Followed& m) { m = {ShardId{Small(rng)}, Number(rng), Number(rng), Text(rng)}; }
-void Fill(Rng& rng, Host& m) { m = {Small(rng), rng.Chance(0.5)}; }
+void Fill(Rng& rng, Host& m) {
+  m = {Small(rng), rng.Chance(0.5)};
+  for (uint64_t i = rng.Below(3); i > 0; --i) m.busy.push_back(BootId{rng.Next()});
+}
 void Fill(Rng& rng, Hosting& m) {
   m = {Number(rng), List(rng, [&rng](size_t) {
          return HostedCopy{ShardId{Small(rng)}, Small(rng)};
@@ -370,7 +373,7 @@ auto Tie(const Beat& m) {
 auto Tie(const Replicas& m) { return std::tie(m.shard, m.number, m.replicas, m.log); }
 auto Tie(const Follow& m) { return std::tie(m.shard, m.stream, m.item, m.what, m.kept); }
 auto Tie(const Followed& m) { return std::tie(m.shard, m.stream, m.item, m.differs); }
-auto Tie(const Host& m) { return std::tie(m.index, m.leaving); }
+auto Tie(const Host& m) { return std::tie(m.index, m.leaving, m.busy); }
 auto Tie(const Hosting& m) { return std::tie(m.number, m.copies); }
 auto Tie(const Rebalance& m) { return std::tie(m.drained, m.begin); }
 auto Tie(const Balance& m) { return std::tie(m.moves, m.problem); }
