@@ -67,6 +67,7 @@ enum class Mutation : uint8_t {
   kForgetHeldUnits,    // A worker keeps nothing of what a shard holds.
   kMoveUngated,        // A shard that goes to another server answers before that one has it, too.
   kRetryFailedSync,    // What could not be synced is synced once more, and taken for written.
+  kWaitForNobody,      // The job goes back though a replica that has all is only late.
 };
 
 #ifdef SHARDMILL_MUTATIONS

@@ -179,6 +179,7 @@ void Coordinator::CheckReplicas(TimePoint now, Outbox& outbox) {
 // One that may become the shard's primary when it is heard of again. Its process may have ended,
 // too: then another takes its place, and it counts no more.
 const ShardStatus* Coordinator::Awaited(ShardId id) const {
+  if (Mutated(Mutation::kWaitForNobody)) return nullptr;
   const std::vector<ShardStatus>& replicas = copies_[id.value].replicas;
   const auto counts = [](const ShardStatus& r) { return r.registered && r.in_sync; };
   const auto found = std::ranges::find_if(replicas, counts);

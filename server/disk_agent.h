@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -34,14 +35,18 @@ class DeskAgent final {
 
     // Another shard speaks from now on: nothing comes of what the one before it asked for.
     void BeginAnew() { ++speaker_; }
-    // Does not wait: where there is no room now the request stays with who asks, to be asked again.
+    // Does not wait: where there is no room now the request stays with who asks, to be asked again
+    // when the file can be read.
     [[nodiscard]] bool TryAsk(Request& request) {
       Asked asked{place_, speaker_, std::move(request)};
+      if (agent_->asked_.TryPut(asked)) return true;
+      Box().waits.store(true);
+      // Room that came before that was said is told to nobody.
       if (agent_->asked_.TryPut(asked)) return true;
       request = std::move(asked.what);
       return false;
     }
-    // A file that can be read when there may be an answer.
+    // A file that can be read when there may be an answer, or room for a request.
     int wake_file() const { return Box().wake.file(); }
     std::optional<Answer> NextAnswer() {
       Box().wake.Clear();
@@ -96,10 +101,14 @@ class DeskAgent final {
   struct Answers {
     Mailbox<Answered> mail{kRoom};
     Wake wake;
+    std::atomic<bool> waits{false};  // For room. Set by the shard, which the agent wakes once.
   };
 
   void Run() {
     while (const auto asked = asked_.Take()) {
+      for (const auto& waiting : answers_) {
+        if (waiting->waits.exchange(false)) waiting->wake.Signal();
+      }
       Answers& answers = *answers_[asked->place];
       desks_[asked->place].Do(asked->what, [&](Answer answer) -> Result<> {
         if (!answers.mail.Put({asked->speaker, std::move(answer)})) {

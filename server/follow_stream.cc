@@ -1,6 +1,8 @@
 #include "server/follow_stream.h"
 
 #include <algorithm>
+#include <compare>
+#include <map>
 #include <optional>
 #include <span>
 #include <utility>
@@ -13,49 +15,54 @@
 namespace shardmill {
 namespace {
 
-bool SameRange(const ChangePart& a, const ChangePart& b) {
-  return a.begin == b.begin && a.gradient.size() == b.gradient.size();
+// The floats of a dense table that a part changes.
+struct Range {
+  uint64_t begin = 0;
+  uint64_t end = 0;
+
+  auto operator<=>(const Range&) const = default;
+};
+
+Range RangeOf(const ChangePart& part) {
+  return {part.begin, part.begin + part.gradient.size() / sizeof(float)};
 }
 
 // Whether the parts that share an element share all of theirs: then a sum of them in their order is
 // what the shard itself comes to.
 bool Aligned(std::span<const ChangePart> parts) {
-  for (size_t i = 0; i < parts.size(); ++i) {
-    const uint64_t end = parts[i].begin + parts[i].gradient.size() / sizeof(float);
-    for (size_t j = 0; j < i; ++j) {
-      const uint64_t other_end = parts[j].begin + parts[j].gradient.size() / sizeof(float);
-      const bool apart = end <= parts[j].begin || other_end <= parts[i].begin;
-      if (!apart && !SameRange(parts[i], parts[j])) return false;
-    }
-  }
-  return true;
+  std::vector<Range> ranges;
+  ranges.reserve(parts.size());
+  for (const ChangePart& part : parts) ranges.push_back(RangeOf(part));
+  std::ranges::sort(ranges);
+  const auto cross = [](const Range& a, const Range& b) { return a != b && b.begin < a.end; };
+  return std::ranges::adjacent_find(ranges, cross) == ranges.end();
 }
 
 // One part for each range of a dense table.
 std::vector<EntryPart> Combined(std::span<const ChangePart> parts, Combine how, FramePool& frames) {
   std::vector<EntryPart> combined;
-  std::vector<bool> done(parts.size());
-  for (size_t i = 0; i < parts.size(); ++i) {
-    if (done[i]) continue;
-    const auto same = [&](size_t j) { return j > i && !done[j] && SameRange(parts[i], parts[j]); };
-    EntryPart whole{parts[i].begin, parts[i].weight, parts[i].gradient};
-    std::optional<Buffer> sum;
-    for (size_t j = i + 1; j < parts.size(); ++j) {
-      if (!same(j)) continue;
-      if (!sum) {
-        sum = frames.OfFloats(parts[i].gradient.floats().size());
-        CombineInto(how, true, parts[i].weight, parts[i].gradient.floats(), sum->floats());
-        whole.weight = 0.0F + parts[i].weight;
-      }
-      CombineInto(how, false, parts[j].weight, parts[j].gradient.floats(), sum->floats());
-      whole.weight += parts[j].weight;
-      done[j] = true;
+  std::vector<std::optional<Buffer>> sums;
+  std::map<Range, size_t> places;
+  for (const ChangePart& part : parts) {
+    const auto [place, first] = places.try_emplace(RangeOf(part), combined.size());
+    if (first) {
+      combined.push_back({part.begin, part.weight, part.gradient});
+      sums.emplace_back();
+      continue;
     }
-    if (sum) {
-      whole.gradient = std::move(*sum).Close();
+    EntryPart& whole = combined[place->second];
+    std::optional<Buffer>& sum = sums[place->second];
+    if (!sum) {
+      sum = frames.OfFloats(whole.gradient.floats().size());
+      CombineInto(how, true, whole.weight, whole.gradient.floats(), sum->floats());
+      whole.weight = 0.0F + whole.weight;
       whole.combined = true;
     }
-    combined.push_back(std::move(whole));
+    CombineInto(how, false, part.weight, part.gradient.floats(), sum->floats());
+    whole.weight += part.weight;
+  }
+  for (size_t i = 0; i < combined.size(); ++i) {
+    if (sums[i]) combined[i].gradient = std::move(*sums[i]).Close();
   }
   return combined;
 }

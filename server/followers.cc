@@ -204,6 +204,27 @@ std::vector<uint64_t> Followers::InSync() const {
   return streams;
 }
 
+std::string Followers::Awaited(uint32_t copies_min) const {
+  const bool enough = counted() >= copies_min;
+  std::string whom;
+  for (const auto& replica : replicas_) {
+    const FollowStream& stream = replica->stream;
+    std::string how;
+    if (stream.in_sync() && stream.version() < copy_.version()) {
+      how = ", which has not taken all yet";
+    } else if (!enough && !stream.in_sync()) {
+      how = stream.begun() ? ", which catches up" : ", which has not begun";
+    } else if (!enough && !replica->place.in_sync) {
+      how = ", of which the coordinator has not noted that it has all";
+    }
+    if (how.empty()) continue;
+    whom +=
+        (whom.empty() ? "copy " : ", and for copy ") + std::to_string(replica->place.copy) + how;
+  }
+  if (!whom.empty() || enough) return whom;
+  return "another copy of this shard, and none is there";
+}
+
 bool Followers::Crowded() const {
   return std::ranges::any_of(replicas_, [this](const auto& replica) {
     return replica->stream.backlog_bytes() > options_.backlog_bytes;

@@ -68,6 +68,8 @@ class Followers final {
   uint32_t in_sync() const;
   uint32_t counted() const;
   std::vector<uint64_t> InSync() const;
+  // Who lacks what the shard has taken, where so many copies must have it: in words.
+  std::string Awaited(uint32_t copies_min) const;
   // One that catches up is so far behind that the shard must wait for it.
   bool Crowded() const;
   // The stream of a replica that is no copy any more, until the coordinator has heard of it; 0:

@@ -42,13 +42,16 @@ class Gate final {
     });
   }
 
-  // Sends what shows `version`, now or when it may. Who asks again meanwhile gets one answer.
-  void Pass(To to, uint64_t version, Outgoing message, Outbox& outbox) {
+  // Sends what shows `version`, now or when it may. Who asks again meanwhile gets one answer: then
+  // this is false.
+  [[nodiscard]] bool Pass(To to, uint64_t version, Outgoing message, Outbox& outbox) {
     if (MaySee(to, version)) {
       outbox.push_back(std::move(message));
-    } else if (asked_.insert(QuestionOf(message)).second) {
-      waiting_.push_back({to, version, std::move(message)});
+      return true;
     }
+    const bool first = asked_.insert(QuestionOf(message)).second;
+    if (first) waiting_.push_back({to, version, std::move(message)});
+    return first;
   }
 
   // Nothing has been shown, and nobody waits.

@@ -128,6 +128,7 @@ class Shard final {
   // For the job was done before it came.
   bool over() const { return failure_ && failure_->code == ErrorCode::kDone; }
   const ShardCounters& counters() const { return counters_; }
+  uint64_t held_bytes() const { return held_.bytes(); }
   Beat Status() const;
 
   // For tests: what the shard holds of a dense table, of a sparse one by key, and who has ended
@@ -217,6 +218,7 @@ class Shard final {
   LogStatus StatusOfLog() const;
   uint64_t Kept() const;
   bool LogCounts() const;
+  std::string AwaitedLog() const;
   // Answers wait until others have what they show. A shard without replicas has one that is waited
   // for while it goes to another server.
   bool gated() const {
@@ -240,6 +242,7 @@ class Shard final {
   void CheckFollowers();
   // Sends what shows the state of this shard, when it may.
   void Show(Gate::To to, Client client, Message message, Outbox& outbox);
+  std::string GateWords() const;
   bool Owes() const;
   void Bring(const End& end);
   bool MayLackUnits(WorkerId rank, Step step) const;

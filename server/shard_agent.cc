@@ -186,8 +186,9 @@ bool ShardAgent::WorkLog() {
     to_log_ = shard_->NextLogRequest();
     if (to_log_) metrics_.LogAsked(*to_log_);
   }
+  // Where there is no room the agent is woken when there is.
   if (to_log_ && options_.log->TryAsk(*to_log_)) to_log_.reset();
-  return shard_->ReadsLog() || to_log_;
+  return shard_->ReadsLog();
 }
 
 void ShardAgent::Publish() {

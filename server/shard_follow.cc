@@ -244,7 +244,23 @@ void Shard::Show(Gate::To to, Client client, Message message, Outbox& outbox) {
   const Stamp stamp{job_, view().generation, term_, options_.boot, client.boot};
   if (gated()) gate_.Close();
   const uint64_t version = Mutated(Mutation::kAnswerBeforeReplica) ? 0 : copy_.version();
-  gate_.Pass(to, version, {client.peer, stamp, std::move(message)}, outbox);
+  const bool first = gate_.Pass(to, version, {client.peer, stamp, std::move(message)}, outbox);
+  if (!first && to == Gate::To::kWorker) {
+    Send(client, Refused{Refusal::kBusy, 0, GateWords()}, outbox);
+  }
+}
+
+// Whom the answers at the gate wait for.
+std::string Shard::GateWords() const {
+  std::string whom = options_.replicas > 0 || followers_.in_sync() > 0
+                         ? followers_.Awaited(options_.replicas > 0 ? options_.in_sync_min : 0)
+                         : "";
+  const auto add = [&whom](const std::string& one) {
+    if (!one.empty()) whom += (whom.empty() ? "" : ", and for ") + one;
+  };
+  if (options_.log) add(AwaitedLog());
+  if (followers_.number() == 0) add("the coordinator to say who has copies of this shard");
+  return "its answers wait for " + (whom.empty() ? "nobody now" : whom);
 }
 
 }  // namespace shardmill

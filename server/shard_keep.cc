@@ -84,6 +84,15 @@ uint64_t Shard::Kept() const {
   return LogCounts() ? std::min(kept, log_.Kept()) : 0;
 }
 
+// What its log lacks before answers may leave, in words; nothing where it lacks nothing.
+std::string Shard::AwaitedLog() const {
+  const LogStatus status = StatusOfLog();
+  const std::string problem = status.problem.empty() ? "" : " (" + status.problem + ")";
+  if (!log_.whole()) return "its log, which has not all yet" + problem;
+  if (!LogCounts()) return "the coordinator to note that its log has all";
+  return log_.Kept() < copy_.version() ? "its log to be on disk" + problem : "";
+}
+
 // It has all there is, and who comes in this one's place begins from it.
 bool Shard::LogCounts() const { return log_.whole() && followers_.log() == term_; }
 

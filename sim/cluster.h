@@ -9,8 +9,10 @@
 #include <vector>
 
 #include "common/clock.h"
+#include "common/coordinator_state.h"
 #include "common/identity.h"
 #include "common/rng.h"
+#include "common/wire/wire.h"
 #include "server/coordinator.h"
 #include "server/host_keeper.h"
 #include "server/shard.h"
@@ -28,6 +30,7 @@ namespace shardmill::sim {
 struct Outcome {
   std::vector<std::string> violations;
   uint64_t events = 0;
+  uint64_t digest = 0;  // Of all messages that came to somebody: which, to whom, and when.
   uint64_t crashes = 0;
   uint64_t replaced = 0;
   uint64_t twins = 0;
@@ -47,6 +50,7 @@ struct Outcome {
   uint64_t lost_shards = 0;    // Processes that hold a copy of one,
   uint64_t lost_together = 0;  // those whose coordinator ended with them,
   uint64_t cut_off = 0;        // and those that it could not hear for some time.
+  uint64_t bad_links = 0;      // Between two of all who speak with each other.
   uint64_t stopped = 0;        // that were told to stop, and did when others had their place.
   uint64_t moves = 0;          // Copies that came to another server,
   uint64_t moved = 0;          // and those whose place was gone then.
@@ -63,7 +67,8 @@ struct Outcome {
 // time, network and chance. One history a cluster; the seed decides everything.
 class Cluster final {
  public:
-  explicit Cluster(const Scenario& scenario);
+  // The pool outlives it, and may serve one history after the other.
+  Cluster(const Scenario& scenario, FramePool& frames);
 
   Outcome Run();
 
@@ -89,6 +94,7 @@ class Cluster final {
     PeerId peer;             // and what others know it by: its process's address.
     TimePoint back{};        // Until then nobody is in its place.
     TimePoint deaf_until{};  // Until then it and the coordinator do not hear each other.
+    TimePoint bad_until{};   // A link of it to one who judges it is bad, or was so a moment ago.
     uint32_t host = 0;       // The server that it is on.
     bool closed = false;     // It has no place any more.
     std::unique_ptr<Shard> node;
@@ -102,6 +108,8 @@ class Cluster final {
 
   // `peer`: where the process before it was, if it is started in its place.
   void StartWorker(WorkerId rank, std::optional<PeerId> peer = {});
+  void Note(const Delivery& delivery);
+  bool CrossWire(Envelope& envelope);
   void Deliver(Delivery delivery);
   // Who a node has proved to be; null where the scenario has no keys.
   const Identity* IdentityOf(PeerId node) const;
@@ -127,12 +135,19 @@ class Cluster final {
   void Begin(uint32_t index);
   PeerId NewAddress(uint32_t index);
   void InjectShardFaults();
+  void WorsenSomeLink();
   void LoseShard(uint32_t index);
   bool MayLose(const Holder& holder) const;
   bool IsNotNeeded(const Holder& holder) const;
   void TellToStop(uint32_t index);
   void StartFenced();
   bool IsAway(const Holder& holder) const { return holder.closed || now_ < holder.back; }
+  // It is there, and all whom that concerns hear of it.
+  bool IsHeard(const Holder& holder) const {
+    return !IsAway(holder) && now_ >= holder.deaf_until && now_ >= holder.bad_until;
+  }
+  void SawGoingBack();
+  bool IsKept(ShardId shard) const;
   void SawInstall(const Install& install);
   BootId CoordinatorBoot() const { return BootId{400 + outcome_.ruins}; }
   JobId Job() const { return JobId{77 + outcome_.ruins}; }
@@ -160,8 +175,9 @@ class Cluster final {
   bool healed_ = false;
   std::unique_ptr<Coordinator> coordinator_;  // While it is away: what will go on.
   TimePoint coordinator_back_{};
-  std::string disk_;  // The coordinator's log.
-  FramePool frames_{FramePool::Memory::kPrivate};
+  CoordinatorState disk_;  // What the coordinator has written last.
+  FramePool& frames_;
+  std::optional<WireCodec> codec_;        // Where messages are bytes.
   std::vector<Holder> holders_;           // By shard, then copy.
   std::map<PeerId, uint32_t> holder_at_;  // All addresses that there ever were.
   std::vector<Server> servers_;

@@ -74,7 +74,7 @@ void Cluster::TickServers() {
   for (uint32_t i = 0; i < servers_.size(); ++i) {
     Outbox outbox;
     servers_[i].keeper->Tick(now_, outbox);
-    network_.Send(now_, servers_[i].peer, outbox);
+    for (Outgoing& out : outbox) network_.Send(now_, servers_[i].peer, std::move(out));
     if (!servers_[i].keeper->hosting()) continue;
     std::vector<HostedCopy> missing = servers_[i].keeper->hosting()->copies;
     for (Holder& holder : holders_) {
@@ -151,12 +151,12 @@ void Cluster::DeliverToShard(uint32_t index, const Envelope& envelope, Outbox& o
   if (IsAway(holder)) return;
   Shard& shard = *holder.node;
   const auto* install = std::get_if<Install>(&envelope.message);
-  const View before = shard.view();
+  const ViewNumber number = shard.view().number;
   const bool primary = shard.primary();
   const bool own = envelope.stamp.to == holder.boot;
   if (install != nullptr && own) {
     SawInstall(*install);
-    if (install->view.generation > before.generation) {
+    if (install->view.generation > shard.view().generation) {
       ledger_.Promoted(holder.shard, holder.boot, 0);
     }
   }
@@ -169,10 +169,10 @@ void Cluster::DeliverToShard(uint32_t index, const Envelope& envelope, Outbox& o
   }
   if (shard.primary() && !primary && install == nullptr) {
     ledger_.Promoted(holder.shard, holder.boot, shard.Status().version);
-    outcome_.promotions += before.number.value > 0 ? 1 : 0;
-    outcome_.restored += before.number.value > 0 && scenario_.replicas == 0 ? 1 : 0;
+    outcome_.promotions += number.value > 0 ? 1 : 0;
+    outcome_.restored += number.value > 0 && scenario_.replicas == 0 ? 1 : 0;
   }
-  if (install == nullptr || shard.view().number == before.number) return;
+  if (install == nullptr || shard.view().number == number) return;
   ledger_.SawCut(holder.shard, holder.boot, install->cut, shard.States());
 }
 
@@ -192,6 +192,7 @@ void Cluster::AttachReplicas(Holder& holder) {
 void Cluster::InjectShardFaults() {
   constexpr uint64_t kLossesMax = 8;
   if (outcome_.failed) return;
+  if (scenario_.bad_link > 0 && fate_.Chance(scenario_.bad_link)) WorsenSomeLink();
   if (outcome_.lost_shards < kLossesMax && fate_.Chance(scenario_.lose_shard)) {
     const auto index = static_cast<uint32_t>(fate_.Below(holders_.size()));
     if (MayLose(holders_[index])) LoseShard(index);
@@ -206,6 +207,36 @@ void Cluster::InjectShardFaults() {
   holder.deaf_until = now_ + microseconds(fate_.Below(400'000));
 }
 
+// Of a worker to a shard or the coordinator, of a shard to the coordinator, or of two copies of
+// one.
+void Cluster::WorsenSomeLink() {
+  if (processes_.empty()) return;
+  const TimePoint until = now_ + microseconds(fate_.Below(300'000));
+  const TimePoint forgotten = until + milliseconds(100);
+  Holder& holder = holders_[fate_.Below(holders_.size())];
+  PeerId one = processes_[fate_.Below(processes_.size())].peer;
+  PeerId other = holder.peer;
+  const uint64_t kind = fate_.Below(4);
+  if (kind == 0) {
+    other = kCoordinator;
+  } else if (kind == 1) {
+    if (!MayLose(holder)) return;
+    one = holder.caller;
+    other = kCoordinator;
+    holder.bad_until = std::max(holder.bad_until, forgotten);
+  } else if (kind == 2) {
+    Holder& copy = holders_[fate_.Below(holders_.size())];
+    if (copy.shard != holder.shard || copy.copy == holder.copy) return;
+    one = copy.peer;
+    for (Holder* end : {&copy, &holder}) end->bad_until = std::max(end->bad_until, forgotten);
+  }
+  ++outcome_.bad_links;
+  const double loss = fate_.Chance(0.5) ? 1 : fate_.Uniform();
+  const uint64_t ways = 1 + fate_.Below(3);
+  if ((ways & 1) != 0) network_.Worsen(one, other, loss, until);
+  if ((ways & 2) != 0) network_.Worsen(other, one, loss, until);
+}
+
 // A job without snapshots ends with the last copy of a shard that has all that was answered.
 bool Cluster::MayLose(const Holder& holder) const {
   if (holder.closed) return false;
@@ -217,7 +248,7 @@ bool Cluster::MayLose(const Holder& holder) const {
   const std::vector<ShardStatus>& replicas = coordinator_->replicas(holder.shard);
   const auto known = [&](const Holder& other) {
     if (other.shard != holder.shard || other.closed) return true;
-    if (IsAway(other) || now_ < other.deaf_until || other.node->leaving()) return false;
+    if (!IsHeard(other) || other.node->leaving()) return false;
     return other.boot == primary.boot ||
            std::ranges::find(replicas, other.boot, &ShardStatus::boot) != replicas.end();
   };
@@ -239,9 +270,8 @@ bool Cluster::IsNotNeeded(const Holder& holder) const {
 // Whoever else has a copy may be far behind: then it stays until somebody is not.
 void Cluster::TellToStop(uint32_t index) {
   const auto stays = [&](const Holder& other) {
-    const bool here = !IsAway(other) && now_ >= other.deaf_until && !other.node->leaving();
-    if (other.closed) return true;
-    return other.shard != holders_[index].shard || here;
+    if (other.closed || other.shard != holders_[index].shard) return true;
+    return IsHeard(other) && !other.node->leaving();
   };
   if (!holders_[index].closed && std::ranges::all_of(holders_, stays)) {
     holders_[index].node->Leave();

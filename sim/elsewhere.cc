@@ -16,7 +16,8 @@ constexpr uint64_t kFirstWorker = 1000;
 }  // namespace
 
 Elsewhere::Elsewhere(BlobStore& from, BlobStore& to, const std::string& job,
-                     const Manifest& manifest, uint32_t shards, const Policy& policy) {
+                     const Manifest& manifest, uint32_t shards, const Policy& policy,
+                     FramePool& frames) {
   CoordinatorOptions options;
   options.job = JobId{5};
   options.boot = kBoot;
@@ -42,7 +43,7 @@ Elsewhere::Elsewhere(BlobStore& from, BlobStore& to, const std::string& job,
     shard.id = ShardId{i};
     shard.boot = BootId{100 + i};
     shard.coordinator = kPeer;
-    shards_.push_back(std::move(Shard::Make(shard, frames_)).value());
+    shards_.push_back(std::move(Shard::Make(shard, frames)).value());
     loads_.push_back(std::make_unique<DiskDesk>(from, job));
     saves_.push_back(std::make_unique<DiskDesk>(to, job));
   }

@@ -23,7 +23,7 @@ class Elsewhere final {
  public:
   // `job`: the name under which snapshots lie in both stores.
   Elsewhere(BlobStore& from, BlobStore& to, const std::string& job, const Manifest& manifest,
-            uint32_t shards, const Policy& policy);
+            uint32_t shards, const Policy& policy, FramePool& frames);
 
   // The manifest that is to be written when all files are there.
   std::optional<Manifest> Run();
@@ -36,7 +36,6 @@ class Elsewhere final {
 
   TimePoint now_{};
   std::optional<WorkerId> joins_;  // It alone.
-  FramePool frames_{FramePool::Memory::kPrivate};
   std::unique_ptr<Coordinator> coordinator_;
   std::vector<std::unique_ptr<Shard>> shards_;
   std::vector<std::unique_ptr<DiskDesk>> loads_;

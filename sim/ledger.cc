@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <iterator>
 #include <utility>
 
 #include "common/rng.h"
@@ -11,6 +12,11 @@ namespace shardmill::sim {
 namespace {
 
 std::string Name(WorkerId rank) { return "worker " + std::to_string(rank.value); }
+
+std::string Name(const Contribution& made, ShardId shard) {
+  return "step " + std::to_string(made.step) + " of " + Name(made.rank) + " on shard " +
+         std::to_string(shard.value);
+}
 
 uint64_t Checksum(const Pulled& pulled) {
   uint64_t sum = 0;
@@ -48,7 +54,7 @@ class Ledger::Observer final : public ShardObserver {
     if (!Counts()) return;
     Life& life = ledger_.LifeOf(generation_);
     ledger_.SawApplied(life, shard_, entry);
-    ledger_.Keep(life, shard_, version_);
+    ledger_.Keep(life, shard_, entry);
   }
   void Promoted(uint64_t version) { version_ = version; }
   void Served(const Pull& pull, BootId reader, const Pulled& answer) override {
@@ -79,10 +85,30 @@ ShardObserver* Ledger::ObserverOf(ShardId shard, BootId process) {
   return observer.get();
 }
 
-// What a promotion may need.
 void Ledger::Keep(Life& life, ShardId shard, uint64_t version) {
   if (!promotions_) return;
-  life.past_shards[shard.value].insert_or_assign(version, life.shards[shard.value]);
+  life.past_shards[shard.value].insert_or_assign(version, Past{life.shards[shard.value]});
+}
+
+void Ledger::Keep(Life& life, ShardId shard, const LogEntry& entry) {
+  if (!promotions_) return;
+  life.past_shards[shard.value].insert_or_assign(
+      entry.version, Past{std::nullopt, entry.made, life.shards[shard.value].closed});
+}
+
+Ledger::OnShard Ledger::LastOf(const std::map<uint64_t, Past>& past) {
+  auto from = std::prev(past.end());
+  while (!from->second.whole) --from;
+  OnShard shard = *from->second.whole;
+  for (++from; from != past.end(); ++from) {
+    for (const Contribution& made : from->second.made) {
+      shard.applied[made.rank.value] = made.step;
+      shard.used[made.rank.value] = made.used;
+    }
+    shard.shadow.TakeAgain(from->second.made);
+    shard.closed = from->second.closed;
+  }
+  return shard;
 }
 
 void Ledger::Promoted(ShardId shard, BootId process, uint64_t version) {
@@ -92,7 +118,7 @@ void Ledger::Promoted(ShardId shard, BootId process, uint64_t version) {
   auto& past = life.past_shards[shard.value];
   past.erase(past.upper_bound(version), past.end());
   if (past.empty()) return;
-  const OnShard before = std::exchange(life.shards[shard.value], past.rbegin()->second);
+  const OnShard before = std::exchange(life.shards[shard.value], LastOf(past));
   life.shards[shard.value].shadow.ForgetCounts();
   for (const auto& [worker, last] : before.applied) {
     for (Step step = life.shards[shard.value].applied[worker] + 1; step <= last; ++step) {
@@ -107,9 +133,12 @@ void Ledger::Promoted(ShardId shard, BootId process, uint64_t version) {
 
 bool Ledger::Counts(const Life& life, uint32_t worker, Step step) const {
   const std::vector<Made>& steps = life.made[worker];
-  const Made made = step > steps.size() ? Made{} : steps[step - 1];
-  if (model_.leased()) return made.fate == Fate::kApplied && made.samples > 0;
-  return model_.Contributes(WorkerId{worker}, step) && made.fate != Fate::kDiscarded;
+  const Made* made = step > steps.size() ? nullptr : &steps[step - 1];
+  if (model_.leased()) {
+    return made != nullptr && made->fate == Fate::kApplied && made->samples > 0;
+  }
+  const bool discarded = made != nullptr && made->fate == Fate::kDiscarded;
+  return !discarded && model_.Contributes(WorkerId{worker}, step);
 }
 
 Ledger::Made& Ledger::At(Life& life, uint32_t worker, Step step) {
@@ -187,18 +216,16 @@ void Ledger::SawApplied(Life& life, ShardId shard, const LogEntry& entry) {
 
 // False where nothing more can be said of it.
 bool Ledger::SawMade(Life& life, ShardId shard, const Contribution& made) {
-  const std::string what = "step " + std::to_string(made.step) + " of " + Name(made.rank) +
-                           " on shard " + std::to_string(shard.value);
   OnShard& here = life.shards[shard.value];
   Step& last = here.applied[made.rank.value];
   if (made.step != last + 1 || (made.step > model_.steps() && !model_.leased())) {
-    Violation(what + " comes after step " + std::to_string(last));
+    Violation(Name(made, shard) + " comes after step " + std::to_string(last));
     return false;
   }
   last = made.step;
   here.used[made.rank.value] = made.used;
   if (model_.leased()) {
-    SawLeased(life, shard, made, what);
+    SawLeased(life, shard, made);
     return true;
   }
   Fate& fate = At(life, made.rank.value, made.step).fate;
@@ -206,12 +233,14 @@ bool Ledger::SawMade(Life& life, ShardId shard, const Contribution& made) {
     fate = made.discarded ? Fate::kDiscarded : Fate::kApplied;
     if (made.discarded) ++life.discarded;
   }
-  if ((fate == Fate::kDiscarded) != made.discarded) Violation(what + " counts, and not everywhere");
+  if ((fate == Fate::kDiscarded) != made.discarded)
+    Violation(Name(made, shard) + " counts, and not everywhere");
   if (made.discarded) return true;
   const double samples =
       model_.Contributes(made.rank, made.step) ? model_.Samples(made.rank, made.step) : 0;
-  if (made.samples != samples) Violation(what + " weighs " + std::to_string(made.samples));
-  if (model_.Rejected(made.rank, made.step)) Violation(what + " was to be rejected");
+  if (made.samples != samples)
+    Violation(Name(made, shard) + " weighs " + std::to_string(made.samples));
+  if (model_.Rejected(made.rank, made.step)) Violation(Name(made, shard) + " was to be rejected");
   return true;
 }
 
@@ -228,11 +257,10 @@ void Ledger::SawView(Life& life, ShardId shard, const View& view) {
 }
 
 // What the step weighs, and what data it used, is what the life of the rank took that made it.
-void Ledger::SawLeased(Life& life, ShardId shard, const Contribution& made,
-                       const std::string& what) {
+void Ledger::SawLeased(Life& life, ShardId shard, const Contribution& made) {
   const Member* member = life.shards[shard.value].view.FindMember(made.rank);
   if (member == nullptr) {
-    Violation(what + " is of nobody who is a member");
+    Violation(Name(made, shard) + " is of nobody who is a member");
     return;
   }
   Made now{Fate::kApplied, made.samples, static_cast<int64_t>(made.step) - member->base, {}};
@@ -240,17 +268,18 @@ void Ledger::SawLeased(Life& life, ShardId shard, const Contribution& made,
   if (taken != life.taken.end()) now.data = taken->second;
   double samples = 0;
   for (const DataRange& range : now.data) samples += static_cast<double>(range.size());
-  if (made.samples != samples) Violation(what + " weighs " + std::to_string(made.samples));
+  if (made.samples != samples)
+    Violation(Name(made, shard) + " weighs " + std::to_string(made.samples));
   const uint64_t closed = life.shards[shard.value].closed;
   if (now.round <= static_cast<int64_t>(closed)) {
-    Violation(what + " belongs to round " + std::to_string(now.round) + ", and round " +
-              std::to_string(closed) + " is closed");
+    Violation(Name(made, shard) + " belongs to round " + std::to_string(now.round) +
+              ", and round " + std::to_string(closed) + " is closed");
   }
   Made& known = At(life, made.rank.value, made.step);
   if (known.fate == Fate::kOpen) {
     known = std::move(now);
   } else if (known.samples != now.samples || known.round != now.round || known.data != now.data) {
-    Violation(what + " is another than elsewhere");
+    Violation(Name(made, shard) + " is another than elsewhere");
   }
 }
 

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -104,6 +105,14 @@ class Ledger final {
     uint64_t closed = 0;  // Rounds, as it has last said.
   };
 
+  // What a shard was after an entry: all of it where it took a view, else what the entry has made
+  // of what it was before.
+  struct Past {
+    std::optional<OnShard> whole;
+    std::vector<Contribution> made = {};
+    uint64_t closed = 0;
+  };
+
   // What has happened under one generation.
   struct Life {
     std::vector<Step> attempted;
@@ -116,16 +125,19 @@ class Ledger final {
     std::map<std::tuple<WorkerId, Incarnation, Step>, std::vector<DataRange>> taken;
     std::map<std::pair<WorkerId, Incarnation>, int64_t> bases;
     std::vector<OnShard> shards;
-    // Of each shard, the same as it was after so many entries.
-    std::vector<std::map<uint64_t, OnShard>> past_shards;
+    // Of each shard, what it was after so many entries.
+    std::vector<std::map<uint64_t, Past>> past_shards;
   };
 
   Life& LifeOf(Generation generation) { return lives_.at(generation); }
   const Life& Last() const { return lives_.rbegin()->second; }
   static Made& At(Life& life, uint32_t worker, Step step);
   void SawView(Life& life, ShardId shard, const View& view);
+  // What a promotion may need.
   void Keep(Life& life, ShardId shard, uint64_t version);
-  void SawLeased(Life& life, ShardId shard, const Contribution& made, const std::string& what);
+  void Keep(Life& life, ShardId shard, const LogEntry& entry);
+  static OnShard LastOf(const std::map<uint64_t, Past>& past);
+  void SawLeased(Life& life, ShardId shard, const Contribution& made);
   void SawServed(Life& life, ShardId shard, const Pulled& answer);
   // The fewest of the worker's steps that the pull must show on the shard, and the most that it
   // may.

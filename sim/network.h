@@ -12,7 +12,8 @@
 
 namespace shardmill::sim {
 
-// What the network does to messages while it is bad. All of it stops when the cluster heals.
+// What the network does to messages while it is bad. All of it stops when the cluster heals, and so
+// does what single links do.
 struct NetworkFaults {
   double loss = 0;
   double duplicate = 0;
@@ -33,14 +34,27 @@ class Network final {
  public:
   explicit Network(uint64_t seed) : rng_(seed) {}
 
-  void SetFaults(const NetworkFaults& faults) { faults_ = faults; }
-  void Send(TimePoint now, PeerId from, const Outbox& outbox);
+  void SetFaults(const NetworkFaults& faults) {
+    faults_ = faults;
+    bad_links_.clear();
+  }
+  // Until then messages from the one to the other are lost with that chance; 1: the link is cut.
+  void Worsen(PeerId from, PeerId to, double loss, TimePoint until) {
+    bad_links_[{from, to}] = {loss, until};
+  }
+  void Send(TimePoint now, PeerId from, Outgoing out);
 
   std::optional<TimePoint> Next() const;
   // The earliest message, which must be there.
   Delivery Take();
 
  private:
+  struct BadLink {
+    double loss = 0;
+    TimePoint until{};
+  };
+  bool IsLost(TimePoint now, PeerId from, PeerId to);
+
   Rng rng_;
   NetworkFaults faults_;
   uint64_t sequence_ = 0;
@@ -52,6 +66,7 @@ class Network final {
   static constexpr uint32_t kClogMax = 40;  // What more comes is lost.
 
   std::map<std::pair<PeerId, PeerId>, Clog> clogs_;
+  std::map<std::pair<PeerId, PeerId>, BadLink> bad_links_;  // One way each.
   std::map<std::pair<TimePoint, uint64_t>, Delivery> flying_;
 };
 

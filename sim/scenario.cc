@@ -83,6 +83,8 @@ Scenario Scenario::FromSeed(uint64_t seed) {
     scenario.spare_servers = static_cast<uint32_t>(rng.Below(3));
     if (rng.Chance(0.3)) scenario.lose_shard = rng.Uniform() * 0.02;
   }
+  scenario.wire = seed % 16 == 0;
+  if (rng.Chance(0.3)) scenario.bad_link = rng.Uniform() * 0.03;
   return scenario;
 }
 

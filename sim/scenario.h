@@ -24,6 +24,7 @@ struct Scenario {
   double twin = 0;     // Chance that a second process is started for a rank that is held.
   double restart = 0;  // Chance that the coordinator ends, and is started again.
   double relink = 0;   // Chance that a link breaks, and its other end is known by a new number.
+  bool wire = false;   // Messages are bytes on their way.
   bool keys = false;   // All nodes have keys, every other rank one of its own; a thief has one too.
   Duration snapshot_every{};  // 0: no snapshots.
   double disk_crash = 0;      // Chance that the disk dies.
@@ -34,6 +35,7 @@ struct Scenario {
   double sync_fails = 0;  // Chance that a disk with a log does not take what was written.
   double power_cut = 0;   // Chance that everything is killed, and the power is gone.
   double leave = 0;       // Chance that one is told to stop.
+  double bad_link = 0;    // Chance that a link gets bad, or is cut, one way or both, for a while.
   // Chance that shards are spread over the servers anew, or away from one; and so many servers
   // begin without any.
   double move = 0;

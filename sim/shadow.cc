@@ -65,12 +65,23 @@ std::string Shadow::Take(const LogEntry& entry) {
   return words;
 }
 
+void Shadow::TakeAgain(std::span<const Contribution> made) {
+  for (const Contribution& one : made) {
+    for (size_t i = 0; i < kProbeTables && Pushes(one); ++i) {
+      Merge(static_cast<ProbeTable>(i), one.rank, one.step);
+    }
+  }
+}
+
+bool Shadow::Pushes(const Contribution& made) const {
+  if (made.discarded) return false;
+  return model_->leased() ? made.samples > 0 : model_->Contributes(made.rank, made.step);
+}
+
 std::string Shadow::CheckTable(ProbeTable table, const LogEntry& entry, const TableChange* change) {
   std::vector<uint64_t> wanted;
   for (const Contribution& made : entry.made) {
-    const bool pushes =
-        model_->leased() ? made.samples > 0 : model_->Contributes(made.rank, made.step);
-    if (made.discarded || !pushes) continue;
+    if (!Pushes(made)) continue;
     std::vector<uint64_t> own = model_->Elements(table, made.rank, made.step);
     std::erase_if(own, [&](uint64_t at) { return model_->OwnerOf(table, at) != shard_; });
     std::ranges::sort(own);

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,8 @@ class Shadow final {
 
   // An entry was applied. Words where it does not change what its steps push to this shard.
   std::string Take(const LogEntry& entry);
+  // Entries of these steps, which were looked at before, are applied once more.
+  void TakeAgain(std::span<const Contribution> made);
   // A new process has the shard: what it has counted begins anew.
   void ForgetCounts() { nonfinite_ = 0; }
   // Words where the shard holds something else.
@@ -37,6 +40,7 @@ class Shadow final {
   };
 
   bool Merged(ProbeTable table) const;
+  bool Pushes(const Contribution& made) const;
   std::string CheckTable(ProbeTable table, const LogEntry& entry, const TableChange* change);
   void Merge(ProbeTable table, WorkerId rank, Step step);
 

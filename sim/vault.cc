@@ -15,7 +15,8 @@ constexpr const char* kJob = "job";
 
 }  // namespace
 
-Vault::Vault(uint64_t seed) : rng_(Mix(seed)), files_(Mix(seed ^ 0xd15c)), store_(files_, "disk") {}
+Vault::Vault(uint64_t seed, FramePool& frames)
+    : rng_(Mix(seed)), frames_(frames), files_(Mix(seed ^ 0xd15c)), store_(files_, "disk") {}
 
 void Vault::MakeRoom(size_t shards) {
   while (desks_.size() < shards) desks_.push_back(std::make_unique<DiskDesk>(store_, kJob));
@@ -94,13 +95,15 @@ uint64_t Vault::HighestNumber() {
   return highest.ok() ? highest.value() : 0;
 }
 
-std::string Vault::Problem() {
+std::string Vault::Problem(size_t looked_into) {
   if (files_.crashed()) return "";
   auto found = ListSnapshots(store_, kJob);
   if (!found.ok()) return "snapshots cannot be listed: " + found.error().message;
-  for (const FoundSnapshot& snapshot : found.value()) {
+  for (size_t i = 0; i < found->size(); ++i) {
+    const FoundSnapshot& snapshot = (*found)[i];
     const std::string name = "snapshot " + std::to_string(snapshot.number) + ": ";
     if (!snapshot.manifest) return name + snapshot.problem;
+    if (found->size() - i > looked_into) continue;
     auto report = VerifySnapshot(store_, snapshot.folder());
     if (!report.ok()) return name + report.error().message;
     if (!report->problems.empty()) return name + report->problems.front();
@@ -112,7 +115,7 @@ std::string Vault::Problem() {
 std::string Vault::RestoreProblem(const Manifest& manifest, uint32_t shards, const Policy& policy) {
   MemoryFiles files(1);
   FolderStore scratch(files, "disk");
-  Elsewhere elsewhere(store_, scratch, kJob, manifest, shards, policy);
+  Elsewhere elsewhere(store_, scratch, kJob, manifest, shards, policy, frames_);
   const std::optional<Manifest> again = elsewhere.Run();
   const std::string words =
       "snapshot " + std::to_string(manifest.number) + " on " + std::to_string(shards) + " shards ";

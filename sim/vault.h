@@ -9,6 +9,7 @@
 
 #include "common/blob/folder_store.h"
 #include "common/blob/memory_files.h"
+#include "common/frame_pool.h"
 #include "common/rng.h"
 #include "server/disk_desk.h"
 #include "server/shard.h"
@@ -20,7 +21,7 @@ namespace shardmill::sim {
 // crashes, and each shard's desk before it. Owned by a Cluster; one thread.
 class Vault final {
  public:
-  explicit Vault(uint64_t seed);
+  Vault(uint64_t seed, FramePool& frames);
 
   // For so many shards at least.
   void MakeRoom(size_t shards);
@@ -45,12 +46,14 @@ class Vault final {
   // The highest number that any folder has, whole or not.
   uint64_t HighestNumber();
   // Words where a snapshot that is there is not whole, or the last that was kept is gone.
-  std::string Problem();
+  // `looked_into`: of so many of the newest all that their files have is looked at.
+  std::string Problem(size_t looked_into = SIZE_MAX);
   // Words where a snapshot does not become the same again when so many shards begin from it.
   std::string RestoreProblem(const Manifest& manifest, uint32_t shards, const Policy& policy);
 
  private:
   Rng rng_;
+  FramePool& frames_;
   MemoryFiles files_;
   FolderStore store_;
   std::vector<std::unique_ptr<DiskDesk>> desks_;

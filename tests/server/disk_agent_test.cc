@@ -104,6 +104,24 @@ TEST(DiskAgentTest, LetsAShardGoOnWhoseDiskTheOthersHaveFilled) {
   while (!second.TryAsk(request)) AnswerOf(first);
 }
 
+TEST(DiskAgentTest, WakesAShardForWhoseRequestThereWasNoRoom) {
+  MemoryFiles files(1);
+  FolderStore store(files, "disk");
+  DiskAgent agent(DesksFor(store, 2));
+  DiskAgent::Line first = agent.LineOf(0);
+  DiskAgent::Line second = agent.LineOf(1);
+  for (uint64_t load = 1; load <= 9; ++load) Ask(first, LoadTables{load, 8, ShardId{0}, {}});
+  DiskRequest request = LoadTables{1, 9, ShardId{1}, {}};
+  EXPECT_FALSE(second.TryAsk(request));
+  pollfd file{second.wake_file(), POLLIN, 0};
+  EXPECT_EQ(poll(&file, 1, 0), 0);
+  AnswerOf(first);
+  EXPECT_EQ(poll(&file, 1, 60'000), 1);
+  EXPECT_FALSE(second.NextAnswer());
+  EXPECT_EQ(poll(&file, 1, 0), 0);
+  EXPECT_TRUE(second.TryAsk(request));
+}
+
 TEST(DiskAgentTest, WakesWhoAwaitsAnAnswer) {
   MemoryFiles files(1);
   FolderStore store(files, "disk");

@@ -151,6 +151,9 @@ TEST_F(LoggedShardTest, AnswersWhatIsOnDiskInTheLogThatCounts) {
   EXPECT_EQ(Acks(), 1U);
   Finish(2);
   EXPECT_EQ(Acks(), 1U) << "it is not on disk";
+  Give(kWorker, End{{WorkerId{0}, Incarnation{1}}, 2, 0, 2, 1}, view_.shards[0].term.value);
+  EXPECT_EQ(std::get<Refused>(said_.at(kWorker).back()).words,
+            "its answers wait for its log to be on disk");
   WorkDisk();
   EXPECT_EQ(Acks(), 2U);
 }

@@ -81,6 +81,34 @@ TEST_F(ReplicaTest, KeepsOneAnswerForEachQuestion) {
   EXPECT_EQ(Heard<Pulled>(kWorker + 1), 3U);
 }
 
+// A worker that waits can say for whom.
+TEST_F(ReplicaTest, NamesWhoseCopyAnAnswerWaitsFor) {
+  const auto ask = [this] {
+    Say(kFirst, 0, End{Who(0), 1, 0, 2, 1});
+    const auto& all = said_.at(kWorker);
+    const auto* refused = std::get_if<Refused>(&all.back());
+    return refused != nullptr && refused->code == Refusal::kBusy ? refused->words : std::string();
+  };
+  Install(kFirst);
+  FromCoordinator(kFirst, Replicas{ShardId{0}, 1, {}});
+  Finish(kFirst, 0, 1);
+  EXPECT_EQ(ask(), "its answers wait for another copy of this shard, and none is there");
+  Name(kFirst, kSecond, 2);
+  EXPECT_EQ(ask(), "its answers wait for copy 1, which catches up");
+  for (int i = 0; i < 4; ++i) Tick();
+  EXPECT_EQ(ask(),
+            "its answers wait for copy 1, of which the coordinator has not noted that it has all");
+  Name(kFirst, kSecond, 3, true);
+  Tick();
+  EXPECT_EQ(Heard<Ended>(kWorker), 1U);
+  EXPECT_EQ(ask(), "") << "it has its answer";
+  cut_off_ = true;
+  Finish(kFirst, 0, 2);
+  Say(kFirst, 0, End{Who(0), 2, 0, 2, 1});
+  EXPECT_EQ(std::get<Refused>(said_.at(kWorker).back()).words,
+            "its answers wait for copy 1, which has not taken all yet");
+}
+
 // It is nobody's heir before.
 TEST_F(ReplicaTest, AnswersNothingBeforeTheCoordinatorKnowsWhoHasIt) {
   Install(kFirst);

@@ -20,8 +20,9 @@ TEST(HistoriesTest, TenThousandSeededHistoriesKeepEveryPromise) {
   uint64_t compared = 0;
   uint64_t compared_short = 0;  // With rounds that were closed without somebody.
   uint64_t failed = 0;
+  FramePool frames(FramePool::Memory::kPrivate);
   for (uint64_t seed = 1; seed <= kHistories; ++seed) {
-    const Outcome outcome = Cluster(Scenario::FromSeed(seed)).Run();
+    const Outcome outcome = Cluster(Scenario::FromSeed(seed), frames).Run();
     ASSERT_TRUE(outcome.violations.empty())
         << "seed " << seed << ": " << outcome.violations.front()
         << "\nreplay: bazel run //tests/sim:histories -- --count 1 --seed " << seed;
@@ -44,6 +45,7 @@ TEST(HistoriesTest, TenThousandSeededHistoriesKeepEveryPromise) {
     all.moved += outcome.moved;
     all.stopped += outcome.stopped;
     all.cut_off += outcome.cut_off;
+    all.bad_links += outcome.bad_links;
     all.restored += outcome.restored;
     all.power_cuts += outcome.power_cuts;
     all.copies += outcome.copies;
@@ -71,6 +73,7 @@ TEST(HistoriesTest, TenThousandSeededHistoriesKeepEveryPromise) {
   EXPECT_GT(all.moved, kHistories / 10);
   EXPECT_GT(all.stopped, kHistories / 10);
   EXPECT_GT(all.cut_off, kHistories / 10);
+  EXPECT_GT(all.bad_links, kHistories);
   EXPECT_GT(all.copies, kHistories / 4);
   EXPECT_GT(all.restored, kHistories / 20);
   EXPECT_GT(all.power_cuts, kHistories / 40);
@@ -80,11 +83,26 @@ TEST(HistoriesTest, TenThousandSeededHistoriesKeepEveryPromise) {
 }
 
 TEST(HistoriesTest, ASeedReplaysToTheSameHistory) {
+  FramePool frames(FramePool::Memory::kPrivate);
   for (uint64_t seed = 1; seed <= 20; ++seed) {
-    const Outcome first = Cluster(Scenario::FromSeed(seed)).Run();
-    const Outcome second = Cluster(Scenario::FromSeed(seed)).Run();
-    EXPECT_EQ(first.events, second.events) << "seed " << seed;
-    EXPECT_EQ(first.crashes, second.crashes) << "seed " << seed;
+    const Outcome first = Cluster(Scenario::FromSeed(seed), frames).Run();
+    const Outcome second = Cluster(Scenario::FromSeed(seed), frames).Run();
+    EXPECT_EQ(first.digest, second.digest) << "seed " << seed;
+  }
+}
+
+// What is on the wire is all that there is of a message.
+TEST(HistoriesTest, AHistoryIsTheSameWhereMessagesAreBytes) {
+  FramePool frames(FramePool::Memory::kPrivate);
+  for (uint64_t seed = 1; seed <= 200; ++seed) {
+    Scenario scenario = Scenario::FromSeed(seed);
+    scenario.wire = false;
+    const Outcome plain = Cluster(scenario, frames).Run();
+    scenario.wire = true;
+    const Outcome crossed = Cluster(scenario, frames).Run();
+    ASSERT_TRUE(crossed.violations.empty())
+        << "seed " << seed << ": " << crossed.violations.front();
+    EXPECT_EQ(plain.digest, crossed.digest) << "seed " << seed;
   }
 }
 

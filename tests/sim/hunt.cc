@@ -13,6 +13,18 @@ bool GoesBack(const Scenario& scenario) {
          scenario.replicas == 0 && !scenario.logs;
 }
 
+// A lost primary has replicas, and there may be a snapshot: without one the job fails, which is
+// seen.
+bool MayGoBackInVain(const Scenario& scenario) {
+  return scenario.snapshot_every > Duration{} && scenario.replicas > 0 && !scenario.leased();
+}
+
+// Who has made all its steps says so once, and the coordinator may end; where there are snapshots
+// it stays, and says so again.
+bool LeavesAtOnce(const Scenario& scenario) {
+  return scenario.snapshot_every == Duration{} && scenario.restart > 0 && scenario.workers > 1;
+}
+
 constexpr std::array kBugs{
     KnownBug{"StalenessOffByOne", Mutation::kStalenessOffByOne},
     KnownBug{"EndBeforeAllHeld", Mutation::kEndBeforeAllHeld},
@@ -43,7 +55,7 @@ constexpr std::array kBugs{
     KnownBug{"KeepEarlyAnswer", Mutation::kKeepEarlyAnswer},
     KnownBug{"ForgetFailure", Mutation::kForgetFailure},
     KnownBug{"SpeakBeforeWriting", Mutation::kSpeakBeforeWriting},
-    KnownBug{"ForgetGoodbye", Mutation::kForgetGoodbye},
+    KnownBug{"ForgetGoodbye", Mutation::kForgetGoodbye, LeavesAtOnce},
     KnownBug{"ForgetFreeze", Mutation::kForgetFreeze},
     KnownBug{"SnapshotSkew", Mutation::kSnapshotSkew},
     KnownBug{"ChangeImagedRows", Mutation::kChangeImagedRows},
@@ -74,6 +86,7 @@ constexpr std::array kBugs{
     KnownBug{"LeaveWithoutHeir", Mutation::kLeaveWithoutHeir},
     KnownBug{"ForgetHeldUnits", Mutation::kForgetHeldUnits},
     KnownBug{"MoveUngated", Mutation::kMoveUngated},
+    KnownBug{"WaitForNobody", Mutation::kWaitForNobody, MayGoBackInVain},
 };
 
 // Sets the mutation for one scope, so that no hunt leaves it on.
@@ -91,12 +104,13 @@ std::span<const KnownBug> KnownBugs() { return kBugs; }
 
 Catch Hunt(const KnownBug& bug, uint64_t histories_max) {
   const Switched switched(bug.mutation);
+  FramePool frames(FramePool::Memory::kPrivate);
   uint64_t histories = 0;
   for (uint64_t seed = 1; histories < histories_max; ++seed) {
     const Scenario scenario = Scenario::FromSeed(seed);
     if (bug.may_show != nullptr && !bug.may_show(scenario)) continue;
     ++histories;
-    const Outcome outcome = Cluster(scenario).Run();
+    const Outcome outcome = Cluster(scenario, frames).Run();
     if (!outcome.violations.empty()) return {true, seed, outcome.violations.front()};
   }
   return {};

@@ -42,7 +42,8 @@ Result<> Save(const std::string& from, const std::string& to, uint32_t shards, K
   KillingFiles killing(point);
   FolderStore store(killing, to);
   Manifest newest = *found.back().manifest;
-  sim::Elsewhere elsewhere(old, store, kJob, newest, shards, Policy{});
+  FramePool frames(FramePool::Memory::kPrivate);
+  sim::Elsewhere elsewhere(old, store, kJob, newest, shards, Policy{}, frames);
   const std::optional<Manifest> manifest = elsewhere.Run();
   if (!manifest) return Error{ErrorCode::kFailed, "no snapshot: " + elsewhere.words()};
   SM_TRY(WriteManifest(store, *manifest));
