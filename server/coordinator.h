@@ -249,6 +249,7 @@ class Coordinator final {
   ShardStatus* HeirOf(ShardId id, TimePoint now);
   static bool SpokeSince(const ShardStatus& heir, const ShardStatus& primary);
   void AskHeir(ShardId id, TimePoint now, Outbox& outbox);
+  void AskForAWord(ShardId id, ShardStatus& copy, TimePoint now, Outbox& outbox) const;
   bool Promote(ShardId id, TimePoint now);
   void MakePrimary(ShardId id, ShardStatus& heir, TimePoint now);
   bool Restore(const Register& request, TimePoint now);

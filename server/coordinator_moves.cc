@@ -10,6 +10,11 @@
 #include "server/coordinator.h"
 
 namespace shardmill {
+namespace {
+
+constexpr std::chrono::milliseconds kJustNow{10};
+
+}  // namespace
 
 // Why nothing can go anywhere; empty where it can.
 std::string Coordinator::MoveProblem(const std::vector<uint32_t>& drained) const {
@@ -177,7 +182,8 @@ void Coordinator::CheckMoves(TimePoint now, Outbox& outbox) {
 // Where its server is gone, so is the copy: the next plan makes another. One that was waited for
 // may be all there is of the shard.
 void Coordinator::FinishMove(ShardId id, TimePoint now, Outbox& outbox) {
-  const ShardStatus& mover = *MoverOf(id);
+  std::vector<ShardStatus>& replicas = copies_[id.value].replicas;
+  ShardStatus& mover = *std::ranges::find(replicas, MoverOf(id)->copy, &ShardStatus::copy);
   const ShardStatus& primary = shards_[id.value];
   const bool silent = !mover.registered || Silent(mover, now);
   if (!HostLives(mover.host, now) && silent) {
@@ -186,16 +192,20 @@ void Coordinator::FinishMove(ShardId id, TimePoint now, Outbox& outbox) {
     SendReplicas(id, outbox);
     return;
   }
-  if (!mover.in_sync || now - mover.heard_at > options_.lease / 2) return;
+  if (!mover.in_sync) return;
+  // A place that is given to one who is gone, and only not missed yet, costs the shard.
+  if (now - mover.heard_at > kJustNow) {
+    AskForAWord(id, mover, now, outbox);
+    return;
+  }
   const uint32_t replaced = *mover.replaces;
   if (replaced != primary.copy) {
     const uint32_t copy = mover.copy;
     RemoveCopy(id, replaced);
-    std::ranges::find(copies_[id.value].replicas, copy, &ShardStatus::copy)->replaces.reset();
+    std::ranges::find(replicas, copy, &ShardStatus::copy)->replaces.reset();
     SendReplicas(id, outbox);
   } else if (phase_ == Phase::kIdle && !saving_) {
-    std::vector<ShardStatus>& replicas = copies_[id.value].replicas;
-    MakePrimary(id, *std::ranges::find(replicas, mover.copy, &ShardStatus::copy), now);
+    MakePrimary(id, mover, now);
   }
 }
 

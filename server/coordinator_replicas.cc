@@ -205,12 +205,15 @@ bool Coordinator::SpokeSince(const ShardStatus& heir, const ShardStatus& primary
 }
 
 void Coordinator::AskHeir(ShardId id, TimePoint now, Outbox& outbox) {
-  constexpr std::chrono::milliseconds kEvery{10};
   ShardStatus* heir = HeirOf(id, now);
-  if (heir == nullptr || SpokeSince(*heir, shards_[id.value])) return;
-  if (now - heir->asked_at < kEvery) return;
-  heir->asked_at = now;
-  Send(heir->peer, heir->boot, Registered{id}, outbox);
+  if (heir != nullptr && !SpokeSince(*heir, shards_[id.value])) AskForAWord(id, *heir, now, outbox);
+}
+
+void Coordinator::AskForAWord(ShardId id, ShardStatus& copy, TimePoint now, Outbox& outbox) const {
+  constexpr std::chrono::milliseconds kEvery{10};
+  if (now - copy.asked_at < kEvery) return;
+  copy.asked_at = now;
+  Send(copy.peer, copy.boot, Registered{id}, outbox);
 }
 
 // Makes the shard's heir its primary; false where there is none.

@@ -33,9 +33,8 @@ class MovesTest : public CoordinatorTest {
     EXPECT_NE(balance, nullptr);
     return balance == nullptr ? Balance{} : *balance;
   }
-  // The copy is there, and the primary waits for it.
-  void BeInSync(uint32_t copy) {
-    Say(kNew, Register{ShardId{0}, "n", copy});
+  // The primary waits for the copy.
+  void BeInSync() {
     Beat beat{ShardId{0}};
     beat.in_sync = {coordinator_.replicas(ShardId{0}).front().stream};
     Say(kShard, beat);
@@ -82,7 +81,7 @@ TEST_F(MovesTest, TheNewCopyTakesThePlaceWhenItHasAll) {
   Say(kNew, Register{ShardId{0}, "n", 1});
   After(milliseconds(1));
   EXPECT_EQ(Primary(), kShard) << "it has nothing yet";
-  BeInSync(1);
+  BeInSync();
   After(milliseconds(1));
   EXPECT_EQ(Primary(), kNew);
   EXPECT_TRUE(Hear(0).copies.empty());
@@ -93,6 +92,20 @@ TEST_F(MovesTest, TheNewCopyTakesThePlaceWhenItHasAll) {
   const Coordinator next(Options(), now_, *kept);
   EXPECT_EQ(next.HostingOf(1).copies, (std::vector<HostedCopy>{{ShardId{0}, 1}}));
   EXPECT_TRUE(next.HostingOf(0).copies.empty());
+}
+
+TEST_F(MovesTest, TheNewCopyTakesThePlaceOnlyWhenItHasJustSpoken) {
+  Ask({0}, true);
+  Say(kNew, Register{ShardId{0}, "n", 1});
+  After(milliseconds(30));
+  BeInSync();
+  EXPECT_NE(Find<Registered>(After(milliseconds(20)), kNew), nullptr) << "it is asked for a word";
+  EXPECT_EQ(Primary(), kShard) << "it may be gone, and not missed yet";
+  Beat beat{ShardId{0}};
+  beat.copy = 1;
+  Say(kNew, beat);
+  After(milliseconds(1));
+  EXPECT_EQ(Primary(), kNew);
 }
 
 TEST_F(MovesTest, ACopyWhoseServerIsGoneIsGivenUp) {

@@ -50,7 +50,7 @@ TEST(BenchTest, MeasuresANetworkBesideTorchOrSaysWhatIsMissing) {
 }
 
 TEST(BenchTest, MeasuresWhatCopiesOfAStepCost) {
-  ASSERT_TRUE(RunBench({"replicas.1.latency", "logs.latency", "--runs", "1", "--json"}).ok())
+  ASSERT_TRUE(RunBench({"replicas.1.latency", "logs.latency", "--runs", "7", "--json"}).ok())
       << OutputOf("bench");
   const auto json = ParseJson(LastLineOf("bench"));
   ASSERT_TRUE(json.ok()) << OutputOf("bench");
