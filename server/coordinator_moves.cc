@@ -192,7 +192,7 @@ void Coordinator::FinishMove(ShardId id, TimePoint now, Outbox& outbox) {
     SendReplicas(id, outbox);
     return;
   }
-  if (!mover.in_sync) return;
+  if (!mover.in_sync || mover.link_ended) return;
   // A place that is given to one who is gone, and only not missed yet, costs the shard.
   if (now - mover.heard_at > kJustNow) {
     AskForAWord(id, mover, now, outbox);
