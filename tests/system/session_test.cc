@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/sanitized.h"
 #include "tests/system/servers.h"
 
 namespace shardmill {
@@ -179,7 +180,8 @@ TEST_F(SessionTest, SumsRowsOfEqualKeysAndMakesRowsOnlyByPushes) {
 
 // All copies work on it at once, and say nothing meanwhile.
 TEST(LargeTableTest, CostsNoServerItsShardsThoughItTakesLongerThanALease) {
-  const Servers servers({"replication.replicas=1", "cluster.lease=300ms"}, 1, 2);
+  const std::string lease = kSanitized ? "cluster.lease=2s" : "cluster.lease=300ms";
+  const Servers servers({"replication.replicas=1", lease}, 1, 2);
   auto opened = Session::Open(servers.OptionsOf(0));
   ASSERT_TRUE(opened.ok()) << opened.error().message;
   const std::unique_ptr<Session> session = std::move(opened).value();
