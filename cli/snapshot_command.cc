@@ -166,8 +166,9 @@ Result<> RunSnapshotVerify(const SnapshotVerifyFlags& flags, const Console& cons
     for (const std::string& problem : report.problems) console.out << problem << "\n";
     // Of files that are not sound nothing is counted, and the hash of the rest is nobody's.
     const bool sound = report.problems.empty();
-    console.out << Count(report.files) << " files, " << Count(report.bytes)
-                << " bytes: " << Count(report.floats) << " floats and " << Count(report.rows)
+    console.out << Count(report.files) << (report.files == 1 ? " file, " : " files, ")
+                << Count(report.bytes) << " bytes: " << Count(report.floats) << " floats and "
+                << Count(report.rows)
                 << (sound ? " rows are sound, content " + Hex(report.content)
                           : " rows of the files that can be read")
                 << "\n"
