@@ -246,6 +246,7 @@ class Coordinator final {
   bool IsBusy(ShardId id, uint64_t stream, TimePoint now) const;
   void CheckReplicas(TimePoint now, Outbox& outbox);
   const ShardStatus* Awaited(ShardId id) const;
+  bool HasAll(ShardId id, const ShardStatus& replica) const;
   ShardStatus* HeirOf(ShardId id, TimePoint now);
   static bool SpokeSince(const ShardStatus& heir, const ShardStatus& primary);
   void AskHeir(ShardId id, TimePoint now, Outbox& outbox);

@@ -181,9 +181,17 @@ void Coordinator::CheckReplicas(TimePoint now, Outbox& outbox) {
 const ShardStatus* Coordinator::Awaited(ShardId id) const {
   if (Mutated(Mutation::kWaitForNobody)) return nullptr;
   const std::vector<ShardStatus>& replicas = copies_[id.value].replicas;
-  const auto counts = [](const ShardStatus& r) { return r.registered && r.in_sync; };
+  const auto counts = [&](const ShardStatus& r) { return HasAll(id, r); };
   const auto found = std::ranges::find_if(replicas, counts);
   return found == replicas.end() ? nullptr : &*found;
+}
+
+// Whether it has all that was answered: until a view has a new primary nobody has seen anything of
+// that one, and who followed the primary before it has as much.
+bool Coordinator::HasAll(ShardId id, const ShardStatus& replica) const {
+  const std::vector<ShardPlace>& places = decided_.shards;
+  const bool unseen = id.value < places.size() && places[id.value].term != copies_[id.value].term;
+  return replica.registered && (replica.in_sync || (unseen && replica.goes_on));
 }
 
 // A replica that has all that was answered, if possible one that stays; null where there is none.
@@ -192,8 +200,8 @@ ShardStatus* Coordinator::HeirOf(ShardId id, TimePoint now) {
   const auto rank = [](const ShardStatus& r) { return std::pair(!r.beat.leaving, r.beat.version); };
   ShardStatus* heir = nullptr;
   for (ShardStatus& replica : copies_[id.value].replicas) {
-    const bool whole = replica.in_sync || Mutated(Mutation::kPromoteAnyReplica);
-    if (!replica.registered || !whole || Silent(replica, now)) continue;
+    const bool any = replica.registered && Mutated(Mutation::kPromoteAnyReplica);
+    if ((!any && !HasAll(id, replica)) || Silent(replica, now)) continue;
     if (heir == nullptr || rank(*heir) < rank(replica)) heir = &replica;
   }
   return heir;
@@ -256,13 +264,13 @@ bool Coordinator::Restore(const Register& request, TimePoint now) {
 void Coordinator::GivePlace(ShardId id, TimePoint now) {
   Copies& copies = copies_[id.value];
   ++promotions_;
-  if (!Mutated(Mutation::kSameTerm)) copies.term = copies.term.Next();
   // Any of the others may be ahead; what followed the primary before may be none too far behind.
   for (ShardStatus& replica : copies.replicas) {
-    const bool followed = replica.registered && replica.in_sync;
+    const bool followed = HasAll(id, replica);
     Strike(id, replica);
     replica.goes_on = followed;
   }
+  if (!Mutated(Mutation::kSameTerm)) copies.term = copies.term.Next();
   ++copies.number;
   promotion_ = true;
   changed_ = true;
