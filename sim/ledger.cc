@@ -61,6 +61,8 @@ class Ledger::Observer final : public ShardObserver {
   void Restored(uint64_t /*version*/, const std::vector<RankState>& /*ranks*/) override {}
   void Applied(const LogEntry& entry) override {
     version_ = entry.version;
+    // Who begins anew with what another has drops what it had.
+    while (!items_.empty() && items_.back().version >= entry.version) items_.pop_back();
     if (ledger_.promotions_) items_.push_back({version_, entry.made});
     if (!Counts()) return;
     Life& life = ledger_.LifeOf(generation_);
@@ -141,16 +143,17 @@ void Ledger::Promoted(ShardId shard, BootId process, uint64_t version) {
       made = Made{};
     }
   }
-  TakeOver(life, shard, *observers_.at(process));
+  TakeOver(life, shard, *observers_.at(process), version);
 }
 
 // Who replaces a primary before a view has it may be ahead of that one, by what the primary before
 // it did meanwhile.
-void Ledger::TakeOver(Life& life, ShardId shard, const Observer& by) {
+void Ledger::TakeOver(Life& life, ShardId shard, const Observer& by, uint64_t version) {
   OnShard& here = life.shards[shard.value];
   auto& past = life.past_shards[shard.value];
   for (const Observer::Item& item : by.items()) {
     const uint64_t last = past.rbegin()->first;
+    if (item.version > version) continue;
     if (item.view && item.version == last && item.view->number > here.view.number) {
       here.shadow.TookView(*item.view);
       SawView(life, shard, *item.view);

@@ -136,7 +136,7 @@ class Ledger final {
   // What a promotion may need.
   void Keep(Life& life, ShardId shard, uint64_t version);
   void Keep(Life& life, ShardId shard, const LogEntry& entry);
-  void TakeOver(Life& life, ShardId shard, const Observer& by);
+  void TakeOver(Life& life, ShardId shard, const Observer& by, uint64_t version);
   static OnShard LastOf(const std::map<uint64_t, Past>& past);
   void SawLeased(Life& life, ShardId shard, const Contribution& made);
   void SawServed(Life& life, ShardId shard, const Pulled& answer);
