@@ -362,6 +362,7 @@ void Ledger::Rejected(WorkerId rank, Step step) {
 }
 
 void Ledger::Ack(Generation generation, const Sender& sender, Step step, bool counted) {
+  ++acks_;
   Life& life = LifeOf(generation);
   const Fate wanted = counted ? Fate::kApplied : Fate::kDiscarded;
   if (At(life, sender.rank.value, step).fate != wanted) {
