@@ -122,6 +122,8 @@ struct ShardStatus {
   uint32_t host = 0;     // The server that it is on, or is to be.
   // Of a replica that goes there in another copy's place, when it has all that was answered.
   std::optional<uint32_t> replaces = {};
+  // It is to be the primary, as somebody has asked for; the one that is may become its replica.
+  bool takes_over = false;
 };
 
 // A server's process, as the coordinator sees it.
@@ -246,16 +248,17 @@ class Coordinator final {
   bool IsBusy(ShardId id, uint64_t stream, TimePoint now) const;
   void CheckReplicas(TimePoint now, Outbox& outbox);
   const ShardStatus* Awaited(ShardId id) const;
+  bool HasAll(ShardId id, const ShardStatus& replica) const;
   ShardStatus* HeirOf(ShardId id, TimePoint now);
   static bool SpokeSince(const ShardStatus& heir, const ShardStatus& primary);
   void AskHeir(ShardId id, TimePoint now, Outbox& outbox);
+  static bool IsHere(const ShardStatus& copy, TimePoint now);
   void AskForAWord(ShardId id, ShardStatus& copy, TimePoint now, Outbox& outbox) const;
   bool Promote(ShardId id, TimePoint now);
   void MakePrimary(ShardId id, ShardStatus& heir, TimePoint now);
   bool Restore(const Register& request, TimePoint now);
   void GivePlace(ShardId id, TimePoint now);
-  void TakeLeave(ShardId id, ShardStatus& leaver, TimePoint now, const Envelope& from,
-                 Outbox& outbox);
+  void LetLeave(ShardId id, TimePoint now, Outbox& outbox);
   bool MayLeave(ShardId id, const ShardStatus& leaver, TimePoint now, Outbox& outbox);
   void Strike(ShardId id, ShardStatus& replica);
   void SendReplicas(ShardId id, Outbox& outbox) const;
@@ -276,7 +279,8 @@ class Coordinator final {
   Move UnderWay(ShardId id, const ShardStatus& mover) const;
   bool MayGoTo(ShardId id, uint32_t host, bool primary) const;
   Balance Plan(const std::vector<uint32_t>& drained, TimePoint now) const;
-  void Begin(const Move& move, TimePoint now);
+  void Begin(const Move& move);
+  void TakeOver(ShardId id, ShardStatus& copy, TimePoint now, Outbox& outbox);
   void CheckMoves(TimePoint now, Outbox& outbox);
   void FinishMove(ShardId id, TimePoint now, Outbox& outbox);
   void EmptyLeaving(TimePoint now);

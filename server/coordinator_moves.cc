@@ -10,11 +10,6 @@
 #include "server/coordinator.h"
 
 namespace shardmill {
-namespace {
-
-constexpr std::chrono::milliseconds kJustNow{10};
-
-}  // namespace
 
 // Why nothing can go anywhere; empty where it can.
 std::string Coordinator::MoveProblem(const std::vector<uint32_t>& drained) const {
@@ -148,19 +143,16 @@ void Coordinator::On(const Rebalance& request, TimePoint now, const Envelope& fr
   if (!KnowsHosts(now)) return;  // Who asks asks again.
   const Balance plan = Plan(request.drained, now);
   for (const Move& move : plan.moves) {
-    if (request.begin && move.words.empty() && plan.problem.empty()) Begin(move, now);
+    if (request.begin && move.words.empty() && plan.problem.empty()) Begin(move);
   }
   Send(from.peer, from.stamp.from, plan, outbox);
 }
 
-void Coordinator::Begin(const Move& move, TimePoint now) {
+void Coordinator::Begin(const Move& move) {
   Copies& copies = copies_[move.shard.value];
   const auto there = std::ranges::find(copies.replicas, move.to, &ShardStatus::host);
   if (there != copies.replicas.end()) {
-    // It has all that was answered, and is not told before the cut that is under way is over.
-    if (phase_ == Phase::kIdle && !saving_ && !Silent(*there, now)) {
-      MakePrimary(move.shard, *there, now);
-    }
+    there->takes_over = true;
     return;
   }
   ShardStatus& added = copies.replicas.emplace_back();
@@ -175,7 +167,21 @@ void Coordinator::CheckMoves(TimePoint now, Outbox& outbox) {
   if (!MoveProblem({}).empty()) return;
   EmptyLeaving(now);
   for (uint32_t i = 0; i < shards_.size(); ++i) {
-    if (MoverOf(ShardId{i}) != nullptr) FinishMove(ShardId{i}, now, outbox);
+    const ShardId id{i};
+    if (MoverOf(id) != nullptr) FinishMove(id, now, outbox);
+    std::vector<ShardStatus>& replicas = copies_[i].replicas;
+    const auto wanted = std::ranges::find(replicas, true, &ShardStatus::takes_over);
+    if (wanted != replicas.end()) TakeOver(id, *wanted, now, outbox);
+  }
+}
+
+// It is not told before the cut that is under way is over.
+void Coordinator::TakeOver(ShardId id, ShardStatus& copy, TimePoint now, Outbox& outbox) {
+  if (!copy.in_sync || phase_ != Phase::kIdle || saving_) return;
+  if (IsHere(copy, now)) {
+    MakePrimary(id, copy, now);
+  } else {
+    AskForAWord(id, copy, now, outbox);
   }
 }
 
@@ -192,20 +198,16 @@ void Coordinator::FinishMove(ShardId id, TimePoint now, Outbox& outbox) {
     SendReplicas(id, outbox);
     return;
   }
-  if (!mover.in_sync || mover.link_ended) return;
-  // A place that is given to one who is gone, and only not missed yet, costs the shard.
-  if (now - mover.heard_at > kJustNow) {
-    AskForAWord(id, mover, now, outbox);
-    return;
-  }
   const uint32_t replaced = *mover.replaces;
-  if (replaced != primary.copy) {
+  if (replaced == primary.copy) {
+    TakeOver(id, mover, now, outbox);
+  } else if (mover.in_sync && IsHere(mover, now)) {
     const uint32_t copy = mover.copy;
     RemoveCopy(id, replaced);
     std::ranges::find(replicas, copy, &ShardStatus::copy)->replaces.reset();
     SendReplicas(id, outbox);
-  } else if (phase_ == Phase::kIdle && !saving_) {
-    MakePrimary(id, mover, now);
+  } else if (mover.in_sync) {
+    AskForAWord(id, mover, now, outbox);
   }
 }
 
@@ -220,7 +222,7 @@ void Coordinator::EmptyLeaving(TimePoint now) {
   for (const Move& move : plan.moves) {
     const bool goes = std::ranges::find(leaving, move.from) != leaving.end();
     if (!goes || !move.primary || !move.words.empty()) continue;
-    if (HeirOf(move.shard, now) == nullptr) Begin(move, now);
+    if (HeirOf(move.shard, now) == nullptr) Begin(move);
   }
 }
 

@@ -8,6 +8,11 @@
 #include "server/coordinator.h"
 
 namespace shardmill {
+namespace {
+
+constexpr std::chrono::milliseconds kJustNow{10};
+
+}  // namespace
 
 bool Coordinator::AllReplicasAreHere() const {
   return std::ranges::all_of(copies_, [](const Copies& copies) {
@@ -90,7 +95,7 @@ void Coordinator::RegisterReplica(const Register& request, ShardStatus& replica,
 
 // It counts no more: whatever it has, it gets anew.
 void Coordinator::Strike(ShardId id, ShardStatus& replica) {
-  replica.in_sync = replica.goes_on = false;
+  replica.in_sync = replica.goes_on = replica.takes_over = false;
   replica.stream = ++streams_;
   ++copies_[id.value].number;
   changed_ = true;
@@ -117,7 +122,7 @@ bool Coordinator::TakeBeatOfReplica(const Beat& beat, TimePoint now, const Envel
     replica.peer = from.peer;
     replica.beat = beat;
     HeardOf(replica, now);
-    if (beat.leaving) TakeLeave(beat.shard, replica, now, from, outbox);
+    LetLeave(beat.shard, now, outbox);
     return true;
   }
   return false;
@@ -181,9 +186,17 @@ void Coordinator::CheckReplicas(TimePoint now, Outbox& outbox) {
 const ShardStatus* Coordinator::Awaited(ShardId id) const {
   if (Mutated(Mutation::kWaitForNobody)) return nullptr;
   const std::vector<ShardStatus>& replicas = copies_[id.value].replicas;
-  const auto counts = [](const ShardStatus& r) { return r.registered && r.in_sync; };
+  const auto counts = [&](const ShardStatus& r) { return HasAll(id, r); };
   const auto found = std::ranges::find_if(replicas, counts);
   return found == replicas.end() ? nullptr : &*found;
+}
+
+// Whether it has all that was answered: until a view has a new primary nobody has seen anything of
+// that one, and who followed the primary before it has as much.
+bool Coordinator::HasAll(ShardId id, const ShardStatus& replica) const {
+  const std::vector<ShardPlace>& places = decided_.shards;
+  const bool unseen = id.value < places.size() && places[id.value].term != copies_[id.value].term;
+  return replica.registered && (replica.in_sync || (unseen && replica.goes_on));
 }
 
 // A replica that has all that was answered, if possible one that stays; null where there is none.
@@ -192,8 +205,8 @@ ShardStatus* Coordinator::HeirOf(ShardId id, TimePoint now) {
   const auto rank = [](const ShardStatus& r) { return std::pair(!r.beat.leaving, r.beat.version); };
   ShardStatus* heir = nullptr;
   for (ShardStatus& replica : copies_[id.value].replicas) {
-    const bool whole = replica.in_sync || Mutated(Mutation::kPromoteAnyReplica);
-    if (!replica.registered || !whole || Silent(replica, now)) continue;
+    const bool any = replica.registered && Mutated(Mutation::kPromoteAnyReplica);
+    if ((!any && !HasAll(id, replica)) || Silent(replica, now)) continue;
     if (heir == nullptr || rank(*heir) < rank(replica)) heir = &replica;
   }
   return heir;
@@ -209,9 +222,14 @@ void Coordinator::AskHeir(ShardId id, TimePoint now, Outbox& outbox) {
   if (heir != nullptr && !SpokeSince(*heir, shards_[id.value])) AskForAWord(id, *heir, now, outbox);
 }
 
+// Whether it has just spoken. A place that is given to one who is gone, and only not missed yet,
+// costs the shard.
+bool Coordinator::IsHere(const ShardStatus& copy, TimePoint now) {
+  return !copy.link_ended && now - copy.heard_at <= kJustNow;
+}
+
 void Coordinator::AskForAWord(ShardId id, ShardStatus& copy, TimePoint now, Outbox& outbox) const {
-  constexpr std::chrono::milliseconds kEvery{10};
-  if (now - copy.asked_at < kEvery) return;
+  if (now - copy.asked_at < kJustNow) return;
   copy.asked_at = now;
   Send(copy.peer, copy.boot, Registered{id}, outbox);
 }
@@ -228,6 +246,7 @@ bool Coordinator::Promote(ShardId id, TimePoint now) {
 
 void Coordinator::MakePrimary(ShardId id, ShardStatus& heir, TimePoint now) {
   const std::optional<uint32_t> replaced = std::exchange(heir.replaces, std::nullopt);
+  heir.takes_over = false;
   std::swap(shards_[id.value], heir);
   // The process that was the primary has to come as another.
   heir.registered = false;
@@ -256,13 +275,13 @@ bool Coordinator::Restore(const Register& request, TimePoint now) {
 void Coordinator::GivePlace(ShardId id, TimePoint now) {
   Copies& copies = copies_[id.value];
   ++promotions_;
-  if (!Mutated(Mutation::kSameTerm)) copies.term = copies.term.Next();
   // Any of the others may be ahead; what followed the primary before may be none too far behind.
   for (ShardStatus& replica : copies.replicas) {
-    const bool followed = replica.registered && replica.in_sync;
+    const bool followed = HasAll(id, replica);
     Strike(id, replica);
     replica.goes_on = followed;
   }
+  if (!Mutated(Mutation::kSameTerm)) copies.term = copies.term.Next();
   ++copies.number;
   promotion_ = true;
   changed_ = true;
@@ -278,36 +297,46 @@ bool Coordinator::MayLeave(ShardId id, const ShardStatus& leaver, TimePoint now,
   const bool over = state_ == JobState::kDone || state_ == JobState::kFailed;
   if (over) return true;
   if (decided_.number.value == 0 || going_back_) return options_.replicas == 0;
-  // One that was lost may not be missed yet: only who has spoken since is sure to be there.
-  const auto spoke = [&](const ShardStatus& other) { return other.heard_at > leaver.leaves_at; };
-  const ShardStatus& primary = shards_[id.value];
-  if (leaver.boot != primary.boot) {
-    return !leaver.in_sync || (spoke(primary) && !Silent(primary, now));
-  }
-  const ShardStatus* heir = HeirOf(id, now);
-  if (heir == nullptr || heir->beat.leaving || !spoke(*heir)) {
+  // One that was lost may not be missed yet.
+  const auto here = [&](ShardStatus& other) {
+    if (other.heard_at > leaver.leaves_at && IsHere(other, now)) return true;
+    AskForAWord(id, other, now, outbox);
+    return false;
+  };
+  ShardStatus& primary = shards_[id.value];
+  if (leaver.boot != primary.boot) return !leaver.in_sync || here(primary);
+  ShardStatus* heir = HeirOf(id, now);
+  if (heir == nullptr || heir->beat.leaving) {
     // What has no other copy goes to another server, if there is any.
     const bool stuck = options_.replicas == 0 && MoverOf(id) == nullptr && KnowsHosts(now) &&
                        (!MoveProblem({}).empty() || Targets({primary.host}, now).empty());
     return stuck || Mutated(Mutation::kLeaveWithoutHeir);
   }
+  if (!here(*heir)) return Mutated(Mutation::kLeaveWithoutHeir);
   Promote(id, now);
   if (phase_ == Phase::kFreezing) SendCut(now, outbox);
   return true;
 }
 
-// A process that was told to stop goes when it hears that its place is another's.
-void Coordinator::TakeLeave(ShardId id, ShardStatus& leaver, TimePoint now, const Envelope& from,
-                            Outbox& outbox) {
-  if (leaver.leaves_at == TimePoint{}) leaver.leaves_at = now;
-  if (!MayLeave(id, leaver, now, outbox)) return;
+// Processes that were told to stop go when they hear that their place is another's. Whether they
+// may shows in what any copy of the shard says.
+void Coordinator::LetLeave(ShardId id, TimePoint now, Outbox& outbox) {
+  const auto leaves = [&](ShardStatus& copy) {
+    if (!copy.registered || !copy.beat.leaving) return false;
+    if (copy.leaves_at == TimePoint{}) copy.leaves_at = now;
+    const ShardStatus leaver = copy;  // Its place may be another's behind this.
+    if (!MayLeave(id, leaver, now, outbox)) return false;
+    Send(leaver.peer, leaver.boot, Refused{Refusal::kFenced, id.value, "this process may stop"},
+         outbox);
+    return true;
+  };
+  static_cast<void>(leaves(shards_[id.value]));
   for (ShardStatus& replica : copies_[id.value].replicas) {
-    if (!replica.registered || replica.boot != from.stamp.from) continue;
+    if (!leaves(replica)) continue;
     replica.registered = false;
     Strike(id, replica);
     SendReplicas(id, outbox);
   }
-  Refuse(Refusal::kFenced, id.value, "this process may stop", from, outbox);
 }
 
 }  // namespace shardmill

@@ -132,7 +132,7 @@ void Coordinator::On(const Beat& beat, TimePoint now, const Envelope& from, Outb
     if (beat.closed > closed) unclaimed_.clear();
   }
   TakeInSync(id, now, outbox);
-  if (beat.leaving) TakeLeave(id, *shard, now, from, outbox);
+  LetLeave(id, now, outbox);
   if (state_ == JobState::kFailed) Refuse(Refusal::kFailed, id.value, words_, from, outbox);
 }
 

@@ -225,8 +225,9 @@ void Shard::MoveFollowers(Outbox& outbox) {
   }
   if (followers_.in_sync() > 0) CheckFollowers();
   const bool image_free = ready() && !saving_ && !restoring_ && copy_.settled();
+  // Before a view has this primary whoever would take an image may be needed with what it has.
   followers_.Advance(now_, {job_, view().generation, term_, options_.boot, {}},
-                     image_free && !log_.ReadsImage(), outbox);
+                     image_free && !promoted_ && !log_.ReadsImage(), outbox);
   if (options_.log) log_.Advance(now_, image_free && !followers_.ReadsImage());
   if (!gated()) {
     gate_.Open(outbox);

@@ -256,12 +256,7 @@ bool Cluster::MayLose(const Holder& holder) const {
   const auto spare = [this](const ShardStatus& replica) {
     return replica.in_sync && now_ - replica.heard_at < milliseconds(15);
   };
-  // One that is given a place in the moment in which it is lost takes the shard along.
-  const auto moves = [&holder](const ShardStatus& replica) {
-    return replica.boot == holder.boot && replica.in_sync && replica.replaces.has_value();
-  };
-  return std::ranges::all_of(holders_, known) && std::ranges::all_of(replicas, spare) &&
-         std::ranges::none_of(replicas, moves);
+  return std::ranges::all_of(holders_, known) && std::ranges::all_of(replicas, spare);
 }
 
 // A copy on its way to another server, which nobody waits for yet.

@@ -38,8 +38,18 @@ class Ledger::Observer final : public ShardObserver {
   Observer(Ledger& ledger, ShardId shard, BootId process)
       : ledger_(ledger), shard_(shard), process_(process) {}
 
+  // What the process did with its copy, one after the other: an entry, or a view.
+  struct Item {
+    uint64_t version = 0;
+    std::vector<Contribution> made = {};
+    std::optional<View> view = {};
+  };
+  const std::vector<Item>& items() const { return items_; }
+
   void TookView(JobId job, const View& view) override {
+    if (view.generation != generation_) items_.clear();
     generation_ = view.generation;
+    if (ledger_.promotions_) items_.push_back({version_, {}, view});
     if (!Counts()) return;
     Life& life = ledger_.LifeOf(generation_);
     Shadow& shadow = life.shards[shard_.value].shadow;
@@ -51,6 +61,9 @@ class Ledger::Observer final : public ShardObserver {
   void Restored(uint64_t /*version*/, const std::vector<RankState>& /*ranks*/) override {}
   void Applied(const LogEntry& entry) override {
     version_ = entry.version;
+    // Who begins anew with what another has drops what it had.
+    while (!items_.empty() && items_.back().version >= entry.version) items_.pop_back();
+    if (ledger_.promotions_) items_.push_back({version_, entry.made});
     if (!Counts()) return;
     Life& life = ledger_.LifeOf(generation_);
     ledger_.SawApplied(life, shard_, entry);
@@ -70,6 +83,7 @@ class Ledger::Observer final : public ShardObserver {
   BootId process_;
   Generation generation_;  // That the shard is in.
   uint64_t version_ = 0;
+  std::vector<Item> items_;
 };
 
 Ledger::Ledger(const ProbeModel& model, const Policy& policy, bool promotions)
@@ -128,6 +142,27 @@ void Ledger::Promoted(ShardId shard, BootId process, uint64_t version) {
       if (made.fate == Fate::kDiscarded) --life.discarded;
       made = Made{};
     }
+  }
+  TakeOver(life, shard, *observers_.at(process), version);
+}
+
+// Who replaces a primary before a view has it may be ahead of that one, by what the primary before
+// it did meanwhile.
+void Ledger::TakeOver(Life& life, ShardId shard, const Observer& by, uint64_t version) {
+  OnShard& here = life.shards[shard.value];
+  auto& past = life.past_shards[shard.value];
+  for (const Observer::Item& item : by.items()) {
+    const uint64_t last = past.rbegin()->first;
+    if (item.version > version) continue;
+    if (item.view && item.version == last && item.view->number > here.view.number) {
+      here.shadow.TookView(*item.view);
+      SawView(life, shard, *item.view);
+      Keep(life, shard, last);
+    }
+    if (item.view || item.version != last + 1) continue;
+    for (const Contribution& made : item.made) static_cast<void>(SawMade(life, shard, made));
+    here.shadow.TakeAgain(item.made);
+    past.insert_or_assign(item.version, Past{std::nullopt, item.made, here.closed});
   }
 }
 
@@ -327,6 +362,7 @@ void Ledger::Rejected(WorkerId rank, Step step) {
 }
 
 void Ledger::Ack(Generation generation, const Sender& sender, Step step, bool counted) {
+  ++acks_;
   Life& life = LifeOf(generation);
   const Fate wanted = counted ? Fate::kApplied : Fate::kDiscarded;
   if (At(life, sender.rank.value, step).fate != wanted) {

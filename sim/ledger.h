@@ -67,6 +67,7 @@ class Ledger final {
 
   const std::vector<std::string>& violations() const { return violations_; }
   uint64_t discarded() const { return Last().discarded; }
+  uint64_t acks() const { return acks_; }  // That workers have had.
 
   // Whether the worker's step counts: false also of one that was discarded.
   bool Counts(uint32_t worker, Step step) const { return Counts(Last(), worker, step); }
@@ -136,6 +137,7 @@ class Ledger final {
   // What a promotion may need.
   void Keep(Life& life, ShardId shard, uint64_t version);
   void Keep(Life& life, ShardId shard, const LogEntry& entry);
+  void TakeOver(Life& life, ShardId shard, const Observer& by, uint64_t version);
   static OnShard LastOf(const std::map<uint64_t, Past>& past);
   void SawLeased(Life& life, ShardId shard, const Contribution& made);
   void SawServed(Life& life, ShardId shard, const Pulled& answer);
@@ -152,6 +154,7 @@ class Ledger final {
   const ProbeModel& model_;
   Policy policy_;
   bool promotions_;
+  uint64_t acks_ = 0;
   std::map<Generation, Life> lives_;
   std::set<std::pair<WorkerId, Step>> rejected_;
   std::map<BootId, std::pair<Generation, Step>> steps_;  // The last of each process.

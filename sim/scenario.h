@@ -47,7 +47,8 @@ struct Scenario {
   bool any_rank = false;     // They do not say which rank they want.
   double join = 0;           // Chance of one more worker.
   Duration faults_last = std::chrono::milliseconds(400);
-  Duration heal_limit = std::chrono::seconds(10);  // All must be done this long after.
+  Duration heal_limit =
+      std::chrono::seconds(10);  // All must be done so long after, or half of it after a step.
 
   bool leased() const { return rows > 0; }
   bool elastic() const { return workers_max > 0; }

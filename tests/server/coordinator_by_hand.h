@@ -116,11 +116,11 @@ class ReplicaCoordinatorTest : public CoordinatorTest {
     Say(kShard, beat);
   }
   // Somebody says, later than anything before, that it is there.
-  void Live(uint64_t who, uint32_t copy) {
+  Outbox Live(uint64_t who, uint32_t copy) {
     now_ += milliseconds(1);
     Beat beat{ShardId{0}};
     beat.copy = copy;
-    Say(who, beat);
+    return Say(who, beat);
   }
   uint64_t Stream() const { return coordinator_.replicas(ShardId{0}).front().stream; }
   uint64_t Primary() const { return coordinator_.shards().front().boot.value; }

@@ -24,10 +24,12 @@ TEST_F(LeaveTest, APrimaryGoesWhenItsReplicaHasAllAndTakesItsPlace) {
   EXPECT_FALSE(Leave(kShard, 0));
   EXPECT_EQ(Primary(), kShard);
   BeInSync();
+  now_ += milliseconds(20);
   EXPECT_FALSE(Leave(kShard, 0)) << "the replica may be gone, and not missed yet";
-  Live(kReplica, 1);
-  EXPECT_TRUE(Leave(kShard, 0));
+  const Outbox said = Live(kReplica, 1);
   EXPECT_EQ(Primary(), kReplica);
+  ASSERT_NE(Find<Refused>(said, kShard), nullptr);
+  EXPECT_EQ(Find<Refused>(said, kShard)->code, Refusal::kFenced);
   EXPECT_EQ(coordinator_.promotions(), 1U);
   const std::optional<CoordinatorState> kept = coordinator_.TakeState();
   ASSERT_TRUE(kept);
@@ -50,14 +52,23 @@ TEST_F(LeaveTest, APrimaryHearsThatItsReplicaCountsWhenThatIsWrittenDown) {
 
 TEST_F(LeaveTest, AReplicaThatGoesIsWaitedForNoMore) {
   BeInSync();
+  now_ += milliseconds(20);
   EXPECT_FALSE(Leave(kReplica, 1)) << "the primary may be gone, and not missed yet";
-  Live(kShard, 0);
-  EXPECT_TRUE(Leave(kReplica, 1));
+  EXPECT_NE(Find<Refused>(Live(kShard, 0), kReplica), nullptr);
+  EXPECT_TRUE(Leave(kReplica, 1)) << "the answer was lost";
   EXPECT_EQ(Primary(), kShard);
   EXPECT_FALSE(coordinator_.replicas(ShardId{0}).front().in_sync);
   const Outbox said = Say(kShard, Beat{ShardId{0}});
   ASSERT_NE(Find<Replicas>(said, kShard), nullptr);
   EXPECT_TRUE(Find<Replicas>(said, kShard)->replicas.empty());
+}
+
+TEST_F(LeaveTest, APrimaryStaysWhereItsReplicasConnectionHasEnded) {
+  BeInSync();
+  Live(kReplica, 1);
+  coordinator_.LinkEnded(now_, PeerId{kReplica});
+  EXPECT_FALSE(Leave(kShard, 0));
+  EXPECT_EQ(Primary(), kShard);
 }
 
 TEST_F(LeaveTest, AReplicaStaysWhoseSilentPrimaryItMayHaveToReplace) {

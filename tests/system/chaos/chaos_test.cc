@@ -60,6 +60,10 @@ TEST(ChaosTest, AReplicaTakesThePlaceOfALostServerAndNothingIsLost) {
   EXPECT_EQ(ExpectPromisesKept(kFailover, kSanitized ? 3 : 30), 0U);
 }
 
+TEST(ChaosTest, AServerThatStandsStillIsReplacedWhenItsLeaseEnds) {
+  EXPECT_EQ(ExpectPromisesKept(kSilence, kSanitized ? 2 : 5), 0U);
+}
+
 TEST(ChaosTest, ServersThatAreToldToStopHandOverWhatTheyHave) {
   EXPECT_EQ(ExpectPromisesKept(kDrain, kSanitized ? 2 : 5), 0U);
 }

@@ -29,6 +29,7 @@ struct Loss {
   bool together = false;  // With the coordinator.
   bool begun = false;     // There are steps to get on with.
   bool told = false;      // To stop, and does.
+  bool counts = true;     // How long the others take to get on.
 };
 
 void LoseServer(Rng& rng, Cluster& cluster, size_t index, const Loss& loss) {
@@ -49,8 +50,10 @@ void LoseServer(Rng& rng, Cluster& cluster, size_t index, const Loss& loss) {
   }
   // Where all replicas must be there, nobody gets on until they are.
   const bool goes_on = loss.begun && plan.min_in_sync < plan.replicas;
-  const bool counts = !loss.stops && !loss.together;
-  if (goes_on) AwaitNextAcks(cluster, lost_ns, plan.lease + kAdvanceLimit, counts);
+  // One that stands still is not missed before its lease ends.
+  uint64_t missed_ns = lost_ns;
+  if (loss.stops) missed_ns += static_cast<uint64_t>(std::chrono::nanoseconds(plan.lease).count());
+  if (goes_on) AwaitNextAcks(cluster, missed_ns, plan.lease + kAdvanceLimit, loss.counts);
   LetPass(cluster, milliseconds(rng.Below(static_cast<uint64_t>(2 * plan.lease.count()))));
   const uint64_t back_ns = MonotonicNs();
   if (loss.stops) {
@@ -82,8 +85,22 @@ void Run(Rng& rng, Cluster& cluster) {
     AwaitMoment(rng, cluster, rng.Chance(0.1));
     AwaitCopies(cluster);
     if (IsOver(cluster, cluster.Status())) return;
-    const Loss loss{rng.Chance(0.2), rng.Chance(0.15), true};
+    Loss loss{rng.Chance(0.2), rng.Chance(0.15), true};
+    loss.counts = !loss.stops && !loss.together;
     LoseServer(rng, cluster, rng.Below(plan.servers), loss);
+  }
+}
+
+// A server stands still until all have gone on without it.
+void FallSilent(Rng& rng, Cluster& cluster) {
+  const ClusterPlan& plan = cluster.plan();
+  for (uint32_t rank = 0; rank < plan.workers; ++rank) cluster.StartWorker(rank);
+  const uint64_t losses = 1 + rng.Below(2);
+  for (uint64_t i = 0; i < losses; ++i) {
+    AwaitMoment(rng, cluster, false);
+    AwaitCopies(cluster);
+    if (IsOver(cluster, cluster.Status())) return;
+    LoseServer(rng, cluster, rng.Below(plan.servers), {.stops = true, .begun = true});
   }
 }
 
@@ -109,9 +126,15 @@ void Shape(Rng& rng, ClusterPlan& plan) {
   if (rng.Chance(0.5)) plan.table_step = 2 + rng.Below(plan.steps / 3);
 }
 
+void ShapeOneSpare(Rng& rng, ClusterPlan& plan) {
+  Shape(rng, plan);
+  plan.min_in_sync = plan.replicas - 1;
+}
+
 }  // namespace
 
 const Scenario kFailover{"failover", Shape, Run};
+const Scenario kSilence{"silence", ShapeOneSpare, FallSilent};
 const Scenario kDrain{"drain", Shape, Drain};
 
 }  // namespace shardmill::chaos

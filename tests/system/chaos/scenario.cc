@@ -8,9 +8,10 @@ namespace {
 const Scenario* const kScenarios[] = {
     &kWorkerKill, &kStop,       &kTwin,         &kCoordinatorKill,
     &kStrangers,  &kServerKill, &kSnapshotKill, &kSnapshotKillDaemons,
-    &kElastic,    &kFailover,   &kDrain,        &kRebalance,
-    &kPartition,  &kCorrupt,    &kDiskFull,     &kClock,
-    &kDiskKill,   &kPowerCut,   &kSoak,         &kSplit};
+    &kElastic,    &kFailover,   &kSilence,      &kDrain,
+    &kRebalance,  &kPartition,  &kCorrupt,      &kDiskFull,
+    &kClock,      &kDiskKill,   &kPowerCut,     &kSoak,
+    &kSplit};
 
 // The step after the one that was under way then: when it was acknowledged to the last of all
 // ranks. Nothing where somebody has none to make any more.

@@ -37,6 +37,7 @@ extern const Scenario kSnapshotKill;         // snapshot_kill.cc
 extern const Scenario kSnapshotKillDaemons;  // The same.
 extern const Scenario kElastic;              // elastic.cc
 extern const Scenario kFailover;             // failover.cc
+extern const Scenario kSilence;              // The same.
 extern const Scenario kDrain;                // The same.
 extern const Scenario kRebalance;            // rebalance.cc
 extern const Scenario kCorrupt;              // corrupt.cc
