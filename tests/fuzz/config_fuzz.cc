@@ -1,39 +1,14 @@
-// Job files and what stands above them. The input is a piece of lines, each as --set takes it, a
-// piece of lines that are variables of the environment, and then the file.
+// Job files and what stands above them. The input is the one, and then the other.
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 
 #include "common/job/job.h"
-#include "tests/fuzz/input.h"
+#include "tests/fuzz/overrides.h"
 
 namespace shardmill::fuzz {
-namespace {
-
-constexpr size_t kLinesMax = 8;
-
-std::vector<std::string> LinesOf(Input input) {
-  std::vector<std::string> lines;
-  std::string_view rest = TextOf(input);
-  while (!rest.empty() && lines.size() < kLinesMax) {
-    const size_t end = std::min(rest.find('\n'), rest.size());
-    lines.emplace_back(rest.substr(0, end));
-    rest.remove_prefix(std::min(end + 1, rest.size()));
-  }
-  return lines;
-}
-
-}  // namespace
-
 void Try(Input input) {
   Cutter cutter(input);
-  config::Overrides overrides;
-  overrides.sets = LinesOf(cutter.Piece());
-  for (const std::string& line : LinesOf(cutter.Piece())) {
-    const size_t end = std::min(line.find('='), line.size());
-    overrides.environment.push_back({std::string(config::kEnvironmentPrefix) + line.substr(0, end),
-                                     line.substr(std::min(end + 1, line.size()))});
-  }
+  const config::Overrides overrides = OverridesOf(cutter);
   const Result<Job> job = ParseJob("job.toml", TextOf(cutter.rest()), overrides);
   if (!job.ok()) return Check(!job.error().message.empty(), "who refuses says why");
   const JobOptions& options = job.value().options;

@@ -18,6 +18,16 @@ float LogOf(int64_t count) {
   return static_cast<float>(count < 0 ? -std::log1p(-number) : std::log1p(number));
 }
 
+// Of small counts, which are most.
+const std::vector<float>& SmallLogs() {
+  static const std::vector<float> logs = [] {
+    std::vector<float> all(kLogs);
+    for (size_t i = 0; i < kLogs; ++i) all[i] = LogOf(static_cast<int64_t>(i));
+    return all;
+  }();
+  return logs;
+}
+
 // The field up to the next tab, taken off the line with its tab. False where the line has ended.
 bool TakeField(std::string_view& line, bool& more, std::string_view& field) {
   if (!more) return false;
@@ -44,8 +54,7 @@ uint64_t CategoryKey(size_t column, std::string_view word) {
   return key;
 }
 
-CriteoParser::CriteoParser(uint64_t buckets) : buckets_(buckets), logs_(kLogs) {
-  for (size_t i = 0; i < kLogs; ++i) logs_[i] = LogOf(static_cast<int64_t>(i));
+CriteoParser::CriteoParser(uint64_t buckets) : buckets_(buckets), logs_(SmallLogs()) {
   columns_.push_back({.name = "numbers", .row_shape = {kNumbers}});
   columns_.push_back({.name = "categories",
                       .kind = buckets == 0 ? ColumnKind::kKeys : ColumnKind::kIds,

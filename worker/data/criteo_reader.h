@@ -32,7 +32,7 @@ class CriteoParser final : public LineParser {
 
   const uint64_t buckets_;
   Columns columns_;
-  std::vector<float> logs_;  // Of small counts, which are most.
+  const std::vector<float>& logs_;
 };
 
 // The key of a category: column and word decide it, on every machine.
