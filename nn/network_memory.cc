@@ -78,6 +78,7 @@ Result<> Network::MakeRoomForStep(uint64_t rows) {
 
 Result<> Network::MakeRoomToEvaluate(uint64_t rows) {
   if (rows <= evaluation_.rows()) return {};
+  recordings_.Forget();
   const uint64_t floats = evaluation_.Place(rows);
   const bool leaves_some = floats <= arena_.room() || floats <= RoomOfBlock();
   if (leaves_some && Hold(evaluation_, rows)) return {};
@@ -133,8 +134,8 @@ Result<Samples> Network::Lend(const Samples& samples,
   if (transfer_) lent = transfer_->Bring(lent);
   lent_targets_ = lent.targets;
   LendGradients(gradients);
-  if (training && varies_.empty()) {
-    ChooseRecordings(lent);
+  if (varies_.empty()) {
+    ChooseRecordings(lent, training);
   } else {
     recordings_.ChooseNone();
   }

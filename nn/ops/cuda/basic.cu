@@ -72,7 +72,7 @@ bool CudaBackend::Synchronize(Event event) { return card_->Synchronize(event); }
 Recording CudaBackend::AddRecording() { return card_->AddRecording(); }
 void CudaBackend::RemoveRecording(Recording recording) { card_->RemoveRecording(recording); }
 bool CudaBackend::BeginRecording(Recording recording) { return card_->BeginRecording(recording); }
-bool CudaBackend::EndRecording() { return card_->EndRecording(); }
+Asked CudaBackend::EndRecording() { return card_->EndRecording(); }
 const char* CudaBackend::not_recorded() const { return card_->not_recorded(); }
 const char* CudaBackend::failure() const { return card_->failure(); }
 
@@ -117,17 +117,18 @@ void CudaBackend::Halve(ConstTensor in, Tensor out) {
 // Each team has the penalty of its part, and one then that of all.
 void CudaBackend::Regularize(float l1, float l2, ConstTensor weight, Tensor gradient,
                              Tensor penalty) {
-  constexpr uint64_t kTeams = 256;
+  constexpr uint64_t kTeamsMax = 256;
   SM_ASSERT(weight.size() == gradient.size() && penalty.size() == 1);
-  double* const parts = card_->ScratchOf<double>(Scratch::kSums, kTeams);
-  if (parts == nullptr) return;
   const uint64_t size = weight.size();
+  const uint64_t teams = std::min((size + kThreads - 1) / kThreads, kTeamsMax);
+  double* const parts = card_->ScratchOf<double>(Scratch::kSums, teams);
+  if (parts == nullptr) return;
   const float* const from = weight.data();
   float* const to = gradient.data();
   float* const all = penalty.data();
-  ForEachRow(*card_, kTeams, kThreads, [=] __device__(uint64_t part, const Team& team) {
+  ForEachRow(*card_, teams, kThreads, [=] __device__(uint64_t part, const Team& team) {
     double lost = 0;
-    for (uint64_t i = part * team.size() + team.first(); i < size; i += kTeams * team.size()) {
+    for (uint64_t i = part * team.size() + team.first(); i < size; i += teams * team.size()) {
       const float value = from[i];
       const float sign = value > 0 ? 1.0F : value < 0 ? -1.0F : 0.0F;
       to[i] += l1 * sign + l2 * value;
@@ -139,7 +140,7 @@ void CudaBackend::Regularize(float l1, float l2, ConstTensor weight, Tensor grad
   });
   ForEachRow(*card_, 1, kThreads, [=] __device__(uint64_t, const Team& team) {
     double lost = 0;
-    for (uint64_t i = team.first(); i < kTeams; i += team.size()) lost += parts[i];
+    for (uint64_t i = team.first(); i < teams; i += team.size()) lost += parts[i];
     lost = team.Sum(lost);
     if (team.leads()) all[0] = static_cast<float>(lost);
   });

@@ -82,6 +82,8 @@ class ConvolutionPlan final {
   ConvolutionPlan& operator=(const ConvolutionPlan&) = delete;
 
   const Case& what() const { return what_; }
+  // Whether cuDNN does it, for all that is known.
+  bool by_library() const { return !choices_.empty(); }
 
   // False where cuDNN does not do it. What is asked for is written, the others are read.
   bool Run(float* picture, float* weight, float* output) {
@@ -227,6 +229,13 @@ class ConvolutionPlans final {
     return true;
   }
 
+  ConvolutionCounts counts() const {
+    const auto by_library = std::ranges::count_if(
+        plans_, [](const std::unique_ptr<ConvolutionPlan>& plan) { return plan->by_library(); });
+    const auto found = static_cast<uint64_t>(by_library);
+    return {.by_library = found, .by_kernels = plans_.size() - found};
+  }
+
  private:
   // Shapes are a network's, times a few sizes of batches: more are a mistake, and begin anew.
   static constexpr size_t kPlansMax = 1024;
@@ -257,6 +266,8 @@ Result<std::unique_ptr<Backend>> MakeCudaBackend(const BackendSettings& settings
   std::unique_ptr<CudaBackend> backend = SM_TRY(CudaBackend::Make(settings));
   return std::unique_ptr<Backend>(std::move(backend));
 }
+
+ConvolutionCounts CudaBackend::convolutions() const { return convolutions_->counts(); }
 
 void CudaBackend::Convolve(const Convolution& how, ConstTensor input, ConstTensor weight,
                            ConstTensor bias, const Elementwise& after, Tensor output) {
