@@ -53,6 +53,9 @@ class Network final {
   // Words where a batch of so many rows is too small to train with, naming the layer.
   std::string ShortBatchWords(uint64_t rows) const;
 
+  // About how many products a row takes on the way forward.
+  uint64_t products() const;
+
   // Takes the memory for training with batches of up to so many rows, which else is taken with the
   // first that is so large. Where it does not fit, layers are gone through again on the way back as
   // the spec allows, which gives the same bits.

@@ -49,6 +49,8 @@ uint64_t Network::BatchFloats(uint64_t rows) const {
   return rows * (row + (loss_->ReadsLabels() ? 1 : output().size()));
 }
 
+uint64_t Network::products() const { return WorkForward(parts_); }
+
 Result<> Network::MakeRoom(uint64_t rows) {
   rows = std::min(rows, rows_max_);
   sizes_.clear();
@@ -68,7 +70,7 @@ Result<> Network::MakeRoomForStep(uint64_t rows) {
     }
   }
   memory_.share_again =
-      static_cast<double>(WorkAgain(parts_, training_)) / static_cast<double>(WorkForward(parts_));
+      static_cast<double>(WorkAgain(parts_, training_)) / static_cast<double>(products());
   recordings_.Forget();
   CutWayBack();
   if (holds) return {};
