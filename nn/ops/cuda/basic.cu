@@ -84,9 +84,18 @@ void CudaBackend::Fill(float value, Tensor out) {
 void CudaBackend::Copy(ConstMatrix from, Matrix to) {
   SM_ASSERT(from.rows() == to.rows() && from.columns() == to.columns());
   if (from.empty()) return;
-  card_->Check(cudaMemcpy2DAsync(to.data(), to.stride() * sizeof(float), from.data(),
-                                 from.stride() * sizeof(float), from.columns() * sizeof(float),
-                                 from.rows(), cudaMemcpyDeviceToDevice, card_->compute()));
+  const uint64_t columns = from.columns();
+  if (from.stride() == columns && to.stride() == columns) {
+    card_->Check(cudaMemcpyAsync(to.data(), from.data(), from.rows() * columns * sizeof(float),
+                                 cudaMemcpyDeviceToDevice, card_->compute()));
+    return;
+  }
+  // CUDA's own of lines may be 2 GiB apart at most.
+  const Cells<const float> in = CellsOf(from);
+  const Cells<float> out = CellsOf(to);
+  ForEachCell(*card_, from.rows(), columns, [=] __device__(uint64_t row, uint64_t column) {
+    out(row, column) = in(row, column);
+  });
 }
 
 void CudaBackend::Add(ConstTensor from, Tensor sum) {

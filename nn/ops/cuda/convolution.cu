@@ -163,9 +163,33 @@ class ConvolutionPlan final {
         continue;
       }
       // The default one rounds, too.
-      choices_.push_back(
-          {static_cast<int>(found[i].algo), rounds_ ? math : CUDNN_FMA_MATH, found[i].memory});
+      Choice choice{.algorithm = static_cast<int>(found[i].algo),
+                    .math = rounds_ ? math : CUDNN_FMA_MATH};
+      if (FindWorkspace(choice) == CUDNN_STATUS_SUCCESS && choice.workspace <= kWorkspaceMax) {
+        choices_.push_back(choice);
+      }
     }
+  }
+
+  // A table's is of the way to multiply that it names, and another may want more.
+  cudnnStatus_t FindWorkspace(Choice& choice) const {
+    const cudnnStatus_t set = cudnnSetConvolutionMathType(convolution_, choice.math);
+    if (set != CUDNN_STATUS_SUCCESS) return set;
+    switch (what_.task) {
+      case Task::kForward:
+        return cudnnGetConvolutionForwardWorkspaceSize(
+            card_.dnn(), picture_, weight_, convolution_, output_,
+            static_cast<cudnnConvolutionFwdAlgo_t>(choice.algorithm), &choice.workspace);
+      case Task::kInputGradient:
+        return cudnnGetConvolutionBackwardDataWorkspaceSize(
+            card_.dnn(), weight_, output_, convolution_, picture_,
+            static_cast<cudnnConvolutionBwdDataAlgo_t>(choice.algorithm), &choice.workspace);
+      case Task::kWeightGradient:
+        return cudnnGetConvolutionBackwardFilterWorkspaceSize(
+            card_.dnn(), picture_, output_, convolution_, weight_,
+            static_cast<cudnnConvolutionBwdFilterAlgo_t>(choice.algorithm), &choice.workspace);
+    }
+    return CUDNN_STATUS_BAD_PARAM;
   }
 
   cudnnStatus_t Execute(const Choice& choice, void* workspace, float* picture, float* weight,
