@@ -176,13 +176,14 @@ std::string TableOfMetrics(const TrainResult& result) {
   return rows.size() == 1 ? "" : AlignTable(rows) + "\n";
 }
 
-// Which card a worker had, and in which ways it was slower than it could have been.
+// What a worker computed on, but where it was asked to take the processor, and in which ways it was
+// slower than it could have been.
 void AddComputed(const JsonValue& computed, std::vector<TableRow>& rows) {
   const auto add = [&rows](const TableRow& row) {
     if (std::ranges::find(rows, row) == rows.end()) rows.push_back(row);
   };
   const JsonValue* const on = computed.Find("on");
-  if (on != nullptr && computed.Find("pieces") != nullptr) add({"computed on", on->text});
+  if (on != nullptr && on->text != "the processor") add({"computed on", on->text});
   const JsonValue* const slower = computed.Find("slower");
   if (slower == nullptr) return;
   for (const JsonValue& words : slower->items) add({"slower", words.text});
