@@ -1,6 +1,8 @@
 // What a card does, beside which tools/gpu/run sets what PyTorch does on it.
-//   card_bench NET ROWS SECONDS [float|tf32|bf16]   samples a second; a gradient, as a worker finds
-//   it card_bench ceilings                  what products and copies come to at best
+//   card_bench NET ROWS SECONDS float|tf32|bf16   gradients as a worker finds them: samples a
+//                                                 second, and what that is of products and copies
+//   card_bench ceilings                           what these come to at best
+//   card_bench card                               which one it is
 #include <algorithm>
 #include <array>
 #include <cstdint>
@@ -107,22 +109,57 @@ Result<> PrintCeilings() {
   return {};
 }
 
+// In which ways it was slower than it could have been.
+void PrintSlower(const NetRunner& runner) {
+  const nn::ConvolutionCounts convolutions = runner.backend().convolutions();
+  if (convolutions.by_kernels > 0) {
+    std::cout << "slower " << convolutions.by_kernels << " of "
+              << convolutions.by_kernels + convolutions.by_library << " convolutions by kernels\n";
+  }
+  const std::string why = runner.network().NotRecordedWords();
+  if (!why.empty()) std::cout << "slower not recorded, since " << why << "\n";
+}
+
+Result<> Measure(const std::string& net, uint64_t rows, double seconds, Device card) {
+  constexpr double kWays = 3;  // Forward, and back by inputs and by weights.
+  const std::unique_ptr<NetRunner> runner =
+      SM_TRY(NetRunner::Make(net, rows, NetRunner::Work::kGradients, std::move(card)));
+  const double rate = SM_TRY(runner->Run(seconds, NetRunner::Time::kWall));
+  const nn::Network& network = runner->network();
+  const double steps = rate / static_cast<double>(rows);
+  uint64_t parameters = 0;
+  for (const nn::ParameterInfo& info : network.parameters()) parameters += info.shape.size();
+  const uint64_t batch = rows * (network.inputs()[0].type.row.size() + 1);
+  const auto gigabytes = [steps](uint64_t floats) {
+    return 4e-9 * static_cast<double>(floats) * steps;
+  };
+  std::cout << "samples_per_second " << rate << "\n"
+            << "teraflops " << 2e-12 * kWays * static_cast<double>(network.products()) * rate
+            << "\n"
+            << "in_gigabytes " << gigabytes(parameters + batch) << "\n"
+            << "out_gigabytes " << gigabytes(parameters) << "\n";
+  PrintSlower(*runner);
+  return {};
+}
+
 Result<> Run(const std::vector<std::string>& arguments) {
   if (arguments == std::vector<std::string>{"ceilings"}) return PrintCeilings();
+  if (arguments == std::vector<std::string>{"card"}) {
+    const Device card = SM_TRY(Card(ProductRounding::kFloat));
+    std::cout << card.words << "\n";
+    return {};
+  }
   const auto products = std::ranges::find(kProducts, arguments.size() == 4 ? arguments[3] : "",
                                           &std::pair<std::string_view, ProductRounding>::first);
   if (products == kProducts.end()) {
     return Error{ErrorCode::kBadUsage,
-                 "card_bench NET ROWS SECONDS float|tf32|bf16, or card_bench ceilings"};
+                 "card_bench NET ROWS SECONDS float|tf32|bf16, card_bench ceilings, or card_bench "
+                 "card"};
   }
   Device card = SM_TRY(Card(products->second));
   const uint64_t rows = std::strtoull(arguments[1].c_str(), nullptr, 10);
   const double seconds = std::strtod(arguments[2].c_str(), nullptr);
-  const std::unique_ptr<NetRunner> runner =
-      SM_TRY(NetRunner::Make(arguments[0], rows, NetRunner::Work::kGradients, std::move(card)));
-  const double rate = SM_TRY(runner->Run(seconds, NetRunner::Time::kWall));
-  std::cout << "samples_per_second " << rate << "\n";
-  return {};
+  return Measure(arguments[0], rows, seconds, std::move(card));
 }
 
 }  // namespace

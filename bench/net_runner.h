@@ -33,6 +33,9 @@ class NetRunner final {
                                                  Device device = Processor(),
                                                  const StepRoom& room = {});
 
+  const nn::Network& network() const { return *network_; }
+  const nn::Backend& backend() const { return *device_.backend; }
+
   // Whose time counts: this thread's, or the wall clock's, where others share the machine.
   enum class Time : uint8_t { kThread, kWall };
 

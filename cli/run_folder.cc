@@ -118,6 +118,18 @@ std::vector<std::string> ReadLeftOut(const std::string& tracks) {
   return rows;
 }
 
+std::vector<JsonValue> ReadComputed(const std::string& tracks, uint64_t workers) {
+  std::vector<JsonValue> all;
+  for (uint64_t rank = 0; rank < workers; ++rank) {
+    std::ifstream file(tracks + "/worker-" + std::to_string(rank) +
+                       std::string(Tracker::kComputedEnding));
+    const std::string text(std::istreambuf_iterator<char>(file), {});
+    Result<JsonValue> json = ParseJson(text);
+    if (json.ok()) all.push_back(std::move(json).value());
+  }
+  return all;
+}
+
 std::string LastLines(const std::string& path, size_t lines, std::string_view after) {
   constexpr size_t kLineBytesMax = 2000;
   std::ifstream file(path);

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "common/json/json.h"
 #include "common/result.h"
 
 namespace shardmill {
@@ -54,6 +55,9 @@ Result<> WriteTextFile(const std::string& path, std::string_view text);
 // The rows of the data that a job's workers have left out, as one of them names them in the folder
 // of its tracks; they all read the same.
 std::vector<std::string> ReadLeftOut(const std::string& tracks);
+
+// What the devices of the ranks below `workers` did, as far as those have said it there.
+std::vector<JsonValue> ReadComputed(const std::string& tracks, uint64_t workers);
 
 // The last lines of a file, each indented by two blanks; empty where there are none. Where a line
 // is `after`, only what follows it counts.

@@ -14,6 +14,7 @@
 #include "common/job/network_keys.h"
 #include "optim/optimizer.h"
 #include "optim/rate.h"
+#include "worker/computed.h"
 #include "worker/job_line.h"
 #include "worker/job_measurers.h"
 #include "worker/job_model.h"
@@ -262,6 +263,8 @@ Result<> Train(const TrainFlags& flags, const Console& console, const StopSource
   TrainResult result;
   result.bad_rows = data.bad_rows;
   result.left_out = data.left_out;
+  SM_TRY(tracker->WriteComputed(ComputedJson(0, *model)));
+  result.computed = ReadComputed(job.train.track, 1);
   result.measured_on = MeasuredPart(job.data);
   TakeFigures(examiner.figures(), job.train, result);
   const Result<> saved = KeepSnapshot(kept, steps, console);

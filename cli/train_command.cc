@@ -139,6 +139,7 @@ class Training final {
   Result<> Tell(const JobStatus& status) {
     TrainResult result = ResultOf(job_.options, status);
     result.left_out = ReadLeftOut(job_.options.train.track);
+    result.computed = ReadComputed(job_.options.train.track, result.workers);
     const std::string json = ToJson(result);
     SM_TRY(WriteTextFile(folder_ + "/" + kResultFile, json + "\n"));
     console_.err << NothingLeftWords(job_.options, result) << std::flush;

@@ -128,6 +128,11 @@ std::string ToJson(const TrainResult& result) {
     for (const std::string& row : result.left_out) json.Text(row);
     json.EndList();
   }
+  if (!result.computed.empty()) {
+    json.Key("computed").BeginList();
+    for (const JsonValue& computed : result.computed) json.Value(computed);
+    json.EndList();
+  }
   json.Key("generation").Whole(result.generation);
   json.Key("rollbacks").Whole(result.rollbacks);
   json.Key("promotions").Whole(result.promotions);
@@ -169,6 +174,19 @@ std::string TableOfMetrics(const TrainResult& result) {
     for (TableRow& row : rows) row.erase(row.begin() + static_cast<std::ptrdiff_t>(part));
   }
   return rows.size() == 1 ? "" : AlignTable(rows) + "\n";
+}
+
+// What a worker computed on, but where it was asked to take the processor, and in which ways it was
+// slower than it could have been.
+void AddComputed(const JsonValue& computed, std::vector<TableRow>& rows) {
+  const auto add = [&rows](const TableRow& row) {
+    if (std::ranges::find(rows, row) == rows.end()) rows.push_back(row);
+  };
+  const JsonValue* const on = computed.Find("on");
+  if (on != nullptr && on->text != "the processor") add({"computed on", on->text});
+  const JsonValue* const slower = computed.Find("slower");
+  if (slower == nullptr) return;
+  for (const JsonValue& words : slower->items) add({"slower", words.text});
 }
 
 }  // namespace
@@ -238,6 +256,7 @@ std::string DescribeResult(const TrainResult& result) {
   for (const auto& [name, value] : result.metrics) {
     if (!IsOfModel(name)) rows.push_back({name, FormatMetric(value)});
   }
+  for (const JsonValue& computed : result.computed) AddComputed(computed, rows);
   if (!result.unsaved.empty()) rows.push_back({"snapshot", result.unsaved});
   return TableOfMetrics(result) + AlignTable(rows);
 }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "common/job/job.h"
+#include "common/json/json.h"
 #include "common/status/job_status.h"
 
 namespace shardmill {
@@ -32,6 +33,7 @@ struct TrainResult {
   uint64_t skipped = 0;                    // Steps left out for a gradient that is no number.
   uint64_t bad_rows = 0;                   // Of the data, left out,
   std::vector<std::string> left_out = {};  // and the first of them by their places.
+  std::vector<JsonValue> computed = {};    // What each worker's device did, as it says itself.
   uint64_t generation = 0;
   uint64_t rollbacks = 0;     // How often the job has gone back to a snapshot.
   uint64_t promotions = 0;    // How often a replica has taken its primary's place.

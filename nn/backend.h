@@ -68,6 +68,19 @@ struct Recording {
   uint64_t id = 0;
 };
 
+// What came of asking for operations that are to be recorded.
+enum class Asked : uint8_t {
+  kDone,      // They are begun, and are to be asked for the next time, too.
+  kRecorded,  // They are begun, and need not be asked for any more.
+  kRefused,   // None of them is begun: they are to be asked for once more.
+};
+
+// How many convolutions a device has seen, of one shape and way each, by what does them.
+struct ConvolutionCounts {
+  uint64_t by_library = 0;
+  uint64_t by_kernels = 0;  // Of our own, as the library does none like it: slower.
+};
+
 // The parameters of a recurrent layer, or the gradients by them. A cell of kLstm has four gates, in
 // the order input, forget, candidate, output; kTanh has one.
 template <class T>
@@ -118,11 +131,11 @@ class Backend {
   virtual void RemoveRecording(Recording recording) = 0;
   // Whether the operations are to be asked for now, and then End called; else they are begun.
   virtual bool BeginRecording(Recording recording) = 0;
-  // False where they could not be recorded, and none of them is begun: they are to be asked for
-  // once more. From then on this device records nothing.
-  virtual bool EndRecording() = 0;
+  // Where it refuses, it records nothing from then on.
+  virtual Asked EndRecording() = 0;
   // Why it could not, in words.
   virtual const char* not_recorded() const = 0;
+  virtual ConvolutionCounts convolutions() const = 0;
 
   // Plain work on numbers.
   virtual void Fill(float value, Tensor out) = 0;

@@ -53,15 +53,18 @@ class Network final {
   // Words where a batch of so many rows is too small to train with, naming the layer.
   std::string ShortBatchWords(uint64_t rows) const;
 
+  // About how many products a row takes on the way forward.
+  uint64_t products() const;
+
   // Takes the memory for training with batches of up to so many rows, which else is taken with the
   // first that is so large. Where it does not fit, layers are gone through again on the way back as
   // the spec allows, which gives the same bits.
   Result<> MakeRoom(uint64_t rows);
   const StepMemory& memory() const { return memory_; }
 
-  // How many pieces of steps a device with memory of its own has done as it had recorded them; and
-  // why there are none, where there cannot be.
-  uint64_t replayed() const { return recordings_.replayed(); }
+  // How a device with memory of its own has done the pieces of passes; and why it has recorded
+  // none, where it cannot.
+  const PieceCounts& pieces() const { return recordings_.counts(); }
   std::string NotRecordedWords() const;
 
   // Where training starts: a function of the seed and the parameter's index.
@@ -116,7 +119,7 @@ class Network final {
   // Floats that a piece of a step brings or sends at the least.
   uint64_t PieceFloats() const;
   void CutWayBack();
-  void ChooseRecordings(const Samples& lent);
+  void ChooseRecordings(const Samples& lent, bool training);
   // Makes the values of all nodes.
   Result<> Forward(const Samples& samples, ParameterFlow* flow);
   // Again: on the way back. Where the device is not asked, it makes them by itself.

@@ -49,6 +49,8 @@ uint64_t Network::BatchFloats(uint64_t rows) const {
   return rows * (row + (loss_->ReadsLabels() ? 1 : output().size()));
 }
 
+uint64_t Network::products() const { return WorkForward(parts_); }
+
 Result<> Network::MakeRoom(uint64_t rows) {
   rows = std::min(rows, rows_max_);
   sizes_.clear();
@@ -68,7 +70,7 @@ Result<> Network::MakeRoomForStep(uint64_t rows) {
     }
   }
   memory_.share_again =
-      static_cast<double>(WorkAgain(parts_, training_)) / static_cast<double>(WorkForward(parts_));
+      static_cast<double>(WorkAgain(parts_, training_)) / static_cast<double>(products());
   recordings_.Forget();
   CutWayBack();
   if (holds) return {};
@@ -78,6 +80,7 @@ Result<> Network::MakeRoomForStep(uint64_t rows) {
 
 Result<> Network::MakeRoomToEvaluate(uint64_t rows) {
   if (rows <= evaluation_.rows()) return {};
+  recordings_.Forget();
   const uint64_t floats = evaluation_.Place(rows);
   const bool leaves_some = floats <= arena_.room() || floats <= RoomOfBlock();
   if (leaves_some && Hold(evaluation_, rows)) return {};
@@ -133,8 +136,8 @@ Result<Samples> Network::Lend(const Samples& samples,
   if (transfer_) lent = transfer_->Bring(lent);
   lent_targets_ = lent.targets;
   LendGradients(gradients);
-  if (training && varies_.empty()) {
-    ChooseRecordings(lent);
+  if (varies_.empty()) {
+    ChooseRecordings(lent, training);
   } else {
     recordings_.ChooseNone();
   }

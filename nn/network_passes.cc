@@ -62,14 +62,16 @@ void Network::CutWayBack() {
   back_ = CutStep(graph_, PieceFloats(), by_chance);
 }
 
-// Parameters and gradients stay where they are, as none of them changes its size.
-void Network::ChooseRecordings(const Samples& lent) {
-  places_.assign({arena_.At(0, 0).data(), lent.targets.labels.data(), lent.targets.values.data()});
+// Parameters and gradients stay where they are, as none of them changes its size; targets are read
+// between pieces.
+void Network::ChooseRecordings(const Samples& lent, bool training) {
+  places_.assign({arena_.At(0, 0).data()});
   for (const Input& input : lent.inputs) {
     places_.push_back(input.floats.data());
     places_.push_back(input.ids.data());
   }
-  recordings_.Choose(lent.rows, places_, forward_.size() + back_.size());
+  const size_t pieces = forward_.size() + (training ? back_.size() : 0);
+  recordings_.Choose(training, lent.rows, places_, pieces);
 }
 
 std::string Network::NotRecordedWords() const {

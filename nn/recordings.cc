@@ -5,7 +5,7 @@
 namespace shardmill::nn {
 namespace {
 
-// Full batches, the last one of an epoch, and what a change of the job may add.
+// Each way: full batches, the last one of an epoch, and what a change of the job may add.
 constexpr size_t kSizesMax = 4;
 
 }  // namespace
@@ -31,19 +31,24 @@ std::vector<Piece> CutStep(const Graph& graph, uint64_t floats,
 }
 
 void Recordings::Forget() {
-  for (const Step& step : steps_) Remove(step);
-  steps_.clear();
+  for (const Pass& pass : passes_) Remove(pass);
+  passes_.clear();
   chosen_ = nullptr;
 }
 
-void Recordings::Remove(const Step& step) {
-  for (const Recording recording : step.pieces) backend_.RemoveRecording(recording);
+void Recordings::Remove(const Pass& pass) {
+  for (const Recording recording : pass.pieces) backend_.RemoveRecording(recording);
 }
 
-void Recordings::Choose(uint64_t rows, std::span<const void* const> places, size_t pieces) {
-  auto found = std::ranges::find(steps_, rows, &Step::rows);
-  if (found == steps_.end() && steps_.size() == kSizesMax) return ChooseNone();
-  if (found == steps_.end()) found = steps_.insert(found, Step{.rows = rows});
+void Recordings::Choose(bool trains, uint64_t rows, std::span<const void* const> places,
+                        size_t pieces) {
+  auto found = std::ranges::find_if(
+      passes_, [=](const Pass& pass) { return pass.trains == trains && pass.rows == rows; });
+  if (found == passes_.end()) {
+    const auto sizes = std::ranges::count(passes_, trains, &Pass::trains);
+    if (static_cast<size_t>(sizes) == kSizesMax) return ChooseNone();
+    found = passes_.insert(found, Pass{.trains = trains, .rows = rows});
+  }
   chosen_ = &*found;
   if (!chosen_->pieces.empty() && std::ranges::equal(chosen_->places, places)) return;
   Remove(*chosen_);

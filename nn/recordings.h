@@ -22,8 +22,15 @@ struct Piece {
 // Those by chance are alone.
 std::vector<Piece> CutStep(const Graph& graph, uint64_t floats, const std::vector<bool>& by_chance);
 
-// What a device records of a network's training steps: each piece, for each of a few sizes of
-// batches. Owned by a network and used on its thread; cannot fail.
+// How pieces were done.
+struct PieceCounts {
+  uint64_t asked = 0;     // The device was asked for each operation:
+  uint64_t recorded = 0;  // in so many of them to record it.
+  uint64_t replayed = 0;  // It did them as it had recorded them.
+};
+
+// What a device records of a network's passes: each piece, for each of a few sizes of batches, to
+// train and to evaluate. Owned by a network and used on its thread; cannot fail.
 class Recordings final {
  public:
   explicit Recordings(Backend& backend) : backend_(backend) {}
@@ -32,9 +39,9 @@ class Recordings final {
   Recordings& operator=(const Recordings&) = delete;
 
   void Forget();
-  // For a step over so many rows that reads and writes what lies at these places, in so many
+  // For a pass over so many rows that reads and writes what lies at these places, in so many
   // pieces. What was recorded for other places is forgotten.
-  void Choose(uint64_t rows, std::span<const void* const> places, size_t pieces);
+  void Choose(bool trains, uint64_t rows, std::span<const void* const> places, size_t pieces);
   // For one that is not recorded.
   void ChooseNone() { chosen_ = nullptr; }
 
@@ -42,29 +49,32 @@ class Recordings final {
   // operations.
   template <class Work>
   void Do(size_t piece, bool same, const Work& work) {
-    if (chosen_ == nullptr || !same) return work(true);
-    const bool asks = backend_.BeginRecording(chosen_->pieces[piece]);
+    const bool records = chosen_ != nullptr && same;
+    const bool asks = !records || backend_.BeginRecording(chosen_->pieces[piece]);
     work(asks);
-    if (!asks) ++replayed_;
-    if (asks && !backend_.EndRecording()) work(true);
+    ++(asks ? counts_.asked : counts_.replayed);
+    if (!asks || !records) return;
+    const Asked came = backend_.EndRecording();
+    if (came == Asked::kRecorded) ++counts_.recorded;
+    if (came == Asked::kRefused) work(true);
   }
 
-  // How many pieces were done as they were recorded.
-  uint64_t replayed() const { return replayed_; }
+  const PieceCounts& counts() const { return counts_; }
 
  private:
-  struct Step {
+  struct Pass {
+    bool trains = true;
     uint64_t rows = 0;
     std::vector<const void*> places = {};
     std::vector<Recording> pieces = {};
   };
 
-  void Remove(const Step& step);
+  void Remove(const Pass& pass);
 
   Backend& backend_;
-  std::vector<Step> steps_;
-  Step* chosen_ = nullptr;
-  uint64_t replayed_ = 0;
+  std::vector<Pass> passes_;
+  Pass* chosen_ = nullptr;
+  PieceCounts counts_;
 };
 
 }  // namespace shardmill::nn

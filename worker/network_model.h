@@ -51,11 +51,14 @@ class NetworkModel final : public Model {
   bool reads_labels() const { return network_->reads_labels(); }
   // Words where a batch of so many rows is too small to train with; else empty.
   std::string ShortBatchWords(uint64_t rows) const { return network_->ShortBatchWords(rows); }
+  // Whether the device's memory is the host's.
+  bool on_host() const { return device_.backend->on_host(); }
   // See nn::Network.
   Result<> MakeRoom(uint64_t rows) { return network_->MakeRoom(rows); }
   const nn::StepMemory& memory() const { return network_->memory(); }
-  uint64_t replayed() const { return network_->replayed(); }
+  const nn::PieceCounts& pieces() const { return network_->pieces(); }
   std::string NotRecordedWords() const { return network_->NotRecordedWords(); }
+  nn::ConvolutionCounts convolutions() const { return device_.backend->convolutions(); }
   // What outputs are compared with, where it is no label or value.
   std::optional<size_t> target_column() const {
     return target_ ? std::optional(target_->column) : std::nullopt;

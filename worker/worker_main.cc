@@ -17,6 +17,7 @@
 #include "common/metrics/metrics.h"
 #include "common/process/announce.h"
 #include "common/timeline/timeline.h"
+#include "worker/computed.h"
 #include "worker/data/batches.h"
 #include "worker/data/read_data.h"
 #include "worker/job_line.h"
@@ -56,11 +57,19 @@ Result<> PrepareSteps(const JobOptions& job, NetworkModel& model, uint64_t rows,
   return {};
 }
 
-// What the device did of all steps without being asked for each operation, and why not more.
-void TellOfRecordings(const JobOptions& job, const NetworkModel& model, const Log& log) {
-  if (job.compute.device == ComputeDevice::kCpu) return;
-  const std::string why = model.NotRecordedWords();
-  log.Info("replayed", {{"pieces", model.replayed()}, {"not_recorded", why.empty() ? "-" : why}});
+// What the device did, and where that was slower than it could have been.
+void TellWhatComputed(uint32_t rank, const NetworkModel& model, Tracker* tracker, const Log& log) {
+  const nn::PieceCounts& pieces = model.pieces();
+  const nn::ConvolutionCounts convolutions = model.convolutions();
+  log.Info("computed", {{"pieces_asked", pieces.asked},
+                        {"pieces_recorded", pieces.recorded},
+                        {"pieces_replayed", pieces.replayed},
+                        {"convolutions_by_library", convolutions.by_library},
+                        {"convolutions_by_kernels", convolutions.by_kernels}});
+  for (const std::string& words : SlowerWords(model)) log.Warn("slower", {{"why", words}});
+  if (tracker == nullptr) return;
+  const Result<> written = tracker->WriteComputed(ComputedJson(rank, model));
+  if (!written.ok()) log.Warn("tracks_no_more", {{"why", written.error().message}});
 }
 
 // What was read, and what of it was not.
@@ -276,7 +285,7 @@ Result<> Train(const WorkerFlags& flags, const DaemonContext& daemon, WorkerMetr
     if (trained.ok()) trained = session->Close(true);
   } while (!trained.ok() && trained.error().code == ErrorCode::kRolledBack);
   if (!trained.ok()) return LeaveEarly(trained.error(), elastic, *session, daemon.log);
-  TellOfRecordings(job, *model, daemon.log);
+  TellWhatComputed(session->rank(), *model, tracker.get(), daemon.log);
   for (const auto& [name, value] : trainer.metrics()) {
     daemon.log.Info("result", {{"metric", name}, {"value", value}});
   }

@@ -107,6 +107,21 @@ TEST(WholeFileTest, SaysThatADiskIsFull) {
   }
 }
 
+TEST(RunFolderTest, ReadsWhatTheJobsOwnWorkersComputed) {
+  fs::create_directories(Runs());
+  const auto write = [](const std::string& worker, const std::string& text) {
+    ASSERT_TRUE(WriteTextFile(Runs() + "/" + worker + ".computed.json", text).ok());
+  };
+  write("worker-0", R"({"worker":0,"on":"a card"})");
+  write("worker-1", R"({"worker":1,"on)");  // Its disk was full.
+  write("worker-2", R"({"worker":2,"on":"the processor"})");
+  write("worker-3", R"({"worker":3,"on":"a card"})");  // Of another job in the same folder.
+  const std::vector<JsonValue> all = ReadComputed(Runs(), 3);
+  ASSERT_EQ(all.size(), 2U);
+  EXPECT_EQ(all[0].Find("on")->text, "a card");
+  EXPECT_EQ(all[1].Find("on")->text, "the processor");
+}
+
 TEST(RunFolderTest, ShowsTheLastLinesOfALog) {
   const std::string path = Runs();
   ASSERT_TRUE(WriteTextFile(path, "1\n2\n3").ok());

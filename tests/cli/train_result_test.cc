@@ -64,6 +64,24 @@ TEST(TrainResultTest, NamesTheRowsThatWereLeftOut) {
       << DescribeResult(result);
 }
 
+TEST(TrainResultTest, SaysOnceInWhichWaysDevicesWereSlow) {
+  TrainResult result = ResultOf({}, Done());
+  for (const char* const worker : {"0", "1"}) {
+    const std::string text = std::string(R"({"worker":)") + worker +
+                             R"(,"on":"cuda:0","pieces":{"asked":2},"slower":["for a reason"]})";
+    result.computed.push_back(ParseJson(text).value());
+  }
+  EXPECT_NE(ToJson(result).find(
+                R"("computed":[{"worker":0,"on":"cuda:0","pieces":{"asked":2},"slower":["for a )"
+                R"(reason"]},{"worker":1,)"),
+            std::string::npos)
+      << ToJson(result);
+  EXPECT_TRUE(
+      DescribeResult(result).ends_with("computed on  cuda:0\n"
+                                       "slower       for a reason\n"))
+      << DescribeResult(result);
+}
+
 TEST(TrainResultTest, SaysWhichRowsAModelWasMeasuredWith) {
   JobOptions job;
   EXPECT_EQ(MeasuredPart(job.data), "test");

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -93,6 +94,69 @@ TEST(ComputeTest, ComputesLayersAgainToTheSameWeightsAndSaysSo) {
   EXPECT_FALSE(WorkersComputeAgain());
   EXPECT_EQ(ChecksumWith({"compute.recompute=always"}), kept);
   EXPECT_TRUE(WorkersComputeAgain());
+}
+
+// The programs beside a card of software. Returns where `shardmill` is.
+std::string ProgramsWithCard() {
+  const std::filesystem::path folder = TestFolder() + "/bin";
+  std::filesystem::create_directories(folder);
+  for (const char* const program : {"cli/shardmill", "server/shardmill-coordinator",
+                                    "server/shardmill-ps", "worker/shardmill-worker"}) {
+    std::filesystem::copy_file(program, folder / std::filesystem::path(program).filename());
+  }
+  std::filesystem::copy_file("tests/nn/soft_card/libshardmill_soft_card.so",
+                             folder / "libshardmill_cuda.so");
+  return std::filesystem::proximate(folder / "shardmill");
+}
+
+// What each worker of the last run says of its card. The second convolution is none of cuDNN's.
+void ExpectCards(size_t workers) {
+  const std::string run = FindRuns(TestFolder() + "/runs").front();
+  std::ostringstream text;
+  text << std::ifstream(run + "/result.json").rdbuf();
+  const JsonValue result = ParseJson(text.str()).value();
+  const JsonValue* const computed = result.Find("computed");
+  ASSERT_NE(computed, nullptr) << text.str();
+  ASSERT_EQ(computed->items.size(), workers) << text.str();
+  for (const JsonValue& one : computed->items) {
+    const auto count = [&one](const char* of, const char* what) {
+      return one.Find(of)->Find(what)->whole;
+    };
+    EXPECT_EQ(one.Find("on")->text, "cuda:0 (soft card)");
+    EXPECT_GT(count("pieces", "replayed"), count("pieces", "recorded"));
+    EXPECT_GT(count("convolutions", "by_library"), 0U);
+    EXPECT_GT(count("convolutions", "by_kernels"), 0U);
+    EXPECT_EQ(one.Find("slower")->items.size(), 1U);
+  }
+}
+
+TEST(ComputeTest, ResultsSayWhatCardsDid) {
+  const std::string program = ProgramsWithCard();
+  const std::string job = WriteJob(1);
+  const auto train = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> arguments{"train",
+                                       job,
+                                       "--set",
+                                       "compute.device=cuda",
+                                       "--set",
+                                       "train.steps=6",
+                                       "--set",
+                                       "model.layers=[{type='conv2d',units=2,kernel=3},"
+                                       "{type='conv2d',units=2,kernel=3,groups=2},"
+                                       "{type='flatten'},{type='affine',units=4}]"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    EXPECT_EQ(Launch("train", program, arguments)->Wait(kPatience), ExitStatus{})
+        << OutputOf("train");
+    EXPECT_TRUE(Says("train", " convolutions are done by kernels of our own")) << OutputOf("train");
+  };
+  train({});
+  ExpectCards(2);
+  std::ostringstream said;
+  said << std::ifstream(FindRuns(TestFolder() + "/runs").front() + "/worker-1.log").rdbuf();
+  EXPECT_NE(said.str().find(" computed pieces_asked="), std::string::npos) << said.str();
+  EXPECT_NE(said.str().find(" slower why="), std::string::npos) << said.str();
+  train({"--single"});
+  ExpectCards(1);
 }
 
 TEST(ComputeTest, StepsKeepWithinTheirMemoryOrSayWhatIsMissing) {

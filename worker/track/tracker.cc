@@ -40,6 +40,14 @@ Result<> Tracker::WriteLeftOut(const std::vector<std::string>& rows) {
   return Error{ErrorCode::kFailed, path_ + ": the rows that were left out cannot be written"};
 }
 
+Result<> Tracker::WriteComputed(const std::string& json) {
+  std::ofstream file(path_ + std::string(kComputedEnding));
+  file << json << "\n";
+  file.close();
+  if (file.good()) return {};
+  return Error{ErrorCode::kFailed, path_ + ": what the device did cannot be written"};
+}
+
 Result<> Tracker::Write(double unix_seconds, const TrackPoint& point) {
   JsonWriter json;
   json.BeginObject().Key("time").Number(unix_seconds);

@@ -29,6 +29,7 @@ struct TrackPoint {
 class Tracker final {
  public:
   static constexpr std::string_view kLeftOutEnding = ".left_out.txt";
+  static constexpr std::string_view kComputedEnding = ".computed.json";
 
   // `unix_seconds`, here and below: now, since 1970.
   static Result<std::unique_ptr<Tracker>> Make(const std::string& folder, const std::string& name,
@@ -37,6 +38,8 @@ class Tracker final {
   Result<> Write(double unix_seconds, const TrackPoint& point);
   // The rows of the data that were left out, as FOLDER/NAME.left_out.txt.
   Result<> WriteLeftOut(const std::vector<std::string>& rows);
+  // What the device did, an object, as FOLDER/NAME.computed.json.
+  Result<> WriteComputed(const std::string& json);
 
  private:
   Tracker(const std::string& path, std::unique_ptr<EventFile> events);

@@ -35,8 +35,9 @@ class CpuBackend final : public Backend {
   Recording AddRecording() override { return {}; }
   void RemoveRecording(Recording) override {}
   bool BeginRecording(Recording) override { return true; }
-  bool EndRecording() override { return true; }
+  Asked EndRecording() override { return Asked::kDone; }
   const char* not_recorded() const override { return "the processor does what it is asked for"; }
+  ConvolutionCounts convolutions() const override { return {}; }
   const char* failure() const override;
   void Fill(float value, Tensor out) override;
   void Copy(ConstMatrix from, Matrix to) override;

@@ -37,8 +37,9 @@ class CudaBackend final : public Backend {
   Recording AddRecording() override;
   void RemoveRecording(Recording recording) override;
   bool BeginRecording(Recording recording) override;
-  bool EndRecording() override;
+  Asked EndRecording() override;
   const char* not_recorded() const override;
+  ConvolutionCounts convolutions() const override;
   const char* failure() const override;
   void Fill(float value, Tensor out) override;
   void Copy(ConstMatrix from, Matrix to) override;

@@ -72,7 +72,7 @@ bool CudaBackend::Synchronize(Event event) { return card_->Synchronize(event); }
 Recording CudaBackend::AddRecording() { return card_->AddRecording(); }
 void CudaBackend::RemoveRecording(Recording recording) { card_->RemoveRecording(recording); }
 bool CudaBackend::BeginRecording(Recording recording) { return card_->BeginRecording(recording); }
-bool CudaBackend::EndRecording() { return card_->EndRecording(); }
+Asked CudaBackend::EndRecording() { return card_->EndRecording(); }
 const char* CudaBackend::not_recorded() const { return card_->not_recorded(); }
 const char* CudaBackend::failure() const { return card_->failure(); }
 
@@ -84,9 +84,18 @@ void CudaBackend::Fill(float value, Tensor out) {
 void CudaBackend::Copy(ConstMatrix from, Matrix to) {
   SM_ASSERT(from.rows() == to.rows() && from.columns() == to.columns());
   if (from.empty()) return;
-  card_->Check(cudaMemcpy2DAsync(to.data(), to.stride() * sizeof(float), from.data(),
-                                 from.stride() * sizeof(float), from.columns() * sizeof(float),
-                                 from.rows(), cudaMemcpyDeviceToDevice, card_->compute()));
+  const uint64_t columns = from.columns();
+  if (from.stride() == columns && to.stride() == columns) {
+    card_->Check(cudaMemcpyAsync(to.data(), from.data(), from.rows() * columns * sizeof(float),
+                                 cudaMemcpyDeviceToDevice, card_->compute()));
+    return;
+  }
+  // CUDA's own of lines may be 2 GiB apart at most.
+  const Cells<const float> in = CellsOf(from);
+  const Cells<float> out = CellsOf(to);
+  ForEachCell(*card_, from.rows(), columns, [=] __device__(uint64_t row, uint64_t column) {
+    out(row, column) = in(row, column);
+  });
 }
 
 void CudaBackend::Add(ConstTensor from, Tensor sum) {
@@ -117,17 +126,18 @@ void CudaBackend::Halve(ConstTensor in, Tensor out) {
 // Each team has the penalty of its part, and one then that of all.
 void CudaBackend::Regularize(float l1, float l2, ConstTensor weight, Tensor gradient,
                              Tensor penalty) {
-  constexpr uint64_t kTeams = 256;
+  constexpr uint64_t kTeamsMax = 256;
   SM_ASSERT(weight.size() == gradient.size() && penalty.size() == 1);
-  double* const parts = card_->ScratchOf<double>(Scratch::kSums, kTeams);
-  if (parts == nullptr) return;
   const uint64_t size = weight.size();
+  const uint64_t teams = std::min((size + kThreads - 1) / kThreads, kTeamsMax);
+  double* const parts = card_->ScratchOf<double>(Scratch::kSums, teams);
+  if (parts == nullptr) return;
   const float* const from = weight.data();
   float* const to = gradient.data();
   float* const all = penalty.data();
-  ForEachRow(*card_, kTeams, kThreads, [=] __device__(uint64_t part, const Team& team) {
+  ForEachRow(*card_, teams, kThreads, [=] __device__(uint64_t part, const Team& team) {
     double lost = 0;
-    for (uint64_t i = part * team.size() + team.first(); i < size; i += kTeams * team.size()) {
+    for (uint64_t i = part * team.size() + team.first(); i < size; i += teams * team.size()) {
       const float value = from[i];
       const float sign = value > 0 ? 1.0F : value < 0 ? -1.0F : 0.0F;
       to[i] += l1 * sign + l2 * value;
@@ -139,7 +149,7 @@ void CudaBackend::Regularize(float l1, float l2, ConstTensor weight, Tensor grad
   });
   ForEachRow(*card_, 1, kThreads, [=] __device__(uint64_t, const Team& team) {
     double lost = 0;
-    for (uint64_t i = team.first(); i < kTeams; i += team.size()) lost += parts[i];
+    for (uint64_t i = team.first(); i < teams; i += team.size()) lost += parts[i];
     lost = team.Sum(lost);
     if (team.leads()) all[0] = static_cast<float>(lost);
   });

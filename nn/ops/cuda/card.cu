@@ -185,8 +185,8 @@ bool Card::BeginRecording(Recording recording) {
   return true;
 }
 
-bool Card::EndRecording() {
-  if (!recording()) return true;
+Asked Card::EndRecording() {
+  if (!recording()) return Asked::kDone;
   cudaGraph_t graph = nullptr;
   cudaGraphExec_t made = nullptr;
   // It ends in any case, and is of use only where nothing of it failed.
@@ -196,13 +196,13 @@ bool Card::EndRecording() {
   Recorded& recorded = *std::exchange(recording_, nullptr);
   if (!good) {
     cudaGetLastError();
-    return false;
+    return Asked::kRefused;
   }
   if (recorded.graph != nullptr) cudaGraphExecDestroy(recorded.graph);
   recorded.graph = made;
   recorded.moves = moves_;
   Check(cudaGraphLaunch(made, compute()));
-  return true;
+  return Asked::kRecorded;
 }
 
 }  // namespace shardmill::nn

@@ -64,7 +64,7 @@ class Card final {
   Recording AddRecording();
   void RemoveRecording(Recording recording);
   bool BeginRecording(Recording recording);
-  bool EndRecording();
+  Asked EndRecording();
   bool recording() const { return recording_ != nullptr; }
   const char* not_recorded() const { return not_recorded_.c_str(); }
 

@@ -82,6 +82,8 @@ class ConvolutionPlan final {
   ConvolutionPlan& operator=(const ConvolutionPlan&) = delete;
 
   const Case& what() const { return what_; }
+  // Whether cuDNN does it, for all that is known.
+  bool by_library() const { return !choices_.empty(); }
 
   // False where cuDNN does not do it. What is asked for is written, the others are read.
   bool Run(float* picture, float* weight, float* output) {
@@ -161,9 +163,33 @@ class ConvolutionPlan final {
         continue;
       }
       // The default one rounds, too.
-      choices_.push_back(
-          {static_cast<int>(found[i].algo), rounds_ ? math : CUDNN_FMA_MATH, found[i].memory});
+      Choice choice{.algorithm = static_cast<int>(found[i].algo),
+                    .math = rounds_ ? math : CUDNN_FMA_MATH};
+      if (FindWorkspace(choice) == CUDNN_STATUS_SUCCESS && choice.workspace <= kWorkspaceMax) {
+        choices_.push_back(choice);
+      }
     }
+  }
+
+  // A table's is of the way to multiply that it names, and another may want more.
+  cudnnStatus_t FindWorkspace(Choice& choice) const {
+    const cudnnStatus_t set = cudnnSetConvolutionMathType(convolution_, choice.math);
+    if (set != CUDNN_STATUS_SUCCESS) return set;
+    switch (what_.task) {
+      case Task::kForward:
+        return cudnnGetConvolutionForwardWorkspaceSize(
+            card_.dnn(), picture_, weight_, convolution_, output_,
+            static_cast<cudnnConvolutionFwdAlgo_t>(choice.algorithm), &choice.workspace);
+      case Task::kInputGradient:
+        return cudnnGetConvolutionBackwardDataWorkspaceSize(
+            card_.dnn(), weight_, output_, convolution_, picture_,
+            static_cast<cudnnConvolutionBwdDataAlgo_t>(choice.algorithm), &choice.workspace);
+      case Task::kWeightGradient:
+        return cudnnGetConvolutionBackwardFilterWorkspaceSize(
+            card_.dnn(), picture_, output_, convolution_, weight_,
+            static_cast<cudnnConvolutionBwdFilterAlgo_t>(choice.algorithm), &choice.workspace);
+    }
+    return CUDNN_STATUS_BAD_PARAM;
   }
 
   cudnnStatus_t Execute(const Choice& choice, void* workspace, float* picture, float* weight,
@@ -227,6 +253,13 @@ class ConvolutionPlans final {
     return true;
   }
 
+  ConvolutionCounts counts() const {
+    const auto by_library = std::ranges::count_if(
+        plans_, [](const std::unique_ptr<ConvolutionPlan>& plan) { return plan->by_library(); });
+    const auto found = static_cast<uint64_t>(by_library);
+    return {.by_library = found, .by_kernels = plans_.size() - found};
+  }
+
  private:
   // Shapes are a network's, times a few sizes of batches: more are a mistake, and begin anew.
   static constexpr size_t kPlansMax = 1024;
@@ -257,6 +290,8 @@ Result<std::unique_ptr<Backend>> MakeCudaBackend(const BackendSettings& settings
   std::unique_ptr<CudaBackend> backend = SM_TRY(CudaBackend::Make(settings));
   return std::unique_ptr<Backend>(std::move(backend));
 }
+
+ConvolutionCounts CudaBackend::convolutions() const { return convolutions_->counts(); }
 
 void CudaBackend::Convolve(const Convolution& how, ConstTensor input, ConstTensor weight,
                            ConstTensor bias, const Elementwise& after, Tensor output) {

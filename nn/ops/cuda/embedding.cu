@@ -42,7 +42,8 @@ struct Sorted {
 Sorted Sort(Card& card, std::span<const uint32_t> ids, uint64_t rows) {
   const uint64_t count = ids.size();
   SM_ASSERT(count <= UINT32_MAX);
-  const int bits = std::max(1, static_cast<int>(std::bit_width(rows - 1)));
+  // Of ids, which have 32, however many rows there are.
+  const int bits = std::clamp(static_cast<int>(std::bit_width(rows - 1)), 1, 32);
   size_t bytes = 0;
   const uint32_t* const none = nullptr;
   uint32_t* const nowhere = nullptr;

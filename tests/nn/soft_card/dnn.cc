@@ -154,12 +154,27 @@ cudnnStatus_t OfferAll(const Convolution& c, int count_max, int* count,
   return CUDNN_STATUS_SUCCESS;
 }
 
+// More than is offered where nothing may be rounded, which offers are not made for.
+size_t WorkspaceOf(const Convolution& c, int algorithm) {
+  constexpr size_t kNotRounded = 256;
+  const size_t offered = kOffers.at(static_cast<size_t>(algorithm)).memory;
+  return c.how.math == CUDNN_FMA_MATH ? offered + kNotRounded : offered;
+}
+
+cudnnStatus_t TellWorkspace(const Convolution& c, int algorithm, size_t* bytes) {
+  Machine& machine = Machine::Get();
+  if (machine.lost() || machine.Fails()) return CUDNN_STATUS_INTERNAL_ERROR;
+  if (!c.right()) return CUDNN_STATUS_BAD_PARAM;
+  *bytes = WorkspaceOf(c, algorithm);
+  return CUDNN_STATUS_SUCCESS;
+}
+
 cudnnStatus_t Begin(cudnnHandle_t handle, const Convolution& c, int algorithm, const Places& places,
                     void* workspace, size_t bytes) {
   Machine& machine = Machine::Get();
   const Offer& offer = kOffers.at(static_cast<size_t>(algorithm));
   if (machine.lost() || machine.Fails()) return CUDNN_STATUS_INTERNAL_ERROR;
-  if (!c.right() || bytes < offer.memory) return CUDNN_STATUS_BAD_PARAM;
+  if (!c.right() || bytes < WorkspaceOf(c, algorithm)) return CUDNN_STATUS_BAD_PARAM;
   if (offer.status != CUDNN_STATUS_SUCCESS || algorithm == kRefusedLater) {
     machine.Keep(cudaErrorInvalidValue);  // Of what it tried itself.
     return CUDNN_STATUS_NOT_SUPPORTED;
@@ -292,6 +307,26 @@ cudnnStatus_t cudnnGetConvolutionBackwardFilterAlgorithm_v7(
     int* count, cudnnConvolutionBwdFilterAlgoPerf_t* found) {
   return OfferAll({*picture, *output, *weight, *convolution, Part::kWeight}, count_max, count,
                   found);
+}
+
+cudnnStatus_t cudnnGetConvolutionForwardWorkspaceSize(
+    cudnnHandle_t, cudnnTensorDescriptor_t picture, cudnnFilterDescriptor_t weight,
+    cudnnConvolutionDescriptor_t convolution, cudnnTensorDescriptor_t output,
+    cudnnConvolutionFwdAlgo_t algorithm, size_t* bytes) {
+  return TellWorkspace({*picture, *output, *weight, *convolution, Part::kOutput}, algorithm, bytes);
+}
+cudnnStatus_t cudnnGetConvolutionBackwardDataWorkspaceSize(
+    cudnnHandle_t, cudnnFilterDescriptor_t weight, cudnnTensorDescriptor_t output,
+    cudnnConvolutionDescriptor_t convolution, cudnnTensorDescriptor_t picture,
+    cudnnConvolutionBwdDataAlgo_t algorithm, size_t* bytes) {
+  return TellWorkspace({*picture, *output, *weight, *convolution, Part::kPicture}, algorithm,
+                       bytes);
+}
+cudnnStatus_t cudnnGetConvolutionBackwardFilterWorkspaceSize(
+    cudnnHandle_t, cudnnTensorDescriptor_t picture, cudnnTensorDescriptor_t output,
+    cudnnConvolutionDescriptor_t convolution, cudnnFilterDescriptor_t weight,
+    cudnnConvolutionBwdFilterAlgo_t algorithm, size_t* bytes) {
+  return TellWorkspace({*picture, *output, *weight, *convolution, Part::kWeight}, algorithm, bytes);
 }
 
 cudnnStatus_t cudnnConvolutionForward(cudnnHandle_t handle, const void*,

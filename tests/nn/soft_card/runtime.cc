@@ -323,26 +323,15 @@ cudaError_t cudaGraphExecDestroy(cudaGraphExec_t graph) {
 
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind,
                             cudaStream_t stream) {
-  return cudaMemcpy2DAsync(to, bytes, from, bytes, bytes, 1, kind, stream);
-}
-
-cudaError_t cudaMemcpy2DAsync(void* to, size_t to_pitch, const void* from, size_t from_pitch,
-                              size_t width, size_t height, cudaMemcpyKind kind,
-                              cudaStream_t stream) {
   return Try(cudaErrorLaunchOutOfResources, [=](Machine& machine) {
     const bool writes = kind != cudaMemcpyDeviceToHost, reads = kind != cudaMemcpyHostToDevice;
-    if (to_pitch < width || from_pitch < width || machine.device().Owns(to) != writes ||
-        machine.device().Owns(from) != reads) {
+    if (machine.device().Owns(to) != writes || machine.device().Owns(from) != reads) {
       return cudaErrorInvalidValue;
     }
     return machine.Enqueue(stream, [=] {
-      for (size_t row = 0; row < height; ++row) {
-        char* const line = static_cast<char*>(to) + row * to_pitch;
-        const char* const source = static_cast<const char*>(from) + row * from_pitch;
-        CheckLent(line, width);
-        CheckLent(source, width);
-        std::memcpy(line, source, width);
-      }
+      CheckLent(to, bytes);
+      CheckLent(from, bytes);
+      std::memcpy(to, from, bytes);
     });
   });
 }

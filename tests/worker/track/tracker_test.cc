@@ -82,6 +82,8 @@ TEST(TrackerTest, SaysThatADiskIsFull) {
   const Result<> written = tracker.value()->Write(2, {1, 0, 0, 0, {}});
   ASSERT_FALSE(written.ok());
   EXPECT_NE(written.error().message.find("worker-0.jsonl"), std::string::npos);
+  fs::create_symlink("/dev/full", folder + "/worker-0.computed.json");
+  EXPECT_FALSE(tracker.value()->WriteComputed("{}").ok());
 }
 
 }  // namespace

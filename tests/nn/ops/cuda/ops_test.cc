@@ -53,7 +53,8 @@ class OpsTest : public testing::TestWithParam<const char*> {
 TEST_P(OpsTest, PlainNumbers) {
   Twin& t = *twin_;
   const Pair a = t.In({37, 91}), b = t.In({37, 91}), out = t.Out({37, 91}), sum = t.Copy(b);
-  const Pair part = t.Out({37, 91}), filled = t.Out({1000}), halved = t.Out({1684});
+  const Pair part = t.Out({37, 91}), whole = t.Out({37, 91});
+  const Pair filled = t.Out({1000}), halved = t.Out({1684});
   t.Run([&](Backend& backend) {
     backend.Multiply(a.in(backend), b.in(backend), out.out(backend));
     backend.Add(a.in(backend), sum.out(backend));
@@ -62,8 +63,9 @@ TEST_P(OpsTest, PlainNumbers) {
     backend.Fill(1.0F, part.out(backend));
     backend.Copy(ConstMatrix(a.in(backend)).Columns(3, 40),
                  Matrix(part.out(backend)).Columns(50, 40));
+    backend.Copy(a.in(backend), whole.out(backend));
   });
-  for (const Pair& pair : {out, sum, part, filled}) Expect(pair, kExact);
+  for (const Pair& pair : {out, sum, part, whole, filled}) Expect(pair, kExact);
   ExpectSameBits(halved);
 }
 

@@ -62,18 +62,21 @@ class Kept final {
 
   void ExpectStep(uint64_t rows) {
     SCOPED_TRACE("step " + std::to_string(++step_) + " of " + std::to_string(rows) + " rows");
-    kept_.MakeBatch(kRowsMax, step_);
-    kept_.SetChance(step_);
-    for (std::vector<float>& parameter : kept_.parameters()) {
-      for (float& number : parameter) number *= 0.97F;
-    }
     NetworkFixture asked(spec_, card_);
-    asked.MakeBatch(kRowsMax, step_);
-    asked.SetChance(step_);
-    Lend(kept_.parameters(), asked);
+    GoOn(asked);
     EXPECT_EQ(kept_.Train(rows).value(), asked.Train(rows).value());
     EXPECT_EQ(kept_.gradients(), asked.gradients());
-    EXPECT_EQ(asked.network().replayed(), 0U);
+    EXPECT_EQ(asked.network().pieces().replayed, 0U);
+  }
+
+  void ExpectEvaluation(uint64_t rows) {
+    SCOPED_TRACE("pass " + std::to_string(++step_) + " over " + std::to_string(rows) + " rows");
+    NetworkFixture asked(spec_, card_);
+    GoOn(asked);
+    const LossSums found = kept_.Evaluate(rows).value(), want = asked.Evaluate(rows).value();
+    EXPECT_EQ(found.loss, want.loss);
+    EXPECT_TRUE(std::ranges::equal(found.outputs, want.outputs));
+    EXPECT_EQ(asked.network().pieces().replayed, 0U);
   }
 
   void ExpectSteps(const std::vector<uint64_t>& rows) {
@@ -82,9 +85,9 @@ class Kept final {
 
   // How many pieces of that step were replayed.
   uint64_t Replays(uint64_t rows) {
-    const uint64_t before = network().replayed();
+    const uint64_t before = network().pieces().replayed;
     ExpectStep(rows);
-    return network().replayed() - before;
+    return network().pieces().replayed - before;
   }
 
   NetworkFixture& fixture() { return kept_; }
@@ -92,6 +95,18 @@ class Kept final {
 
  private:
   static constexpr uint64_t kRowsMax = 12;
+
+  // Another batch, and other parameters than before, for both.
+  void GoOn(NetworkFixture& asked) {
+    for (NetworkFixture* const fixture : {&kept_, &asked}) {
+      fixture->MakeBatch(kRowsMax, step_);
+      fixture->SetChance(step_);
+    }
+    for (std::vector<float>& parameter : kept_.parameters()) {
+      for (float& number : parameter) number *= 0.97F;
+    }
+    Lend(kept_.parameters(), asked);
+  }
 
   const NetworkSpec spec_;
   Backend& card_;
@@ -122,6 +137,29 @@ TEST_P(RecordingTest, GivesTheBitsOfWhatIsAskedFor) {
   EXPECT_EQ(kept.Replays(6), 6U);
   EXPECT_EQ(kept.Replays(4), 6U);
   EXPECT_EQ(kept.network().NotRecordedWords(), "");
+  EXPECT_EQ(kept.network().pieces().recorded, 12U);
+}
+
+TEST_P(RecordingTest, GivesThemWhereNothingIsTrained) {
+  Kept kept(Everything(), *card_);
+  for (const uint64_t rows : {6, 6, 4, 4}) kept.ExpectEvaluation(rows);
+  const auto expect_replays = [&](uint64_t rows, uint64_t want) {
+    const uint64_t before = kept.network().pieces().replayed;
+    kept.ExpectEvaluation(rows);
+    EXPECT_EQ(kept.network().pieces().replayed - before, want);
+  };
+  expect_replays(6, 3);
+  expect_replays(4, 3);
+  // The memory of a training step is another.
+  kept.ExpectStep(6);
+  expect_replays(6, 0);
+  expect_replays(6, 0);
+  expect_replays(6, 3);
+  // What a larger batch makes lies in other places.
+  expect_replays(12, 0);
+  expect_replays(6, 0);
+  expect_replays(6, 0);
+  expect_replays(6, 3);
 }
 
 TEST_P(RecordingTest, CutsAStepWhereMuchComesOrGoes) {
@@ -178,7 +216,7 @@ TEST_P(RecordingTest, KeepsAFewSizesOfBatches) {
 TEST_P(RecordingTest, SaysWhatIsAnotherInEachStep) {
   Kept kept(ManyLayersSpec(), *card_);
   kept.ExpectSteps({6, 6, 6});
-  EXPECT_EQ(kept.network().replayed(), 0U);
+  EXPECT_EQ(kept.network().pieces().replayed, 0U);
   EXPECT_EQ(kept.network().NotRecordedWords(),
             "the input \"words\" has any number of ids in a batch");
 }
@@ -195,6 +233,7 @@ TEST(RefusedRecordingTest, AsksForWhatALibraryDoesNotLetBeRecorded) {
   Kept kept(Everything(), *card);
   kept.ExpectSteps({6, 6, 6, 4, 4, 4});
   EXPECT_EQ(kept.network().NotRecordedWords(), "cuDNN: CUDNN_STATUS_NOT_SUPPORTED");
+  EXPECT_EQ(kept.network().pieces().recorded, 0U);
 }
 
 }  // namespace

@@ -81,6 +81,19 @@ cudnnStatus_t cudnnGetConvolutionBackwardFilterAlgorithm_v7(
     cudnnConvolutionDescriptor_t convolution, cudnnFilterDescriptor_t weight, int count_max,
     int* count, cudnnConvolutionBwdFilterAlgoPerf_t* found);
 
+cudnnStatus_t cudnnGetConvolutionForwardWorkspaceSize(
+    cudnnHandle_t handle, cudnnTensorDescriptor_t picture, cudnnFilterDescriptor_t weight,
+    cudnnConvolutionDescriptor_t convolution, cudnnTensorDescriptor_t output,
+    cudnnConvolutionFwdAlgo_t algorithm, size_t* bytes);
+cudnnStatus_t cudnnGetConvolutionBackwardDataWorkspaceSize(
+    cudnnHandle_t handle, cudnnFilterDescriptor_t weight, cudnnTensorDescriptor_t output,
+    cudnnConvolutionDescriptor_t convolution, cudnnTensorDescriptor_t picture,
+    cudnnConvolutionBwdDataAlgo_t algorithm, size_t* bytes);
+cudnnStatus_t cudnnGetConvolutionBackwardFilterWorkspaceSize(
+    cudnnHandle_t handle, cudnnTensorDescriptor_t picture, cudnnTensorDescriptor_t output,
+    cudnnConvolutionDescriptor_t convolution, cudnnFilterDescriptor_t weight,
+    cudnnConvolutionBwdFilterAlgo_t algorithm, size_t* bytes);
+
 cudnnStatus_t cudnnConvolutionForward(cudnnHandle_t handle, const void* scale,
                                       cudnnTensorDescriptor_t picture_as, const void* picture,
                                       cudnnFilterDescriptor_t weight_as, const void* weight,
