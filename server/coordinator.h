@@ -114,7 +114,8 @@ struct ShardStatus {
   TimePoint busy_until{};   // Its server said that it is there and at work.
   TimePoint asked_at{};     // When it was last asked for a word, to become primary.
   Beat beat;
-  TimePoint leaves_at{};  // When it first said to this coordinator that it is to stop.
+  TimePoint leaves_at{};      // When it first said to this coordinator that it is to stop.
+  TimePoint log_missed_at{};  // When a process first came in its place without its log.
   // Of a replica; see ReplicaPlace.
   uint64_t stream = 0;
   bool in_sync = false;
@@ -257,6 +258,7 @@ class Coordinator final {
   bool Promote(ShardId id, TimePoint now);
   void MakePrimary(ShardId id, ShardStatus& heir, TimePoint now);
   bool Restore(const Register& request, TimePoint now);
+  std::string AwaitedWords(const Register& request, TimePoint now);
   void GivePlace(ShardId id, TimePoint now);
   void LetLeave(ShardId id, TimePoint now, Outbox& outbox);
   bool MayLeave(ShardId id, const ShardStatus& leaver, TimePoint now, Outbox& outbox);

@@ -271,6 +271,22 @@ bool Coordinator::Restore(const Register& request, TimePoint now) {
   return true;
 }
 
+// What has all that was answered, and may come yet, when a process wants the shard's place without
+// it; empty where there is nothing.
+std::string Coordinator::AwaitedWords(const Register& request, TimePoint now) {
+  if (going_back_) return "";
+  if (const ShardStatus* replica = Awaited(request.shard)) {
+    return " waits for its copy " + std::to_string(replica->copy) +
+           ", which has all that was answered, and is not heard of";
+  }
+  if (!Logged(request.shard) || request.log.term.value > 0) return "";
+  TimePoint& missed_at = shards_[request.shard.value].log_missed_at;
+  if (missed_at == TimePoint{}) missed_at = now;
+  if (now - missed_at >= options_.start_timeout) return "";
+  return " has a log with all that was answered, and this process found none (replication.log): a "
+         "disk that is not there yet has cluster.start_timeout to come, then the shard is lost";
+}
+
 // The shard has another primary than before, which begins with a cut.
 void Coordinator::GivePlace(ShardId id, TimePoint now) {
   Copies& copies = copies_[id.value];

@@ -69,13 +69,16 @@ void Coordinator::On(const Register& request, TimePoint now, const Envelope& fro
       return;
     }
     if (!Restore(request, now)) {
-      const ShardStatus* replica = going_back_ ? nullptr : Awaited(request.shard);
-      if (replica != nullptr) {
-        refuse(Refusal::kRankHeld, name + " waits for its copy " + std::to_string(replica->copy) +
-                                       ", which has all that was answered, and is not heard of");
+      const std::string awaited = AwaitedWords(request, now);
+      if (!awaited.empty()) {
+        refuse(Refusal::kRankHeld, name + awaited);
         return;
       }
-      Lose(name, " was started again; its part of the tables is lost", now);
+      const bool without = !going_back_ && Logged(request.shard) && request.log.term.value == 0;
+      Lose(name,
+           std::string(" was started again") + (without ? " without its log" : "") +
+               "; its part of the tables is lost",
+           now);
       if (state_ == JobState::kFailed) {
         refuse(Refusal::kFailed, words_);
         return;
@@ -84,7 +87,7 @@ void Coordinator::On(const Register& request, TimePoint now, const Envelope& fro
     }
   }
   shard.registered = true;
-  shard.leaves_at = {};
+  shard.leaves_at = shard.log_missed_at = {};
   shard.peer = from.peer;
   shard.boot = from.stamp.from;
   shard.endpoint = request.endpoint;

@@ -240,6 +240,8 @@ Result<> ShardLogWriter::Write(const Stamp& stamp, std::span<const Follow> items
   Result<> synced = file_->Sync();
   if (!synced.ok() && Mutated(Mutation::kRetryFailedSync)) synced = file_->Sync();
   SM_TRY(std::move(synced));
+  if (!file_->HasName())
+    return Error{ErrorCode::kFailed, path_ + " was removed while it was written"};
   bytes_ += sizeof(head) + head.bytes;
   if (!takes_over) return {};
   SM_TRY(files_.Rename(path_ + ".new", path_));

@@ -20,6 +20,8 @@ class File {
 
   virtual Result<> Append(std::span<const std::byte> bytes) = 0;
   virtual Result<> Sync() = 0;
+  // False once its last name is gone: nobody will find it again.
+  virtual bool HasName() const = 0;
 };
 
 struct FolderEntry {

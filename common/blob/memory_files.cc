@@ -42,6 +42,11 @@ class MemoryFiles::Writer final : public File {
     });
   }
 
+  bool HasName() const override {
+    return std::ranges::any_of(files_.nodes_,
+                               [this](const auto& named) { return named.second == node_; });
+  }
+
  private:
   MemoryFiles& files_;
   std::shared_ptr<Node> node_;

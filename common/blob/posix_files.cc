@@ -42,6 +42,11 @@ class PosixFile final : public File {
     return Failed(path_, "it did not reach the disk", errno);
   }
 
+  bool HasName() const override {
+    struct stat is {};
+    return fstat(file_.get(), &is) != 0 || is.st_nlink > 0;
+  }
+
  private:
   FileDescriptor file_;
   std::string path_;

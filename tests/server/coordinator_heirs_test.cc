@@ -74,5 +74,50 @@ TEST_F(HeirsTest, WhatANewPrimaryHasShownNobodyElseMayHave) {
   EXPECT_EQ(Primary(), kFirst);
 }
 
+// One shard, which keeps a log.
+class LogHeirsTest : public CoordinatorTest {
+ protected:
+  static constexpr uint64_t kNext = 60;
+
+  LogHeirsTest() : CoordinatorTest(WithLogs()) {
+    Begin();
+    Beat beat{ShardId{0}};
+    beat.log.term = coordinator_.view().shards.front().term;
+    Say(kShard, beat);
+    After(3 * kLease);
+  }
+
+  static CoordinatorOptions WithLogs() {
+    CoordinatorOptions options = Options();
+    options.logs = true;
+    return options;
+  }
+};
+
+TEST_F(LogHeirsTest, WhoComesWithoutTheLogWaitsForItsDisk) {
+  Register request{ShardId{0}, "n"};
+  const Outbox said = Say(kNext, request);
+  ASSERT_NE(Find<Refused>(said, kNext), nullptr);
+  EXPECT_EQ(Find<Refused>(said, kNext)->code, Refusal::kRankHeld);
+  EXPECT_NE(Find<Refused>(said, kNext)->words.find("replication.log"), std::string::npos);
+  EXPECT_EQ(coordinator_.state(), JobState::kTraining);
+  const View& view = coordinator_.view();
+  request.log = {view.generation, view.shards.front().term};
+  EXPECT_NE(Find<Registered>(Say(kNext, request), kNext), nullptr);
+}
+
+TEST_F(LogHeirsTest, ALogThatDoesNotComeIsLostAndTheWordsSaySo) {
+  Say(kNext, Register{ShardId{0}, "n"});
+  for (int i = 0; i < 9; ++i) {
+    After(milliseconds(100));
+    Say(kNext, Register{ShardId{0}, "n"});
+  }
+  EXPECT_EQ(coordinator_.state(), JobState::kTraining);
+  After(milliseconds(200));
+  Say(kNext, Register{ShardId{0}, "n"});
+  EXPECT_EQ(coordinator_.state(), JobState::kFailed);
+  EXPECT_NE(coordinator_.words().find("without its log"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace shardmill

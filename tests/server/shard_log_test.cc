@@ -156,6 +156,23 @@ TEST(LogDeskTest, LeavesAFileThatFailedAndBeginsAnother) {
   EXPECT_TRUE(std::get<LogRead>(AnswerOf(desk, ReadLog{})).result.ok());
 }
 
+// Somebody has tidied up: what comes now nobody would find again.
+TEST(LogDeskTest, LeavesAFileThatWasRemovedAndBeginsAnother) {
+  MemoryFiles files(4);
+  FramePool frames(FramePool::Memory::kPrivate);
+  LogDesk desk(files, "a/b", ShardId{4}, frames);
+  const auto write = [&](const LogBatch& batch) {
+    return std::get<LogWritten>(AnswerOf(desk, batch)).bytes;
+  };
+  ASSERT_TRUE(write({1, true, true, kStamp, {ItemOf(1)}}).ok());
+  ASSERT_TRUE(write({1, false, false, kStamp, {ItemOf(2)}}).ok());
+  ASSERT_TRUE(files.RemoveFile("a/b/shard-4.log").ok());
+  const Result<uint64_t> lost = write({1, false, false, kStamp, {ItemOf(3)}});
+  ASSERT_FALSE(lost.ok());
+  EXPECT_NE(lost.error().message.find("removed"), std::string::npos) << lost.error().message;
+  EXPECT_TRUE(write({2, true, true, kStamp, {ItemOf(1)}}).ok());
+}
+
 Stamp StampIn(LogDesk& desk) {
   Stamp stamp;
   desk.Do(ReadLog{}, [&stamp](LogAnswer answer) -> Result<> {

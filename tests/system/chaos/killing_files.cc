@@ -28,6 +28,7 @@ class KillingFiles::Writer final : public File {
   Result<> Sync() override {
     return files_.Count([&] { return file_->Sync(); });
   }
+  bool HasName() const override { return file_->HasName(); }
 
  private:
   KillingFiles& files_;
