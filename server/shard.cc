@@ -333,6 +333,7 @@ void Shard::On(const Pull& pull, const Envelope& from, Outbox& outbox) {
 
 void Shard::On(const Registered& /*registered*/, const Envelope& /*from*/, Outbox& /*outbox*/) {
   registered_ = true;
+  held_words_.clear();
   beat_at_.reset();  // Who is told again is asked whether it is there.
 }
 

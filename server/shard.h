@@ -125,6 +125,8 @@ class Shard final {
   const View& view() const { return copy_.view(); }
   // Set for good when the coordinator says that this shard has no place in the job, or nothing.
   const std::optional<Error>& failure() const { return failure_; }
+  // Why the coordinator does not let it have its place yet; empty where it does.
+  const std::string& held_words() const { return held_words_; }
   // For the job was done before it came.
   bool over() const { return failure_ && failure_->code == ErrorCode::kDone; }
   const ShardCounters& counters() const { return counters_; }

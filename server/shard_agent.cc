@@ -192,6 +192,12 @@ bool ShardAgent::WorkLog() {
 }
 
 void ShardAgent::Publish() {
+  if (shard_->held_words() != held_words_) {
+    held_words_ = shard_->held_words();
+    if (!held_words_.empty()) {
+      log_.Info("shard_waits", {{"shard", id().value}, {"why", held_words_}});
+    }
+  }
   if (shard_->serves() && !ready()) {
     log_.Info("shard_ready",
               {{"shard", id().value}, {"copy", copy()}, {"view", shard_->view().number.value}});

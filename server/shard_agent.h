@@ -104,7 +104,8 @@ class ShardAgent final {
   std::optional<LogRequest> to_log_;
   bool folder_checked_ = false;
   std::optional<TimePoint> leaves_by_;  // Once the process is told to stop.
-  bool primary_ = false;                // As was last told.
+  bool primary_ = false;                // As was last told,
+  std::string held_words_;              // and this, too.
   TimedShard timed_;
   Pump<TimedShard> pump_;
   const Log& log_;
