@@ -123,8 +123,8 @@ Result<> RunRebalance(const RebalanceFlags& flags, const Console& console, const
   std::vector<Move> told;
   for (Rebalance request{flags.drained, false};; request.begin = true) {
     const Balance balance = SM_TRY(caller.Ask(request, stop));
-    Tell(balance, &told, console.out);
     if (!balance.problem.empty()) return Error{ErrorCode::kFailed, balance.problem};
+    Tell(balance, &told, console.out);
     if (balance.moves.empty()) {
       console.out << "the shards are where they should be\n";
       return {};
