@@ -284,10 +284,8 @@ std::string Coordinator::AwaitedWords(const Register& request, TimePoint now) {
   if (missed_at == TimePoint{}) missed_at = now;
   if (now - missed_at >= options_.start_timeout) return "";
   return " has a log with all that was answered, and this process found none (replication.log): "
-         "start "
-         "it again when its disk is there; after cluster.start_timeout who comes without it is "
-         "taken, "
-         "and what the shard had is lost";
+         "start it again when its disk is there; after cluster.start_timeout who comes without it "
+         "is taken, and what the shard had is lost";
 }
 
 // The shard has another primary than before, which begins with a cut.
