@@ -47,8 +47,8 @@ struct Scenario {
   bool any_rank = false;     // They do not say which rank they want.
   double join = 0;           // Chance of one more worker.
   Duration faults_last = std::chrono::milliseconds(400);
-  Duration heal_limit =
-      std::chrono::seconds(10);  // All must be done so long after, or half of it after a step.
+  // All must be done so long after the faults, or half of it after the last step that was made.
+  Duration heal_limit = std::chrono::seconds(10);
 
   bool leased() const { return rows > 0; }
   bool elastic() const { return workers_max > 0; }

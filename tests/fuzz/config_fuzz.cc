@@ -1,4 +1,4 @@
-// Job files and what stands above them. The input is the one, and then the other.
+// Whole job files. The input is what stands above the file, and then the file.
 #include <filesystem>
 #include <fstream>
 
@@ -6,6 +6,7 @@
 #include "tests/fuzz/overrides.h"
 
 namespace shardmill::fuzz {
+
 void Try(Input input) {
   Cutter cutter(input);
   const config::Overrides overrides = OverridesOf(cutter);
