@@ -4,6 +4,8 @@
 // A trial is its seed: `--count 1 --seed S` makes the same cluster and the same trouble again, as
 // far as the machine's own timing lets it. With --resume the trials add up over several runs.
 
+#include <unistd.h>
+
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -26,12 +28,13 @@ struct Arguments {
   uint64_t minutes = 20;
   uint64_t shard_mib = 0;
   bool json = false;
+  bool inside = false;  // We are in a network of our own.
 };
 
 bool Parse(const std::vector<std::string>& words, Arguments& arguments) {
   for (size_t i = 0; i < words.size(); ++i) {
-    if (words[i] == "--json") {
-      arguments.json = true;
+    if (words[i] == "--json" || words[i] == "--inside") {
+      (words[i] == "--json" ? arguments.json : arguments.inside) = true;
       continue;
     }
     if (i + 1 == words.size()) return false;
@@ -65,6 +68,20 @@ std::string FromUser(const std::string& path) {
   return path.empty() || folder.empty() ? path : (std::filesystem::path(folder) / path).string();
 }
 
+// Starts this program anew in a network that it may change. Comes back where that cannot be.
+int EnterOwnNetwork(const std::vector<std::string>& words) {
+  std::vector<std::string> argv = {"unshare", "--user", "--map-root-user", "--net",
+                                   std::filesystem::read_symlink("/proc/self/exe").string()};
+  argv.insert(argv.end(), words.begin(), words.end());
+  argv.emplace_back("--inside");
+  std::vector<char*> pointers;
+  for (std::string& word : argv) pointers.push_back(word.data());
+  pointers.push_back(nullptr);
+  execvp(pointers[0], pointers.data());
+  std::perror("unshare");
+  return 2;
+}
+
 int Usage() {
   std::fprintf(stderr,
                "usage: chaos --scenario NAME [--count N] [--seed S] [--resume FILE] [--logs "
@@ -81,6 +98,7 @@ int Main(const std::vector<std::string>& words) {
   if (!Parse(words, arguments)) return Usage();
   const Scenario* scenario = FindScenario(arguments.scenario);
   if (scenario == nullptr) return Usage();
+  if (scenario->own_network && !arguments.inside) return EnterOwnNetwork(words);
   TrialPlaces places;
   places.minutes = arguments.minutes;
   places.shard_mib = arguments.shard_mib;

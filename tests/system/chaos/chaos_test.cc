@@ -7,6 +7,7 @@
 #include <string>
 
 #include "common/json/json.h"
+#include "common/process/child.h"
 #include "tests/sanitized.h"
 #include "tests/system/chaos/campaign.h"
 
@@ -99,6 +100,31 @@ TEST(ChaosTest, ANetworkThatIsNotWholeCostsTimeAndNothingElse) {
 
 TEST(ChaosTest, ServersThatDoNotReachEachOtherHoldNobodyUp) {
   EXPECT_EQ(ExpectPromisesKept(kSplit, kSanitized ? 1 : 3), 0U);
+}
+
+// In a process of its own, for a network of its own.
+TEST(ChaosTest, HostsThatAreCutOffOrSwitchedOffCostTimeAndNothingElse) {
+  ChildOptions options;
+  options.name = "hosts";
+  options.log_path = testing::TempDir() + "/hosts.out";
+  options.argv = {"/usr/bin/unshare", "--user", "--map-root-user", "--net", "/bin/true"};
+  if (!Child::Spawn(options).value()->Wait(kTroubleLimit)->ok()) {
+    GTEST_SKIP() << "the system gives nobody a network of their own";
+  }
+  options.argv = {Places().programs + "/tests/system/chaos/chaos",
+                  "--scenario",
+                  "hosts",
+                  "--count",
+                  kSanitized ? "2" : "5",
+                  "--logs",
+                  Places().logs,
+                  "--json"};
+  const std::optional<ExitStatus> status =
+      Child::Spawn(options).value()->Wait(std::chrono::minutes(10));
+  std::ifstream file(options.log_path);
+  const std::string words((std::istreambuf_iterator<char>(file)), {});
+  EXPECT_EQ(status, ExitStatus{}) << words;
+  EXPECT_NE(words.find("\"violations\":0"), std::string::npos) << words;
 }
 
 TEST(ChaosTest, NothingThatIsDamagedIsTakenForWhatItWas) {

@@ -102,7 +102,12 @@ Result<std::unique_ptr<Cluster>> Cluster::Start(const ClusterPlan& plan, std::st
     if (plan.noted) SM_TRY(cluster->faults_->NoteSyncs(cluster->folder_));
   }
   if (plan.proxied) cluster->proxy_ = std::make_unique<MessageProxy>(plan.seed);
-  SM_TRY(cluster->StartCoordinator("127.0.0.1:0"));
+  if (plan.apart) cluster->hosts_ = SM_TRY(Hosts::Make(cluster->folder_ + "/hosts.out"));
+  cluster->coordinator_host_ = SM_TRY(cluster->AddHost());
+  const std::string local = cluster->coordinator_host_
+                                ? cluster->hosts_->AddressOf(*cluster->coordinator_host_)
+                                : "127.0.0.1";
+  SM_TRY(cluster->StartCoordinator(local + ":0"));
   SM_TRY(cluster->FindCoordinator());
   for (uint32_t i = 0; i < plan.servers; ++i) SM_TRY(cluster->StartServer(i));
   return cluster;
@@ -145,19 +150,34 @@ Result<> Cluster::WriteJob() {
   return Error{ErrorCode::kFailed, job_ + ": cannot be written"};
 }
 
-Result<> Cluster::Spawn(const std::string& name, const std::string& program,
-                        std::vector<std::string> arguments, std::unique_ptr<Child>* child) const {
+Result<std::unique_ptr<Child>> Cluster::SpawnOn(Host host, ChildOptions options) {
+  if (host) {
+    const std::vector<std::string> inside = hosts_->Inside(*host);
+    options.argv.insert(options.argv.begin(), inside.begin(), inside.end());
+  }
+  std::unique_ptr<Child> child = SM_TRY(Child::Spawn(options));
+  if (host) host_of_[child->pid()] = *host;
+  if (proxy_ != nullptr) proxy_->Know(child->pid());
+  return child;
+}
+
+Result<> Cluster::SpawnDaemon(Host host, const std::string& name, const std::string& program,
+                              std::vector<std::string> arguments, std::unique_ptr<Child>* child) {
   ChildOptions options;
   options.name = name;
   options.argv = {programs_ + "/" + program, job_};
   options.argv.insert(options.argv.end(), arguments.begin(), arguments.end());
+  if (host) {
+    const std::string address = hosts_->AddressOf(*host);
+    options.argv.insert(options.argv.end(), {"--set", "cluster.host=" + address, "--set",
+                                             "http.bind=" + address, "--insecure"});
+  }
   if (faults_ != nullptr) {
     options.argv.insert(options.argv.begin(), {"/usr/bin/env", faults_->Preload()});
   }
   options.log_path = folder_ + "/" + name + ".out";
   options.announces = true;
-  *child = SM_TRY(Child::Spawn(options));
-  if (proxy_ != nullptr) proxy_->Know((*child)->pid());
+  *child = SM_TRY(SpawnOn(host, std::move(options)));
   return {};
 }
 
@@ -203,14 +223,15 @@ Life& Cluster::StartWorker(uint32_t rank, const Aim& aim) {
   options.argv = {programs_ + "/tests/system/chaos/worker"};
   for (std::string& argument : plan.ToArguments()) options.argv.push_back(std::move(argument));
   options.log_path = folder_ + "/" + name + ".out";
-  Result<std::unique_ptr<Child>> child = Child::Spawn(options);
+  const Result<Host> host = AddHost();
+  Result<std::unique_ptr<Child>> child =
+      host.ok() ? SpawnOn(host.value(), options) : Result<std::unique_ptr<Child>>(host.error());
   if (!child.ok()) {
     Fail(child.error().message);
     life.ended = ExitStatus{};
     return life;
   }
   life.child = std::move(child).value();
-  if (proxy_ != nullptr) proxy_->Know(life.child->pid());
   return life;
 }
 

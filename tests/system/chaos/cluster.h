@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,6 +15,7 @@
 #include "tests/sanitized.h"
 #include "tests/system/chaos/probe.h"
 #include "tests/system/faults/fault_orders.h"
+#include "tests/system/faults/hosts.h"
 #include "tests/system/faults/message_proxy.h"
 
 namespace shardmill::chaos {
@@ -48,6 +50,7 @@ struct ClusterPlan {
   bool keeps_state = false;        // The coordinator has a folder to go on from.
   bool keyed = false;              // The job has keys, and each rank one of its own.
   bool proxied = false;            // All messages go through a proxy.
+  bool apart = false;              // Each process is on a host of its own.
   bool faulty = false;             // Disk and clock of the daemons do as the scenario orders.
   bool noted = false;              // What of their files is on disk is noted for a power cut.
   Plant plant = Plant::kNone;
@@ -90,6 +93,12 @@ class Cluster final {
   Child& coordinator() { return *coordinator_; }
   MessageProxy& proxy() { return *proxy_; }  // Of a plan that is proxied.
   FaultDesk& faults() { return *faults_; }   // Of a plan that is faulty.
+  // Of a plan whose processes are apart: the host of one, what becomes of frames, and the end of
+  // all connections of one. The host of a process that was killed can be removed.
+  size_t HostOf(int process) const { return host_of_.at(process); }
+  void Lose(const std::vector<Hosts::Loss>& losses);
+  void Reset(size_t host);
+  void Remove(size_t host);
   Child& server(size_t index) { return *servers_[index]; }
   const std::string& address() const { return address_; }  // By which the coordinator is found.
   // Where the coordinator, then each server, shows its counters.
@@ -174,8 +183,11 @@ class Cluster final {
   Cluster(const ClusterPlan& plan, std::string programs, std::string folder)
       : plan_(plan), programs_(std::move(programs)), folder_(std::move(folder)) {}
 
-  Result<> Spawn(const std::string& name, const std::string& program,
-                 std::vector<std::string> arguments, std::unique_ptr<Child>* child) const;
+  using Host = std::optional<size_t>;  // None where processes are not apart.
+  Result<Host> AddHost();
+  Result<std::unique_ptr<Child>> SpawnOn(Host host, ChildOptions options);
+  Result<> SpawnDaemon(Host host, const std::string& name, const std::string& program,
+                       std::vector<std::string> arguments, std::unique_ptr<Child>* child);
   Result<> WriteJob();
   Result<> MakeKeys();
   Result<> FindCoordinator();
@@ -194,7 +206,10 @@ class Cluster final {
   std::string job_;
   std::unique_ptr<MessageProxy> proxy_;  // None where nothing is between.
   std::unique_ptr<FaultDesk> faults_;    // The same.
-  std::string listens_;  // Where the coordinator does, behind the proxy if there is one.
+  std::unique_ptr<Hosts> hosts_;         // The same.
+  std::map<pid_t, size_t> host_of_;
+  Host coordinator_host_;  // Of all its processes.
+  std::string listens_;    // Where the coordinator does, behind the proxy if there is one.
   std::string address_;
   std::string http_;                      // Of the coordinator's process.
   std::vector<std::string> server_http_;  // By index.

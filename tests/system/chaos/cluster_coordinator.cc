@@ -55,8 +55,8 @@ Result<> Cluster::FindCoordinator() {
 Result<> Cluster::StartCoordinator(const std::string& listen) {
   ++coordinators_;
   const std::string number = coordinators_ > 1 ? "-" + std::to_string(coordinators_) : "";
-  return Spawn("coordinator" + number, "server/shardmill-coordinator", {"--listen", listen},
-               &coordinator_);
+  return SpawnDaemon(coordinator_host_, "coordinator" + number, "server/shardmill-coordinator",
+                     {"--listen", listen}, &coordinator_);
 }
 
 void Cluster::KillCoordinator() {

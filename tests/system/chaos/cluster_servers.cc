@@ -14,8 +14,10 @@ Result<> Cluster::StartServer(size_t index) {
   const std::string number = std::to_string(index);
   const std::string again =
       ++server_starts_ > plan_.servers ? "-" + std::to_string(server_starts_) : "";
-  SM_TRY(Spawn("server-" + number + again, "server/shardmill-ps",
-               {"--index", number, "--set", "cluster.coordinator=" + address_}, &servers_[index]));
+  const Host host = SM_TRY(AddHost());
+  SM_TRY(SpawnDaemon(host, "server-" + number + again, "server/shardmill-ps",
+                     {"--index", number, "--set", "cluster.coordinator=" + address_},
+                     &servers_[index]));
   server_http_[index] = SM_TRY(WhereIs(*servers_[index])).http;
   return {};
 }

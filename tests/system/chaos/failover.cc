@@ -10,20 +10,6 @@
 namespace shardmill::chaos {
 namespace {
 
-// A server may be lost when every shard has its replica. The coordinator's page is some tenths of a
-// second old, and may be of before the last loss.
-void AwaitCopies(Cluster& cluster) {
-  LetPass(cluster, milliseconds(400));
-  cluster.Await("all replicas are in sync", kAdvanceLimit, [&] {
-    const std::optional<JobStatus> status = cluster.Status();
-    if (IsOver(cluster, status)) return true;
-    return status && status->view > 0 &&
-           std::ranges::all_of(status->shards, [](const JobStatus::Shard& shard) {
-             return shard.in_sync == shard.replicas;
-           });
-  });
-}
-
 struct Loss {
   bool stops = false;     // Else it is killed.
   bool together = false;  // With the coordinator.

@@ -1,8 +1,10 @@
 // A network that is not whole: some processes are cut off from all others, both ways or one way
-// only, a fifth of all messages is lost, or connections end, while messages are doubled, late and
-// out of order. In some trials another process takes the rank of a worker that is cut off. And a
-// network that is cut between two servers alone, so that the coordinator hears of both: the shards
-// of either must give up the replica that they do not reach.
+// only, a fifth of what is sent is lost, or connections end. In some trials another process takes
+// the rank of a worker that is cut off. Once through a proxy, where whole messages are lost, and
+// others doubled, late and out of order; and once between hosts, where frames are, the system's own
+// TCP is in between, and a host may lose its power, so that nobody is told that its process has
+// ended. And a network that is cut between two servers alone, so that the coordinator hears of
+// both: the shards of either must give up the replica that they do not reach.
 #include <algorithm>
 
 #include "tests/system/chaos/scenario.h"
@@ -57,44 +59,138 @@ void LetBeApart(Rng& rng, Cluster& cluster, const Island& island, milliseconds t
   LetPass(cluster, time);
 }
 
-void MakeTrouble(Rng& rng, Cluster& cluster, const Weather& usual) {
+// Of a trial: a proxy between all processes, or hosts.
+class Net final {
+ public:
+  Net(Cluster& cluster, const Weather& usual) : cluster_(cluster), usual_(usual) { Mend(); }
+
+  void Mend() {
+    if (cluster_.plan().apart) return cluster_.Lose({});
+    cluster_.proxy().Set([usual = usual_](const Route&) { return usual; });
+  }
+
+  void LoseSome() {
+    if (cluster_.plan().apart) return cluster_.Lose({{.part = kLoss}});
+    Weather loss = usual_;
+    loss.dropped = kLoss;
+    cluster_.proxy().Set([loss](const Route&) { return loss; });
+  }
+
+  void ResetSome(Rng& rng) {
+    const double part = rng.Uniform();
+    if (!cluster_.plan().apart) {
+      return cluster_.proxy().Reset([&](const Route&) { return rng.Chance(part); });
+    }
+    if (rng.Chance(part)) cluster_.Reset(cluster_.HostOf(DrawIsland(rng, cluster_).process));
+  }
+
+  void Cut(int process, bool hears, bool speaks) {
+    if (cluster_.plan().apart) {
+      const size_t host = cluster_.HostOf(process);
+      std::vector<Hosts::Loss> losses;
+      if (!hears) losses.push_back({.to = host});
+      if (!speaks) losses.push_back({.from = host});
+      return cluster_.Lose(losses);
+    }
+    cluster_.proxy().Set([=, usual = usual_](const Route& route) {
+      Weather weather = usual;
+      weather.cut = (route.From(process) && !speaks) || (route.To(process) && !hears);
+      return weather;
+    });
+  }
+
+ private:
+  Cluster& cluster_;
+  Weather usual_;
+};
+
+void MakeTrouble(Rng& rng, Cluster& cluster, Net& net) {
   const auto trouble = static_cast<Trouble>(rng.Below(static_cast<uint64_t>(Trouble::kCount)));
   const milliseconds time = DrawTime(rng, cluster.plan());
-  MessageProxy& proxy = cluster.proxy();
   if (trouble == Trouble::kLoss) {
-    Weather loss = usual;
-    loss.dropped = kLoss;
-    proxy.Set([loss](const Route&) { return loss; });
+    net.LoseSome();
     LetPass(cluster, time);
   } else if (trouble == Trouble::kResets) {
     for (uint64_t times = 1 + rng.Below(5); times > 0; --times) {
-      const double part = rng.Uniform();
-      proxy.Reset([&](const Route&) { return rng.Chance(part); });
+      net.ResetSome(rng);
       LetPass(cluster, time / 5);
     }
   } else {
     const Island island = DrawIsland(rng, cluster);
     const bool hears = trouble == Trouble::kOneWay && rng.Chance(0.5);
     const bool speaks = trouble == Trouble::kOneWay && !hears;
-    proxy.Set([=](const Route& route) {
-      Weather weather = usual;
-      weather.cut = (route.From(island.process) && !speaks) || (route.To(island.process) && !hears);
-      return weather;
-    });
+    net.Cut(island.process, hears, speaks);
     LetBeApart(rng, cluster, island, time);
   }
-  proxy.Set([usual](const Route&) { return usual; });
+  net.Mend();
+}
+
+// The host of a server has no power any more, and another comes.
+void SwitchOffServer(Rng& rng, Cluster& cluster, Net& net) {
+  const ClusterPlan& plan = cluster.plan();
+  AwaitCopies(cluster);
+  if (IsOver(cluster, cluster.Status())) return;
+  const uint64_t index = rng.Below(plan.servers);
+  const int process = cluster.server(index).pid();
+  const auto lease_ns = static_cast<uint64_t>(std::chrono::nanoseconds(plan.lease).count());
+  const uint64_t missed_ns = MonotonicNs() + lease_ns;
+  net.Cut(process, false, false);
+  cluster.KillServer(index);
+  cluster.Remove(cluster.HostOf(process));
+  const bool goes_on = plan.min_in_sync < plan.replicas;
+  if (goes_on) AwaitNextAcks(cluster, missed_ns, plan.lease + kAdvanceLimit, true);
+  const uint64_t back_ns = MonotonicNs();
+  cluster.ReplaceServer(index);
+  if (!goes_on) AwaitNextAcks(cluster, back_ns, kAdvanceLimit, false);
+}
+
+void SwitchOffWorker(Rng& rng, Cluster& cluster, Net& net) {
+  const auto rank = static_cast<uint32_t>(rng.Below(cluster.plan().workers));
+  if (cluster.Finished(rank)) return;
+  for (const auto& life : cluster.lives()) {
+    if (life->rank != rank || life->ended) continue;
+    const int process = life->child->pid();
+    net.Cut(process, false, false);
+    cluster.Kill(*life);
+    cluster.Remove(cluster.HostOf(process));
+  }
+  cluster.StartWorker(rank);
+}
+
+// Its host has power again, and the same address.
+void SwitchOffCoordinator(Rng& rng, Cluster& cluster, Net& net) {
+  net.Cut(cluster.coordinator().pid(), false, false);
+  cluster.KillCoordinator();
+  LetPass(cluster, DrawTime(rng, cluster.plan()));
+  net.Mend();
+  cluster.RestartCoordinator();
+  cluster.AwaitCoordinator();
+}
+
+void SwitchOff(Rng& rng, Cluster& cluster, Net& net) {
+  const auto whom = static_cast<Whom>(rng.Below(static_cast<uint64_t>(Whom::kCount)));
+  if (whom == Whom::kCoordinator) {
+    SwitchOffCoordinator(rng, cluster, net);
+  } else if (whom == Whom::kServer && cluster.plan().replicas > 0) {
+    SwitchOffServer(rng, cluster, net);
+  } else {
+    SwitchOffWorker(rng, cluster, net);
+  }
+  net.Mend();
 }
 
 void Run(Rng& rng, Cluster& cluster) {
   const ClusterPlan& plan = cluster.plan();
-  const Weather usual = DrawUsual(rng);
-  cluster.proxy().Set([usual](const Route&) { return usual; });
+  Net net(cluster, plan.apart ? Weather{} : DrawUsual(rng));
   for (uint32_t rank = 0; rank < plan.workers; ++rank) cluster.StartWorker(rank);
   for (uint64_t times = 1 + rng.Below(3); times > 0; --times) {
     const auto rank = static_cast<uint32_t>(rng.Below(plan.workers));
     cluster.AwaitStep(rank, rng.Below(plan.steps * 3 / 4));
-    MakeTrouble(rng, cluster, usual);
+    if (plan.apart && rng.Chance(0.4)) {
+      SwitchOff(rng, cluster, net);
+    } else {
+      MakeTrouble(rng, cluster, net);
+    }
     for (uint32_t one = 0; one < plan.workers; ++one) cluster.Healed(one);
   }
 }
@@ -107,6 +203,13 @@ void Shape(Rng& rng, ClusterPlan& plan) {
   if (rng.Chance(0.5)) return;
   plan.replicas = 1;
   plan.servers = static_cast<uint32_t>(2 + rng.Below(2));
+}
+
+void ShapeHosts(Rng& rng, ClusterPlan& plan) {
+  Shape(rng, plan);
+  plan.proxied = false;
+  plan.apart = true;
+  plan.keeps_state = true;
 }
 
 void RunSplit(Rng& rng, Cluster& cluster) {
@@ -140,6 +243,7 @@ void ShapeSplit(Rng& rng, ClusterPlan& plan) {
 }  // namespace
 
 const Scenario kPartition{"partition", Shape, Run};
+const Scenario kHosts{"hosts", ShapeHosts, Run, nullptr, true};
 const Scenario kSplit{"split", ShapeSplit, RunSplit};
 
 }  // namespace shardmill::chaos

@@ -11,7 +11,7 @@ const Scenario* const kScenarios[] = {
     &kElastic,    &kFailover,   &kSilence,      &kDrain,
     &kRebalance,  &kPartition,  &kCorrupt,      &kDiskFull,
     &kClock,      &kDiskKill,   &kPowerCut,     &kSoak,
-    &kSplit};
+    &kSplit,      &kHosts};
 
 // The step after the one that was under way then: when it was acknowledged to the last of all
 // ranks. Nothing where somebody has none to make any more.
@@ -113,6 +113,19 @@ bool IsOver(const Cluster& cluster, const std::optional<JobStatus>& status) {
     if (!cluster.Finished(rank)) return false;
   }
   return true;
+}
+
+// The coordinator's page is some tenths of a second old, and may be of before the last loss.
+void AwaitCopies(Cluster& cluster) {
+  LetPass(cluster, milliseconds(400));
+  cluster.Await("all replicas are in sync", kAdvanceLimit, [&] {
+    const std::optional<JobStatus> status = cluster.Status();
+    if (IsOver(cluster, status)) return true;
+    return status && status->view > 0 &&
+           std::ranges::all_of(status->shards, [](const JobStatus::Shard& shard) {
+             return shard.in_sync == shard.replicas;
+           });
+  });
 }
 
 void AwaitNextAcks(Cluster& cluster, uint64_t from_ns, milliseconds limit, bool counts) {

@@ -25,6 +25,7 @@ struct Scenario {
   void (*run)(Rng& rng, Cluster& cluster) = nullptr;
   // Where there is no cluster: all of a trial.
   void (*alone)(uint64_t seed, const TrialPlaces& places, Trial& trial) = nullptr;
+  bool own_network = false;  // It takes one that it may change.
 };
 
 extern const Scenario kWorkerKill;           // worker_kill.cc
@@ -48,6 +49,7 @@ extern const Scenario kPowerCut;             // The same.
 extern const Scenario kSoak;                 // soak.cc
 extern const Scenario kPartition;            // partition.cc
 extern const Scenario kSplit;                // The same.
+extern const Scenario kHosts;                // The same.
 
 std::span<const Scenario* const> Scenarios();
 const Scenario* FindScenario(std::string_view name);  // Or null.
@@ -62,6 +64,8 @@ void LeaseData(Rng& rng, ClusterPlan& plan);
 void AwaitMoment(Rng& rng, Cluster& cluster, bool at_end);
 // Nobody has anything to get on with any more.
 bool IsOver(const Cluster& cluster, const std::optional<JobStatus>& status);
+// Until every shard has all its replicas, so that a server may be lost.
+void AwaitCopies(Cluster& cluster);
 // Until all ranks get on; how long that took since then, where it is to be counted.
 void AwaitNextAcks(Cluster& cluster, uint64_t from_ns, milliseconds limit, bool counts);
 
