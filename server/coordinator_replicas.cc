@@ -321,7 +321,7 @@ bool Coordinator::MayLeave(ShardId id, const ShardStatus& leaver, TimePoint now,
     return false;
   };
   ShardStatus& primary = shards_[id.value];
-  if (leaver.boot != primary.boot) return !leaver.in_sync || here(primary);
+  if (leaver.boot != primary.boot) return !HasAll(id, leaver) || here(primary);
   ShardStatus* heir = HeirOf(id, now);
   if (heir == nullptr || heir->beat.leaving) {
     // What has no other copy goes to another server, if there is any.

@@ -74,6 +74,18 @@ TEST_F(HeirsTest, WhatANewPrimaryHasShownNobodyElseMayHave) {
   EXPECT_EQ(Primary(), kFirst);
 }
 
+TEST_F(HeirsTest, WhoFollowedTheOneBeforeLeavesOnlyWhenTheNewOneIsHere) {
+  LosePrimary();
+  now_ += milliseconds(20);
+  Beat leaves{ShardId{0}};
+  leaves.copy = 2;
+  leaves.leaving = true;
+  EXPECT_EQ(Find<Refused>(Say(kSecond, leaves), kSecond), nullptr)
+      << "the primary may be gone, and not missed yet";
+  now_ += milliseconds(1);
+  EXPECT_NE(Find<Refused>(Say(kFirst, Beat{ShardId{0}}), kSecond), nullptr);
+}
+
 // One shard, which keeps a log.
 class LogHeirsTest : public CoordinatorTest {
  protected:
@@ -104,6 +116,15 @@ TEST_F(LogHeirsTest, WhoComesWithoutTheLogWaitsForItsDisk) {
   const View& view = coordinator_.view();
   request.log = {view.generation, view.shards.front().term};
   EXPECT_NE(Find<Registered>(Say(kNext, request), kNext), nullptr);
+}
+
+TEST_F(LogHeirsTest, WhoComesToAJobThatHasFailedIsToldSo) {
+  Say(kShard, Refused{Refusal::kFailed, 1, "no memory"});
+  ASSERT_EQ(coordinator_.state(), JobState::kFailed);
+  After(3 * kLease);
+  const Outbox said = Say(kNext, Register{ShardId{0}, "n"});
+  ASSERT_NE(Find<Refused>(said, kNext), nullptr);
+  EXPECT_EQ(Find<Refused>(said, kNext)->code, Refusal::kFailed);
 }
 
 TEST_F(LogHeirsTest, ALogThatDoesNotComeIsLostAndTheWordsSaySo) {
