@@ -69,6 +69,10 @@ void Coordinator::On(const Register& request, TimePoint now, const Envelope& fro
       return;
     }
     if (!Restore(request, now)) {
+      if (state_ == JobState::kFailed) {
+        refuse(Refusal::kFailed, words_);
+        return;
+      }
       const std::string awaited = AwaitedWords(request, now);
       if (!awaited.empty()) {
         refuse(Refusal::kRankHeld, name + awaited);

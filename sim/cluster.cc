@@ -447,9 +447,12 @@ bool Cluster::Finished() const {
 void Cluster::CheckAtRest() {
   for (uint32_t i = 0; i < holders_.size(); ++i) SettleShard(i);
   for (uint32_t i = 0; i < scenario_.shards; ++i) {
-    // A job that has failed while it went back has shards in two generations.
-    if (outcome_.failed && outcome_.lost_shards > 0) continue;
-    ledger_.SawEnd(ShardId{i}, *PrimaryOf(i).node, !outcome_.failed);
+    const Shard& shard = *PrimaryOf(i).node;
+    // A job that has failed while it went back has shards in two generations, and a process that
+    // came when it had failed has nothing.
+    const bool came_late = shard.view().number.value == 0;
+    if (outcome_.failed && (outcome_.lost_shards > 0 || came_late)) continue;
+    ledger_.SawEnd(ShardId{i}, shard, !outcome_.failed);
   }
   CheckSnapshots();
   CompareCopies();
