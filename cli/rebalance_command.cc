@@ -126,7 +126,7 @@ Result<> RunRebalance(const RebalanceFlags& flags, const Console& console, const
     if (!balance.problem.empty()) return Error{ErrorCode::kFailed, balance.problem};
     Tell(balance, &told, console.out);
     if (balance.moves.empty()) {
-      console.out << "the shards are where they should be\n";
+      console.out << "each server that is there has its share\n";
       return {};
     }
     if (flags.dry_run) return {};
