@@ -86,13 +86,19 @@ TEST_P(OpsTest, Regularize) {
   }
 }
 
-UpdateSettings Plain(UpdateRule rule) { return {.rule = rule}; }
+UpdateSettings Plain(UpdateRule rule) {
+  UpdateSettings settings;
+  settings.rule = rule;
+  return settings;
+}
 
 // All that may come before a rule.
 UpdateSettings Regularized(UpdateRule rule) {
-  UpdateSettings settings{
-      .rule = rule, .l1 = 0.03, .l2 = 0.2, .weight_decay = 0.1, .clip_value = 0.4};
-  if (rule == UpdateRule::kFtrl) settings.weight_decay = 0;
+  UpdateSettings settings = Plain(rule);
+  settings.l1 = 0.03;
+  settings.l2 = 0.2;
+  settings.weight_decay = rule == UpdateRule::kFtrl ? 0 : 0.1;
+  settings.clip_value = 0.4;
   return settings;
 }
 
