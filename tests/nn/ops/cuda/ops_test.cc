@@ -112,7 +112,7 @@ TEST_P(OpsTest, StepsOfOptimizers) {
       SCOPED_TRACE(static_cast<int>(rule));
       const auto by = MakeOptimizer(settings);
       ASSERT_TRUE(by.ok()) << by.error().message;
-      const uint64_t size = 10'007, slots = by.value()->slots();
+      const uint64_t size = 1'003, slots = by.value()->slots();
       const Pair state = t.In({slots * size}, 0, 0);
       for (uint64_t count = 1; count <= 4; ++count) {
         const double most = count == 2 ? 0 : 1;  // Parameters of zero have no sign.
