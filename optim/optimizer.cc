@@ -168,6 +168,7 @@ class Elementwise final : public Optimizer {
 std::string Problem(const UpdateSettings& settings) {
   const auto amount = [](double value) { return std::isfinite(value) && value >= 0; };
   const auto part = [&](double value) { return amount(value) && value < 1; };
+  if (settings.rule > kUpdateRuleLast) return "an unknown rule";
   if (IsMerge(settings.rule)) return "";
   if (!part(settings.momentum) || !part(settings.beta1) || !part(settings.beta2)) {
     return "a momentum or beta that is not in [0, 1)";
