@@ -6,6 +6,11 @@
 
 #include "nn/tensor.h"
 
+namespace shardmill {
+class Optimizer;
+struct UpdateTime;
+}  // namespace shardmill
+
 // What every layer is written to. No library shows through here and nothing that owns memory
 // crosses, so that a backend may live in a plugin: see nn/backend_plugin.h.
 namespace shardmill::nn {
@@ -150,6 +155,14 @@ class Backend {
   // up.
   virtual void Regularize(float l1, float l2, ConstTensor weight, Tensor gradient,
                           Tensor penalty) = 0;
+
+  // One step of the rule that the optimizer is of, on numbers that lie here: `state` has its slots
+  // one after the other, each of the parameter's size.
+  virtual void Step(const Optimizer& by, const UpdateTime& time, ConstTensor gradient,
+                    Tensor parameter, Tensor state) = 0;
+  // The sum of the squares as a double, in the place of two floats. It is finite just where all
+  // numbers are.
+  virtual void SumSquares(ConstTensor in, Tensor sum) = 0;
 
   // output = f(input weight + bias). input [rows, in], weight [in, out], bias [out] or none.
   virtual void Affine(ConstMatrix input, ConstTensor weight, ConstTensor bias,

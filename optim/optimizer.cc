@@ -20,14 +20,12 @@ namespace {
 template <class Formula>
 class Elementwise final : public Optimizer {
  public:
-  Elementwise(const UpdateSettings& settings, bool wide) : settings_(settings), wide_(wide) {
-    // What the formula has of its own is not added to the gradient as well.
-    if (settings.rule == UpdateRule::kFtrl) own_l1_ = own_l2_ = true;
-    const bool gradient = !IsMerge(settings.rule) && settings.rule != UpdateRule::kAverage;
-    regularizes_ = gradient && (settings.clip_value > 0 || (settings.l2 > 0 && !own_l2_) ||
-                                (settings.l1 > 0 && !own_l1_) || settings.weight_decay > 0);
-  }
+  Elementwise(const UpdateSettings& settings, bool wide)
+      : settings_(settings),
+        wide_(wide),
+        regularizes_(formulas::Regularizer(settings, {}).acts()) {}
 
+  const UpdateSettings& settings() const override { return settings_; }
   uint32_t slots() const override { return Formula::kSlots; }
   Combine combine() const override { return CombineOf(settings_.rule); }
   bool counts() const override { return kCounts; }
@@ -64,12 +62,13 @@ class Elementwise final : public Optimizer {
       return;
     }
     const Formula formula(settings_, time);
+    const formulas::Regularizer regularizer(settings_, time);
     std::array<float, 256> piece;
     for (size_t begin = 0; begin < change.size(); begin += piece.size()) {
       const size_t size = std::min(piece.size(), change.size() - begin);
       for (size_t i = 0; i < size; ++i) piece[i] = time.scale * change[begin + i];
       const std::span<float> p = parameters.subspan(begin, size);
-      Regularize(time, std::span(piece).first(size), p);
+      Regularize(regularizer, std::span(piece).first(size), p);
       Run<0>(formula, 1, piece.data(), p, state.From(begin));
     }
   }
@@ -146,42 +145,30 @@ class Elementwise final : public Optimizer {
     }
   }
 
-  void Regularize(const UpdateTime& time, std::span<float> g, std::span<float> p) const {
-    if (settings_.clip_value > 0) {
-      const auto bound = static_cast<float>(settings_.clip_value);
-      for (float& value : g) value = std::clamp(value, -bound, bound);
+  static void Regularize(formulas::Regularizer by, std::span<float> g, std::span<float> p) {
+    if (by.bounds()) {
+      for (float& value : g) value = by.Bounded(value);
     }
-    if (settings_.l2 > 0 && !own_l2_) {
-      const auto l2 = static_cast<float>(settings_.l2);
-      for (size_t i = 0; i < g.size(); ++i) g[i] += l2 * p[i];
+    if (by.l2 > 0) {
+      for (size_t i = 0; i < g.size(); ++i) g[i] = by.WithL2(g[i], p[i]);
     }
-    if (settings_.l1 > 0 && !own_l1_) {
-      const auto l1 = static_cast<float>(settings_.l1);
-      for (size_t i = 0; i < g.size(); ++i) {
-        g[i] += p[i] == 0 ? 0 : std::copysign(l1, p[i]);
-      }
+    if (by.l1 > 0) {
+      for (size_t i = 0; i < g.size(); ++i) g[i] = by.WithL1(g[i], p[i]);
     }
-    if (settings_.weight_decay > 0) {
-      const float keep = 1 - time.rate * static_cast<float>(settings_.weight_decay);
-      for (float& value : p) value *= keep;
+    if (by.decays) {
+      for (float& value : p) value *= by.keep;
     }
   }
 
   UpdateSettings settings_;
   bool wide_;
-  bool own_l1_ = false;
-  bool own_l2_ = false;
-  bool regularizes_ = false;  // As far as the settings say.
+  bool regularizes_;  // As far as the settings say.
 };
-
-template <class Formula>
-std::unique_ptr<Optimizer> Make(const UpdateSettings& settings, bool wide) {
-  return std::make_unique<Elementwise<Formula>>(settings, wide);
-}
 
 std::string Problem(const UpdateSettings& settings) {
   const auto amount = [](double value) { return std::isfinite(value) && value >= 0; };
   const auto part = [&](double value) { return amount(value) && value < 1; };
+  if (settings.rule > kUpdateRuleLast) return "an unknown rule";
   if (IsMerge(settings.rule)) return "";
   if (!part(settings.momentum) || !part(settings.beta1) || !part(settings.beta2)) {
     return "a momentum or beta that is not in [0, 1)";
@@ -214,33 +201,9 @@ Result<std::unique_ptr<Optimizer>> MakeOptimizer(const UpdateSettings& settings,
   const std::string problem = Problem(settings);
   if (!problem.empty()) return Error{ErrorCode::kBadUsage, "an optimizer with " + problem};
   const bool wide = vectors == Vectors::kWidest && HasWideVectors();
-  switch (settings.rule) {
-    case UpdateRule::kSgd:
-      return Make<formulas::Sgd>(settings, wide);
-    case UpdateRule::kMomentum:
-      return Make<formulas::Momentum>(settings, wide);
-    case UpdateRule::kNesterov:
-      return Make<formulas::Nesterov>(settings, wide);
-    case UpdateRule::kAdagrad:
-      return Make<formulas::Adagrad>(settings, wide);
-    case UpdateRule::kRmsprop:
-      return Make<formulas::Rmsprop>(settings, wide);
-    case UpdateRule::kAdam:
-      return Make<formulas::Adam>(settings, wide);
-    case UpdateRule::kFtrl:
-      return Make<formulas::Ftrl>(settings, wide);
-    case UpdateRule::kAverage:
-      return Make<formulas::Average>(settings, wide);
-    case UpdateRule::kAdd:
-      return Make<formulas::Add>(settings, wide);
-    case UpdateRule::kAssign:
-      return Make<formulas::Replace>(settings, wide);
-    case UpdateRule::kMin:
-      return Make<formulas::Least>(settings, wide);
-    case UpdateRule::kMax:
-      return Make<formulas::Greatest>(settings, wide);
-  }
-  return Error{ErrorCode::kBadUsage, "an optimizer of an unknown rule"};
+  return formulas::WithFormula(settings.rule, [&](auto as) -> std::unique_ptr<Optimizer> {
+    return std::make_unique<Elementwise<typename decltype(as)::type>>(settings, wide);
+  });
 }
 
 }  // namespace shardmill

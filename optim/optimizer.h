@@ -44,6 +44,7 @@ class Optimizer {
  public:
   virtual ~Optimizer() = default;
 
+  virtual const UpdateSettings& settings() const = 0;
   // Floats of state beside each parameter, all zero before the first step.
   virtual uint32_t slots() const = 0;
   virtual Combine combine() const = 0;

@@ -1,28 +1,18 @@
 #include "worker/local_steps.h"
 
-#include <array>
 #include <cmath>
-#include <numeric>
 #include <utility>
 
 #include "common/finite.h"
 #include "optim/rate.h"
+#include "optim/squares.h"
 
 namespace shardmill {
 
 double LengthOf(std::span<const std::span<float>> gradients) {
-  // So many sums side by side: one alone would wait for itself at each number.
-  constexpr size_t kLanes = 32;
-  std::array<double, kLanes> squares{};
-  for (std::span<float> rest : gradients) {
-    for (; rest.size() >= kLanes; rest = rest.subspan(kLanes)) {
-      for (size_t lane = 0; lane < kLanes; ++lane) {
-        squares[lane] += static_cast<double>(rest[lane]) * rest[lane];
-      }
-    }
-    for (const float value : rest) squares[0] += static_cast<double>(value) * value;
-  }
-  return std::sqrt(std::accumulate(squares.begin(), squares.end(), 0.0));
+  double squares = 0;
+  for (const std::span<const float> gradient : gradients) squares += SquaresOf(gradient);
+  return std::sqrt(squares);
 }
 
 void BoundLength(std::span<const std::span<float>> gradients, double length_max) {

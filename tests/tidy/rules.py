@@ -49,7 +49,7 @@ WALLS = {
     "snapshot": ("common", "proto"),
     "server": ("common", "optim", "snapshot"),
     "client": ("common",),
-    "nn": ("common",),
+    "nn": ("common", "optim"),
     "optim": ("common",),
     "worker": ("common", "client", "nn", "optim", "snapshot"),
     "cli": ("bench", "common", "server", "client", "nn", "optim", "snapshot", "worker"),

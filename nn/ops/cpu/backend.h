@@ -45,6 +45,9 @@ class CpuBackend final : public Backend {
   void Multiply(ConstTensor left, ConstTensor right, Tensor out) override;
   void Halve(ConstTensor in, Tensor out) override;
   void Regularize(float l1, float l2, ConstTensor weight, Tensor gradient, Tensor penalty) override;
+  void Step(const Optimizer& by, const UpdateTime& time, ConstTensor gradient, Tensor parameter,
+            Tensor state) override;
+  void SumSquares(ConstTensor in, Tensor sum) override;
   void Affine(ConstMatrix input, ConstTensor weight, ConstTensor bias, const Elementwise& after,
               Matrix output) override;
   void AffineInputGradient(ConstMatrix output_gradient, ConstTensor weight,

@@ -123,36 +123,22 @@ void CudaBackend::Halve(ConstTensor in, Tensor out) {
   });
 }
 
-// Each team has the penalty of its part, and one then that of all.
 void CudaBackend::Regularize(float l1, float l2, ConstTensor weight, Tensor gradient,
                              Tensor penalty) {
-  constexpr uint64_t kTeamsMax = 256;
   SM_ASSERT(weight.size() == gradient.size() && penalty.size() == 1);
-  const uint64_t size = weight.size();
-  const uint64_t teams = std::min((size + kThreads - 1) / kThreads, kTeamsMax);
-  double* const parts = card_->ScratchOf<double>(Scratch::kSums, teams);
-  if (parts == nullptr) return;
   const float* const from = weight.data();
   float* const to = gradient.data();
   float* const all = penalty.data();
-  ForEachRow(*card_, teams, kThreads, [=] __device__(uint64_t part, const Team& team) {
-    double lost = 0;
-    for (uint64_t i = part * team.size() + team.first(); i < size; i += teams * team.size()) {
-      const float value = from[i];
-      const float sign = value > 0 ? 1.0F : value < 0 ? -1.0F : 0.0F;
-      to[i] += l1 * sign + l2 * value;
-      const double wide = value;
-      lost += l1 * fabs(wide) + l2 / 2.0 * wide * wide;
-    }
-    lost = team.Sum(lost);
-    if (team.leads()) parts[part] = lost;
-  });
-  ForEachRow(*card_, 1, kThreads, [=] __device__(uint64_t, const Team& team) {
-    double lost = 0;
-    for (uint64_t i = team.first(); i < teams; i += team.size()) lost += parts[i];
-    lost = team.Sum(lost);
-    if (team.leads()) all[0] = static_cast<float>(lost);
-  });
+  SumAll(
+      *card_, weight.size(),
+      [=] __device__(uint64_t i) {
+        const float value = from[i];
+        const float sign = value > 0 ? 1.0F : value < 0 ? -1.0F : 0.0F;
+        to[i] += l1 * sign + l2 * value;
+        const double wide = value;
+        return l1 * fabs(wide) + l2 / 2.0 * wide * wide;
+      },
+      [=] __device__(double lost) { *all = static_cast<float>(lost); });
 }
 
 }  // namespace shardmill::nn

@@ -130,6 +130,30 @@ void ForEachRow(Card& card, uint64_t rows, uint64_t columns, const Function& fun
   Launch(card, RowsKernel<Function>, blocks, threads, rows, function);
 }
 
+// Calls `finish(sum)` with the sum of `term(i)` for all i below the count: each team has that of
+// its part, and one then that of all.
+template <class Term, class Finish>
+void SumAll(Card& card, uint64_t count, const Term& term, const Finish& finish) {
+  constexpr uint64_t kTeamsMax = 256;
+  const uint64_t teams = std::min((count + kThreads - 1) / kThreads, kTeamsMax);
+  double* const parts = card.ScratchOf<double>(Scratch::kSums, std::max<uint64_t>(teams, 1));
+  if (parts == nullptr) return;
+  ForEachRow(card, teams, kThreads, [=] __device__(uint64_t part, const Team& team) {
+    double sum = 0;
+    for (uint64_t i = part * team.size() + team.first(); i < count; i += teams * team.size()) {
+      sum += term(i);
+    }
+    sum = team.Sum(sum);
+    if (team.leads()) parts[part] = sum;
+  });
+  ForEachRow(card, 1, kThreads, [=] __device__(uint64_t, const Team& team) {
+    double sum = 0;
+    for (uint64_t i = team.first(); i < teams; i += team.size()) sum += parts[i];
+    sum = team.Sum(sum);
+    if (team.leads()) finish(sum);
+  });
+}
+
 // Two sums over the rows of a column.
 struct Sums {
   double first;

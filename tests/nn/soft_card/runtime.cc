@@ -331,7 +331,7 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
     return machine.Enqueue(stream, [=] {
       CheckLent(to, bytes);
       CheckLent(from, bytes);
-      std::memcpy(to, from, bytes);
+      if (bytes > 0) std::memcpy(to, from, bytes);
     });
   });
 }

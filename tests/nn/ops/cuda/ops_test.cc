@@ -4,13 +4,17 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <limits>
 #include <optional>
 #include <random>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "common/update.h"
+#include "optim/optimizer.h"
 #include "tests/nn/ops/twin.h"
 
 namespace shardmill::nn {
@@ -79,6 +83,82 @@ TEST_P(OpsTest, Regularize) {
     });
     Expect(gradient, kRounded);
     Expect(penalty, kRounded);
+  }
+}
+
+UpdateSettings Plain(UpdateRule rule) {
+  UpdateSettings settings;
+  settings.rule = rule;
+  return settings;
+}
+
+// All that may come before a rule.
+UpdateSettings Regularized(UpdateRule rule) {
+  UpdateSettings settings = Plain(rule);
+  settings.l1 = 0.03;
+  settings.l2 = 0.2;
+  settings.weight_decay = rule == UpdateRule::kFtrl ? 0 : 0.1;
+  settings.clip_value = 0.4;
+  return settings;
+}
+
+// A card may add to a product without rounding it first.
+TEST_P(OpsTest, StepsOfOptimizers) {
+  Twin& t = *twin_;
+  const double tolerance = GetParam() == std::string("card") ? kRounded : kExact;
+  for (auto rule = UpdateRule::kSgd; rule <= kUpdateRuleLast;
+       rule = static_cast<UpdateRule>(static_cast<int>(rule) + 1)) {
+    for (const UpdateSettings& settings : {Plain(rule), Regularized(rule)}) {
+      SCOPED_TRACE(static_cast<int>(rule));
+      const auto by = MakeOptimizer(settings);
+      ASSERT_TRUE(by.ok()) << by.error().message;
+      const uint64_t size = 1'003, slots = by.value()->slots();
+      const Pair state = t.In({slots * size}, 0, 0);
+      for (uint64_t count = 1; count <= 4; ++count) {
+        const double most = count == 2 ? 0 : 1;  // Parameters of zero have no sign.
+        const Pair gradient = t.In({size}), kept = t.Copy(gradient);
+        const Pair parameter = t.In({size}, -most, most), was = t.Copy(parameter);
+        const UpdateTime time{
+            .rate = 0.1F / static_cast<float>(count), .count = count, .weight = 3, .scale = 0.7F};
+        t.Run([&](Backend& backend) {
+          backend.Step(*by.value(), time, gradient.in(backend), parameter.out(backend),
+                       state.out(backend));
+        });
+        Expect(parameter, tolerance);
+        if (slots > 0) Expect(state, tolerance);
+        EXPECT_NE(t.There(parameter), t.There(was));
+        EXPECT_EQ(t.There(gradient), t.There(kept));
+      }
+    }
+  }
+}
+
+double SumOf(const std::vector<float>& floats) {
+  double sum = 0;
+  std::memcpy(&sum, floats.data(), sizeof(sum));
+  return sum;
+}
+
+TEST_P(OpsTest, SumsOfSquares) {
+  Twin& t = *twin_;
+  for (const uint64_t size : {0, 1, 31, 300, 100'003}) {
+    const Pair in = t.In({size}, -1e30, 1e30), sum = t.Out({2});
+    const auto run = [&] {
+      t.Run([&](Backend& b) { b.SumSquares(in.in(b), sum.out(b)); });
+      return SumOf(t.There(sum));
+    };
+    const double got = run();
+    const double here = SumOf({sum.here.data(), sum.here.data() + 2});
+    EXPECT_NEAR(got, here, 1e-12 * here) << "seed " << seed_;
+    if (size == 0) continue;
+    for (const float bad :
+         {std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity(),
+          std::numeric_limits<float>::quiet_NaN()}) {
+      t.Run([&](Backend& b) {
+        b.Fill(bad, Tensor(in.out(b).floats().subspan(seed_ % size, 1), {1}));
+      });
+      EXPECT_FALSE(std::isfinite(run())) << "seed " << seed_;
+    }
   }
 }
 
