@@ -1,6 +1,9 @@
 // What a card does, beside which tools/gpu/run sets what PyTorch does on it.
 //   card_bench NET ROWS SECONDS float|tf32|bf16   gradients as a worker finds them: samples a
 //                                                 second, and what that is of products and copies
+//   card_bench NET ROWS SECONDS float|tf32|bf16 steps   whole steps of plain descent, of weights
+//   that
+//                                                 stay on the card
 //   card_bench ceilings                           what these come to at best
 //   card_bench card                               which one it is
 #include <algorithm>
@@ -120,6 +123,18 @@ void PrintSlower(const NetRunner& runner) {
   if (!why.empty()) std::cout << "slower not recorded, since " << why << "\n";
 }
 
+Result<> MeasureSteps(const std::string& net, uint64_t rows, double seconds, Device card) {
+  const std::unique_ptr<NetRunner> runner =
+      SM_TRY(NetRunner::Make(net, rows, NetRunner::Work::kSteps, std::move(card)));
+  if (runner->network().kept() == nullptr) {
+    return Error{ErrorCode::kFailed, "the card has no room for the weights"};
+  }
+  std::cout << "samples_per_second " << SM_TRY(runner->Run(seconds, NetRunner::Time::kWall))
+            << "\n";
+  PrintSlower(*runner);
+  return {};
+}
+
 Result<> Measure(const std::string& net, uint64_t rows, double seconds, Device card) {
   constexpr double kWays = 3;  // Forward, and back by inputs and by weights.
   const std::unique_ptr<NetRunner> runner =
@@ -149,17 +164,20 @@ Result<> Run(const std::vector<std::string>& arguments) {
     std::cout << card.words << "\n";
     return {};
   }
-  const auto products = std::ranges::find(kProducts, arguments.size() == 4 ? arguments[3] : "",
-                                          &std::pair<std::string_view, ProductRounding>::first);
+  const bool steps = arguments.size() == 5 && arguments[4] == "steps";
+  const auto products =
+      std::ranges::find(kProducts, steps || arguments.size() == 4 ? arguments[3] : "",
+                        &std::pair<std::string_view, ProductRounding>::first);
   if (products == kProducts.end()) {
     return Error{ErrorCode::kBadUsage,
-                 "card_bench NET ROWS SECONDS float|tf32|bf16, card_bench ceilings, or card_bench "
-                 "card"};
+                 "card_bench NET ROWS SECONDS float|tf32|bf16 [steps], card_bench ceilings, or "
+                 "card_bench card"};
   }
   Device card = SM_TRY(Card(products->second));
   const uint64_t rows = std::strtoull(arguments[1].c_str(), nullptr, 10);
   const double seconds = std::strtod(arguments[2].c_str(), nullptr);
-  return Measure(arguments[0], rows, seconds, std::move(card));
+  return steps ? MeasureSteps(arguments[0], rows, seconds, std::move(card))
+               : Measure(arguments[0], rows, seconds, std::move(card));
 }
 
 }  // namespace

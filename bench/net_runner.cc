@@ -41,6 +41,8 @@ Result<std::unique_ptr<NetRunner>> NetRunner::Make(const std::string& net, uint6
     runner->lent_parameters_.emplace_back(runner->parameters_[i]);
     runner->lent_gradients_.emplace_back(runner->gradients_[i]);
   }
+  const std::vector<const Optimizer*> rules(runner->parameters_.size(), runner->optimizer_.get());
+  if (work == Work::kSteps) runner->network_->Keep(rules);
   for (int warm = 0; warm < 5; ++warm) SM_TRY(runner->Step());
   return runner;
 }
@@ -76,8 +78,13 @@ Result<> NetRunner::Step() {
       .inputs = {&input, 1}, .targets = {.labels = labels_, .values = {}}, .rows = rows_};
   SM_TRY(network_->Train(samples, lent_parameters_, lent_gradients_));
   if (work_ == Work::kGradients) return {};
+  nn::Kept* const kept = network_->kept();
   for (size_t i = 0; i < parameters_.size(); ++i) {
-    optimizer_->Step({.rate = kRate}, gradients_[i], parameters_[i], {});
+    if (kept != nullptr) {
+      kept->Step(i, {.rate = kRate});
+    } else {
+      optimizer_->Step({.rate = kRate}, gradients_[i], parameters_[i], {});
+    }
   }
   return {};
 }

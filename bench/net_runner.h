@@ -25,7 +25,8 @@ nn::NetworkSpec SpecOf(const std::string& net, const StepRoom& room = {});
 // descent. Owned by a benchmark, on one thread. There is no net of another name.
 class NetRunner final {
  public:
-  // Whole steps of training, or what a worker makes of one: gradients of parameters that come anew.
+  // Whole steps of training, on a card by the card, or what a worker makes of one: gradients of
+  // parameters that come anew.
   enum class Work : uint8_t { kSteps, kGradients };
 
   static Result<std::unique_ptr<NetRunner>> Make(const std::string& net, uint64_t rows,

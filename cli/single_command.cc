@@ -240,12 +240,15 @@ Result<> Train(const TrainFlags& flags, const Console& console, const StopSource
                        .scheme = leased ? DataScheme::kRandom : job.data.scheme};
   Batches batches(*data.train, plan, KeyedInputs(model->Parameters()), job.data.read_ahead);
   SM_TRY(CheckBatches(job, *model, batches.rows_per_epoch()));
-  const std::string again = SM_TRY(MakeRoomForSteps(job, *model, batches.rows_per_epoch()));
-  if (!again.empty()) console.err << again << "\n";
   const std::unique_ptr<LocalTables> tables =
       SM_TRY(LocalTables::Make(model->Parameters(), job.optimizer.ToUpdate()));
   const Columns& columns = data.train->columns();
   const Origin origin = SM_TRY(Begin(job, *model, columns, console, *tables));
+  model->SayStepsOnHost(job.train.accumulate > 1
+                            ? "train.accumulate has the gradients of some batches added up"
+                            : tables->StepOn(model->network()));
+  const std::string again = SM_TRY(MakeRoomForSteps(job, *model, batches.rows_per_epoch()));
+  if (!again.empty()) console.err << again << "\n";
   examiner.Begin(origin);
   const Kept kept{job, *model, columns, *tables, origin};
   const SteadyClock clock;

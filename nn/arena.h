@@ -7,6 +7,12 @@
 
 namespace shardmill::nn {
 
+// Floats that so many bytes take in whole cache lines, so that what comes behind begins one.
+constexpr uint64_t InLines(uint64_t bytes) {
+  constexpr uint64_t kLine = 64;
+  return (bytes + kLine - 1) / kLine * (kLine / sizeof(float));
+}
+
 // Memory that a training step needs, in one block that only grows, so that a loop allocates nothing
 // once it has met its largest batch. What lies where is its owner's business, as a StepPlan. Owned
 // by a network and used on its thread.

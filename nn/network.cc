@@ -150,9 +150,11 @@ Result<double> Network::Step(const Samples& lent, std::span<const std::span<floa
                  Tensor(losses.floats().first(rows), {rows}), GradientOf(output, rows));
   SM_TRY(Backward(lent, flow));
   const std::span<float> host = host_losses_.At(0, losses.size());
+  if (kept_parameters_) kept_parameters_->BeginToTell();
   const Event known = CopyOutMade(backend_, losses, host);
   if (transfer_) SM_TRY(AwaitGradients(gradients, flow));
   if (!backend_.Synchronize(known)) return Failed();
+  if (kept_parameters_) kept_parameters_->TakeTold();
   return Sum(host.first(rows)) / static_cast<double>(rows) + Sum(host.subspan(rows));
 }
 

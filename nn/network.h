@@ -12,6 +12,7 @@
 #include "common/result.h"
 #include "nn/arena.h"
 #include "nn/graph.h"
+#include "nn/kept.h"
 #include "nn/loss.h"
 #include "nn/network_spec.h"
 #include "nn/recordings.h"
@@ -66,6 +67,17 @@ class Network final {
   // none, where it cannot.
   const PieceCounts& pieces() const { return recordings_.counts(); }
   std::string NotRecordedWords() const;
+
+  // Where the backend has memory of its own: has parameters of a fixed size stay there, to be
+  // stepped by these rules, one each, which must outlive this. Before the first training. What is
+  // lent of them is read where kept() says that the host's values count, and by evaluations; their
+  // gradients are not fetched. False where there is no room.
+  bool Keep(std::span<const Optimizer* const> rules);
+  Kept* kept() { return kept_parameters_ ? &*kept_parameters_ : nullptr; }
+  const Kept* kept() const { return kept_parameters_ ? &*kept_parameters_ : nullptr; }
+
+  // What to say where the device has failed.
+  Error Failed() const;
 
   // Where training starts: a function of the seed and the parameter's index.
   Initial InitialOf(uint64_t seed, size_t parameter) const;
@@ -131,6 +143,10 @@ class Network final {
   // Waits for the gradients that are on their way to the host, in the order in which they left.
   Result<> AwaitGradients(std::span<const std::span<float>> gradients, ParameterFlow* flow);
   bool Regularizes(const ParameterInfo& info) const;
+  bool Keeps(size_t parameter) const {
+    return kept_parameters_ && kept_parameters_->has(parameter);
+  }
+  void BringParameter(size_t parameter);
   void BackwardThrough(size_t index, const Samples& samples);
   // What of a node's gradients its layer does not make.
   void FinishGradients(const GraphNode& node, uint64_t rows);
@@ -139,7 +155,6 @@ class Network final {
   std::span<float> SavedOf(size_t node, uint64_t rows, bool again) const;
   Tensor GradientOf(uint32_t value, uint64_t rows) const;
   Error NoRoom(uint64_t rows, uint64_t floats, bool of_step = false) const;
-  Error Failed() const;
 
   Backend& backend_;
   const Graph graph_;
@@ -160,7 +175,8 @@ class Network final {
   uint64_t wanted_ = 0;  // Floats of the block that was asked for last.
   uint64_t kept_ = 0;    // Of a training step that gives up nothing.
   Arena arena_;
-  std::optional<Transfer> transfer_;  // Where the backend's memory is not the host's.
+  std::optional<Transfer> transfer_;     // Where the backend's memory is not the host's.
+  std::optional<Kept> kept_parameters_;  // Where parameters stay there.
   // What steps are made of, and what of it the device does by itself.
   const std::string varies_;     // What is not the same in all steps, in words.
   std::vector<bool> by_chance_;  // Each node.

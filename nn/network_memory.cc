@@ -51,10 +51,22 @@ uint64_t Network::BatchFloats(uint64_t rows) const {
 
 uint64_t Network::products() const { return WorkForward(parts_); }
 
+bool Network::Keep(std::span<const Optimizer* const> rules) {
+  if (!transfer_) return false;
+  std::vector<uint64_t> sizes;
+  for (const ParameterInfo& info : graph_.parameters) sizes.push_back(info.shape.size());
+  recordings_.Forget();
+  kept_parameters_.emplace(backend_);
+  if (!kept_parameters_->Hold(sizes, rules)) kept_parameters_.reset();
+  return kept_parameters_.has_value();
+}
+
 Result<> Network::MakeRoom(uint64_t rows) {
   rows = std::min(rows, rows_max_);
   sizes_.clear();
-  for (const ParameterInfo& info : graph_.parameters) sizes_.push_back(info.shape.size());
+  for (size_t index = 0; index < graph_.parameters.size(); ++index) {
+    sizes_.push_back(Keeps(index) ? 0 : graph_.parameters[index].shape.size());
+  }
   SM_TRY(ReserveTransfer(rows, BatchFloats(rows), true));
   return MakeRoomForStep(rows);
 }
@@ -129,7 +141,9 @@ Result<Samples> Network::Lend(const Samples& samples,
   Samples lent = samples;
   lent.targets = targets_;
   sizes_.clear();
-  for (const auto& numbers : lent_) sizes_.push_back(numbers.size());
+  for (size_t index = 0; index < lent_.size(); ++index) {
+    sizes_.push_back(Keeps(index) ? 0 : lent_[index].size());
+  }
   SM_TRY(ReserveTransfer(samples.rows, Transfer::FloatsOf(lent), training));
   SM_TRY(training ? MakeRoomForStep(samples.rows) : MakeRoomToEvaluate(samples.rows));
   layout_ = training ? &training_ : &evaluation_;

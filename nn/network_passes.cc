@@ -21,7 +21,9 @@ bool IsFrozen(const ParameterInfo& info) { return info.role == Role::kTrained &&
 void Network::LendGradients(std::span<const std::span<float>> gradients) {
   for (size_t index = 0; index < gradients.size(); ++index) {
     const ParameterInfo& info = graph_.parameters[index];
-    const std::span<float> numbers = transfer_ ? transfer_->gradient(index) : gradients[index];
+    const std::span<float> numbers = Keeps(index) ? kept_parameters_->gradient(index)
+                                     : transfer_  ? transfer_->gradient(index)
+                                                  : gradients[index];
     lent_gradients_[index] = Tensor(numbers, ShapeOf(info, numbers.size()));
     wanted_gradients_[index] = IsFrozen(info) ? Tensor() : lent_gradients_[index];
   }
@@ -30,6 +32,7 @@ void Network::LendGradients(std::span<const std::span<float>> gradients) {
 Result<> Network::SendZeros(std::span<const std::span<float>> gradients, ParameterFlow* flow) {
   for (size_t index = 0; index < gradients.size(); ++index) {
     std::ranges::fill(gradients[index], 0.0F);
+    if (Keeps(index)) kept_parameters_->ForgetGradient(index);
     if (flow == nullptr) continue;
     SM_TRY(flow->Await(index));
     SM_TRY(flow->Send(index));
@@ -41,11 +44,26 @@ Result<> Network::AwaitParameters(const GraphNode& node, ParameterFlow* flow) {
   for (size_t index = 0; index < node.layer->parameters().size(); ++index) {
     const size_t at = node.parameters_begin + index;
     if (flow != nullptr) SM_TRY(flow->Await(at));
-    if (transfer_) transfer_->BringParameter(at, lent_[at]);
-    lent_parameters_[at] = ConstTensor(transfer_ ? transfer_->parameter(at) : lent_[at],
-                                       ShapeOf(graph_.parameters[at], lent_[at].size()));
+    BringParameter(at);
   }
   return {};
+}
+
+void Network::BringParameter(size_t parameter) {
+  std::span<const float> numbers = lent_[parameter];
+  if (Keeps(parameter)) {
+    if (layout_ == &training_) {
+      kept_parameters_->Bring(parameter, numbers);
+    } else {
+      kept_parameters_->Lend(parameter, numbers);
+    }
+    numbers = kept_parameters_->parameter(parameter);
+  } else if (transfer_) {
+    transfer_->BringParameter(parameter, numbers);
+    numbers = transfer_->parameter(parameter);
+  }
+  lent_parameters_[parameter] =
+      ConstTensor(numbers, ShapeOf(graph_.parameters[parameter], numbers.size()));
 }
 
 // Where steps are recorded, what is less would have its piece for nothing: it crosses the bus in
@@ -163,7 +181,11 @@ void Network::FinishGradients(const GraphNode& node, uint64_t rows) {
       const Tensor penalty(losses.floats().subspan(rows + penalty_of_[parameter], 1), {1});
       backend_.Regularize(l1_, l2_, lent_parameters_[parameter], gradient, penalty);
     }
-    if (transfer_) transfer_->MakeReady(parameter);
+    if (Keeps(parameter)) {
+      kept_parameters_->Measure(parameter);
+    } else if (transfer_) {
+      transfer_->MakeReady(parameter);
+    }
   }
 }
 
@@ -172,7 +194,7 @@ Result<> Network::SendGradients(const GraphNode& node, ParameterFlow* flow) {
   const size_t end = node.parameters_begin + node.layer->parameters().size();
   for (size_t parameter = node.parameters_begin; parameter < end; ++parameter) {
     if (transfer_) {
-      transfer_->BeginToFetch(parameter);
+      if (!Keeps(parameter)) transfer_->BeginToFetch(parameter);
     } else if (flow != nullptr) {
       SM_TRY(flow->Send(parameter));
     }
@@ -185,7 +207,8 @@ Result<> Network::AwaitGradients(std::span<const std::span<float>> gradients, Pa
     const GraphNode& node = graph_.nodes[index];
     const size_t end = node.parameters_begin + node.layer->parameters().size();
     for (size_t parameter = node.parameters_begin; parameter < end; ++parameter) {
-      if (!transfer_->Fetch(parameter, gradients[parameter])) return Failed();
+      const bool come = Keeps(parameter) || transfer_->Fetch(parameter, gradients[parameter]);
+      if (!come) return Failed();
       if (flow != nullptr) SM_TRY(flow->Send(parameter));
     }
   }

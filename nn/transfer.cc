@@ -7,16 +7,6 @@
 #include "nn/ops/bf16.h"
 
 namespace shardmill::nn {
-namespace {
-
-// In whole cache lines, so that each begins one.
-uint64_t InLines(uint64_t bytes) {
-  constexpr uint64_t kLine = 64;
-  return (bytes + kLine - 1) / kLine * (kLine / sizeof(float));
-}
-
-}  // namespace
-
 uint64_t Transfer::FloatsOf(const Samples& samples) {
   uint64_t floats = 0;
   for (const Input& input : samples.inputs) {

@@ -18,6 +18,10 @@ std::vector<std::string> SlowerWords(const NetworkModel& model) {
   if (model.on_host()) return words;
   const std::string why = model.NotRecordedWords();
   if (!why.empty()) words.push_back("the card is asked for each operation, since " + why);
+  if (!model.steps_on_host().empty()) {
+    words.push_back("gradients leave the card, and weights come to it, in each step, since " +
+                    model.steps_on_host());
+  }
   const nn::ConvolutionCounts convolutions = model.convolutions();
   if (convolutions.by_kernels > 0) {
     words.push_back(std::to_string(convolutions.by_kernels) + " of " +
@@ -41,6 +45,7 @@ std::string ComputedJson(uint32_t rank, const NetworkModel& model) {
     const nn::PieceCounts& pieces = model.pieces();
     json.Key("pieces").BeginObject().Key("asked").Whole(pieces.asked);
     json.Key("recorded").Whole(pieces.recorded).Key("replayed").Whole(pieces.replayed).EndObject();
+    json.Key("steps_on_device").Whole(model.steps_on_device());
     const nn::ConvolutionCounts convolutions = model.convolutions();
     json.Key("convolutions").BeginObject().Key("by_library").Whole(convolutions.by_library);
     json.Key("by_kernels").Whole(convolutions.by_kernels).EndObject();

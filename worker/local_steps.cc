@@ -15,51 +15,136 @@ double LengthOf(std::span<const std::span<float>> gradients) {
   return std::sqrt(squares);
 }
 
-void BoundLength(std::span<const std::span<float>> gradients, double length_max) {
-  const double length = LengthOf(gradients);
-  // What is not a number is left for the check that comes after.
-  if (!(length > length_max) || !std::isfinite(length)) return;
-  const auto scale = static_cast<float>(length_max / length);
-  for (const std::span<float> gradient : gradients) {
-    for (float& value : gradient) value *= scale;
-  }
+namespace {
+
+// What is no number is left for the check that comes after.
+float BoundingScale(double length, double length_max) {
+  if (!(length > length_max) || !std::isfinite(length)) return 1;
+  return static_cast<float>(length_max / length);
 }
 
-std::optional<size_t> FirstNonfinite(std::span<const std::span<float>> gradients) {
-  for (size_t i = 0; i < gradients.size(); ++i) {
-    if (!AllNumbers(gradients[i])) return i;
-  }
-  return std::nullopt;
+void Scale(std::span<float> numbers, float by) {
+  for (float& number : numbers) number *= by;
+}
+
+}  // namespace
+
+void BoundLength(std::span<const std::span<float>> gradients, double length_max) {
+  const float scale = BoundingScale(LengthOf(gradients), length_max);
+  if (scale == 1) return;
+  for (const std::span<float> gradient : gradients) Scale(gradient, scale);
 }
 
 Result<std::unique_ptr<LocalSteps>> LocalSteps::Make(const UpdateSettings& settings,
                                                      uint32_t workers,
                                                      std::span<const ParameterSpec> parameters) {
   std::unique_ptr<LocalSteps> steps(new LocalSteps(workers));
-  SM_TRY(steps->AddRule(settings));
   for (const ParameterSpec& parameter : parameters) {
-    steps->rules_of_.push_back(parameter.update ? steps->rules_.size() : 0);
-    if (parameter.update) SM_TRY(steps->AddRule(*parameter.update));
+    Part& part = steps->parts_.emplace_back();
+    part.update = parameter.update.value_or(settings);
+    part.optimizer = SM_TRY(MakeOptimizer(part.update));
+    part.sparse = parameter.sparse();
+    part.trained = parameter.trained;
+    part.state.resize(parameter.size * part.optimizer->slots());
   }
   return steps;
 }
 
-Result<> LocalSteps::AddRule(const UpdateSettings& settings) {
-  std::unique_ptr<Optimizer> optimizer = SM_TRY(MakeOptimizer(settings));
-  rules_.push_back({settings, std::move(optimizer)});
+std::string LocalSteps::StepOn(nn::Network& network) {
+  std::vector<const Optimizer*> rules;
+  for (const Part& part : parts_) rules.push_back(part.optimizer.get());
+  if (!network.Keep(rules)) return "the device has no memory for what the optimizer keeps";
+  network_ = &network;
+  for (size_t i = 0; i < parts_.size(); ++i) {
+    if (nn::Kept* kept = KeptOn(i)) kept->PutState(i, parts_[i].state);
+  }
+  return "";
+}
+
+void LocalSteps::Renew() {
+  if (network_ != nullptr) network_->kept()->Forget();
+}
+
+nn::Kept* LocalSteps::KeptOn(size_t parameter) const {
+  nn::Kept* const kept = network_ == nullptr ? nullptr : network_->kept();
+  return kept != nullptr && kept->has(parameter) ? kept : nullptr;
+}
+
+Result<> LocalSteps::Fetch(std::span<const std::span<float>> parameters) const {
+  for (size_t i = 0; i < parts_.size(); ++i) {
+    nn::Kept* const kept = KeptOn(i);
+    if (kept != nullptr && !kept->FetchParameter(i, parameters[i])) return network_->Failed();
+  }
   return {};
+}
+
+Result<> LocalSteps::FetchState(size_t parameter) {
+  nn::Kept* const kept = KeptOn(parameter);
+  if (kept == nullptr || kept->FetchState(parameter, parts_[parameter].state)) return {};
+  return network_->Failed();
+}
+
+Result<> LocalSteps::FetchGradients(std::span<const std::span<float>> gradients) const {
+  for (size_t i = 0; i < parts_.size(); ++i) {
+    nn::Kept* const kept = KeptOn(i);
+    if (kept != nullptr && !kept->FetchGradient(i, gradients[i])) return network_->Failed();
+  }
+  return {};
+}
+
+double LocalSteps::Squares(size_t parameter, std::span<const float> gradient) const {
+  const nn::Kept* const kept = KeptOn(parameter);
+  if (kept == nullptr) return SquaresOf(gradient);
+  const double scale = parts_[parameter].trained ? scale_ : 1;
+  return scale * scale * kept->squares(parameter);
+}
+
+double LocalSteps::Length(std::span<const std::span<float>> gradients) const {
+  double squares = 0;
+  for (size_t i = 0; i < gradients.size(); ++i) squares += Squares(i, gradients[i]);
+  return std::sqrt(squares);
+}
+
+std::optional<size_t> LocalSteps::FirstNonfinite(
+    std::span<const std::span<float>> gradients) const {
+  for (size_t i = 0; i < gradients.size(); ++i) {
+    const nn::Kept* const kept = KeptOn(i);
+    const bool all = kept != nullptr ? std::isfinite(kept->squares(i)) : AllNumbers(gradients[i]);
+    if (!all) return i;
+  }
+  return std::nullopt;
+}
+
+void LocalSteps::Bound(std::span<const std::span<float>> gradients, double length_max) {
+  scale_ = 1;
+  double squares = 0;
+  for (size_t i = 0; i < gradients.size(); ++i) {
+    if (parts_[i].trained) squares += Squares(i, gradients[i]);
+  }
+  scale_ = BoundingScale(std::sqrt(squares), length_max);
+  if (scale_ == 1) return;
+  for (size_t i = 0; i < gradients.size(); ++i) {
+    if (parts_[i].trained && KeptOn(i) == nullptr) Scale(gradients[i], scale_);
+  }
+}
+
+float LocalSteps::RateOf(size_t parameter, uint64_t round) const {
+  return static_cast<float>(RateAt(parts_[parameter].update.rate, round, workers_));
 }
 
 void LocalSteps::Step(uint64_t round, std::span<const std::span<float>> gradients,
                       std::span<const std::span<float>> parameters) {
-  states_.resize(parameters.size());
-  ++count_;
-  for (size_t i = 0; i < parameters.size(); ++i) {
-    const Rule& rule = rules_[i < rules_of_.size() ? rules_of_[i] : 0];
-    const UpdateTime time{static_cast<float>(RateAt(rule.settings.rate, round, workers_)), count_};
-    const size_t size = parameters[i].size();
-    states_[i].resize(size * rule.optimizer->slots());
-    rule.optimizer->Step(time, gradients[i], parameters[i], {states_[i].data(), size});
+  for (size_t i = 0; i < parts_.size(); ++i) {
+    Part& part = parts_[i];
+    if (part.sparse) continue;
+    UpdateTime time{RateOf(i, round), ++part.steps};
+    if (nn::Kept* kept = KeptOn(i)) {
+      if (part.trained) time.scale = scale_;
+      kept->Step(i, time);
+    } else {
+      const size_t size = parameters[i].size();
+      part.optimizer->Step(time, gradients[i], parameters[i], {part.state.data(), size});
+    }
   }
 }
 

@@ -6,7 +6,6 @@
 
 #include "common/initial.h"
 #include "common/table_words.h"
-#include "optim/rate.h"
 
 namespace shardmill {
 namespace {
@@ -20,13 +19,11 @@ Error Misfit() {
 Result<std::unique_ptr<LocalTables>> LocalTables::Make(std::span<const ParameterSpec> parameters,
                                                        const UpdateSettings& update) {
   std::unique_ptr<LocalTables> tables(new LocalTables(parameters));
+  tables->steps_ = SM_TRY(LocalSteps::Make(update, 1, parameters));
   for (size_t i = 0; i < parameters.size(); ++i) {
     Table& table = tables->tables_[i];
-    table.update = parameters[i].update.value_or(update);
-    table.optimizer = SM_TRY(MakeOptimizer(table.update));
     table.values.resize(parameters[i].size);
     table.gradient.resize(parameters[i].size);
-    table.state.resize(parameters[i].size * table.optimizer->slots());
     if (parameters[i].sparse()) continue;
     FillInitial(SaltedBy(parameters[i].initial, parameters[i].name), 0, table.values);
   }
@@ -44,20 +41,20 @@ void LocalTables::Begin(size_t parameter, std::span<const uint64_t> keys,
   const uint32_t dim = specs_[parameter].dim;
   for (size_t i = 0; i < keys.size(); ++i) {
     std::vector<float>& row = table.rows[keys[i]];
-    row.resize(RowFloats(dim, *table.optimizer));
+    row.resize(RowFloats(dim, steps_->optimizer(parameter)));
     std::ranges::copy(rows.subspan(i * dim, dim), row.begin());
   }
 }
 
 std::string LocalTables::RestoreProblem(size_t parameter, const TableSpec& was) const {
-  const Table& table = tables_[parameter];
   const ParameterSpec& spec = specs_[parameter];
+  const UpdateSettings& is = steps_->update(parameter);
   if (was.size != spec.size || was.dim != spec.dim) {
     return "has " + std::to_string(was.size + was.dim) + " floats, and the network wants " +
            std::to_string(spec.size + spec.dim);
   }
-  if (!was.update || was.update->rule == table.update.rule) return "";
-  return "has " + UpdateDifference(*was.update, table.update) +
+  if (!was.update || was.update->rule == is.rule) return "";
+  return "has " + UpdateDifference(*was.update, is) +
          ", for which what was gathered is no good: keep the optimizer, or begin anew";
 }
 
@@ -65,7 +62,7 @@ Result<> LocalTables::Restore(size_t parameter, const TablePiece& piece) {
   Table& table = tables_[parameter];
   const uint32_t dim = specs_[parameter].dim;
   if (const auto* dense = std::get_if<DensePiece>(&piece)) {
-    std::vector<float>& to = dense->slot == 0 ? table.values : table.state;
+    const std::span<float> to = dense->slot == 0 ? table.values : steps_->state(parameter);
     const uint64_t slot = std::max(dense->slot, 1U) - 1;
     const uint64_t begin = slot * table.values.size() + dense->begin;
     const std::span<const float> floats = dense->floats.floats();
@@ -76,12 +73,12 @@ Result<> LocalTables::Restore(size_t parameter, const TablePiece& piece) {
   if (const auto* runs = std::get_if<UpdateRuns>(&piece)) {
     const auto same = [&](const UpdateRun& run) { return run.updates == runs->front().updates; };
     if (runs->empty() || !std::ranges::all_of(*runs, same)) return Misfit();
-    table.steps = runs->front().updates;
+    steps_->steps(parameter) = runs->front().updates;
     return {};
   }
   const auto& batch = std::get<RowBatch>(piece);
   const std::span<const uint64_t> keys = batch.keys.keys();
-  const uint64_t state = RowFloats(dim, *table.optimizer) - dim;
+  const uint64_t state = RowFloats(dim, steps_->optimizer(parameter)) - dim;
   const std::span<const float> values = batch.values.floats();
   const std::span<const float> states = batch.state.floats();
   if (values.size() != keys.size() * dim || states.size() != keys.size() * state) return Misfit();
@@ -95,17 +92,26 @@ Result<> LocalTables::Restore(size_t parameter, const TablePiece& piece) {
 }
 
 void LocalTables::Lend() {
-  values_.clear();
+  parameters_.clear();
   gradients_.clear();
-  trained_.clear();
-  for (size_t i = 0; i < tables_.size(); ++i) {
-    values_.emplace_back(tables_[i].values);
-    gradients_.emplace_back(tables_[i].gradient);
-    if (specs_[i].trained) trained_.emplace_back(tables_[i].gradient);
+  for (Table& table : tables_) {
+    parameters_.emplace_back(table.values);
+    gradients_.emplace_back(table.gradient);
   }
+  values_.assign(parameters_.begin(), parameters_.end());
+}
+
+Result<> LocalTables::Fetch() {
+  if (!std::exchange(ahead_, false)) return {};
+  return steps_->Fetch(parameters_);
 }
 
 Result<std::span<const std::span<const float>>> LocalTables::For(const Batch& batch) {
+  SM_TRY(Fetch());
+  return ForStep(batch);
+}
+
+Result<std::span<const std::span<const float>>> LocalTables::ForStep(const Batch& batch) {
   for (size_t i = 0; i < specs_.size(); ++i) {
     if (specs_[i].sparse()) SM_TRY(Rows(i, batch.inputs[specs_[i].input].keys));
   }
@@ -114,6 +120,7 @@ Result<std::span<const std::span<const float>>> LocalTables::For(const Batch& ba
 }
 
 Result<std::span<const float>> LocalTables::Dense(size_t parameter) {
+  SM_TRY(Fetch());
   return std::span<const float>(tables_[parameter].values);
 }
 
@@ -137,12 +144,16 @@ Result<std::span<const float>> LocalTables::Rows(size_t parameter, std::span<con
 }
 
 Result<DenseImage> LocalTables::Image(size_t parameter) {
+  SM_TRY(Fetch());
+  SM_TRY(steps_->FetchState(parameter));
+  const Optimizer& optimizer = steps_->optimizer(parameter);
   const Table& table = tables_[parameter];
-  DenseImage image{{.end = table.values.size(), .slots = table.optimizer->slots()},
+  DenseImage image{{.end = table.values.size(), .slots = optimizer.slots()},
                    {Frame::CopyOf(std::span(table.values))},
                    {}};
-  if (image.head.slots > 0) image.states.push_back(Frame::CopyOf(std::span(table.state)));
-  if (table.optimizer->counts()) image.head.updates = {{0, image.head.end, table.steps}};
+  const std::span<const float> state = steps_->state(parameter);
+  if (image.head.slots > 0) image.states.push_back(Frame::CopyOf(state));
+  if (optimizer.counts()) image.head.updates = {{0, image.head.end, steps_->steps(parameter)}};
   return image;
 }
 
@@ -167,33 +178,27 @@ Result<RowBatch> LocalTables::RowImages(size_t parameter, std::span<const uint64
 }
 
 void LocalTables::Step(uint64_t round) {
-  constexpr uint32_t kWorkers = 1;
   for (size_t i = 0; i < tables_.size(); ++i) {
-    Table& table = tables_[i];
-    const auto rate = static_cast<float>(RateAt(table.update.rate, round, kWorkers));
-    ++table.steps;
-    if (specs_[i].sparse()) {
-      StepRows(i, rate);
-    } else {
-      table.optimizer->Step({rate, table.steps}, table.gradient, table.values,
-                            {table.state.data(), table.values.size()});
-    }
+    if (specs_[i].sparse()) StepRows(i, steps_->RateOf(i, round));
   }
+  steps_->Step(round, gradients_, parameters_);
+  ahead_ = true;
 }
 
 void LocalTables::StepRows(size_t parameter, float rate) {
   Table& table = tables_[parameter];
+  const Optimizer& optimizer = steps_->optimizer(parameter);
   const uint32_t dim = specs_[parameter].dim;
   std::vector<RowChange> changes;
   for (size_t i = 0; i < table.keys.size(); ++i) {
     std::vector<float>& row = table.rows[table.keys[i]];
     if (row.empty()) {
-      row.resize(RowFloats(dim, *table.optimizer));
+      row.resize(RowFloats(dim, optimizer));
       std::copy_n(table.values.data() + i * dim, dim, row.data());
     }
     changes.push_back({.row = row.data(), .values = table.gradient.data() + i * dim});
   }
-  table.optimizer->StepRows(rate, dim, changes);
+  optimizer.StepRows(rate, dim, changes);
 }
 
 }  // namespace shardmill

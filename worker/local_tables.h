@@ -11,8 +11,8 @@
 #include "common/result.h"
 #include "common/table_piece.h"
 #include "common/view.h"
-#include "optim/optimizer.h"
 #include "worker/local_snapshot.h"
+#include "worker/local_steps.h"
 #include "worker/parameter_reader.h"
 
 namespace shardmill {
@@ -35,6 +35,12 @@ class LocalTables final : public ParameterReader, public LocalImages {
   // Takes a piece of such a table.
   Result<> Restore(size_t parameter, const TablePiece& piece);
 
+  // Has dense parameters stay on the network's device: see LocalSteps. Once all have begun.
+  std::string StepOn(nn::Network& network) { return steps_->StepOn(network); }
+
+  // The parameters that a step on the batch reads: of those that stay on a device the values that
+  // count are there.
+  Result<std::span<const std::span<const float>>> ForStep(const Batch& batch);
   Result<std::span<const std::span<const float>>> For(const Batch& batch) override;
   Result<std::span<const float>> Dense(size_t parameter) override;
   Result<std::span<const float>> Rows(size_t parameter, std::span<const uint64_t> keys) override;
@@ -46,20 +52,18 @@ class LocalTables final : public ParameterReader, public LocalImages {
   Result<RowBatch> RowImages(size_t parameter, std::span<const uint64_t> keys,
                              uint64_t state) override;
 
-  // Of the sizes that the last batch has; all, and those whose length is bounded.
+  // Of the sizes that the last batch has.
   std::span<const std::span<float>> gradients() const { return gradients_; }
-  std::span<const std::span<float>> trained() const { return trained_; }
+  double Length() const { return steps_->Length(gradients_); }
+  void Bound(double length_max) { steps_->Bound(gradients_, length_max); }
+  std::optional<size_t> FirstNonfinite() const { return steps_->FirstNonfinite(gradients_); }
   // Changes what the last batch named by these gradients, in the round-th step, from 1 on.
   void Step(uint64_t round);
 
  private:
   struct Table {
-    UpdateSettings update = {};
-    std::unique_ptr<Optimizer> optimizer = {};
     std::vector<float> values = {};  // Of a sparse one: of the rows that were lent last.
     std::vector<float> gradient = {};
-    std::vector<float> state = {};  // Slot by slot.
-    uint64_t steps = 0;
     std::vector<uint64_t> keys = {};                             // That were lent last.
     std::unordered_map<uint64_t, std::vector<float>> rows = {};  // Each with its state.
   };
@@ -68,13 +72,17 @@ class LocalTables final : public ParameterReader, public LocalImages {
       : specs_(parameters), tables_(parameters.size()) {}
 
   void Lend();
+  // Has the values that count in this process.
+  Result<> Fetch();
   void StepRows(size_t parameter, float rate);
 
   const std::span<const ParameterSpec> specs_;
+  std::unique_ptr<LocalSteps> steps_;
+  bool ahead_ = false;  // Steps were made since the values were fetched.
   std::vector<Table> tables_;
+  std::vector<std::span<float>> parameters_;
   std::vector<std::span<const float>> values_;
   std::vector<std::span<float>> gradients_;
-  std::vector<std::span<float>> trained_;
 };
 
 }  // namespace shardmill

@@ -51,6 +51,15 @@ class NetworkModel final : public Model {
   bool reads_labels() const { return network_->reads_labels(); }
   // Words where a batch of so many rows is too small to train with; else empty.
   std::string ShortBatchWords(uint64_t rows) const { return network_->ShortBatchWords(rows); }
+  // What may keep the parameters: see nn::Network.
+  nn::Network& network() { return *network_; }
+  // Why a process that steps the parameters by itself fetches gradients for that, in words.
+  void SayStepsOnHost(std::string why) { steps_on_host_ = std::move(why); }
+  const std::string& steps_on_host() const { return steps_on_host_; }
+  uint64_t steps_on_device() const {
+    const nn::Kept* kept = std::as_const(*network_).kept();
+    return kept == nullptr ? 0 : kept->steps();
+  }
   // Whether the device's memory is the host's.
   bool on_host() const { return device_.backend->on_host(); }
   // See nn::Network.
@@ -93,6 +102,7 @@ class NetworkModel final : public Model {
   const std::optional<TargetColumn> target_;
   std::vector<size_t> columns_;  // Of each of the network's inputs.
   std::vector<nn::Input> inputs_;
+  std::string steps_on_host_;
 };
 
 }  // namespace shardmill

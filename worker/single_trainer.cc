@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <string>
 
-#include "worker/local_steps.h"
-
 namespace shardmill {
 
 Result<> SingleTrainer::Run(const std::function<void(const SingleProgress&)>& watch) {
@@ -38,7 +36,7 @@ Result<> SingleTrainer::Run(const std::function<void(const SingleProgress&)>& wa
 }
 
 void SingleTrainer::Tell(const std::function<void(const SingleProgress&)>& watch) {
-  progress_.gradient_length = LengthOf(tables_.gradients());
+  progress_.gradient_length = tables_.Length();
   watch(progress_);
 }
 
@@ -47,12 +45,11 @@ Result<> SingleTrainer::MakeStep(uint64_t step) {
   progress_.step = step;
   progress_.epochs = step / each;
   const Batch batch = batches_.At((step - 1) / each, (step - 1) % each);
-  const std::span<const std::span<const float>> values = SM_TRY(tables_.For(batch));
+  const std::span<const std::span<const float>> values = SM_TRY(tables_.ForStep(batch));
   progress_.loss = SM_TRY(gradients_.Train(batch, values, tables_.gradients()));
-  if (options_.clip_norm > 0) BoundLength(tables_.trained(), options_.clip_norm);
-  const std::optional<size_t> nonfinite = options_.on_nonfinite == OnNonfinite::kAccept
-                                              ? std::nullopt
-                                              : FirstNonfinite(tables_.gradients());
+  if (options_.clip_norm > 0) tables_.Bound(options_.clip_norm);
+  const std::optional<size_t> nonfinite =
+      options_.on_nonfinite == OnNonfinite::kAccept ? std::nullopt : tables_.FirstNonfinite();
   if (nonfinite && options_.on_nonfinite == OnNonfinite::kReject) {
     return Error{ErrorCode::kBadInput,
                  "the gradient of \"" + model_.Parameters()[*nonfinite].name + "\" in step " +

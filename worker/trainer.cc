@@ -138,6 +138,7 @@ Result<bool> Trainer::MakeStep(uint64_t number) {
   if (number > LastStep() && !batches_.leased()) return false;
   const TimePoint pulled = clock_.Now();
   const uint64_t nonfinite = progress_.nonfinite;
+  if (local_ != nullptr) local_->Renew();
   StepFlow flow(step, tables_, clock_, SendsEarly());
   const uint64_t rows = SM_TRY(Compute(step, number, batch, flow));
   SM_TRY(tables_.Wait(step));
@@ -145,6 +146,8 @@ Result<bool> Trainer::MakeStep(uint64_t number) {
   const bool skips = rows == 0 && progress_.nonfinite > nonfinite;
   if ((rows > 0 && !SendsEarly()) || skips) {
     const bool stepped = local_ != nullptr && !skips;
+    if (stepped) SM_TRY(local_->Fetch(tables_.parameters()));
+    if (local_ != nullptr && skips) SM_TRY(local_->FetchGradients(tables_.gradients()));
     const Result<> pushed = stepped ? tables_.PushValues(step) : tables_.PushGradients(step);
     if (!pushed.ok()) return pushed.error();
   }
@@ -189,8 +192,11 @@ Result<uint64_t> Trainer::Compute(TrainingStep& step, uint64_t number, std::opti
     span.Say("rows", batch->rows);
     progress_.loss =
         SM_TRY(part_gradients_.Train(*batch, tables_.values(), tables_.gradients(), &flow));
-    if (options_.clip_norm > 0) BoundLength(tables_.trained(), options_.clip_norm);
+    if (options_.clip_norm > 0 && local_ == nullptr) {
+      BoundLength(tables_.trained(), options_.clip_norm);
+    }
     if (local_ != nullptr) {
+      if (options_.clip_norm > 0) local_->Bound(tables_.gradients(), options_.clip_norm);
       const bool may = SM_TRY(MayStep(number));
       if (!may) continue;
       local_->Step(local_steps_, tables_.gradients(), tables_.parameters());
@@ -222,7 +228,7 @@ std::optional<Batch> Trainer::NextBatch(TrainingStep& step, uint64_t number, uin
 // Parameters are checked when they are pushed, but by then a NaN is in the state of the rule too,
 // and would be in every step that follows.
 Result<bool> Trainer::MayStep(uint64_t step) {
-  const std::optional<size_t> which = FirstNonfinite(tables_.gradients());
+  const std::optional<size_t> which = local_->FirstNonfinite(tables_.gradients());
   if (!which) return true;
   ++progress_.nonfinite;
   if (options_.on_nonfinite != OnNonfinite::kReject) {
@@ -289,7 +295,9 @@ void Trainer::Track() {
   }
   point.values.emplace_back("learning_rate",
                             RateAt(options_.rate, std::max<uint64_t>(step, 1), options_.workers));
-  point.values.emplace_back("gradient_length", LengthOf(tables_.gradients()));
+  const auto gradients = tables_.gradients();
+  point.values.emplace_back("gradient_length",
+                            local_ == nullptr ? LengthOf(gradients) : local_->Length(gradients));
   options_.track(point);
 }
 

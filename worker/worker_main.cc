@@ -244,12 +244,13 @@ Result<> Train(const WorkerFlags& flags, const DaemonContext& daemon, WorkerMetr
                     job.train);
   const BatchPlan plan = SM_TRY(PlanOf(job, flags));
   Batches batches(*data.train, plan, KeyedInputs(model->Parameters()), job.data.read_ahead);
-  SM_TRY(PrepareSteps(job, *model, batches.rows_per_epoch(), daemon.log));
   std::unique_ptr<LocalSteps> local;
   if (job.policy.exchange == Exchange::kParameters) {
     local = SM_TRY(
         LocalSteps::Make(job.optimizer.ToUpdate(), job.cluster.workers, model->Parameters()));
+    model->SayStepsOnHost(local->StepOn(model->network()));
   }
+  SM_TRY(PrepareSteps(job, *model, batches.rows_per_epoch(), daemon.log));
 
   SessionOptions session_options = SessionOptionsOf(job, flags.rank);
   session_options.any_rank = flags.any_rank;

@@ -159,6 +159,63 @@ TEST(ComputeTest, ResultsSayWhatCardsDid) {
   ExpectCards(1);
 }
 
+// The result of a training with these settings, of the programs that are where `program` is.
+JsonValue ResultOf(const std::string& program, const std::vector<std::string>& settings,
+                   bool single = false) {
+  std::vector<std::string> arguments{"train", WriteJob(1), "--json", "--quiet"};
+  if (single) arguments.emplace_back("--single");
+  for (const std::string& setting : settings) {
+    arguments.emplace_back("--set");
+    arguments.push_back(setting);
+  }
+  EXPECT_EQ(Launch("train", program, arguments)->Wait(kPatience), ExitStatus{})
+      << OutputOf("train");
+  return ParseJson(LastLineOf("train")).value();
+}
+
+double MetricOf(const JsonValue& result, const char* name) {
+  return result.Find("metrics")->Find(name)->number;
+}
+
+TEST(ComputeTest, WorkersThatAverageStepOnTheirCards) {
+  const std::vector<std::string> settings{"policy.exchange=parameters", "policy.average_every=3",
+                                          "optimizer.name=momentum", "optimizer.clip_norm=1"};
+  const JsonValue want = ResultOf("cli/shardmill", settings);
+  std::vector<std::string> on_cards = settings;
+  on_cards.emplace_back("compute.device=cuda");
+  const JsonValue got = ResultOf(ProgramsWithCard(), on_cards);
+  EXPECT_NEAR(MetricOf(got, "train_loss"), MetricOf(want, "train_loss"), 1e-3);
+  ASSERT_EQ(got.Find("computed")->items.size(), 2U);
+  for (const JsonValue& one : got.Find("computed")->items) {
+    EXPECT_GT(one.Find("steps_on_device")->whole, 0U);
+  }
+}
+
+TEST(ComputeTest, ATrainingByItselfGoesOnOnACardToTheSameBits) {
+  const std::string program = ProgramsWithCard();
+  const std::vector<std::string> settings{"compute.device=cuda", "optimizer.name=adam",
+                                          "snapshot.to=" + TestFolder() + "/kept"};
+  const auto with = [&settings](std::vector<std::string> more) {
+    more.insert(more.end(), settings.begin(), settings.end());
+    return more;
+  };
+  const JsonValue whole = ResultOf(program, with({"train.steps=6", "job.name=whole"}), true);
+  EXPECT_GT(whole.Find("computed")->items.front().Find("steps_on_device")->whole, 0U);
+  ResultOf(program, with({"train.steps=3"}), true);
+  const JsonValue rest = ResultOf(program, with({"train.steps=6", "snapshot.resume=latest"}), true);
+  EXPECT_EQ(MetricOf(rest, "weights_crc32"), MetricOf(whole, "weights_crc32"));
+}
+
+TEST(ComputeTest, SaysWhereGradientsLeaveACardToBeAddedUp) {
+  const JsonValue result =
+      ResultOf(ProgramsWithCard(), {"compute.device=cuda", "train.accumulate=2"}, true);
+  const JsonValue& computed = result.Find("computed")->items.front();
+  EXPECT_EQ(computed.Find("steps_on_device")->whole, 0U);
+  const std::vector<JsonValue>& slower = computed.Find("slower")->items;
+  ASSERT_FALSE(slower.empty());
+  EXPECT_NE(slower.back().text.find("train.accumulate"), std::string::npos) << slower.back().text;
+}
+
 TEST(ComputeTest, StepsKeepWithinTheirMemoryOrSayWhatIsMissing) {
   const double kept = ChecksumWith({});
   EXPECT_FALSE(WorkersComputeAgain());

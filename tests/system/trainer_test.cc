@@ -65,7 +65,8 @@ class LocalTraining {
     update.rule = UpdateRule::kMomentum;
     update.momentum = 0.5;
     update.rate.base = 1;
-    const std::unique_ptr<LocalSteps> local = SM_TRY(LocalSteps::Make(update, 1));
+    const std::unique_ptr<LocalSteps> local =
+        SM_TRY(LocalSteps::Make(update, 1, model.Parameters()));
     const std::unique_ptr<Session> session = SM_TRY(Session::Open(servers_.OptionsOf(0)));
     TrainerOptions options;
     options.train.epochs = 2;

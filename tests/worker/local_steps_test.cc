@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <string>
 #include <vector>
 
 namespace shardmill {
@@ -35,13 +36,33 @@ TEST(LocalStepsTest, LeavesWhatIsNoNumberToTheCheckThatComesAfter) {
   EXPECT_EQ(gradients[0][1], 2);
 }
 
+std::vector<ParameterSpec> SpecsOf(const Vectors& vectors) {
+  std::vector<ParameterSpec> specs;
+  for (const auto& numbers : vectors) {
+    specs.push_back({.name = std::to_string(specs.size()), .size = numbers.size()});
+  }
+  return specs;
+}
+
 TEST(LocalStepsTest, FindsTheFirstGradientThatIsNoNumber) {
   Vectors gradients{{1, 2}, {3, INFINITY}, {NAN}};
-  EXPECT_EQ(FirstNonfinite(Spans(gradients)), 1U);
+  const auto steps = LocalSteps::Make({}, 1, SpecsOf(gradients)).value();
+  EXPECT_EQ(steps->FirstNonfinite(Spans(gradients)), 1U);
   gradients[1][1] = 4;
-  EXPECT_EQ(FirstNonfinite(Spans(gradients)), 2U);
+  EXPECT_EQ(steps->FirstNonfinite(Spans(gradients)), 2U);
   gradients[2][0] = 5;
-  EXPECT_EQ(FirstNonfinite(Spans(gradients)), std::nullopt);
+  EXPECT_EQ(steps->FirstNonfinite(Spans(gradients)), std::nullopt);
+}
+
+// An average is no direction.
+TEST(LocalStepsTest, BoundsWhatIsTrainedAlone) {
+  Vectors gradients{{3}, {4}, {12}};
+  std::vector<ParameterSpec> specs = SpecsOf(gradients);
+  specs[2].trained = false;
+  const auto steps = LocalSteps::Make({}, 1, specs).value();
+  EXPECT_DOUBLE_EQ(steps->Length(Spans(gradients)), 13);
+  steps->Bound(Spans(gradients), 2.5);
+  EXPECT_EQ(gradients, (Vectors{{1.5}, {2}, {12}}));
 }
 
 TEST(LocalStepsTest, KeepsTheStateOfEachParameterBetweenSteps) {
@@ -49,9 +70,9 @@ TEST(LocalStepsTest, KeepsTheStateOfEachParameterBetweenSteps) {
   settings.rule = UpdateRule::kMomentum;
   settings.momentum = 0.5;
   settings.rate.base = 1;
-  auto made = LocalSteps::Make(settings, 1);
-  ASSERT_TRUE(made.ok());
   Vectors parameters{{0}, {0, 0}};
+  auto made = LocalSteps::Make(settings, 1, SpecsOf(parameters));
+  ASSERT_TRUE(made.ok());
   for (uint64_t round = 1; round <= 2; ++round) {
     Vectors gradients{{1}, {2, 4}};
     made.value()->Step(round, Spans(gradients), Spans(parameters));
@@ -83,9 +104,9 @@ TEST(LocalStepsTest, MovesTheRateWithTheRoundAndTheWorkers) {
   settings.rate.base = 1;
   settings.rate.warmup = 4;
   settings.rate.scale_by_workers = true;
-  auto made = LocalSteps::Make(settings, 2);
-  ASSERT_TRUE(made.ok());
   Vectors parameters{{0}};
+  auto made = LocalSteps::Make(settings, 2, SpecsOf(parameters));
+  ASSERT_TRUE(made.ok());
   Vectors gradients{{1}};
   made.value()->Step(1, Spans(gradients), Spans(parameters));
   EXPECT_EQ(parameters[0][0], -0.5F);
@@ -94,7 +115,7 @@ TEST(LocalStepsTest, MovesTheRateWithTheRoundAndTheWorkers) {
 TEST(LocalStepsTest, RefusesSettingsThatCannotBe) {
   UpdateSettings settings;
   settings.rate.base = -1;
-  EXPECT_FALSE(LocalSteps::Make(settings, 1).ok());
+  EXPECT_FALSE(LocalSteps::Make(settings, 1, SpecsOf({{0}})).ok());
 }
 
 }  // namespace

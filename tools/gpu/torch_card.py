@@ -1,8 +1,9 @@
 """PyTorch's side of tools/gpu/run: gradients of the nets of bench/nets.cc on a card.
 
-  torch_card.py NET ROWS SECONDS float|tf32|bf16    prints "eager RATE" and "compiled RATE"
+  torch_card.py NET ROWS SECONDS float|tf32|bf16 [steps]    prints "eager RATE", "compiled RATE"
 
-Samples a second; with bf16, layers that torch's autocast thinks fit compute in it.
+Samples a second; with bf16, layers that torch's autocast thinks fit compute in it; with steps,
+those of plain descent are made, too.
 
 Batches come from the host's pinned memory, as a worker's do; parameters stay on the card.
 """
@@ -69,7 +70,7 @@ NETS = {"ff": feed_forward, "lenet": lenet, "residual": residual, "lstm": Lstm,
         "resnet50": resnet50}
 
 
-def rate(net, rows, seconds, way, numbers):
+def rate(net, rows, seconds, way, numbers, steps_too):
     torch.backends.cuda.matmul.allow_tf32 = numbers != "float"
     torch.backends.cudnn.allow_tf32 = numbers != "float"
     model = NETS[net]().cuda()
@@ -82,6 +83,8 @@ def rate(net, rows, seconds, way, numbers):
     if way == "compiled":
         model = torch.compile(model, mode="reduce-overhead")
 
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01) if steps_too else None
+
     def steps(count):
         begin = time.perf_counter()
         for _ in range(count):
@@ -90,6 +93,8 @@ def rate(net, rows, seconds, way, numbers):
             with torch.autocast("cuda", torch.bfloat16, enabled=numbers == "bf16"):
                 loss = F.cross_entropy(model(there[0]), there[1])
             loss.backward()
+            if optimizer:
+                optimizer.step()
         torch.cuda.synchronize()
         return time.perf_counter() - begin
 
@@ -99,6 +104,6 @@ def rate(net, rows, seconds, way, numbers):
 
 
 if __name__ == "__main__":
-    NET, ROWS, SECONDS, NUMBERS = sys.argv[1:]
+    NET, ROWS, SECONDS, NUMBERS, *STEPS = sys.argv[1:]
     for WAY in ("eager", "compiled"):
-        print(WAY, rate(NET, int(ROWS), float(SECONDS), WAY, NUMBERS), flush=True)
+        print(WAY, rate(NET, int(ROWS), float(SECONDS), WAY, NUMBERS, bool(STEPS)), flush=True)

@@ -52,6 +52,7 @@ extern "C" const shardmill::soft::Control* shardmill_soft_card() {
       .reset = Machine::Reset,
       .held = [] { return Machine::Get().held(); },
       .failed = [] { return Machine::Get().failed(); },
-      .calls = [] { return Machine::Get().calls(); }};
+      .calls = [] { return Machine::Get().calls(); },
+      .crossed = [] { return Machine::Get().crossed(); }};
   return &kControl;
 }

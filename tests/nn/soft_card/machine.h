@@ -49,6 +49,10 @@ class Machine final {
     RunUntil([this] { return streams_.idle(); });
   }
 
+  // The bus, one way or the other.
+  void Crossed(uint64_t bytes) { crossed_ += bytes; }
+  uint64_t crossed() const { return crossed_; }
+
   // What CUDA's words have handles for.
   template <class T>
   void Make(T** handle) {
@@ -78,6 +82,7 @@ class Machine final {
   uint64_t handles_ = 0;
   uint64_t calls_ = 0;
   uint64_t works_ = 0;
+  uint64_t crossed_ = 0;
   bool failed_ = false;
   bool lost_ = false;
   cudaError_t last_ = cudaSuccess;

@@ -332,6 +332,7 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
       CheckLent(to, bytes);
       CheckLent(from, bytes);
       if (bytes > 0) std::memcpy(to, from, bytes);
+      if (kind != cudaMemcpyDeviceToDevice) Machine::Get().Crossed(bytes);
     });
   });
 }

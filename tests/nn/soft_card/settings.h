@@ -30,6 +30,8 @@ struct Control {
   bool (*failed)();
   // How many calls there were that may fail.
   uint64_t (*calls)();
+  // How many bytes were copied from the host to the card or back.
+  uint64_t (*crossed)();
 };
 
 // A function with C linkage: const Control* shardmill_soft_card().

@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "nn/ops/bf16.h"
+#include "optim/optimizer.h"
+#include "optim/squares.h"
 #include "tests/nn/network_fixture.h"
 #include "tests/nn/ops/twin.h"
 
@@ -109,6 +111,47 @@ TEST_P(CardNetworkTest, HalvesGradientsOnTheirWay) {
     for (float& number : gradient) number = FromBf16(ToBf16(number));
   }
   EXPECT_EQ(there.gradients(), want);
+}
+
+// Steps of what stays on the card, beside those of the host, through recorded pieces.
+TEST_P(CardNetworkTest, StepsWhatItKeeps) {
+  UpdateSettings settings;
+  settings.rule = UpdateRule::kMomentum;
+  settings.momentum = 0.5;
+  const std::unique_ptr<Optimizer> rule = MakeOptimizer(settings).value();
+  NetworkFixture here(LeNet()), there(LeNet(), *card_);
+  const size_t count = here.parameters().size();
+  ASSERT_TRUE(there.network().Keep(std::vector<const Optimizer*>(count, rule.get())));
+  Kept& kept = *there.network().kept();
+  std::vector<std::vector<float>> states = here.parameters();
+  for (auto& state : states) std::ranges::fill(state, 0.0F);
+  for (NetworkFixture* fixture : {&here, &there}) {
+    fixture->MakeBatch(16);
+    for (auto& numbers : fixture->parameters()) {
+      for (float& number : numbers) number *= 0.2F;
+    }
+  }
+  for (uint64_t step = 1; step <= 5; ++step) {
+    EXPECT_NEAR(there.Train(16).value(), here.Train(16).value(), kTolerance) << step;
+    const UpdateTime time{.rate = 0.05F, .count = step, .scale = 0.5F};
+    for (size_t i = 0; i < count; ++i) {
+      const double squares = SquaresOf(here.gradients()[i]);
+      EXPECT_NEAR(kept.squares(i), squares, 0.01 * squares + 1e-9) << i;
+      const UpdateState state{states[i].data(), states[i].size()};
+      rule->Step(time, here.gradients()[i], here.parameters()[i], state);
+      kept.Step(i, time);
+    }
+  }
+  std::vector<float> got;
+  for (size_t i = 0; i < count; ++i) {
+    got.assign(here.parameters()[i].size(), NAN);
+    ASSERT_TRUE(kept.FetchParameter(i, got));
+    for (size_t at = 0; at < got.size(); ++at) {
+      ASSERT_NEAR(got[at], here.parameters()[i][at], kTolerance) << i;
+    }
+    ASSERT_TRUE(kept.FetchState(i, got));
+    for (size_t at = 0; at < got.size(); ++at) ASSERT_NEAR(got[at], states[i][at], kTolerance) << i;
+  }
 }
 
 TEST_P(CardNetworkTest, MakesTheSameBitsAgain) {
