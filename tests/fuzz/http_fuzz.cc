@@ -2,7 +2,9 @@
 #include <arpa/inet.h>
 #include <sys/socket.h>
 
+#include <cerrno>
 #include <charconv>
+#include <cstdio>
 
 #include "common/http/http_server.h"
 #include "common/process/file_descriptor.h"
@@ -35,11 +37,22 @@ sockaddr_in AddressOf(const HttpServer& server) {
   return to;
 }
 
+// The fuzzer's own signals may interrupt it, and then the socket is of no more use.
+FileDescriptor Connect(const sockaddr_in& to) {
+  while (true) {
+    FileDescriptor socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    if (connect(socket.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0) {
+      return socket;
+    }
+    if (errno == EINTR) continue;
+    std::perror("connect");
+    Check(false, "the server takes connections");
+  }
+}
+
 // What comes back until the server hangs up, too.
 std::string Exchange(const sockaddr_in& to, Input input) {
-  const FileDescriptor socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  Check(connect(socket.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0,
-        "the server takes connections");
+  const FileDescriptor socket = Connect(to);
   send(socket.get(), input.data(), input.size(), MSG_NOSIGNAL);
   shutdown(socket.get(), SHUT_WR);
   std::string answer;
