@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <set>
+#include <unordered_set>
 
 #include "common/config/text.h"
 
@@ -66,9 +67,10 @@ Result<> BindHeader(LineSource& lines, const CsvOptions& options, TableColumns& 
     return Error{ErrorCode::kBadUsage, place + ": the names of the columns are not quoted well"};
   }
   std::vector<std::string> names;
+  std::unordered_set<std::string> seen;
   for (const std::string_view field : fields) {
     names.push_back(options.header ? std::string(field) : std::to_string(names.size() + 1));
-    if (std::ranges::count(names, names.back()) > 1) {
+    if (!seen.insert(names.back()).second) {
       return Error{ErrorCode::kBadUsage,
                    place + ": two columns are called " + config::QuoteForMessage(names.back())};
     }

@@ -64,33 +64,35 @@ std::vector<std::vector<std::string>> TableColumns::Words() const {
   return words;
 }
 
-Result<size_t> TableColumns::Find(const std::string& path, std::span<const std::string> names,
-                                  const std::string& key, const std::string& name) const {
-  const auto found = std::ranges::find(names, name);
-  if (found != names.end()) return static_cast<size_t>(found - names.begin());
-  const std::string nearest = config::Nearest(name, names);
+Result<size_t> TableColumns::Find(const std::string& path, const std::string& key,
+                                  const std::string& name) const {
+  const auto found = places_.find(name);
+  if (found != places_.end()) return found->second;
+  const std::string nearest = config::Nearest(name, names_);
   return Error{ErrorCode::kBadUsage,
                path + ": there is no column " + config::QuoteForMessage(name) + ", which data." +
                    key + " names; " +
                    (nearest.empty() ? "" : "did you mean \"" + nearest + "\"? ") + "there are " +
-                   ShownNames(names)};
+                   ShownNames(names_)};
 }
 
 Result<> TableColumns::Bind(const std::string& path, std::span<const std::string> names,
                             const std::vector<bool>& numeric) {
   slots_.assign(names.size(), {});
   names_.assign(names.begin(), names.end());
-  const bool labelled =
-      options_.needs_label || !bound_ || std::ranges::find(names, options_.label) != names.end();
-  const size_t label = labelled ? SM_TRY(Find(path, names, "label", options_.label)) : names.size();
+  places_.clear();
+  for (size_t i = 0; i < names_.size(); ++i) places_.try_emplace(names_[i], i);
+  const bool labelled = options_.needs_label || !bound_ || places_.contains(options_.label);
+  const size_t label = labelled ? SM_TRY(Find(path, "label", options_.label)) : names.size();
   std::vector<size_t> categories;
+  std::vector<bool> feature = numeric;
   for (const std::string& name : options_.categories) {
-    categories.push_back(SM_TRY(Find(path, names, "categories", name)));
+    categories.push_back(SM_TRY(Find(path, "categories", name)));
+    feature[categories.back()] = false;
   }
   if (!bound_ && options_.features.empty() && options_.others) {
     for (size_t i = 0; i < names.size(); ++i) {
-      const bool other = i != label && std::ranges::find(categories, i) == categories.end();
-      if (other && numeric[i]) options_.features.push_back(names[i]);
+      if (i != label && feature[i]) options_.features.push_back(names[i]);
     }
   }
   if (options_.target == TargetKind::kValue && label_dictionary_.has_value()) {
@@ -112,7 +114,7 @@ Result<> TableColumns::Bind(const std::string& path, std::span<const std::string
     return {};
   };
   for (size_t i = 0; i < options_.features.size(); ++i) {
-    const size_t field = SM_TRY(Find(path, names, "features", options_.features[i]));
+    const size_t field = SM_TRY(Find(path, "features", options_.features[i]));
     SM_TRY(put(field, {SlotKind::kFeature, 0, i}));
   }
   for (size_t i = 0; i < categories.size(); ++i) {

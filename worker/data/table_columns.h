@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "common/job/job.h"
@@ -70,8 +71,8 @@ class TableColumns final {
     size_t dictionary = kNone;  // Of words.
   };
 
-  Result<size_t> Find(const std::string& path, std::span<const std::string> names,
-                      const std::string& key, const std::string& name) const;
+  Result<size_t> Find(const std::string& path, const std::string& key,
+                      const std::string& name) const;
   bool Wanted(size_t field, const char* what, std::string_view found, std::string& words) const;
   void MakeColumns();
   void MakeOrder();
@@ -83,6 +84,7 @@ class TableColumns final {
   std::vector<Slot> slots_;               // Of each field of the table.
   std::vector<size_t> order_;
   std::vector<std::string> names_;
+  std::unordered_map<std::string, size_t> places_;  // Of a name, the first field that has it.
   Columns columns_;
 };
 

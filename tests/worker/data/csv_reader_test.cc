@@ -164,6 +164,18 @@ TEST(CsvReaderTest, ReadsQuotedFieldsOverSeveralLines) {
   EXPECT_EQ(read.rows.rows[1][0].floats[0], 2);
 }
 
+// In time that grows as the columns do: by pairs these would take longer than a test may.
+TEST(CsvReaderTest, ReadsATableOfManyColumns) {
+  constexpr size_t kColumns = 200'000;
+  std::string text = "label";
+  for (size_t i = 1; i < kColumns; ++i) text += ",c" + std::to_string(i);
+  text += "\n1";
+  for (size_t i = 1; i < kColumns; ++i) text += ",2";
+  const Read read = ReadText(text + "\n", {.label = "label"});
+  ASSERT_EQ(read.rows.rows.size(), 1U);
+  EXPECT_EQ(read.rows.rows[0][0].floats.size(), kColumns - 1);
+}
+
 TEST(CsvReaderTest, NamesAColumnThatIsNotThere) {
   EXPECT_EQ(MessageOf(ReadText("width,height\n1,2\n", {.label = "heigth"})),
             "t.csv:1: there is no column \"heigth\", which data.label names; did you mean "
