@@ -70,15 +70,15 @@ std::string FromUser(const std::string& path) {
 
 // Starts this program anew in a network that it may change. Comes back where that cannot be.
 int EnterOwnNetwork(const std::vector<std::string>& words) {
-  std::vector<std::string> argv = {"unshare", "--user", "--map-root-user", "--net",
-                                   std::filesystem::read_symlink("/proc/self/exe").string()};
+  std::vector<std::string> argv = Hosts::OwnNetwork();
+  argv.push_back(std::filesystem::read_symlink("/proc/self/exe").string());
   argv.insert(argv.end(), words.begin(), words.end());
   argv.emplace_back("--inside");
   std::vector<char*> pointers;
   for (std::string& word : argv) pointers.push_back(word.data());
   pointers.push_back(nullptr);
-  execvp(pointers[0], pointers.data());
-  std::perror("unshare");
+  execv(pointers[0], pointers.data());
+  std::perror(pointers[0]);
   return 2;
 }
 

@@ -16,8 +16,44 @@ namespace {
 
 constexpr std::chrono::milliseconds kCommandLimit{30'000};
 
+// Scripts of the shell.
+constexpr const char* kPath = "PATH=/usr/sbin:/sbin:/usr/bin:/bin; ";
+constexpr const char* kMakeSwitch =
+    "ip link set lo up; ip link add switch type bridge;"
+    "ip address add 10.77.0.1/16 dev switch; ip link set switch up";
+
+Result<> RunCommand(std::vector<std::string> argv, const std::string& log) {
+  ChildOptions options;
+  options.name = "a command for the network";
+  options.argv = std::move(argv);
+  options.log_path = log;
+  const std::unique_ptr<Child> child = SM_TRY(Child::Spawn(options));
+  const std::optional<ExitStatus> status = child->Wait(kCommandLimit);
+  if (status && status->ok()) return {};
+  std::ifstream file(log);
+  const std::string words((std::istreambuf_iterator<char>(file)), {});
+  return Error{ErrorCode::kFailed, options.argv.back() + ": " + words};
+}
+
 // The switch's end of a host's wire.
 std::string PortOf(size_t host) { return "host" + std::to_string(host); }
+
+// Has these lost on their way through the switch, and nothing else.
+std::string LossScript(const std::vector<Hosts::Loss>& losses) {
+  constexpr double kOf = 1000;
+  std::string rules =
+      "nft 'flush ruleset\ntable bridge wires {\nchain between {\n"
+      "type filter hook forward priority 0\n";
+  for (const Hosts::Loss& loss : losses) {
+    if (loss.from) rules += "iifname " + PortOf(*loss.from) + " ";
+    if (loss.to) rules += "oifname " + PortOf(*loss.to) + " ";
+    if (loss.part < 1) {
+      rules += "numgen random mod 1000 < " + std::to_string(std::lround(kOf * loss.part)) + " ";
+    }
+    rules += "drop\n";
+  }
+  return rules + "}\n}'";
+}
 
 // A namespace is of a thread, and stays as long as somebody has it open.
 FileDescriptor MakeNetwork() {
@@ -31,11 +67,24 @@ FileDescriptor MakeNetwork() {
 
 }  // namespace
 
+std::vector<std::string> Hosts::OwnNetwork() {
+  return {"/usr/bin/unshare", "--user", "--map-root-user", "--net"};
+}
+
+std::string Hosts::Hindrance(const std::string& log) {
+  std::vector<std::string> argv = OwnNetwork();
+  argv.insert(argv.end(), {"/bin/sh", "-ec",
+                           std::string(kPath) + kMakeSwitch +
+                               "; ip link add one type veth peer name other;"
+                               "unshare --net true; " +
+                               LossScript({})});
+  const Result<> made = RunCommand(std::move(argv), log);
+  return made.ok() ? "" : "no hosts can be made here: " + made.error().message;
+}
+
 Result<std::unique_ptr<Hosts>> Hosts::Make(std::string log) {
   std::unique_ptr<Hosts> hosts(new Hosts(std::move(log)));
-  SM_TRY(
-      hosts->Run("ip link set lo up; ip link add switch type bridge;"
-                 "ip address add 10.77.0.1/16 dev switch; ip link set switch up"));
+  SM_TRY(hosts->Run(kMakeSwitch));
   return hosts;
 }
 
@@ -49,16 +98,7 @@ Hosts::~Hosts() {
 }
 
 Result<> Hosts::Run(const std::string& script) const {
-  ChildOptions options;
-  options.name = "a command for the network";
-  options.argv = {"/bin/sh", "-ec", "PATH=/usr/sbin:/sbin:/usr/bin:/bin; " + script};
-  options.log_path = log_;
-  const std::unique_ptr<Child> child = SM_TRY(Child::Spawn(options));
-  const std::optional<ExitStatus> status = child->Wait(kCommandLimit);
-  if (status && status->ok()) return {};
-  std::ifstream file(log_);
-  const std::string words((std::istreambuf_iterator<char>(file)), {});
-  return Error{ErrorCode::kFailed, script + ": " + words};
+  return RunCommand({"/bin/sh", "-ec", kPath + script}, log_);
 }
 
 std::string Hosts::EnterOf(size_t host) const {
@@ -66,7 +106,7 @@ std::string Hosts::EnterOf(size_t host) const {
 }
 
 std::string Hosts::AddressOf(size_t host) const {
-  const size_t number = host + 2;  // The switch is 1.
+  const size_t number = host + 2;  // None has the switch's.
   return "10.77." + std::to_string(number / 250) + "." + std::to_string(number % 250 + 1);
 }
 
@@ -94,21 +134,7 @@ Result<> Hosts::Remove(size_t host) {
   return gone;
 }
 
-Result<> Hosts::Lose(const std::vector<Loss>& losses) {
-  constexpr double kOf = 1000;
-  std::string rules =
-      "flush ruleset\ntable bridge wires {\nchain between {\n"
-      "type filter hook forward priority 0\n";
-  for (const Loss& loss : losses) {
-    if (loss.from) rules += "iifname " + PortOf(*loss.from) + " ";
-    if (loss.to) rules += "oifname " + PortOf(*loss.to) + " ";
-    if (loss.part < 1) {
-      rules += "numgen random mod 1000 < " + std::to_string(std::lround(kOf * loss.part)) + " ";
-    }
-    rules += "drop\n";
-  }
-  return Run("nft '" + rules + "}\n}'");
-}
+Result<> Hosts::Lose(const std::vector<Loss>& losses) { return Run(LossScript(losses)); }
 
 Result<> Hosts::Reset(size_t host) {
   return Run("nsenter --net=" + EnterOf(host) + " -- ss --no-header --kill --tcp");

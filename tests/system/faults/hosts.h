@@ -20,6 +20,11 @@ namespace shardmill::chaos {
 // Owned by a test, on its thread. Processes on the hosts must have ended when it goes.
 class Hosts final {
  public:
+  // What comes before a command line that is to run in a network of its own.
+  static std::vector<std::string> OwnNetwork();
+  // Why this system makes none with hosts in it, in words; else empty.
+  static std::string Hindrance(const std::string& log);
+
   // `log` takes the words of the commands that are run.
   static Result<std::unique_ptr<Hosts>> Make(std::string log);
   ~Hosts();
