@@ -78,13 +78,12 @@ Result<> NetRunner::Step() {
       .inputs = {&input, 1}, .targets = {.labels = labels_, .values = {}}, .rows = rows_};
   SM_TRY(network_->Train(samples, lent_parameters_, lent_gradients_));
   if (work_ == Work::kGradients) return {};
-  nn::Kept* const kept = network_->kept();
+  if (nn::Kept* const kept = network_->kept()) {
+    kept->Step(std::vector<UpdateTime>(parameters_.size(), {.rate = kRate}));
+    return {};
+  }
   for (size_t i = 0; i < parameters_.size(); ++i) {
-    if (kept != nullptr) {
-      kept->Step(i, {.rate = kRate});
-    } else {
-      optimizer_->Step({.rate = kRate}, gradients_[i], parameters_[i], {});
-    }
+    optimizer_->Step({.rate = kRate}, gradients_[i], parameters_[i], {});
   }
   return {};
 }

@@ -98,10 +98,14 @@ void Kept::TakeTold() {
               places_.size() * sizeof(double));
 }
 
-void Kept::Step(size_t index, const UpdateTime& time) {
-  const Place& place = places_[index];
-  backend_.Step(*place.rule, time, Flat(std::span<const float>(gradient(index))),
-                Flat(parameter(index)), Flat(state_.At(place.state, StateSize(place))));
+void Kept::Step(std::span<const UpdateTime> times) {
+  SM_ASSERT(times.size() == places_.size());
+  for (size_t index = 0; index < places_.size(); ++index) {
+    if (!has(index)) continue;
+    const Place& place = places_[index];
+    backend_.Step(*place.rule, times[index], Flat(std::span<const float>(gradient(index))),
+                  Flat(parameter(index)), Flat(state_.At(place.state, StateSize(place))));
+  }
   ++steps_;
 }
 

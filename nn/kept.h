@@ -26,7 +26,6 @@ class Kept final {
   bool has(size_t index) const { return index < places_.size() && places_[index].size > 0; }
   std::span<float> parameter(size_t index) const;
   std::span<float> gradient(size_t index) const;
-  uint64_t steps() const { return steps_; }  // Of single parameters.
 
   void Forget();
   // Brings the host's values where these count.
@@ -44,7 +43,9 @@ class Kept final {
   double squares(size_t index) const { return told_[index]; }
   void TakeTold();
 
-  void Step(size_t index, const UpdateTime& time);
+  // One step of all that stay; a time for each parameter.
+  void Step(std::span<const UpdateTime> times);
+  uint64_t steps() const { return steps_; }
 
   // What a rule keeps, slot after slot.
   void PutState(size_t index, std::span<const float> host);

@@ -134,18 +134,19 @@ float LocalSteps::RateOf(size_t parameter, uint64_t round) const {
 
 void LocalSteps::Step(uint64_t round, std::span<const std::span<float>> gradients,
                       std::span<const std::span<float>> parameters) {
+  times_.resize(parts_.size());
   for (size_t i = 0; i < parts_.size(); ++i) {
     Part& part = parts_[i];
     if (part.sparse) continue;
-    UpdateTime time{RateOf(i, round), ++part.steps};
-    if (nn::Kept* kept = KeptOn(i)) {
-      if (part.trained) time.scale = scale_;
-      kept->Step(i, time);
-    } else {
-      const size_t size = parameters[i].size();
-      part.optimizer->Step(time, gradients[i], parameters[i], {part.state.data(), size});
+    times_[i] = {.rate = RateOf(i, round), .count = ++part.steps};
+    if (KeptOn(i) != nullptr) {
+      if (part.trained) times_[i].scale = scale_;
+      continue;
     }
+    const size_t size = parameters[i].size();
+    part.optimizer->Step(times_[i], gradients[i], parameters[i], {part.state.data(), size});
   }
+  if (network_ != nullptr) network_->kept()->Step(times_);
 }
 
 }  // namespace shardmill

@@ -78,6 +78,7 @@ class LocalSteps final {
 
   uint32_t workers_;
   std::vector<Part> parts_;
+  std::vector<UpdateTime> times_;   // Of the last step.
   nn::Network* network_ = nullptr;  // That keeps parameters on its device.
   float scale_ = 1;                 // By which the last gradients there are bounded.
 };

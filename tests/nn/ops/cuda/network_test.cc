@@ -139,8 +139,8 @@ TEST_P(CardNetworkTest, StepsWhatItKeeps) {
       EXPECT_NEAR(kept.squares(i), squares, 0.01 * squares + 1e-9) << i;
       const UpdateState state{states[i].data(), states[i].size()};
       rule->Step(time, here.gradients()[i], here.parameters()[i], state);
-      kept.Step(i, time);
     }
+    kept.Step(std::vector<UpdateTime>(count, time));
   }
   std::vector<float> got;
   for (size_t i = 0; i < count; ++i) {
