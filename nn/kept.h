@@ -13,8 +13,8 @@ namespace shardmill::nn {
 
 // Parameters that stay in the memory of a device that has its own, with their gradients and what
 // the rules that step them keep beside them: nothing of them crosses the bus but where somebody
-// asks for it. Until the first step, and after Forget, the host's values count, and the next
-// training brings them; what rules keep stays. Owned by a network and used on its thread.
+// asks for it. The host's values count until a training has brought them, and again after Forget;
+// what rules keep stays. Owned by a network and used on its thread.
 class Kept final {
  public:
   explicit Kept(Backend& backend);
