@@ -100,7 +100,8 @@ Result<> TellResult(const TrainFlags& flags, const Console& console, const Singl
   result.seconds = progress.seconds;
   result.samples = static_cast<double>(progress.samples);
   result.skipped = progress.skipped;
-  result.reproducible = true;
+  // Another card may add in another order.
+  result.reproducible = job.compute.device == ComputeDevice::kCpu;
   if (progress.samples > 0) result.metrics.emplace_back("train_loss", progress.loss);
   const std::string json = ToJson(result);
   SM_TRY(WriteTextFile(folder + "/" + kResultFile, json + "\n"));
@@ -135,7 +136,7 @@ Result<> BeginWith(const GivenWeights& weights, LocalTables& tables) {
 }
 
 // What a run keeps as a snapshot, where its job names a folder for some.
-struct Kept {
+struct Snapshots {
   const JobOptions& job;
   const NetworkModel& model;
   const Columns& columns;
@@ -149,10 +150,10 @@ struct Kept {
 };
 
 // Of the end of training.
-Result<> KeepSnapshot(const Kept& kept, Step steps, const Console& console) {
-  const std::string& folder = kept.job.snapshot.to;
-  if (folder.empty() || steps == kept.origin.steps) return {};
-  const Result<uint64_t> number = kept.At(steps);
+Result<> KeepSnapshot(const Snapshots& snapshots, Step steps, const Console& console) {
+  const std::string& folder = snapshots.job.snapshot.to;
+  if (folder.empty() || steps == snapshots.origin.steps) return {};
+  const Result<uint64_t> number = snapshots.At(steps);
   if (!number.ok()) {
     return Error{ErrorCode::kUnsaved, "the training is done, but " + number.error().message};
   }
@@ -161,16 +162,17 @@ Result<> KeepSnapshot(const Kept& kept, Step steps, const Console& console) {
 }
 
 // Of where training was stopped; says how it goes on.
-Error Stopped(const Kept& kept, Step steps) {
+Error Stopped(const Snapshots& snapshots, Step steps) {
   const std::string words = "stopped after step " + std::to_string(steps);
-  const std::string& folder = kept.job.snapshot.to;
-  if (steps == kept.origin.steps) return {ErrorCode::kStopped, words + ", where this run began"};
+  const std::string& folder = snapshots.job.snapshot.to;
+  if (steps == snapshots.origin.steps)
+    return {ErrorCode::kStopped, words + ", where this run began"};
   if (folder.empty()) {
     return {ErrorCode::kStopped, words +
                                      ", and nothing is kept: with a folder in snapshot.to a run "
                                      "that is stopped can go on later"};
   }
-  const Result<uint64_t> number = kept.At(steps);
+  const Result<uint64_t> number = snapshots.At(steps);
   if (!number.ok()) {
     return {ErrorCode::kFailed, words + ", and all is lost: " + number.error().message};
   }
@@ -250,7 +252,7 @@ Result<> Train(const TrainFlags& flags, const Console& console, const StopSource
   const std::string again = SM_TRY(MakeRoomForSteps(job, *model, batches.rows_per_epoch()));
   if (!again.empty()) console.err << again << "\n";
   examiner.Begin(origin);
-  const Kept kept{job, *model, columns, *tables, origin};
+  const Snapshots snapshots{job, *model, columns, *tables, origin};
   const SteadyClock clock;
   SingleTrainer trainer(SingleOptionsOf(job, stop, origin.steps), *model, batches, *tables,
                         examiner, clock);
@@ -261,7 +263,7 @@ Result<> Train(const TrainFlags& flags, const Console& console, const StopSource
       trainer.Run([&teller](const SingleProgress& progress) { teller.Tell(progress); });
   teller.Clear();
   const Step steps = trainer.progress().step;
-  if (!ran.ok() && ran.error().code == ErrorCode::kStopped) return Stopped(kept, steps);
+  if (!ran.ok() && ran.error().code == ErrorCode::kStopped) return Stopped(snapshots, steps);
   SM_TRY(ran);
   TrainResult result;
   result.bad_rows = data.bad_rows;
@@ -270,7 +272,7 @@ Result<> Train(const TrainFlags& flags, const Console& console, const StopSource
   result.computed = ReadComputed(job.train.track, 1);
   result.measured_on = MeasuredPart(job.data);
   TakeFigures(examiner.figures(), job.train, result);
-  const Result<> saved = KeepSnapshot(kept, steps, console);
+  const Result<> saved = KeepSnapshot(snapshots, steps, console);
   SM_TRY(TellResult(flags, console, trainer.progress(), std::move(result), folder, job));
   return saved;
 }

@@ -49,7 +49,8 @@ class Kept final {
 
   // What a rule keeps, slot after slot.
   void PutState(size_t index, std::span<const float> host);
-  // These wait for the device, and are false where it has failed.
+  // These wait for the device, and are false where it has failed. What was lent or brought before
+  // has been waited for by then: all go through the same memory.
   bool FetchParameter(size_t index, std::span<float> host);
   bool FetchGradient(size_t index, std::span<float> host);
   bool FetchState(size_t index, std::span<float> host);

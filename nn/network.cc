@@ -187,10 +187,11 @@ Result<std::span<const float>> Network::Outputs(
     const Samples& samples, std::span<const std::span<const float>> parameters) {
   SM_TRY(CheckInputs(samples));
   if (samples.rows == 0) return std::span<const float>();
+  const uint64_t floats = samples.rows * output().size();
+  if (!host_output_.Reserve(floats)) return NoRoom(samples.rows, floats);
   const Samples lent = SM_TRY(Lend(samples, parameters, {}));
   SM_TRY(Forward(lent, nullptr));
   const ConstTensor output = values_.back().floats;
-  if (!host_output_.Reserve(output.size())) return NoRoom(samples.rows, output.size());
   const std::span<float> host = host_output_.At(0, output.size());
   if (!backend_.Synchronize(CopyOutMade(backend_, output, host))) return Failed();
   return std::span<const float>(host);

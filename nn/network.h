@@ -71,8 +71,11 @@ class Network final {
   // Where the backend has memory of its own: has parameters of a fixed size stay there, to be
   // stepped by these rules, one each, which must outlive this. Before the first training. What is
   // lent of them is read where kept() says that the host's values count, and by evaluations; their
-  // gradients are not fetched. False where there is no room.
+  // gradients are not fetched. False where there is no room; and where MakeRoom finds none for a
+  // step beside them, they stay no longer.
   bool Keep(std::span<const Optimizer* const> rules);
+  static constexpr const char* kNotKept =
+      "the device has no memory of its own, or none for what the optimizer keeps";
   Kept* kept() { return kept_parameters_ ? &*kept_parameters_ : nullptr; }
   const Kept* kept() const { return kept_parameters_ ? &*kept_parameters_ : nullptr; }
 
@@ -119,6 +122,7 @@ class Network final {
   bool HoldTraining(uint64_t rows);
   // Floats that a block may have, so that operations find some for themselves.
   uint64_t RoomOfBlock() const;
+  Result<> MakeRoomForBatch(uint64_t rows);
   Result<> MakeRoomToEvaluate(uint64_t rows);
   // Of one whose batch and parameters have theirs.
   Result<> MakeRoomForStep(uint64_t rows);

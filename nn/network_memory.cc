@@ -63,6 +63,14 @@ bool Network::Keep(std::span<const Optimizer* const> rules) {
 
 Result<> Network::MakeRoom(uint64_t rows) {
   rows = std::min(rows, rows_max_);
+  Result<> made = MakeRoomForBatch(rows);
+  if (made.ok() || !kept_parameters_) return made;
+  // What rules keep takes memory that steps may need more.
+  kept_parameters_.reset();
+  return MakeRoomForBatch(rows);
+}
+
+Result<> Network::MakeRoomForBatch(uint64_t rows) {
   sizes_.clear();
   for (size_t index = 0; index < graph_.parameters.size(); ++index) {
     sizes_.push_back(Keeps(index) ? 0 : graph_.parameters[index].shape.size());

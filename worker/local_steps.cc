@@ -53,7 +53,7 @@ Result<std::unique_ptr<LocalSteps>> LocalSteps::Make(const UpdateSettings& setti
 std::string LocalSteps::StepOn(nn::Network& network) {
   std::vector<const Optimizer*> rules;
   for (const Part& part : parts_) rules.push_back(part.optimizer.get());
-  if (!network.Keep(rules)) return "the device has no memory for what the optimizer keeps";
+  if (!network.Keep(rules)) return nn::Network::kNotKept;
   network_ = &network;
   for (size_t i = 0; i < parts_.size(); ++i) {
     if (nn::Kept* kept = KeptOn(i)) kept->PutState(i, parts_[i].state);
@@ -62,11 +62,15 @@ std::string LocalSteps::StepOn(nn::Network& network) {
 }
 
 void LocalSteps::Renew() {
-  if (network_ != nullptr) network_->kept()->Forget();
+  if (nn::Kept* kept = KeptParameters()) kept->Forget();
+}
+
+nn::Kept* LocalSteps::KeptParameters() const {
+  return network_ == nullptr ? nullptr : network_->kept();
 }
 
 nn::Kept* LocalSteps::KeptOn(size_t parameter) const {
-  nn::Kept* const kept = network_ == nullptr ? nullptr : network_->kept();
+  nn::Kept* const kept = KeptParameters();
   return kept != nullptr && kept->has(parameter) ? kept : nullptr;
 }
 
@@ -146,7 +150,7 @@ void LocalSteps::Step(uint64_t round, std::span<const std::span<float>> gradient
     const size_t size = parameters[i].size();
     part.optimizer->Step(times_[i], gradients[i], parameters[i], {part.state.data(), size});
   }
-  if (network_ != nullptr) network_->kept()->Step(times_);
+  if (nn::Kept* kept = KeptParameters()) kept->Step(times_);
 }
 
 }  // namespace shardmill

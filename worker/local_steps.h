@@ -38,7 +38,8 @@ class LocalSteps final {
   uint64_t& steps(size_t parameter) { return parts_[parameter].steps; }
 
   // From here on dense parameters are stepped where the network computes, in the device's memory,
-  // which must outlive this. Words where they are not, as that memory is the host's or has no room.
+  // which must outlive this. Words where they are not; and where it has no room for a step besides,
+  // the network lets them go again.
   std::string StepOn(nn::Network& network);
   // The host's parameters have other values than were fetched.
   void Renew();
@@ -72,7 +73,8 @@ class LocalSteps final {
 
   explicit LocalSteps(uint32_t workers) : workers_(workers) {}
 
-  // What keeps the parameter on a device, or null.
+  // What keeps parameters on a device, or this one; or null.
+  nn::Kept* KeptParameters() const;
   nn::Kept* KeptOn(size_t parameter) const;
   double Squares(size_t parameter, std::span<const float> gradient) const;
 

@@ -102,8 +102,10 @@ void LocalTables::Lend() {
 }
 
 Result<> LocalTables::Fetch() {
-  if (!std::exchange(ahead_, false)) return {};
-  return steps_->Fetch(parameters_);
+  if (!ahead_) return {};
+  SM_TRY(steps_->Fetch(parameters_));
+  ahead_ = false;
+  return {};
 }
 
 Result<std::span<const std::span<const float>>> LocalTables::For(const Batch& batch) {

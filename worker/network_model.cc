@@ -118,6 +118,13 @@ NetworkModel::NetworkModel(Device device, std::unique_ptr<nn::Network> network,
   for (size_t i = columns_.size(); i < network_->inputs().size(); ++i) columns_.push_back(i);
 }
 
+Result<> NetworkModel::MakeRoom(uint64_t rows) {
+  const bool kept = network_->kept() != nullptr;
+  SM_TRY(network_->MakeRoom(rows));
+  if (kept && network_->kept() == nullptr) SayStepsOnHost(nn::Network::kNotKept);
+  return {};
+}
+
 Result<nn::Samples> NetworkModel::SamplesOf(const Batch& batch) {
   inputs_.clear();
   for (const size_t column : columns_) {

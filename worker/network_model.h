@@ -63,7 +63,7 @@ class NetworkModel final : public Model {
   // Whether the device's memory is the host's.
   bool on_host() const { return device_.backend->on_host(); }
   // See nn::Network.
-  Result<> MakeRoom(uint64_t rows) { return network_->MakeRoom(rows); }
+  Result<> MakeRoom(uint64_t rows);
   const nn::StepMemory& memory() const { return network_->memory(); }
   const nn::PieceCounts& pieces() const { return network_->pieces(); }
   std::string NotRecordedWords() const { return network_->NotRecordedWords(); }
