@@ -1,9 +1,9 @@
 // What a card does, beside which tools/gpu/run sets what PyTorch does on it.
 //   card_bench NET ROWS SECONDS float|tf32|bf16   gradients as a worker finds them: samples a
 //                                                 second, and what that is of products and copies
-//   card_bench NET ROWS SECONDS float|tf32|bf16 steps   whole steps of plain descent, of weights
-//   that
-//                                                 stay on the card
+//   card_bench NET ROWS SECONDS float|tf32|bf16 steps
+//                                                 whole steps of plain descent, with weights that
+//                                                 stay on the card: samples a second
 //   card_bench ceilings                           what these come to at best
 //   card_bench card                               which one it is
 #include <algorithm>

@@ -176,8 +176,8 @@ class Network final {
   StepLayout evaluation_;
   const StepLayout* layout_ = nullptr;  // Of the call under way.
   StepMemory memory_;
-  uint64_t wanted_ = 0;  // Floats of the block that was asked for last.
-  uint64_t kept_ = 0;    // Of a training step that gives up nothing.
+  uint64_t wanted_ = 0;          // Floats of the block that was asked for last.
+  uint64_t floats_if_kept_ = 0;  // Of a training step that gives up nothing.
   Arena arena_;
   std::optional<Transfer> transfer_;     // Where the backend's memory is not the host's.
   std::optional<Kept> kept_parameters_;  // Where parameters stay there.

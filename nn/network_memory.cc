@@ -29,15 +29,16 @@ uint64_t Network::RoomOfBlock() const {
 
 bool Network::HoldTraining(uint64_t rows) {
   training_ = StepLayout(parts_);
-  kept_ = training_.Place(rows);
+  floats_if_kept_ = training_.Place(rows);
   if (recompute_ == Recompute::kNever) return Hold(training_, rows);
   const uint64_t room = RoomOfBlock();
-  if (recompute_ == Recompute::kAuto && kept_ <= room && Hold(training_, rows)) return true;
+  if (recompute_ == Recompute::kAuto && floats_if_kept_ <= room && Hold(training_, rows))
+    return true;
   const auto again = [&](uint64_t floats_max) {
     training_ = ChooseLayout(parts_, rows, floats_max);
     return Hold(training_, rows);
   };
-  if (recompute_ == Recompute::kAuto && again(std::min(room, kept_ - 1))) return true;
+  if (recompute_ == Recompute::kAuto && again(std::min(room, floats_if_kept_ - 1))) return true;
   return again(0);
 }
 
@@ -82,8 +83,9 @@ Result<> Network::MakeRoomForBatch(uint64_t rows) {
 Result<> Network::MakeRoomForStep(uint64_t rows) {
   if (rows <= training_.rows()) return {};
   const bool holds = HoldTraining(rows);
-  memory_ = {
-      .rows = rows, .bytes = wanted_ * sizeof(float), .bytes_if_kept = kept_ * sizeof(float)};
+  memory_ = {.rows = rows,
+             .bytes = wanted_ * sizeof(float),
+             .bytes_if_kept = floats_if_kept_ * sizeof(float)};
   for (size_t node = 0; node < graph_.nodes.size(); ++node) {
     for (const uint32_t again : training_.again(node)) {
       if (!graph_.nodes[again].passes) memory_.again.push_back(graph_.nodes[again].name);

@@ -110,7 +110,7 @@ class Training {
     losses_.push_back(
         static_cast<float>(model_->Train(batch, values, tables_->gradients()).value()));
     tables_->Bound(length_max);
-    losses_.push_back(static_cast<float>(tables_->Length()));
+    lengths_.push_back(static_cast<float>(tables_->Length()));
     ASSERT_EQ(tables_->FirstNonfinite(), std::nullopt);
     tables_->Step(round);
   }
@@ -121,7 +121,10 @@ class Training {
     losses_.push_back(static_cast<float>(model_->Evaluate(batch, values).value().loss));
   }
 
-  // All that was ever seen of it.
+  // Of gradients, bounded: what stays on a device is not measured again after that.
+  const std::vector<float>& lengths() const { return lengths_; }
+
+  // All else that was ever seen of it.
   Weights Seen() {
     Weights seen{losses_};
     for (size_t i = 0; i < model_->Parameters().size(); ++i) {
@@ -144,6 +147,7 @@ class Training {
   std::unique_ptr<LocalTables> tables_;
   Rows rows_;
   std::vector<float> losses_;
+  std::vector<float> lengths_;
 };
 
 void TrainSome(Training& training) {
@@ -173,6 +177,7 @@ TEST(KeptParametersTest, ComeToTheBitsOfThoseOnTheHost) {
     EXPECT_EQ(here.model().steps_on_device(), 0U);
     EXPECT_GT(there.model().steps_on_device(), 0U);
     EXPECT_TRUE(there.Seen() == here.Seen());
+    EXPECT_LT(Farthest({there.lengths()}, {here.lengths()}), 1e-6);
   }
 }
 
@@ -370,6 +375,26 @@ TEST(KeptParametersTest, ACardThatFailsSaysSoAndNothingElseBreaks) {
         << words;
   }
   EXPECT_GT(failed, 20U);
+}
+
+// What the host has then is of before, or of now in part.
+TEST(KeptParametersTest, AFetchThatFailsIsNotForgotten) {
+  uint64_t failed = 0;
+  for (uint64_t work = 1, trained = 0; failed == 0 && trained < 40;) {
+    Training training(Card({.failing_work = work}));
+    LocalTables& tables = training.tables();
+    const Batch batch = training.rows().At(1);
+    const auto values = tables.ForStep(batch).value();
+    const bool steps = training.model().Train(batch, values, tables.gradients()).ok();
+    work += steps ? 1 : 8;
+    if (!steps) continue;
+    ++trained;
+    tables.Step(1);
+    if (tables.Dense(0).ok()) continue;
+    ++failed;
+    EXPECT_FALSE(tables.Dense(0).ok()) << work;
+  }
+  EXPECT_GT(failed, 0U);
 }
 
 }  // namespace
