@@ -167,8 +167,8 @@ CoordinatorState Coordinator::State() const {
     copies.given = copies_[i].given;
     for (const ShardStatus& replica : copies_[i].replicas) {
       copies.replicas.push_back({replica.copy, replica.registered ? replica.boot : BootId{},
-                                 replica.endpoint, replica.stream, replica.in_sync,
-                                 replica.goes_on});
+                                 replica.endpoint, replica.retires ? 0 : replica.stream,
+                                 replica.in_sync, replica.goes_on});
       copies.homes.push_back({replica.host, replica.replaces});
     }
   }

@@ -120,8 +120,12 @@ struct ShardStatus {
   uint64_t stream = 0;
   bool in_sync = false;
   bool goes_on = false;  // See ReplicaPlace.
-  uint32_t host = 0;     // The server that it is on, or is to be.
-  // Of a replica that goes there in another copy's place, when it has all that was answered.
+  // It was the primary, and knows nothing else: its place is its successor's, and its own again if
+  // that one is gone before a view has it.
+  bool retires = false;
+  uint32_t host = 0;  // The server that it is on, or is to be.
+  // Of a replica that goes there in another copy's place, when it has all that was answered. One
+  // that "replaces itself" goes when a view has the shard's new primary.
   std::optional<uint32_t> replaces = {};
   // It is to be the primary, as somebody has asked for; the one that is may become its replica.
   bool takes_over = false;
@@ -200,6 +204,8 @@ class Coordinator final {
   const std::vector<ShardStatus>& replicas(ShardId shard) const {
     return copies_[shard.value].replicas;
   }
+  // Whether it has all that was answered.
+  bool HasAll(ShardId id, const ShardStatus& replica) const;
   bool logs() const { return options_.logs; }
   // The shard has a log from which it can be restored.
   bool Logged(ShardId shard) const { return copies_[shard.value].log.value > 0; }
@@ -249,7 +255,7 @@ class Coordinator final {
   bool IsBusy(ShardId id, uint64_t stream, TimePoint now) const;
   void CheckReplicas(TimePoint now, Outbox& outbox);
   const ShardStatus* Awaited(ShardId id) const;
-  bool HasAll(ShardId id, const ShardStatus& replica) const;
+  bool Unseen(ShardId id) const;
   ShardStatus* HeirOf(ShardId id, TimePoint now);
   static bool SpokeSince(const ShardStatus& heir, const ShardStatus& primary);
   void AskHeir(ShardId id, TimePoint now, Outbox& outbox);
@@ -261,6 +267,7 @@ class Coordinator final {
   std::string AwaitedWords(const Register& request, TimePoint now);
   void GivePlace(ShardId id, TimePoint now);
   void LetLeave(ShardId id, TimePoint now, Outbox& outbox);
+  void LetRetire(Outbox& outbox);
   bool MayLeave(ShardId id, const ShardStatus& leaver, TimePoint now, Outbox& outbox);
   void Strike(ShardId id, ShardStatus& replica);
   void SendReplicas(ShardId id, Outbox& outbox) const;

@@ -145,6 +145,7 @@ void Coordinator::FinishFreeze(TimePoint now, Outbox& outbox) {
   wanted_tables_.clear();
   decided_ = next_;
   promotion_ = false;
+  LetRetire(outbox);
   phase_ = Phase::kInstalling;
   changed_ = !Mutated(Mutation::kSpeakBeforeWriting);
   SendCut(now, outbox);

@@ -48,7 +48,11 @@ const ShardStatus* Coordinator::MoverOf(ShardId id) const {
 }
 
 Move Coordinator::UnderWay(ShardId id, const ShardStatus& mover) const {
-  Move move{id, *mover.replaces, shards_[id.value].host, mover.host, true};
+  const uint32_t home = shards_[id.value].host;
+  if (*mover.replaces == mover.copy) {
+    return {id, mover.copy, mover.host, home, mover.retires, "takes over"};
+  }
+  Move move{id, *mover.replaces, home, mover.host, true};
   for (const ShardStatus& replica : copies_[id.value].replicas) {
     if (replica.copy != *mover.replaces) continue;
     move.from = replica.host;
@@ -95,7 +99,7 @@ Balance Coordinator::Plan(const std::vector<uint32_t>& drained, TimePoint now) c
     const ShardStatus* mover = MoverOf(id);
     if (mover != nullptr) plan.moves.push_back(UnderWay(id, *mover));
     const bool goes = mover != nullptr && plan.moves.back().primary;
-    const uint32_t home = goes ? mover->host : shards_[i].host;
+    const uint32_t home = goes ? plan.moves.back().to : shards_[i].host;
     if (drains.contains(home) && mover == nullptr) homeless.push_back(id);
     if (primaries.contains(home)) primaries[home].push_back(id);
     for (const ShardStatus& replica : copies_[i].replicas) ++replicas[replica.host];
@@ -190,6 +194,7 @@ void Coordinator::TakeOver(ShardId id, ShardStatus& copy, TimePoint now, Outbox&
 void Coordinator::FinishMove(ShardId id, TimePoint now, Outbox& outbox) {
   std::vector<ShardStatus>& replicas = copies_[id.value].replicas;
   ShardStatus& mover = *std::ranges::find(replicas, MoverOf(id)->copy, &ShardStatus::copy);
+  if (*mover.replaces == mover.copy) return;  // See LetRetire.
   const ShardStatus& primary = shards_[id.value];
   const bool silent = !mover.registered || Silent(mover, now);
   if (!HostLives(mover.host, now) && silent) {

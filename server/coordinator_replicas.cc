@@ -23,7 +23,9 @@ bool Coordinator::AllReplicasAreHere() const {
 // Whether a replica is there that has not all yet.
 bool Coordinator::CopyIsUnderWay() const {
   return std::ranges::any_of(copies_, [](const Copies& copies) {
-    const auto lacks = [](const ShardStatus& r) { return r.registered && !r.in_sync; };
+    const auto lacks = [](const ShardStatus& r) {
+      return r.registered && !r.in_sync && !r.retires;
+    };
     return std::ranges::any_of(copies.replicas, lacks);
   });
 }
@@ -41,8 +43,7 @@ void Coordinator::RestoreCopies(const std::vector<ShardCopies>& before, TimePoin
       primary.boot = from.boot;
       primary.endpoint = from.endpoint;
     }
-    const std::vector<ShardPlace>& places = decided_.shards;
-    promotion_ = promotion_ || (i < places.size() && places[i].term != to.term);
+    promotion_ = promotion_ || Unseen(ShardId{i});
     const bool placed = from.given > 0;
     if (placed) {
       to.given = from.given;
@@ -63,6 +64,7 @@ void Coordinator::RestoreCopies(const std::vector<ShardCopies>& before, TimePoin
       replica.in_sync = place.in_sync;
       replica.goes_on = place.goes_on;
       replica.registered = place.boot.value != 0;
+      replica.retires = replica.registered && place.stream == 0;
       HeardOf(replica, now);
     }
   }
@@ -85,6 +87,7 @@ void Coordinator::RegisterReplica(const Register& request, ShardStatus& replica,
     replica.beat = {};
     replica.leaves_at = {};
     replica.registered = true;
+    replica.retires = false;
     Strike(request.shard, replica);
     SendReplicas(request.shard, outbox);
   }
@@ -106,7 +109,7 @@ void Coordinator::SendReplicas(ShardId id, Outbox& outbox) const {
   if (copies.number == 0 || !shards_[id.value].registered) return;
   Replicas said{id, copies.number, {}, copies.log};
   for (const ShardStatus& replica : copies.replicas) {
-    if (!replica.registered) continue;
+    if (!replica.registered || replica.retires) continue;
     said.replicas.push_back({replica.copy, replica.boot, replica.endpoint, replica.stream,
                              replica.in_sync, replica.goes_on});
   }
@@ -191,12 +194,16 @@ const ShardStatus* Coordinator::Awaited(ShardId id) const {
   return found == replicas.end() ? nullptr : &*found;
 }
 
-// Whether it has all that was answered: until a view has a new primary nobody has seen anything of
-// that one, and who followed the primary before it has as much.
-bool Coordinator::HasAll(ShardId id, const ShardStatus& replica) const {
+// Whether no view has the shard's primary as such yet.
+bool Coordinator::Unseen(ShardId id) const {
   const std::vector<ShardPlace>& places = decided_.shards;
-  const bool unseen = id.value < places.size() && places[id.value].term != copies_[id.value].term;
-  return replica.registered && (replica.in_sync || (unseen && replica.goes_on));
+  return id.value < places.size() && places[id.value].term != copies_[id.value].term;
+}
+
+// Whether it has all that was answered: until a view has a new primary nobody has seen anything of
+// that one, and who followed the primary before it, or was it, has as much.
+bool Coordinator::HasAll(ShardId id, const ShardStatus& replica) const {
+  return replica.registered && (replica.in_sync || (Unseen(id) && replica.goes_on));
 }
 
 // A replica that has all that was answered, if possible one that stays; null where there is none.
@@ -244,16 +251,20 @@ bool Coordinator::Promote(ShardId id, TimePoint now) {
   return true;
 }
 
+// The one that was the primary is kept until a view has its heir: it may only have been cut off.
 void Coordinator::MakePrimary(ShardId id, ShardStatus& heir, TimePoint now) {
   const std::optional<uint32_t> replaced = std::exchange(heir.replaces, std::nullopt);
-  heir.takes_over = false;
-  std::swap(shards_[id.value], heir);
-  // The process that was the primary has to come as another.
-  heir.registered = false;
-  heir.beat = {};
-  heir.leaves_at = {};
-  if (replaced) RemoveCopy(id, *replaced);
+  heir.takes_over = heir.retires = false;
+  ShardStatus& primary = shards_[id.value];
+  std::swap(primary, heir);
+  ShardStatus& before = heir;
   GivePlace(id, now);
+  before.retires = before.goes_on = before.registered;
+  if (!replaced) return;
+  if (*replaced == primary.copy) return RemoveCopy(id, before.copy);  // The move is given up.
+  for (ShardStatus& copy : copies_[id.value].replicas) {
+    if (copy.copy == *replaced) copy.replaces = copy.copy;
+  }
 }
 
 // Whether the process that comes in a primary's place has restored all that was answered: then it
@@ -321,6 +332,7 @@ bool Coordinator::MayLeave(ShardId id, const ShardStatus& leaver, TimePoint now,
     return false;
   };
   ShardStatus& primary = shards_[id.value];
+  if (leaver.retires) return false;  // It hears when a view has its heir.
   if (leaver.boot != primary.boot) return !HasAll(id, leaver) || here(primary);
   ShardStatus* heir = HeirOf(id, now);
   if (heir == nullptr || heir->beat.leaving) {
@@ -332,7 +344,7 @@ bool Coordinator::MayLeave(ShardId id, const ShardStatus& leaver, TimePoint now,
   if (!here(*heir)) return Mutated(Mutation::kLeaveWithoutHeir);
   Promote(id, now);
   if (phase_ == Phase::kFreezing) SendCut(now, outbox);
-  return true;
+  return false;
 }
 
 // Processes that were told to stop go when they hear that their place is another's. Whether they
@@ -350,9 +362,34 @@ void Coordinator::LetLeave(ShardId id, TimePoint now, Outbox& outbox) {
   static_cast<void>(leaves(shards_[id.value]));
   for (ShardStatus& replica : copies_[id.value].replicas) {
     if (!leaves(replica)) continue;
-    replica.registered = false;
+    replica.registered = replica.retires = false;
     Strike(id, replica);
     SendReplicas(id, outbox);
+  }
+}
+
+// A view has each shard's primary: who was it before has to come as another, or goes.
+void Coordinator::LetRetire(Outbox& outbox) {
+  for (uint32_t i = 0; i < copies_.size(); ++i) {
+    std::vector<uint32_t> gone;
+    for (ShardStatus& copy : copies_[i].replicas) {
+      const bool goes = copy.replaces == copy.copy;
+      if (goes) gone.push_back(copy.copy);
+      if (!std::exchange(copy.retires, false)) continue;
+      const bool leaves = copy.beat.leaving;
+      if (!goes || leaves) {
+        Send(copy.peer, copy.boot,
+             Refused{Refusal::kFenced, i,
+                     leaves ? "this process may stop"
+                            : "another process holds shard " + std::to_string(i)},
+             outbox);
+      }
+      copy.registered = copy.goes_on = false;
+      copy.beat = {};
+      copy.leaves_at = {};
+    }
+    for (const uint32_t copy : gone) RemoveCopy(ShardId{i}, copy);
+    if (!gone.empty()) SendReplicas(ShardId{i}, outbox);
   }
 }
 

@@ -132,6 +132,8 @@ void Coordinator::On(const Beat& beat, TimePoint now, const Envelope& from, Outb
     return;
   }
   shard->beat = beat;
+  // What follows it now follows what it was before the job went back.
+  if (from.stamp.generation < decided().generation) shard->beat.in_sync.clear();
   if (!unclaimed_.empty()) {
     // Once steps are made, nobody says any more how the snapshot's tables go on.
     const Manifest& began = *options_.resume;
@@ -225,6 +227,7 @@ void Coordinator::GoBack(TimePoint now, Outbox& outbox) {
   if (options_.data.leased) GoBackWithData(next);
   next_ = decided_ = std::move(next);
   promotion_ = false;
+  LetRetire(outbox);
   base_ = last_ ? last_->number : 0;
   install_restore_ = base_;
   install_snapshot_ = 0;

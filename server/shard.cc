@@ -343,7 +343,12 @@ void Shard::On(const Freeze& freeze, const Envelope& /*from*/, Outbox& outbox) {
     Send(Coordinator(), Installed{view().number}, outbox);
     return;
   }
+  if (freezing_ && freeze.number < *freezing_) return;  // Late: of a cut that is given up.
   if (!primary_ && !Promote(freeze.term)) return;
+  if (freeze.term > term_) {  // It has its place again: its heir is gone, and no view ever had it.
+    term_ = freeze.term;
+    unseen_ = true;
+  }
   SettleAll(outbox);
   freezing_ = freeze.number;
   Send(Coordinator(), Status(), outbox);  // So that what people see at a job's end is the end.
@@ -386,7 +391,7 @@ void Shard::On(const Install& install, const Envelope& from, Outbox& outbox) {
   for (const Member& member : view().members) {
     if (promoted_) unsure_[member.rank] = copy_.tracker().Ended(member.rank) + 1;
   }
-  promoted_ = false;
+  promoted_ = unseen_ = false;
   if (install.restore != 0) {
     if (!Mutated(Mutation::kKeepSteps)) copy_.RestoreSteps(install.cut);
     restoring_ = Restoring{++loads_, install.restore, false, false, {}};

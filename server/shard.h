@@ -114,6 +114,7 @@ class Shard final {
   bool leaving() const { return leaving_; }
   // It is the one that workers speak to.
   bool primary() const { return primary_; }
+  Term term() const { return term_; }
   // A replica that has all its primary had when it began.
   bool follows() const { return following_ && following_->whole; }
   // It answers workers, or would if it were made the primary now.
@@ -315,6 +316,7 @@ class Shard final {
   std::map<WorkerId, Step> unsure_;
   std::map<WorkerId, End> brought_;  // Of those steps, where all units are here.
   bool promoted_ = false;
+  bool unseen_ = false;  // It is the primary anew, and no view has that yet.
   Term term_;
   std::optional<ViewNumber> freezing_;      // The cut under way,
   std::map<WorkerId, Envelope> late_ends_;  // and the last End of each rank that came in it.

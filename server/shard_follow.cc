@@ -38,7 +38,7 @@ bool Shard::Promote(Term term) {
     followers_.GoOn({term_, recent_.since(), copy_.version(), view().number},
                     std::exchange(recent_, RecentItems(frames_)));
   }
-  promoted_ = following_.has_value();
+  promoted_ = unseen_ = following_.has_value();
   unsure_.clear();
   brought_.clear();
   following_.reset();
@@ -79,6 +79,12 @@ void Shard::On(const Follow& follow, const Envelope& from, Outbox& outbox) {
   const Client primary{from.peer, from.stamp.from};
   if (follow.shard != options_.id) {
     Refuse(Refusal::kBadRequest, follow.item, "this is no replica of that shard", from, outbox);
+    return;
+  }
+  if (primary_ && from.stamp.term > term_) {
+    // What it said when it came may have been late, and have given it a replica's place.
+    failure_ = Error{ErrorCode::kFenced, "another process is the primary of shard " +
+                                             std::to_string(options_.id.value) + " now"};
     return;
   }
   if (primary_) {
@@ -227,7 +233,7 @@ void Shard::MoveFollowers(Outbox& outbox) {
   const bool image_free = ready() && !saving_ && !restoring_ && copy_.settled();
   // Before a view has this primary whoever would take an image may be needed with what it has.
   followers_.Advance(now_, {job_, view().generation, term_, options_.boot, {}},
-                     image_free && !promoted_ && !log_.ReadsImage(), outbox);
+                     image_free && !unseen_ && !log_.ReadsImage(), outbox);
   if (options_.log) log_.Advance(now_, image_free && !followers_.ReadsImage());
   if (!gated()) {
     gate_.Open(outbox);

@@ -57,7 +57,7 @@ void Shard::DropGeneration() {
   log_.BeginAnew();
   unsure_.clear();
   brought_.clear();
-  promoted_ = false;
+  promoted_ = unseen_ = false;
   following_.reset();
   copy_.Clear();
 }

@@ -447,12 +447,10 @@ bool Cluster::Finished() const {
 void Cluster::CheckAtRest() {
   for (uint32_t i = 0; i < holders_.size(); ++i) SettleShard(i);
   for (uint32_t i = 0; i < scenario_.shards; ++i) {
-    const Shard& shard = *PrimaryOf(i).node;
-    // A job that has failed while it went back has shards in two generations, and a process that
-    // came when it had failed has nothing.
-    const bool came_late = shard.view().number.value == 0;
-    if (outcome_.failed && (outcome_.lost_shards > 0 || came_late)) continue;
-    ledger_.SawEnd(ShardId{i}, shard, !outcome_.failed);
+    // A job that has failed while it went back has shards in two generations.
+    const bool two = outcome_.failed && outcome_.lost_shards > 0;
+    if (two || !IsThere(i)) continue;
+    ledger_.SawEnd(ShardId{i}, *PrimaryOf(i).node, !outcome_.failed);
   }
   CheckSnapshots();
   CompareCopies();
@@ -462,7 +460,9 @@ void Cluster::CheckAtRest() {
                       " tables");
   }
   if (scenario_.leased()) ledger_.SawData(scenario_.epochs, scenario_.rows);
-  if (scenario_.policy.apply == ApplyRule::kPerStep && !scenario_.leased()) {
+  bool whole = true;
+  for (uint32_t i = 0; i < scenario_.shards; ++i) whole = whole && IsThere(i);
+  if (whole && scenario_.policy.apply == ApplyRule::kPerStep && !scenario_.leased()) {
     Reference reference(model_, scenario_.policy, ledger_);
     reference.Train();
     std::vector<const Shard*> shards;

@@ -162,6 +162,7 @@ class Cluster final {
   void ComeAndGo();
   void InjectFaults();
   bool Finished() const;
+  bool IsThere(uint32_t shard);
   void CheckAtRest();
   std::string StuckWords() const;
 
@@ -179,6 +180,7 @@ class Cluster final {
   FramePool& frames_;
   std::optional<WireCodec> codec_;        // Where messages are bytes.
   std::vector<Holder> holders_;           // By shard, then copy.
+  std::vector<Term> terms_;               // Of each shard's last primary.
   std::map<PeerId, uint32_t> holder_at_;  // All addresses that there ever were.
   std::vector<Server> servers_;
   std::vector<Process> processes_;

@@ -61,7 +61,8 @@ void Cluster::CutPower() {
   }
   std::vector<WorkerId> ranks;
   for (const Process& process : processes_) {
-    if (!process.zombie && !process.worker->over()) ranks.push_back(process.rank);
+    // Who has failed, and not yet said so, is followed by another, too.
+    if (!process.zombie && !process.worker->left()) ranks.push_back(process.rank);
   }
   processes_.clear();
   EndCoordinator();
@@ -85,10 +86,13 @@ bool Cluster::IsKept(ShardId shard) const {
   const ShardCopies& copies = disk_.copies[shard.value];
   // After a rollback a log is of use when it has been begun anew.
   if (scenario_.logs && disk_.rollbacks == 0 && copies.log.value > 0) return true;
+  const std::vector<ShardPlace>& places = disk_.decided.view.shards;
+  const bool unseen = shard.value < places.size() && places[shard.value].term != copies.term;
   return std::ranges::any_of(holders_, [&](const Holder& holder) {
     const auto replica = std::ranges::find(copies.replicas, holder.boot, &ReplicaPlace::boot);
     const bool counts =
-        holder.boot == copies.boot || (replica != copies.replicas.end() && replica->in_sync);
+        holder.boot == copies.boot ||
+        (replica != copies.replicas.end() && (replica->in_sync || (unseen && replica->goes_on)));
     return holder.shard == shard && !holder.closed && counts;
   });
 }

@@ -34,6 +34,7 @@ std::vector<std::pair<uint64_t, uint32_t>> BitsOf(const Shard& shard, const Tabl
 
 void Cluster::MakeShards() {
   holders_.clear();
+  terms_.assign(scenario_.shards, Term{});
   for (uint32_t i = 0; i < scenario_.shards * (1 + scenario_.replicas); ++i) {
     const uint32_t shard = i / (1 + scenario_.replicas);
     const uint32_t copy = i % (1 + scenario_.replicas);
@@ -146,6 +147,13 @@ Cluster::Holder& Cluster::PrimaryOf(uint32_t shard) {
   return found == holders_.end() ? holders_[shard * (1 + scenario_.replicas)] : *found;
 }
 
+// Whether the shard's primary was there to the end: it may have been lost, or have stopped, when
+// all was done.
+bool Cluster::IsThere(uint32_t shard) {
+  const Holder& holder = PrimaryOf(shard);
+  return holder.boot == coordinator_->shards()[shard].boot && holder.node->ready();
+}
+
 void Cluster::DeliverToShard(uint32_t index, const Envelope& envelope, Outbox& outbox) {
   Holder& holder = holders_[index];
   if (IsAway(holder)) return;
@@ -153,6 +161,7 @@ void Cluster::DeliverToShard(uint32_t index, const Envelope& envelope, Outbox& o
   const auto* install = std::get_if<Install>(&envelope.message);
   const ViewNumber number = shard.view().number;
   const bool primary = shard.primary();
+  const Term term = shard.term();
   const bool own = envelope.stamp.to == holder.boot;
   if (install != nullptr && own) {
     SawInstall(*install);
@@ -167,7 +176,11 @@ void Cluster::DeliverToShard(uint32_t index, const Envelope& envelope, Outbox& o
     shard.Take(now_, envelope, outbox);
     if (rng_.Chance(0.5)) shard.Settle(outbox);
   }
-  if (shard.primary() && !primary && install == nullptr) {
+  // One that was the primary before may be so again; one that hears of it too late is none.
+  Term& last = terms_[holder.shard.value];
+  const bool is_now = shard.primary() && (!primary || shard.term() > term);
+  if (is_now && shard.term() >= last && install == nullptr) {
+    last = shard.term();
     ledger_.Promoted(holder.shard, holder.boot, shard.Status().version);
     outcome_.promotions += number.value > 0 ? 1 : 0;
     outcome_.restored += number.value > 0 && scenario_.replicas == 0 ? 1 : 0;
@@ -253,8 +266,9 @@ bool Cluster::MayLose(const Holder& holder) const {
            std::ranges::find(replicas, other.boot, &ShardStatus::boot) != replicas.end();
   };
   // One that is silent for other reasons may be struck off just before its primary is missed.
-  const auto spare = [this](const ShardStatus& replica) {
-    return replica.in_sync && now_ - replica.heard_at < milliseconds(15);
+  const auto spare = [&](const ShardStatus& replica) {
+    return coordinator_->HasAll(holder.shard, replica) &&
+           now_ - replica.heard_at < milliseconds(15);
   };
   return std::ranges::all_of(holders_, known) && std::ranges::all_of(replicas, spare);
 }

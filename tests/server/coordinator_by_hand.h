@@ -99,7 +99,8 @@ class ReplicaCoordinatorTest : public CoordinatorTest {
  protected:
   static constexpr uint64_t kReplica = 51;
 
-  ReplicaCoordinatorTest() : CoordinatorTest(WithReplica()) {
+  explicit ReplicaCoordinatorTest(const CoordinatorOptions& options = WithReplica())
+      : CoordinatorTest(options) {
     Say(kReplica, Register{ShardId{0}, "r", 1});
     Begin();
   }

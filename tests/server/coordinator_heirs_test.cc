@@ -86,6 +86,72 @@ TEST_F(HeirsTest, WhoFollowedTheOneBeforeLeavesOnlyWhenTheNewOneIsHere) {
   EXPECT_NE(Find<Refused>(Say(kFirst, Beat{ShardId{0}}), kSecond), nullptr);
 }
 
+TEST_F(HeirsTest, WhoWasPrimaryIsItAgainWhereItsHeirsAreGone) {
+  LosePrimary();
+  Outbox said;
+  for (int i = 0; i < 8; ++i) {
+    const Outbox now = After(kLease / 4);
+    said.insert(said.end(), now.begin(), now.end());
+    EXPECT_EQ(Find<Refused>(Say(kShard, Beat{ShardId{0}}), kShard), nullptr);
+  }
+  EXPECT_EQ(Primary(), kShard);
+  ASSERT_NE(Find<Freeze>(said, kShard), nullptr);
+  EXPECT_EQ(Find<Freeze>(said, kShard)->term, Term{3});
+  EXPECT_EQ(Find<Replicas>(said, kShard)->replicas.size(), 1U) << "of the other nobody can know";
+}
+
+TEST_F(HeirsTest, WhoWasPrimaryStaysSoInWhatIsWrittenDown) {
+  LosePrimary();
+  const std::optional<CoordinatorState> kept = coordinator_.TakeState();
+  ASSERT_TRUE(kept);
+  Coordinator next(WithReplicas(), now_, *kept);
+  const std::vector<ShardStatus>& replicas = next.replicas(ShardId{0});
+  const auto before = std::ranges::find(replicas, BootId{kShard}, &ShardStatus::boot);
+  ASSERT_NE(before, replicas.end());
+  EXPECT_TRUE(before->retires);
+  EXPECT_TRUE(next.HasAll(ShardId{0}, *before));
+}
+
+TEST_F(HeirsTest, WhoWasPrimaryHasToComeAsAnotherWhenAViewHasItsHeir) {
+  LosePrimary();
+  EXPECT_EQ(Find<Refused>(Say(kShard, Beat{ShardId{0}}), kShard), nullptr);
+  After(milliseconds(1));
+  const Outbox said = Say(kFirst, Frozen{coordinator_.view().number.Next(), {}});
+  ASSERT_NE(Find<Refused>(said, kShard), nullptr);
+  EXPECT_EQ(Find<Refused>(said, kShard)->code, Refusal::kFenced);
+  const std::vector<ShardStatus>& replicas = coordinator_.replicas(ShardId{0});
+  const auto before = std::ranges::find(replicas, BootId{kShard}, &ShardStatus::boot);
+  EXPECT_FALSE(before->registered);
+}
+
+class GoneBackTest : public ReplicaCoordinatorTest {
+ protected:
+  GoneBackTest() : ReplicaCoordinatorTest(WithSnapshots()) {}
+
+  static CoordinatorOptions WithSnapshots() {
+    CoordinatorOptions options = WithReplica();
+    options.snapshots.enabled = true;
+    return options;
+  }
+  bool InSync() { return coordinator_.replicas(ShardId{0}).front().in_sync; }
+};
+
+TEST_F(GoneBackTest, WhoWasInSyncBeforeHasNothingOfWhatIsNow) {
+  constexpr uint64_t kNext = 53;
+  After(3 * kLease);
+  Say(kNext, Register{ShardId{0}, "n"});
+  After(milliseconds(1));
+  ASSERT_EQ(coordinator_.decided().generation, Generation{2});
+  Beat beat{ShardId{0}};
+  beat.in_sync = {Stream()};
+  Say(kNext, beat);  // It has not heard of the new generation yet.
+  EXPECT_FALSE(InSync());
+  Say(kNext, Installed{coordinator_.decided().number});
+  ASSERT_EQ(coordinator_.view().generation, Generation{2});
+  Say(kNext, beat);
+  EXPECT_TRUE(InSync());
+}
+
 // One shard, which keeps a log.
 class LogHeirsTest : public CoordinatorTest {
  protected:

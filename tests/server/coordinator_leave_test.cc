@@ -26,15 +26,30 @@ TEST_F(LeaveTest, APrimaryGoesWhenItsReplicaHasAllAndTakesItsPlace) {
   BeInSync();
   now_ += milliseconds(20);
   EXPECT_FALSE(Leave(kShard, 0)) << "the replica may be gone, and not missed yet";
-  const Outbox said = Live(kReplica, 1);
+  Live(kReplica, 1);
   EXPECT_EQ(Primary(), kReplica);
-  ASSERT_NE(Find<Refused>(said, kShard), nullptr);
-  EXPECT_EQ(Find<Refused>(said, kShard)->code, Refusal::kFenced);
   EXPECT_EQ(coordinator_.promotions(), 1U);
   const std::optional<CoordinatorState> kept = coordinator_.TakeState();
   ASSERT_TRUE(kept);
   EXPECT_EQ(kept->copies.front().boot, BootId{kReplica});
+  EXPECT_FALSE(Leave(kShard, 0)) << "its heir may be gone before a view has it";
+  After(milliseconds(1));
+  const Outbox said = Say(kReplica, Frozen{coordinator_.view().number.Next(), {}});
+  ASSERT_NE(Find<Refused>(said, kShard), nullptr);
+  EXPECT_EQ(Find<Refused>(said, kShard)->code, Refusal::kFenced);
   EXPECT_TRUE(Leave(kShard, 0)) << "the answer was lost";
+}
+
+TEST_F(LeaveTest, APrimaryWhoseHeirIsGoneAtOnceStays) {
+  BeInSync();
+  Leave(kShard, 0);
+  Live(kReplica, 1);
+  ASSERT_EQ(Primary(), kReplica);
+  for (int i = 0; i < 8; ++i) {
+    After(kLease / 4);
+    EXPECT_FALSE(Leave(kShard, 0));
+  }
+  EXPECT_EQ(Primary(), kShard);
 }
 
 // Until then it would not be promoted, whatever it has.

@@ -84,6 +84,11 @@ TEST_F(MovesTest, TheNewCopyTakesThePlaceWhenItHasAll) {
   BeInSync();
   After(milliseconds(1));
   EXPECT_EQ(Primary(), kNew);
+  EXPECT_EQ(Hear(0).copies.size(), 1U) << "the new one may be gone before a view has it";
+  ASSERT_EQ(Ask({0}, true).moves.size(), 1U);
+  EXPECT_EQ(Ask({0}, true).moves.front().words, "takes over");
+  After(milliseconds(1));
+  Say(kNew, Frozen{coordinator_.view().number.Next(), {}});
   EXPECT_TRUE(Hear(0).copies.empty());
   EXPECT_EQ(Hear(1).copies, (std::vector<HostedCopy>{{ShardId{0}, 1}}));
   EXPECT_TRUE(Ask({0}, true).moves.empty());
@@ -106,6 +111,23 @@ TEST_F(MovesTest, TheNewCopyTakesThePlaceOnlyWhenItHasJustSpoken) {
   Say(kNew, beat);
   After(milliseconds(1));
   EXPECT_EQ(Primary(), kNew);
+}
+
+TEST_F(MovesTest, ACopyThatIsGoneAsItTakesThePlaceGivesItBack) {
+  Ask({0}, true);
+  Say(kNew, Register{ShardId{0}, "n", 1});
+  BeInSync();
+  After(milliseconds(1));
+  ASSERT_EQ(Primary(), kNew);
+  for (int i = 0; i < 6; ++i) {
+    After(milliseconds(50));
+    Say(kShard, Beat{ShardId{0}});
+    HearAll();
+  }
+  EXPECT_EQ(Primary(), kShard);
+  EXPECT_EQ(coordinator_.shards().front().copy, 0U);
+  EXPECT_TRUE(Hear(1).copies.empty()) << "the move is given up";
+  EXPECT_EQ(Ask({0}, false).moves, (std::vector<Move>{{ShardId{0}, 0, 0, 1, true}}));
 }
 
 TEST_F(MovesTest, ACopyWhoseServerIsGoneIsGivenUp) {

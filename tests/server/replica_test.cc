@@ -244,6 +244,45 @@ TEST_F(ReplicaTest, AFirstViewThatComesLateDoesNotEndTheNextCut) {
   EXPECT_EQ(copies_.at(kFirst)->view().number, ViewNumber{2});
 }
 
+TEST_F(ReplicaTest, AFreezeOfACutThatIsGivenUpComesTooLate) {
+  Install(kFirst);
+  FromCoordinator(kFirst, Freeze{ViewNumber{3}, Term{1}});
+  FromCoordinator(kFirst, Freeze{ViewNumber{2}, Term{1}});
+  view_.number = ViewNumber{3};
+  FromCoordinator(kFirst, shardmill::Install{view_, {}});
+  EXPECT_EQ(copies_.at(kFirst)->view().number, ViewNumber{3});
+}
+
+// The coordinator may have heard late that it wants to be a copy, and take it for one.
+TEST_F(ReplicaTest, APrimaryThatIsToFollowALaterOneHasLostItsPlace) {
+  Begin();
+  const shardmill::Follow item{ShardId{0}, 9, 1, CopyHead{view_, 0, {}, {}}};
+  Give(kFirst, kSecond, {kJob, view_.generation, Term{1}, {}, {}}, item);
+  EXPECT_FALSE(copies_.at(kFirst)->failure());
+  Give(kFirst, kSecond, {kJob, view_.generation, Term{2}, {}, {}}, item);
+  ASSERT_TRUE(copies_.at(kFirst)->failure());
+  EXPECT_EQ(copies_.at(kFirst)->failure()->code, ErrorCode::kFenced);
+}
+
+// Its heir was gone before a view had it; another copy may be needed with what it has.
+TEST_F(ReplicaTest, APrimaryThatHasItsPlaceAgainGivesNoImageBeforeAViewHasIt) {
+  Begin();
+  Finish(kFirst, 0, 1);
+  view_.number = ViewNumber{2};
+  view_.shards[0].term = Term{3};
+  FromCoordinator(kFirst, Freeze{view_.number, Term{3}});
+  EXPECT_EQ(copies_.at(kFirst)->term(), Term{3});
+  pieces_ = 0;
+  FromCoordinator(kFirst, Replicas{ShardId{0}, 5, {{1, BootId{kSecond}, "", 7, false, true}}});
+  copies_.at(kFirst)->Attach(BootId{kSecond}, PeerId{kSecond});
+  for (int i = 0; i < 8; ++i) Tick();
+  EXPECT_EQ(pieces_, 0U);
+  FromCoordinator(kFirst, shardmill::Install{view_, copies_.at(kFirst)->States()});
+  for (int i = 0; i < 8; ++i) Tick();
+  EXPECT_GT(pieces_, 0U);
+  ExpectSame(kFirst, kSecond);
+}
+
 TEST_F(ReplicaTest, LooksWhetherACopyIsStillOne) {
   Begin();
   Finish(kFirst, 0, 1);
