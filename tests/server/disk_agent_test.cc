@@ -113,13 +113,14 @@ TEST(DiskAgentTest, WakesAShardForWhoseRequestThereWasNoRoom) {
   for (uint64_t load = 1; load <= 9; ++load) Ask(first, LoadTables{load, 8, ShardId{0}, {}});
   DiskRequest request = LoadTables{1, 9, ShardId{1}, {}};
   EXPECT_FALSE(second.TryAsk(request));
-  pollfd file{second.wake_file(), POLLIN, 0};
-  EXPECT_EQ(poll(&file, 1, 0), 0);
   AnswerOf(first);
-  EXPECT_EQ(poll(&file, 1, 60'000), 1);
-  EXPECT_FALSE(second.NextAnswer());
-  EXPECT_EQ(poll(&file, 1, 0), 0);
-  EXPECT_TRUE(second.TryAsk(request));
+  pollfd file{second.wake_file(), POLLIN, 0};
+  // It may be woken once more than there is room: for what was taken just before it had to wait.
+  for (bool taken = false; !taken;) {
+    ASSERT_EQ(poll(&file, 1, 60'000), 1);
+    EXPECT_FALSE(second.NextAnswer());
+    taken = second.TryAsk(request);
+  }
 }
 
 TEST(DiskAgentTest, WakesWhoAwaitsAnAnswer) {
