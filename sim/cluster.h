@@ -135,6 +135,7 @@ class Cluster final {
   void Begin(uint32_t index);
   PeerId NewAddress(uint32_t index);
   void InjectShardFaults();
+  void LoseNewPrimary();
   void WorsenSomeLink();
   void LoseShard(uint32_t index);
   bool MayLose(const Holder& holder) const;

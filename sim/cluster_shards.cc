@@ -210,6 +210,7 @@ void Cluster::InjectShardFaults() {
     const auto index = static_cast<uint32_t>(fate_.Below(holders_.size()));
     if (MayLose(holders_[index])) LoseShard(index);
   }
+  if (outcome_.lost_shards < kLossesMax && scenario_.lose_shard > 0) LoseNewPrimary();
   if (scenario_.leave > 0 && fate_.Chance(scenario_.leave)) {
     TellToStop(static_cast<uint32_t>(fate_.Below(holders_.size())));
   }
@@ -218,6 +219,18 @@ void Cluster::InjectShardFaults() {
   if (!MayLose(holder)) return;
   ++outcome_.cut_off;
   holder.deaf_until = now_ + microseconds(fate_.Below(400'000));
+}
+
+// One that has just been given another's place, and may not have heard of it.
+void Cluster::LoseNewPrimary() {
+  for (uint32_t shard = 0; shard < scenario_.shards; ++shard) {
+    const std::vector<ShardStatus>& replicas = coordinator_->replicas(ShardId{shard});
+    if (std::ranges::none_of(replicas, &ShardStatus::retires) || !fate_.Chance(0.1)) continue;
+    const Holder& primary = PrimaryOf(shard);
+    if (!MayLose(primary)) continue;
+    LoseShard(static_cast<uint32_t>(&primary - holders_.data()));
+    return;
+  }
 }
 
 // Of a worker to a shard or the coordinator, of a shard to the coordinator, or of two copies of
@@ -256,7 +269,7 @@ bool Cluster::MayLose(const Holder& holder) const {
   if (scenario_.snapshot_every > Duration{}) return true;
   if (scenario_.logs) return coordinator_->Logged(holder.shard);
   if (coordinator_back_ != TimePoint{}) return false;
-  if (scenario_.replicas == 0) return IsNotNeeded(holder);
+  if (IsNotNeeded(holder)) return true;
   const ShardStatus& primary = coordinator_->shards()[holder.shard.value];
   const std::vector<ShardStatus>& replicas = coordinator_->replicas(holder.shard);
   const auto known = [&](const Holder& other) {
@@ -265,12 +278,15 @@ bool Cluster::MayLose(const Holder& holder) const {
     return other.boot == primary.boot ||
            std::ranges::find(replicas, other.boot, &ShardStatus::boot) != replicas.end();
   };
-  // One that is silent for other reasons may be struck off just before its primary is missed.
+  // One that is silent for other reasons may be struck off just before its primary is missed. What
+  // a new primary was before is no heir of it any more when it says that it stands still.
   const auto spare = [&](const ShardStatus& replica) {
-    return coordinator_->HasAll(holder.shard, replica) &&
-           now_ - replica.heard_at < milliseconds(15);
+    if (replica.in_sync) return now_ - replica.heard_at < milliseconds(15);
+    const bool said = holder.boot == primary.boot && holder.node->primary();
+    return replica.retires && !said && coordinator_->HasAll(holder.shard, replica);
   };
-  return std::ranges::all_of(holders_, known) && std::ranges::all_of(replicas, spare);
+  return !replicas.empty() && std::ranges::all_of(holders_, known) &&
+         std::ranges::all_of(replicas, spare);
 }
 
 // A copy on its way to another server, which nobody waits for yet.
