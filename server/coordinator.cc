@@ -222,6 +222,12 @@ void Coordinator::On(const Frozen& frozen, TimePoint now, const Envelope& from, 
   ShardId id;
   if (FindShard(from, now, &id) == nullptr) return;
   if (phase_ != Phase::kFreezing || frozen.number != next_.number || going_back_) return;
+  const bool restores = decided().number.value > 0 && (rollbacks_ > 0 || options_.resume);
+  if (restores && from.stamp.generation < decided().generation) {
+    // Another shard's promotion came between: this one has restored nothing yet.
+    Lose("shard " + std::to_string(id.value), " has not gone back with the others", now);
+    return;
+  }
   const auto known = [this](const RankState& s) { return s.rank.value < options_.ranks(); };
   if (!std::ranges::all_of(frozen.ranks, known)) return;
   frozen_.emplace(id, frozen);

@@ -74,7 +74,11 @@ void Cluster::CutPower() {
 // all. A step of leased data that nobody can make again is a reason of its own.
 void Cluster::SawGoingBack() {
   if (scenario_.leased()) return;
+  const bool restored = disk_.rollbacks > 0 || resume_;
+  const Generation generation = disk_.decided.view.generation;
   for (uint32_t i = 0; i < scenario_.shards; ++i) {
+    // It has not gone back with the others yet.
+    if (restored && PrimaryOf(i).node->view().generation < generation) return;
     if (!IsKept(ShardId{i})) return;
   }
   ledger_.Violation("the job goes back, and each shard has a copy that has all that was answered");

@@ -133,23 +133,51 @@ class GoneBackTest : public ReplicaCoordinatorTest {
     options.snapshots.enabled = true;
     return options;
   }
+  static constexpr uint64_t kNext = 53;
+
   bool InSync() { return coordinator_.replicas(ShardId{0}).front().in_sync; }
+  // Decided, and nobody has heard of it.
+  void GoBack() {
+    After(3 * kLease);
+    Say(kNext, Register{ShardId{0}, "n"});
+    After(milliseconds(1));
+    ASSERT_EQ(coordinator_.decided().generation, Generation{2});
+  }
+  // By one who has.
+  void SayAfterIt(uint64_t who, Message message) {
+    Outbox outbox;
+    const Stamp stamp{kJob, Generation{2}, {}, BootId{who}, kBoot};
+    coordinator_.Handle(now_, {PeerId{who}, stamp, std::move(message)}, outbox);
+  }
 };
 
 TEST_F(GoneBackTest, WhoWasInSyncBeforeHasNothingOfWhatIsNow) {
-  constexpr uint64_t kNext = 53;
-  After(3 * kLease);
-  Say(kNext, Register{ShardId{0}, "n"});
-  After(milliseconds(1));
-  ASSERT_EQ(coordinator_.decided().generation, Generation{2});
+  GoBack();
   Beat beat{ShardId{0}};
   beat.in_sync = {Stream()};
-  Say(kNext, beat);  // It has not heard of the new generation yet.
-  EXPECT_FALSE(InSync());
-  Say(kNext, Installed{coordinator_.decided().number});
-  ASSERT_EQ(coordinator_.view().generation, Generation{2});
   Say(kNext, beat);
+  EXPECT_FALSE(InSync());
+  SayAfterIt(kNext, beat);
   EXPECT_TRUE(InSync());
+}
+
+// A promotion makes a cut before all have taken the view with which the job goes back.
+TEST_F(GoneBackTest, WhoHasRestoredNothingTakesTheJobBackOnceMore) {
+  GoBack();
+  Beat beat{ShardId{0}};
+  beat.in_sync = {Stream()};
+  beat.leaving = true;
+  SayAfterIt(kNext, beat);
+  Live(kReplica, 1);
+  SayAfterIt(kNext, beat);
+  ASSERT_EQ(Primary(), kReplica);
+  const ViewNumber number = coordinator_.decided().number.Next();
+  EXPECT_NE(Find<Freeze>(After(milliseconds(20)), kReplica), nullptr);
+  Say(kReplica, Frozen{number, {}});
+  Live(kReplica, 1);
+  const Outbox said = After(milliseconds(20));
+  ASSERT_NE(Find<Install>(said, kReplica), nullptr);
+  EXPECT_EQ(Find<Install>(said, kReplica)->view.generation, Generation{3});
 }
 
 // One shard, which keeps a log.
