@@ -221,6 +221,11 @@ Result<> Train(const TrainFlags& flags, const Console& console, const StopSource
                  "--single has nobody to exchange parameters with; set policy.exchange to "
                  "\"gradients\""};
   }
+  if (job.compute.gradients == GradientWidth::kBf16) {
+    return Error{ErrorCode::kBadUsage,
+                 "--single has weights stay on the card, and no gradients cross the bus; set "
+                 "compute.gradients to \"float\""};
+  }
   std::optional<FileLock> lock;
   if (!job.snapshot.to.empty()) lock = SM_TRY(LockSnapshots(job));
   SM_TRY(WriteRunRecord(folder, {.name = job.job.name, .file = flags.job.file}));

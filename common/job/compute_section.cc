@@ -38,14 +38,16 @@ void ComputeOptions::Declare(config::Section& section) {
                  "Whether layers and losses are computed by the processor or by a card. With "
                  "\"auto\" a worker takes a card where there is one, and else says why it does "
                  "not; with \"cuda\" it ends with those words. Of several cards on a host the "
-                 "worker of rank r takes the r-th, counted round and round.");
+                 "worker of rank r takes the r-th, counted round and round; with --rank any it "
+                 "takes the first of those in CUDA_VISIBLE_DEVICES.");
   section.Choice("products", &products, kProducts,
                  "To how many bits of fraction a card rounds what it multiplies: 23, 10 (\"tf32\") "
                  "or 7 (\"bf16\"; of convolutions 10), which is many times quicker. Sums, weights "
                  "and all else keep 23.");
   section.Choice("gradients", &gradients, kGradients,
                  "With how many bits a card's gradients cross to the host, where servers take them "
-                 "up as floats again: 32, or 16 (\"bf16\"), of which 7 are of the fraction.");
+                 "up as floats again: 32, or 16 (\"bf16\"), of which 7 are of the fraction; with "
+                 "policy.exchange = \"parameters\" and --single none cross.");
   section.Choice("recompute", &recompute, kRecomputings,
                  "Whether what layers make may be computed again on the way back of a step instead "
                  "of kept for it: with \"auto\" as much of it as a step needs to fit, with "

@@ -219,6 +219,14 @@ Result<> CheckAcrossSections(const Job& job, const std::string& file) {
                      " and \"cluster.workers\" " + std::to_string(options.cluster.workers) +
                      "; the backups are some of the workers, and not all"};
   }
+  if (options.policy.exchange == Exchange::kParameters &&
+      options.compute.gradients == GradientWidth::kBf16) {
+    return Error{ErrorCode::kBadUsage,
+                 PlaceOf(job, file, {"compute.gradients", "policy.exchange"}) +
+                     ": \"compute.gradients\" is \"bf16\" and \"policy.exchange\" "
+                     "\"parameters\"; no gradients cross the bus where weights stay on the card; "
+                     "leave compute.gradients out"};
+  }
   // FTRL makes its parameters anew of two sums in each step, and the average would be forgotten.
   if (options.policy.exchange == Exchange::kParameters &&
       options.optimizer.name == OptimizerName::kFtrl) {

@@ -259,6 +259,15 @@ TEST(JobTest, RefusesCombinationsThatMeanNothing) {
   says({"train.stop=[{metric='accuracy'}]"}, "wants \"at_least\", \"at_most\" or");
 }
 
+TEST(JobTest, RefusesToRoundGradientsThatDoNotLeaveTheCard) {
+  const std::string said =
+      ErrorOf({"compute.device=auto", "compute.gradients=bf16", "policy.exchange=parameters"});
+  EXPECT_NE(said.find("\"compute.gradients\" is \"bf16\" and \"policy.exchange\" \"parameters\""),
+            std::string::npos)
+      << said;
+  EXPECT_EQ(ErrorOf({"compute.device=auto", "compute.gradients=bf16"}), "");
+}
+
 TEST(JobTest, RefusesAnAverageOfWhatFtrlMakesAnewAndSaysWhere) {
   const char* const kWords =
       "\"optimizer.name\" is \"ftrl\" and \"policy.exchange\" \"parameters\"; ftrl makes";
