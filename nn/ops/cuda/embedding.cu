@@ -6,8 +6,9 @@
 #include "nn/ops/cuda/finish.cuh"
 #include "nn/ops/cuda/product.cuh"
 
-// Gradients of rows that several ids name are added up in the order of the ids, as the CPU does it:
-// ids are sorted with their places, and one thread goes through those of one row.
+// Gradients of rows that several ids name are added up in an order that depends on the ids alone:
+// ids are sorted with their places, those of one row are added up in stretches, one thread each,
+// and then the stretches.
 namespace shardmill::nn {
 namespace {
 
@@ -60,20 +61,44 @@ Sorted Sort(Card& card, std::span<const uint32_t> ids, uint64_t rows) {
   return {sorted, sorted_places};
 }
 
+// Places that one thread adds up: of an id that fills a batch, such as that of padding, it would
+// else be all of them, one after the other.
+constexpr uint64_t kStretch = 64;
+
 // to[id] += the sum of term(place, column) over the places that name the id.
 template <class Term>
 void AddSorted(Card& card, std::span<const uint32_t> ids, const Term& term, Tensor table) {
   if (ids.empty()) return;
   const uint64_t count = ids.size(), dim = table.row_size();
   const Sorted sorted = Sort(card, ids, table.rows());
-  if (sorted.ids == nullptr) return;
+  const uint64_t stretches = (count + kStretch - 1) / kStretch;
+  float* const sums = card.ScratchOf<float>(Scratch::kSums, stretches * dim);
+  if (sorted.ids == nullptr || sums == nullptr) return;
   float* const to = table.data();
-  ForEachCell(card, count, dim, [=] __device__(uint64_t at, uint64_t column) {
-    const uint32_t id = sorted.ids[at];
-    if (at > 0 && sorted.ids[at - 1] == id) return;
-    float sum = to[id * dim + column];
-    for (uint64_t next = at; next < count && sorted.ids[next] == id; ++next) {
+  const uint32_t* const ids_of = sorted.ids;
+  // From `at` to the end of its stretch, or of its id.
+  const auto add = [=] __device__(uint64_t at, uint64_t column) {
+    const uint64_t next_stretch = (at / kStretch + 1) * kStretch;
+    const uint64_t end = next_stretch < count ? next_stretch : count;
+    float sum = 0;
+    for (uint64_t next = at; next < end && ids_of[next] == ids_of[at]; ++next) {
       sum += term(sorted.places[next], column);
+    }
+    return sum;
+  };
+  // Of those that begin amid an id.
+  ForEachCell(card, stretches, dim, [=] __device__(uint64_t stretch, uint64_t column) {
+    const uint64_t at = stretch * kStretch;
+    if (at == 0 || ids_of[at - 1] != ids_of[at]) return;
+    sums[stretch * dim + column] = add(at, column);
+  });
+  ForEachCell(card, count, dim, [=] __device__(uint64_t at, uint64_t column) {
+    const uint32_t id = ids_of[at];
+    if (at > 0 && ids_of[at - 1] == id) return;
+    float sum = to[id * dim + column] + add(at, column);
+    for (uint64_t next = at / kStretch + 1; next < stretches; ++next) {
+      if (ids_of[next * kStretch] != id) break;
+      sum += sums[next * dim + column];
     }
     to[id * dim + column] = sum;
   });

@@ -221,7 +221,8 @@ void ForEachColumn(Card& card, uint64_t rows, uint64_t columns, const Term& term
   if (columns == 0) return;
   const uint64_t rows_each = std::max(kRowsMin, (rows + kPartsMax - 1) / kPartsMax);
   const uint64_t parts = std::max<uint64_t>(1, (rows + rows_each - 1) / rows_each);
-  Sums* const partial = card.ScratchOf<Sums>(Scratch::kSums, parts * columns);
+  // One part is finished where it is summed.
+  Sums* const partial = card.ScratchOf<Sums>(Scratch::kSums, parts == 1 ? 1 : parts * columns);
   if (partial == nullptr) return;
   const auto tiles = static_cast<uint32_t>((columns + kTileColumns - 1) / kTileColumns);
   const dim3 tile(kTileColumns, kTileRows);
