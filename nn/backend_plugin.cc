@@ -16,8 +16,9 @@ Result<std::unique_ptr<LoadedPlugin>> LoadedPlugin::Open(const std::string& path
 
 Result<LoadedPlugin::BackendPointer> LoadedPlugin::Make(const BackendSettings& settings) const {
   std::array<char, 512> words{};
-  Backend* const backend = plugin_.make(settings, words.data(), words.size());
-  if (backend == nullptr) return Error{ErrorCode::kUnavailable, words.data()};
+  auto code = ErrorCode::kUnavailable;
+  Backend* const backend = plugin_.make(settings, &code, words.data(), words.size());
+  if (backend == nullptr) return Error{code, words.data()};
   return BackendPointer(backend, Deleter{plugin_.destroy});
 }
 

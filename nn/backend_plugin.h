@@ -25,8 +25,9 @@ struct BackendSettings {
 
 struct BackendPlugin {
   LibraryHead head;
-  // A backend, or null and up to `words_max` bytes of why, the ending zero included.
-  Backend* (*make)(const BackendSettings& settings, char* words, uint64_t words_max) = nullptr;
+  // A backend, or null, the error's code and up to `words_max` bytes of why, with the ending zero.
+  Backend* (*make)(const BackendSettings& settings, ErrorCode* code, char* words,
+                   uint64_t words_max) = nullptr;
   void (*destroy)(Backend* backend) = nullptr;
 };
 

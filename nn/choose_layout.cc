@@ -155,6 +155,18 @@ uint64_t WorkForward(const StepParts& parts) {
   return work;
 }
 
+uint64_t WorkBack(const StepParts& parts) {
+  uint64_t work = 0;
+  for (const GraphNode& node : parts.graph->nodes) {
+    const bool by_weights = std::ranges::any_of(
+        node.layer->parameters(), [](const ParameterInfo& info) { return info.rate > 0; });
+    const bool by_inputs =
+        std::ranges::any_of(node.ways, [](GradientWay way) { return way != GradientWay::kNone; });
+    work += WorkOf(node) * ((by_weights ? 1U : 0U) + (by_inputs ? 1U : 0U));
+  }
+  return work;
+}
+
 StepLayout ChooseLayout(const StepParts& parts, uint64_t rows, uint64_t floats_max) {
   return Search(parts, rows, floats_max).Run();
 }

@@ -188,7 +188,10 @@ Result<std::span<const float>> Network::Outputs(
   SM_TRY(CheckInputs(samples));
   if (samples.rows == 0) return std::span<const float>();
   const uint64_t floats = samples.rows * output().size();
-  if (!host_output_.Reserve(floats)) return NoRoom(samples.rows, floats);
+  if (!host_output_.Reserve(floats)) {
+    return NoRoomFor({.what = "outputs", .floats = floats, .of_host = true, .of_batch = true},
+                     samples.rows);
+  }
   const Samples lent = SM_TRY(Lend(samples, parameters, {}));
   SM_TRY(Forward(lent, nullptr));
   const ConstTensor output = values_.back().floats;

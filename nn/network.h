@@ -56,6 +56,8 @@ class Network final {
 
   // About how many products a row takes on the way forward.
   uint64_t products() const;
+  // The same of a training step, in which all is kept for the way back.
+  uint64_t products_of_step() const;
 
   // Takes the memory for training with batches of up to so many rows, which else is taken with the
   // first that is so large. Where it does not fit, layers are gone through again on the way back as
@@ -159,6 +161,7 @@ class Network final {
   std::span<float> SavedOf(size_t node, uint64_t rows, bool again) const;
   Tensor GradientOf(uint32_t value, uint64_t rows) const;
   Error NoRoom(uint64_t rows, uint64_t floats, bool of_step = false) const;
+  Error NoRoomFor(const Shortage& shortage, uint64_t rows) const;
 
   Backend& backend_;
   const Graph graph_;

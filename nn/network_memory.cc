@@ -9,18 +9,22 @@
 namespace shardmill::nn {
 namespace {
 
-std::string InMib(uint64_t floats) {
-  return std::to_string((floats * sizeof(float) >> 20) + 1) + " MiB";
+// In whole KiB or MiB, the begun one included.
+std::string SizeWords(uint64_t floats) {
+  const uint64_t bytes = floats * sizeof(float);
+  const bool small = bytes < uint64_t{8} << 20;
+  return std::to_string((bytes >> (small ? 10 : 20)) + 1) + (small ? " KiB" : " MiB");
 }
 
 }  // namespace
 
 bool Network::Hold(StepLayout& layout, uint64_t rows) {
   wanted_ = layout.Place(rows);
-  if (wanted_ > memory_max_) return false;
+  if (wanted_ > arena_.room() && wanted_ > RoomOfBlock()) return false;
   return arena_.Reserve(wanted_) && host_losses_.Reserve(rows + regularized_);
 }
 
+// An eighth of a device's memory is left to what operations need for themselves.
 uint64_t Network::RoomOfBlock() const {
   const std::optional<uint64_t> free = backend_.FreeBytes();
   if (!free) return memory_max_;
@@ -30,15 +34,14 @@ uint64_t Network::RoomOfBlock() const {
 bool Network::HoldTraining(uint64_t rows) {
   training_ = StepLayout(parts_);
   floats_if_kept_ = training_.Place(rows);
-  if (recompute_ == Recompute::kNever) return Hold(training_, rows);
-  const uint64_t room = RoomOfBlock();
-  if (recompute_ == Recompute::kAuto && floats_if_kept_ <= room && Hold(training_, rows))
-    return true;
+  if (recompute_ != Recompute::kAlways && Hold(training_, rows)) return true;
+  if (recompute_ == Recompute::kNever) return false;
   const auto again = [&](uint64_t floats_max) {
     training_ = ChooseLayout(parts_, rows, floats_max);
     return Hold(training_, rows);
   };
-  if (recompute_ == Recompute::kAuto && again(std::min(room, floats_if_kept_ - 1))) return true;
+  const uint64_t less = std::min(RoomOfBlock(), floats_if_kept_ - 1);
+  if (recompute_ == Recompute::kAuto && again(less)) return true;
   return again(0);
 }
 
@@ -51,6 +54,8 @@ uint64_t Network::BatchFloats(uint64_t rows) const {
 }
 
 uint64_t Network::products() const { return WorkForward(parts_); }
+
+uint64_t Network::products_of_step() const { return WorkForward(parts_) + WorkBack(parts_); }
 
 bool Network::Keep(std::span<const Optimizer* const> rules) {
   if (!transfer_) return false;
@@ -103,10 +108,7 @@ Result<> Network::MakeRoomForStep(uint64_t rows) {
 Result<> Network::MakeRoomToEvaluate(uint64_t rows) {
   if (rows <= evaluation_.rows()) return {};
   recordings_.Forget();
-  const uint64_t floats = evaluation_.Place(rows);
-  const bool leaves_some = floats <= arena_.room() || floats <= RoomOfBlock();
-  if (leaves_some && Hold(evaluation_, rows)) return {};
-  wanted_ = floats;
+  if (Hold(evaluation_, rows)) return {};
   evaluation_.Place(0);
   if (wanted_ <= memory_max_) GiveUpRoom();
   return NoRoom(rows, wanted_);
@@ -120,18 +122,18 @@ void Network::GiveUpRoom() {
 
 Error Network::NoRoom(uint64_t rows, uint64_t floats, bool of_step) const {
   const bool over = floats > memory_max_;
-  const std::optional<uint64_t> free = backend_.FreeBytes();
+  const uint64_t room = RoomOfBlock();
   std::string words =
       "there is no room for a batch of " + std::to_string(rows) + " rows: it takes ";
   if (of_step && recompute_ != Recompute::kNever && !memory_.again.empty()) {
     words += "at the least, with layers computed again on the way back, ";
   }
-  words += "a block of " + InMib(floats);
+  words += "a block of " + SizeWords(floats);
   if (over) {
-    words += ", and compute.memory lacks " + InMib(floats - memory_max_) + " of that";
-  } else if (free) {
-    const uint64_t there = *free / sizeof(float);
-    words += ", and " + InMib(floats - std::min(floats, there)) + " of that are missing";
+    words += ", and compute.memory lacks " + SizeWords(floats - memory_max_) + " of that";
+  } else if (floats > room) {
+    words += ", and " + SizeWords(floats - room) + " of that are missing";
+    if (!backend_.on_host()) words += " (an eighth of what is free is left to operations)";
   }
   words += ": lower data.batch_size";
   if (over) words += " or raise compute.memory";
@@ -168,12 +170,26 @@ Result<Samples> Network::Lend(const Samples& samples,
   return lent;
 }
 
+Error Network::NoRoomFor(const Shortage& shortage, uint64_t rows) const {
+  std::string words =
+      "there is no room for the " + std::string(shortage.what) + ": " + SizeWords(shortage.floats) +
+      (shortage.of_host ? " of the host's memory, lent to the device" : " of the device's memory");
+  const std::optional<uint64_t> free = backend_.FreeBytes();
+  if (!shortage.of_host && free && shortage.floats > *free / sizeof(float)) {
+    words += ", of which " + SizeWords(shortage.floats - *free / sizeof(float)) + " are missing";
+  }
+  words += shortage.of_batch
+               ? ", for a batch of " + std::to_string(rows) + " rows: lower data.batch_size"
+               : R"(: make layers smaller, or compute on the processor (compute.device = "cpu"))";
+  return {ErrorCode::kFailed, words};
+}
+
 // What a batch and its parameters take cannot be less, and so goes before the block of the step.
 Result<> Network::ReserveTransfer(uint64_t rows, uint64_t batch, bool training) {
-  if (!transfer_ || transfer_->Reserve(batch, sizes_, training) == 0) return {};
+  if (!transfer_ || !transfer_->Reserve(batch, sizes_, training)) return {};
   GiveUpRoom();
-  const uint64_t missing = transfer_->Reserve(batch, sizes_, training);
-  if (missing > 0) return NoRoom(rows, missing);
+  const std::optional<Shortage> shortage = transfer_->Reserve(batch, sizes_, training);
+  if (shortage) return NoRoomFor(*shortage, rows);
   return {};
 }
 

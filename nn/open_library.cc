@@ -9,7 +9,7 @@ namespace shardmill::nn {
 Result<const LibraryHead*> OpenLibrary(const std::string& path, const char* entry, uint64_t size,
                                        const std::string& build_id) {
   const auto fail = [&path](const std::string& why) {
-    return Error{ErrorCode::kUnavailable, "the library " + path + " cannot be used: " + why};
+    return Error{ErrorCode::kBadUsage, "the library " + path + " cannot be used: " + why};
   };
   // A bare name would be looked for among the system's libraries.
   std::error_code none;

@@ -1,6 +1,7 @@
 #include "nn/transfer.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "common/assert.h"
@@ -34,20 +35,31 @@ Transfer::Transfer(Backend& backend, bool halves)
       halves_(halves),
       halved_(backend) {}
 
-uint64_t Transfer::Reserve(uint64_t batch, std::span<const uint64_t> parameters, bool gradients) {
+std::optional<Shortage> Transfer::Reserve(uint64_t batch, std::span<const uint64_t> parameters,
+                                          bool gradients) {
   places_.resize(parameters.size());
   uint64_t end = 0;
   for (size_t index = 0; index < parameters.size(); ++index) {
     places_[index] = {.offset = end, .size = parameters[index]};
     end += InLines(parameters[index] * sizeof(float));
   }
-  const auto fits = [](Arena& there, Arena& here, uint64_t floats) {
-    return there.Reserve(floats) && here.Reserve(floats);
+  struct Want {
+    Arena& there;
+    Arena& here;
+    Shortage of;
   };
-  if (!fits(parameters_, parameters_on_host_, end)) return end;
-  if (gradients && !fits(gradients_, gradients_on_host_, end)) return end;
-  if (gradients && halves_ && !halved_.Reserve(end)) return end;
-  return fits(batch_, batch_on_host_, batch) ? 0 : batch;
+  const std::array wants = {
+      Want{parameters_, parameters_on_host_, {"weights", end}},
+      Want{gradients_, gradients_on_host_, {"gradients of the weights", gradients ? end : 0}},
+      Want{batch_, batch_on_host_, {"rows", batch, false, true}}};
+  for (const auto& [there, here, of] : wants) {
+    if (!there.Reserve(of.floats)) return of;
+    if (here.Reserve(of.floats)) continue;
+    return Shortage{of.what, of.floats, true, of.of_batch};
+  }
+  const uint64_t halves = gradients && halves_ ? end : 0;
+  if (!halved_.Reserve(halves)) return Shortage{"gradients of the weights in 16 bits", halves};
+  return std::nullopt;
 }
 
 template <class T>

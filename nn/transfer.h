@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -13,6 +14,14 @@ namespace shardmill::nn {
 
 // Copies to the host what the operations so far will have made; over when the event is.
 Event CopyOutMade(Backend& backend, ConstTensor from, std::span<float> host);
+
+// What there was no room for.
+struct Shortage {
+  const char* what;
+  uint64_t floats = 0;
+  bool of_host = false;   // Of its memory that the device reads and writes by itself.
+  bool of_batch = false;  // Fewer rows take less.
+};
 
 // The way between the host's memory and that of a backend that has its own: a batch goes in one
 // copy, each parameter when it is there, and each gradient leaves when it is final, all through
@@ -26,8 +35,9 @@ class Transfer final {
   // Floats that a batch takes.
   static uint64_t FloatsOf(const Samples& samples);
   // Room for a batch, for parameters of these sizes and, where there is a way back, their
-  // gradients. How many floats the device had no room for; 0: it had.
-  uint64_t Reserve(uint64_t batch, std::span<const uint64_t> parameters, bool gradients);
+  // gradients; or what there is none for.
+  std::optional<Shortage> Reserve(uint64_t batch, std::span<const uint64_t> parameters,
+                                  bool gradients);
 
   // The batch in the device's memory, until the next call.
   Samples Bring(const Samples& samples);

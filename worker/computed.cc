@@ -11,9 +11,9 @@ std::vector<std::string> SlowerWords(const NetworkModel& model) {
   const nn::StepMemory& memory = model.memory();
   if (!memory.again.empty()) {
     const auto percent = static_cast<uint64_t>(std::lround(100 * memory.share_again));
-    words.push_back("so that a step fits, it computes " + std::to_string(memory.again.size()) +
-                    " of its layers again, " + std::to_string(percent) +
-                    " % of the products of the way forward");
+    words.push_back("it computes " + std::to_string(memory.again.size()) +
+                    " of its layers again, so that a step takes less memory: " +
+                    std::to_string(percent) + " % of the products of the way forward");
   }
   if (model.on_host()) return words;
   const std::string why = model.NotRecordedWords();
@@ -27,7 +27,7 @@ std::vector<std::string> SlowerWords(const NetworkModel& model) {
     words.push_back(std::to_string(convolutions.by_kernels) + " of " +
                     std::to_string(convolutions.by_kernels + convolutions.by_library) +
                     " convolutions are done by kernels of our own, as cuDNN has none for their "
-                    "shapes that gives the same bits each time");
+                    "shapes that gives the same bits each time, or none for the memory there is");
   }
   return words;
 }

@@ -37,7 +37,7 @@ TEST(BackendPluginTest, TrainsANetworkOnABackendThatWasOpened) {
 TEST(BackendPluginTest, RefusesWhatWasBuiltApart) {
   const auto plugin = LoadedPlugin::Open(PluginPath(), "our-build");
   ASSERT_FALSE(plugin.ok());
-  EXPECT_EQ(plugin.error().code, ErrorCode::kUnavailable);
+  EXPECT_EQ(plugin.error().code, ErrorCode::kBadUsage);
   EXPECT_TRUE(plugin.error().message.ends_with(
       "it is of the build test-build, and this program of our-build; build both from the same "
       "tree"))
@@ -50,6 +50,7 @@ TEST(BackendPluginTest, SaysWhatIsNotThere) {
   ASSERT_TRUE(plugin.ok());
   const auto backend = plugin.value()->Make({.device = 7});
   ASSERT_FALSE(backend.ok());
+  EXPECT_EQ(backend.error().code, ErrorCode::kBadUsage);
   EXPECT_EQ(backend.error().message, "there is no device 7");
 }
 

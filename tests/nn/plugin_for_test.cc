@@ -8,8 +8,9 @@
 namespace shardmill::nn {
 namespace {
 
-Backend* Make(const BackendSettings& settings, char* words, uint64_t words_max) {
+Backend* Make(const BackendSettings& settings, ErrorCode* code, char* words, uint64_t words_max) {
   if (settings.device < 7) return std::make_unique<CpuBackend>().release();
+  *code = ErrorCode::kBadUsage;
   std::snprintf(words, words_max, "there is no device %u", settings.device);
   return nullptr;
 }

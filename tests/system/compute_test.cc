@@ -38,9 +38,17 @@ TEST(ComputeTest, CudaTrainsOrIsWhyNothingDoes) {
   if (Says("train", "computes on cuda:")) {
     EXPECT_EQ(status, ExitStatus{}) << OutputOf("train");
   } else {
-    EXPECT_EQ(status, (ExitStatus{.code = 4})) << OutputOf("train");
-    EXPECT_TRUE(Says("train", "\"compute.device\" is \"cuda\": ")) << OutputOf("train");
+    EXPECT_EQ(status, (ExitStatus{.code = 2})) << OutputOf("train");
+    EXPECT_TRUE(Says("train", "\"compute.device\" is \"cuda\": there is no card"))
+        << OutputOf("train");
   }
+}
+
+TEST(ComputeTest, ATrainingByItselfRefusesToRoundGradientsThatStayOnTheCard) {
+  const auto train = LaunchTrain(
+      WriteJob(1), {"--single", "--set", "compute.device=auto", "--set", "compute.gradients=bf16"});
+  EXPECT_EQ(train->Wait(kPatience), (ExitStatus{.code = 2})) << OutputOf("train");
+  EXPECT_TRUE(Says("train", "set compute.gradients to \"float\"")) << OutputOf("train");
 }
 
 TEST(ComputeTest, WorkersSayOnWhatTheyCompute) {

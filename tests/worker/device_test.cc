@@ -59,12 +59,38 @@ TEST(DeviceTest, IsACardThatIsThere) {
   }
 }
 
+// The words of what cannot be had, and whether another try may help.
+TEST(DeviceTest, SaysWhetherThereIsNoCardOrNoneThatCanBeUsed) {
+  struct Case {
+    soft::Settings settings;
+    std::string words;
+    ErrorCode code;
+  };
+  for (const Case& c : {
+           Case{{.driver = 0},
+                "there is no card to compute on: no driver of one is installed",
+                ErrorCode::kBadUsage},
+           Case{{.cards = 0},
+                "there is no card to compute on: the driver knows of none",
+                ErrorCode::kBadUsage},
+           Case{{.driver = 12040},
+                "the card cannot be used: its driver knows CUDA 12.4, and this is built for 13.0: "
+                "install a newer driver",
+                ErrorCode::kUnavailable},
+       }) {
+    const auto card = nn::OpenSoftCard(c.settings);
+    ASSERT_FALSE(card.ok());
+    EXPECT_EQ(card.error().message, c.words);
+    EXPECT_EQ(card.error().code, c.code);
+  }
+}
+
 TEST(DeviceTest, SaysThatTheLibraryIsNotThere) {
   DeviceRequest request = Request(ComputeDevice::kCuda);
   request.library = "nowhere/libshardmill_cuda.so";
   const Result<Device> device = OpenDevice(request);
   ASSERT_FALSE(device.ok());
-  EXPECT_EQ(device.error().code, ErrorCode::kUnavailable);
+  EXPECT_EQ(device.error().code, ErrorCode::kBadUsage);
   EXPECT_NE(device.error().message.find("nowhere/libshardmill_cuda.so cannot be used"),
             std::string::npos)
       << device.error().message;

@@ -8,8 +8,35 @@ namespace {
 
 constexpr int kMajorMin = 8;  // The oldest compute capability that this is compiled for.
 
+// It will not be there when somebody tries again.
 Error NoCard(const std::string& why) {
-  return {ErrorCode::kUnavailable, "there is no card to compute on: " + why};
+  return {ErrorCode::kBadUsage, "there is no card to compute on: " + why};
+}
+
+Error NotUsable(const std::string& why) {
+  return {ErrorCode::kUnavailable, "the card cannot be used: " + why};
+}
+
+// "13.1", as CUDA counts its versions.
+std::string VersionWords(int version) {
+  return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
+}
+
+Result<uint32_t> CountCards() {
+  int driver = 0, count = 0;
+  const cudaError_t counted = cudaGetDeviceCount(&count);
+  if (counted == cudaErrorInsufficientDriver) {
+    if (cudaDriverGetVersion(&driver) != cudaSuccess || driver == 0) {
+      return NoCard("no driver of one is installed");
+    }
+    return NotUsable("its driver knows CUDA " + VersionWords(driver) + ", and this is built for " +
+                     VersionWords(CUDART_VERSION) + ": install a newer driver");
+  }
+  if (counted == cudaErrorNoDevice || (counted == cudaSuccess && count < 1)) {
+    return NoCard("the driver knows of none");
+  }
+  if (counted != cudaSuccess) return NotUsable(cudaGetErrorString(counted));
+  return static_cast<uint32_t>(count);
 }
 
 }  // namespace
@@ -21,11 +48,8 @@ Result<std::unique_ptr<Card>> Card::Open(const BackendSettings& settings) {
 }
 
 Result<> Card::Begin(const BackendSettings& settings) {
-  int count = 0;
-  const cudaError_t counted = cudaGetDeviceCount(&count);
-  if (counted != cudaSuccess) return NoCard(cudaGetErrorString(counted));
-  if (count < 1) return NoCard("the driver knows of none");
-  const int index = static_cast<int>(settings.device % static_cast<uint32_t>(count));
+  const uint32_t count = SM_TRY(CountCards());
+  const int index = static_cast<int>(settings.device % count);
   cudaDeviceProp properties{};
   if (Check(cudaGetDeviceProperties(&properties, index)) && properties.major < kMajorMin) {
     return NoCard(std::string(properties.name) + " is of compute capability " +
@@ -41,7 +65,7 @@ Result<> Card::Begin(const BackendSettings& settings) {
   good = good && Check(cublasCreate(&blas_)) && Check(cublasSetStream(blas_, compute()));
   good = good && LendToBlas(properties.major);
   good = good && Check(cudnnCreate(&dnn_)) && Check(cudnnSetStream(dnn_, compute()));
-  if (!good) return Error{ErrorCode::kUnavailable, "the card cannot be used: " + failure_};
+  if (!good) return NotUsable(failure_);
   return {};
 }
 
@@ -95,7 +119,7 @@ void Card::Fail(const std::string& words) {
   if (kept.empty()) kept = words;
 }
 
-char* Card::ScratchBytes(Scratch which, uint64_t bytes) {
+char* Card::TryScratch(Scratch which, uint64_t bytes) {
   Block& block = scratches_[static_cast<size_t>(which)];
   if (bytes <= block.bytes && block.memory != nullptr) return block.memory;
   if (recording()) {
@@ -107,9 +131,11 @@ char* Card::ScratchBytes(Scratch which, uint64_t bytes) {
   if (block.memory != nullptr) Check(cudaDeviceSynchronize());
   cudaFree(block.memory);
   block = {};
-  if (!Check(cudaMalloc(&block.memory, bytes + 1))) {
+  const cudaError_t status = cudaMalloc(&block.memory, bytes + 1);
+  if (status != cudaSuccess) {
     cudaGetLastError();
     block.memory = nullptr;
+    if (status != cudaErrorMemoryAllocation) Check(status);
     return nullptr;
   }
   block.bytes = bytes;

@@ -49,11 +49,14 @@ class Card final {
   const char* failure() const { return failure_.c_str(); }
   bool failed() const { return !failure_.empty() || (recording() && !not_recorded_.empty()); }
 
-  // That block, with room for so many, and whatever was in it. Null where there is no room, which
-  // is a failure.
+  // That block, with room for so many bytes, and whatever was in it. Null where there is no room.
+  char* TryScratch(Scratch which, uint64_t bytes);
+  // So many numbers of it; that there is no room is a failure.
   template <class T>
   T* ScratchOf(Scratch which, uint64_t count) {
-    return reinterpret_cast<T*>(ScratchBytes(which, count * sizeof(T)));
+    char* const memory = TryScratch(which, count * sizeof(T));
+    if (memory == nullptr) Check(cudaErrorMemoryAllocation);
+    return reinterpret_cast<T*>(memory);
   }
 
   Event Record(Stream stream);
@@ -87,7 +90,6 @@ class Card final {
   Card() = default;
   Result<> Begin(const BackendSettings& settings);
   bool LendToBlas(int major);
-  char* ScratchBytes(Scratch which, uint64_t bytes);
   cudaEvent_t Find(Event event) const;
 
   std::string name_;

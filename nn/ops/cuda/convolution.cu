@@ -89,8 +89,12 @@ class ConvolutionPlan final {
   bool Run(float* picture, float* weight, float* output) {
     while (!choices_.empty()) {
       const Choice& choice = choices_.front();
-      char* const workspace = card_.ScratchOf<char>(Scratch::kWorkspace, choice.workspace);
-      if (workspace == nullptr) return true;  // The card has failed, and says so.
+      char* const workspace = card_.TryScratch(Scratch::kWorkspace, choice.workspace);
+      if (card_.failed()) return true;
+      if (workspace == nullptr) {
+        choices_.erase(choices_.begin());  // The next may want less.
+        continue;
+      }
       cudnnStatus_t status = cudnnSetConvolutionMathType(convolution_, choice.math);
       if (status == CUDNN_STATUS_SUCCESS) {
         status = Execute(choice, workspace, picture, weight, output);

@@ -9,9 +9,10 @@
 namespace shardmill::nn {
 namespace {
 
-Backend* Make(const BackendSettings& settings, char* words, uint64_t words_max) {
+Backend* Make(const BackendSettings& settings, ErrorCode* code, char* words, uint64_t words_max) {
   Result<std::unique_ptr<Backend>> backend = MakeCudaBackend(settings);
   if (backend.ok()) return backend.value().release();
+  *code = backend.error().code;
   std::snprintf(words, words_max, "%s", backend.error().message.c_str());
   return nullptr;
 }

@@ -5,7 +5,7 @@
 namespace shardmill::nn {
 
 Result<std::unique_ptr<Backend>> MakeCudaBackend(const BackendSettings&) {
-  return Error{ErrorCode::kUnavailable, "this was built without the CUDA toolkit"};
+  return Error{ErrorCode::kBadUsage, "this was built without the CUDA toolkit"};
 }
 
 }  // namespace shardmill::nn

@@ -111,6 +111,10 @@ const char* cudaGetErrorString(cudaError_t error) {
       return "out of memory";
     case cudaErrorInvalidConfiguration:
       return "invalid configuration argument";
+    case cudaErrorInsufficientDriver:
+      return "CUDA driver version is insufficient for CUDA runtime version";
+    case cudaErrorNoDevice:
+      return "no CUDA-capable device is detected";
     case cudaErrorInvalidDevice:
       return "invalid device ordinal";
     case cudaErrorOperatingSystem:
@@ -137,24 +141,35 @@ const char* cudaGetErrorString(cudaError_t error) {
 
 cudaError_t cudaGetLastError() { return Machine::Get().TakeLast(); }
 
+cudaError_t cudaDriverGetVersion(int* version) {
+  return Try(cudaErrorOperatingSystem, [version](Machine& machine) {
+    *version = machine.settings().driver;
+    return cudaSuccess;
+  });
+}
+
 cudaError_t cudaGetDeviceCount(int* count) {
-  return Try(cudaErrorOperatingSystem, [count](Machine&) {
-    *count = 1;
+  return Try(cudaErrorOperatingSystem, [count](Machine& machine) {
+    const shardmill::soft::Settings& settings = machine.settings();
+    if (settings.driver < CUDART_VERSION) return cudaErrorInsufficientDriver;
+    if (settings.cards == 0) return cudaErrorNoDevice;
+    *count = settings.cards;
     return cudaSuccess;
   });
 }
 
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
-  return Try(cudaErrorInvalidDevice, [properties, device](Machine&) {
-    if (device != 0) return cudaErrorInvalidDevice;
+  return Try(cudaErrorInvalidDevice, [properties, device](Machine& machine) {
+    if (device >= machine.settings().cards) return cudaErrorInvalidDevice;
     *properties = {.name = "soft card", .major = 9, .minor = 0};
     return cudaSuccess;
   });
 }
 
 cudaError_t cudaSetDevice(int device) {
-  return Try(cudaErrorInvalidDevice,
-             [device](Machine&) { return device == 0 ? cudaSuccess : cudaErrorInvalidDevice; });
+  return Try(cudaErrorInvalidDevice, [device](Machine& machine) {
+    return device < machine.settings().cards ? cudaSuccess : cudaErrorInvalidDevice;
+  });
 }
 
 cudaError_t cudaDeviceSynchronize() {

@@ -6,6 +6,9 @@ namespace shardmill::soft {
 
 // What a soft card is to be.
 struct Settings {
+  // How many cards the driver knows of, and the version of CUDA that it knows; 0: there is none.
+  int cards = 1;
+  int driver = 13000;
   // In which order streams go on that may, and the threads of a block.
   uint64_t seed = 1;
   // Of its memory, and of the host's that it can be lent.

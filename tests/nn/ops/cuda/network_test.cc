@@ -154,6 +154,21 @@ TEST_P(CardNetworkTest, StepsWhatItKeeps) {
   }
 }
 
+// What is lent to an evaluation comes no sooner than the step under way is over.
+TEST_P(CardNetworkTest, EvaluatesWhatItIsLentRightBehindAStep) {
+  const std::unique_ptr<Optimizer> rule = MakeOptimizer({}).value();
+  NetworkFixture here(LeNet()), there(LeNet(), *card_);
+  const size_t count = here.parameters().size();
+  ASSERT_TRUE(there.network().Keep(std::vector<const Optimizer*>(count, rule.get())));
+  for (NetworkFixture* fixture : {&here, &there}) fixture->MakeBatch(16);
+  const double want = here.Evaluate(16).value().loss;
+  for (int again = 0; again < 5; ++again) {
+    ASSERT_TRUE(there.Train(16).ok());
+    there.network().kept()->Step(std::vector<UpdateTime>(count, {.rate = 10}));
+    EXPECT_NEAR(there.Evaluate(16).value().loss, want, kTolerance * want);
+  }
+}
+
 TEST_P(CardNetworkTest, MakesTheSameBitsAgain) {
   NetworkFixture fixture(LeNet(), *card_);
   fixture.MakeBatch(16);
@@ -178,7 +193,8 @@ TEST_P(CardNetworkTest, SaysHowMuchRoomIsMissing) {
   const auto output =
       network->Predict({.inputs = {&input, 1}, .targets = {}, .rows = rows}, parameters);
   ASSERT_FALSE(output.ok());
-  EXPECT_NE(output.error().message.find(" MiB of that are missing: lower data.batch_size"),
+  EXPECT_NE(output.error().message.find(" MiB of that are missing (an eighth of what is free is "
+                                        "left to operations): lower data.batch_size"),
             std::string::npos)
       << output.error().message;
 }
