@@ -135,8 +135,13 @@ Result<> MeasureSteps(const std::string& net, uint64_t rows, double seconds, Dev
   return {};
 }
 
-Result<> Measure(const std::string& net, uint64_t rows, double seconds, Device card) {
-  constexpr double kWays = 3;  // Forward, and back by inputs and by weights.
+// Convolutions keep 10 bits of fraction where products have 7, and take the longer.
+std::string_view CeilingOf(std::string_view products, const NetRunner& runner) {
+  return products == "bf16" && runner.backend().convolutions().by_library > 0 ? "tf32" : products;
+}
+
+Result<> Measure(const std::string& net, uint64_t rows, double seconds, std::string_view products,
+                 Device card) {
   const std::unique_ptr<NetRunner> runner =
       SM_TRY(NetRunner::Make(net, rows, NetRunner::Work::kGradients, std::move(card)));
   const double rate = SM_TRY(runner->Run(seconds, NetRunner::Time::kWall));
@@ -149,8 +154,9 @@ Result<> Measure(const std::string& net, uint64_t rows, double seconds, Device c
     return 4e-9 * static_cast<double>(floats) * steps;
   };
   std::cout << "samples_per_second " << rate << "\n"
-            << "teraflops " << 2e-12 * kWays * static_cast<double>(network.products()) * rate
+            << "teraflops " << 2e-12 * static_cast<double>(network.products_of_step()) * rate
             << "\n"
+            << "ceiling " << CeilingOf(products, *runner) << "\n"
             << "in_gigabytes " << gigabytes(parameters + batch) << "\n"
             << "out_gigabytes " << gigabytes(parameters) << "\n";
   PrintSlower(*runner);
@@ -177,7 +183,7 @@ Result<> Run(const std::vector<std::string>& arguments) {
   const uint64_t rows = std::strtoull(arguments[1].c_str(), nullptr, 10);
   const double seconds = std::strtod(arguments[2].c_str(), nullptr);
   return steps ? MeasureSteps(arguments[0], rows, seconds, std::move(card))
-               : Measure(arguments[0], rows, seconds, std::move(card));
+               : Measure(arguments[0], rows, seconds, products->first, std::move(card));
 }
 
 }  // namespace
