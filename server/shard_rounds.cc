@@ -41,9 +41,10 @@ Shard::Told Shard::RoundAsTold(const std::vector<RankState>& close) const {
     Told here = Told::kTooEarly;
     if (state.ended < next) here = Told::kClosed;
     if (state.ended == next) {
-      if (MayLackUnits(state.rank, next)) return Told::kTooEarly;
+      // What is not here may lie with the primary after this one, which need not have heard of it.
       const uint32_t units = held_.Count(state.rank, next, AttemptOf(state));
-      if (!held_.Whole(state.rank, next, AttemptOf(state), units)) return Told::kCannotBe;
+      const bool whole = held_.Whole(state.rank, next, AttemptOf(state), units);
+      if (MayLackUnits(state.rank, next) || !whole) return Told::kTooEarly;
       here = Told::kNext;
     }
     if (told && *told != here) return Told::kCannotBe;

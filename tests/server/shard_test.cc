@@ -393,8 +393,7 @@ TEST_F(FollowingShardTest, ClosesARoundAsTheFirstShardSays) {
 }
 
 TEST_F(FollowingShardTest, RefusesARoundThatCannotHaveBeenClosed) {
-  Push(0, 1);
-  Push(1, 1);
+  for (const uint32_t rank : {0U, 1U}) Push(rank, 1);
   const std::vector<std::vector<RankState>> rounds = {
       {Counts(0, 1)},                // Too few.
       {Counts(0, 1), Counts(0, 1)},  // One of them twice.
@@ -403,6 +402,8 @@ TEST_F(FollowingShardTest, RefusesARoundThatCannotHaveBeenClosed) {
       {Counts(0, 1), Counts(1, 2)},  // Of two rounds.
   };
   for (const auto& round : rounds) EXPECT_EQ(CodeOf(Told(0, 1, round)), Refusal::kBadRequest);
+  Say(2, Unit{Who(2), 1, 0, 1, kTable, begin_, Frame::CopyOf(std::vector<float>(kFloats))});
+  EXPECT_TRUE(Told(0, 1, {Counts(0, 1), Counts(2, 1)}).empty()) << "the rest may be elsewhere";
   EXPECT_EQ(Value(), 0);
 }
 
@@ -480,8 +481,7 @@ TEST_F(RolledBackShardTest, TakesNoLoadForTheOneOfALaterGeneration) {
 
 TEST_F(RolledBackShardTest, RefusesWhatIsSaidUnderTheGenerationBefore) {
   GoBack(0);
-  const Outbox outbox = Push(0, 5);
-  EXPECT_NE(Only<Refused>(outbox), nullptr);
+  EXPECT_NE(Only<Refused>(Push(0, 5)), nullptr);
   EXPECT_EQ(shard_->Status().held_bytes, 0U);
 }
 
