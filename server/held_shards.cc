@@ -44,7 +44,7 @@ Result<> HeldShards::Become(const std::vector<HostedCopy>& copies) {
   }
   std::erase_if(running_, [&](const std::unique_ptr<Running>& one) {
     const bool gone = one->ended && std::ranges::find(copies, one->copy) == copies.end();
-    if (!gone) return false;
+    if (!gone && !(one->ended && one->again)) return false;
     one->thread.join();
     log_.Info("shard_closed", {{"shard", one->copy.shard.value}, {"copy", one->copy.copy}});
     return true;
@@ -56,6 +56,7 @@ Result<> HeldShards::Become(const std::vector<HostedCopy>& copies) {
     SM_TRY(Open(copy));
   }
   unready_.Set(UnreadyWords());
+  let_in_ = std::ranges::any_of(running_, [](const auto& one) { return one->agent->let_in(); });
   return {};
 }
 
@@ -67,14 +68,23 @@ Result<> HeldShards::Open(HostedCopy copy) {
   Running& one = *running_.emplace_back(std::move(added));
   one.thread = std::thread([this, &one] {
     if (!cpus_.empty()) StayOnCpu(cpus_[one.place % cpus_.size()]);
-    const Result<> ran = RunWithinMemory(*one.agent, stop_);
-    if (!ran.ok()) {
-      if (!failure_.Get()) failure_.Set(ran.error());
-      stop_.Request(StopReason::kFailed);
-    }
-    one.ended = true;
+    TakeEnd(one, RunWithinMemory(*one.agent, stop_));
   });
   return {};
+}
+
+void HeldShards::TakeEnd(Running& one, const Result<>& ran) {
+  one.again =
+      !ran.ok() && ran.error().code == ErrorCode::kUnavailable && let_in_ && !one.agent->let_in();
+  if (one.again) {
+    log_.Warn(
+        "shard_not_let_in",
+        {{"shard", one.copy.shard.value}, {"copy", one.copy.copy}, {"why", ran.error().message}});
+  } else if (!ran.ok()) {
+    if (!failure_.Get()) failure_.Set(ran.error());
+    stop_.Request(StopReason::kFailed);
+  }
+  one.ended = true;
 }
 
 uint32_t HeldShards::FreePlace() const {

@@ -29,7 +29,8 @@ class HeldShards final {
   using Make = std::function<Result<std::unique_ptr<ShardAgent>>(HostedCopy copy, uint32_t place)>;
 
   // `cpus`: for the threads, by place; or none. The stop and the log outlive it. The first agent
-  // that fails requests the stop.
+  // that fails requests the stop; but of one that nobody lets in others that were let in have
+  // nothing to fear: it is opened anew.
   HeldShards(Make make, std::vector<uint32_t> cpus, StopSource& stop, const Log& log);
   ~HeldShards();
   HeldShards(const HeldShards&) = delete;
@@ -51,11 +52,13 @@ class HeldShards final {
     HostedCopy copy;
     uint32_t place = 0;
     std::unique_ptr<ShardAgent> agent;
+    bool again = false;              // It is to be opened anew. Written before this one:
     std::atomic<bool> ended{false};  // Written by its thread, read by main's.
     std::thread thread;
   };
 
   Result<> Open(HostedCopy copy);
+  void TakeEnd(Running& one, const Result<>& ran);
   uint32_t FreePlace() const;
   std::string UnreadyWords() const;
 
@@ -64,6 +67,8 @@ class HeldShards final {
   StopSource& stop_;
   const Log& log_;
   std::vector<std::unique_ptr<Running>> running_;
+  std::atomic<bool> let_in_{
+      false};  // One of them is. Written by main, read by the agents' threads.
   Published<std::optional<Error>> failure_;
   Published<std::string> unready_{"the coordinator has not said what this server is to hold"};
 };

@@ -66,6 +66,7 @@ Result<> ShardAgent::BeginAnew(const Error& why) {
   options_.shard.boot = BootId{FreshId()};
   primary_ = false;
   ready_.store(false, std::memory_order_relaxed);
+  let_in_.store(false, std::memory_order_relaxed);
   return MakeShard();
 }
 
@@ -206,6 +207,7 @@ void ShardAgent::Publish() {
     log_.Info("shard_is_idle", {{"shard", id().value}, {"why", shard_->failure()->message}});
   }
   ready_.store(shard_->serves() || shard_->over(), std::memory_order_relaxed);
+  if (shard_->job()) let_in_.store(true, std::memory_order_relaxed);
   if (shard_->primary() != primary_) {
     primary_ = shard_->primary();
     if (options_.shard.replicas > 0) {

@@ -63,6 +63,8 @@ class ShardAgent final {
   // Whether the shard has a view and, as a replica, all that its primary had when it began; or
   // nothing to do, for the job is done. Any thread.
   bool ready() const { return ready_.load(std::memory_order_relaxed); }
+  // Whether the coordinator has let this process of the copy in. Any thread.
+  bool let_in() const { return let_in_.load(std::memory_order_relaxed); }
   // The copy's process, where its turn has lasted for `least` and not yet for `most`. Any thread.
   std::optional<BootId> BusyFor(Duration least, Duration most) const;
 
@@ -111,7 +113,8 @@ class ShardAgent final {
   const Log& log_;
   std::atomic<uint64_t> boot_{0};       // As the coordinator may know it, and when the turn began:
   std::atomic<TimePoint> turned_at_{};  // written by the agent, read by the main thread;
-  std::atomic<bool> ready_{false};      // as this one;
+  std::atomic<bool> ready_{false};      // as this one,
+  std::atomic<bool> let_in_{false};     // and this;
   std::atomic<bool> closed_{false};     // and the other way round.
 };
 

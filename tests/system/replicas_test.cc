@@ -3,10 +3,13 @@
 
 #include <algorithm>
 #include <csignal>
+#include <fstream>
+#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "cli/run_folder.h"
 #include "common/json/json.h"
 #include "tests/system/launch.h"
 
@@ -106,6 +109,31 @@ TEST(ReplicasTest, AServerThatStandsStillLosesItsPlaceAndBeginsAnewInItsProcess)
   kill(stopped, SIGCONT);
   AwaitInSync(*train, 1);
   EXPECT_EQ(ServerOf(*train, "0"), stopped);
+  ASSERT_EQ(train->Wait(kPatience), ExitStatus{}) << OutputOf("train");
+  ExpectAsIfNothingWere(undisturbed);
+}
+
+// The other copy of its shard has all, and is not heard of for longer than a start may take.
+TEST(ReplicasTest, ACopyThatNobodyLetsInCostsItsServerNoOther) {
+  const std::string job = WriteJob(kEpochs);
+  const double undisturbed = UndisturbedChecksum(job);
+  const auto train = LaunchTrain(job, WithReplica({"job.name=held", "cluster.start_timeout=8s"}));
+  AwaitInSync(*train, 0);
+  const int stopped = ServerOf(*train, "1");
+  kill(stopped, SIGSTOP);
+  kill(ServerOf(*train, "0"), SIGKILL);
+  EXPECT_TRUE(Await([] {
+    for (const std::string& run : FindRuns(TestFolder() + "/runs")) {
+      std::ostringstream said;
+      said << std::ifstream(run + "/server-0-2.log").rdbuf();
+      if (said.str().find(" shard_not_let_in ") != std::string::npos) return true;
+    }
+    return false;
+  }));
+  const int again = ServerOf(*train, "0");
+  kill(stopped, SIGCONT);
+  AwaitInSync(*train, 1);
+  EXPECT_EQ(ServerOf(*train, "0"), again);
   ASSERT_EQ(train->Wait(kPatience), ExitStatus{}) << OutputOf("train");
   ExpectAsIfNothingWere(undisturbed);
 }
