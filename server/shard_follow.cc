@@ -242,7 +242,8 @@ void Shard::MoveFollowers(Outbox& outbox) {
   if (followers_.number() == 0) return;  // Who is to be waited for is not known yet.
   const bool replicated = options_.replicas == 0 || followers_.counted() >= options_.in_sync_min;
   const bool logged = !options_.log || LogCounts();
-  const bool enough = replicated && logged && !followers_.Crowded() && !log_.Crowded();
+  // Before a view has this primary an heir may have its place that knows of nothing since.
+  const bool enough = !unseen_ && replicated && logged && !followers_.Crowded() && !log_.Crowded();
   const uint64_t kept = Kept();
   gate_.Reach(enough ? kept : 0, kept, outbox);
 }

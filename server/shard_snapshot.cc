@@ -60,6 +60,7 @@ void Shard::DropGeneration() {
   promoted_ = unseen_ = false;
   following_.reset();
   copy_.Clear();
+  recent_.Begin(copy_.version());
 }
 
 void Shard::BeginSave(const Install& install) {

@@ -182,6 +182,24 @@ TEST_F(ReplicaTest, IsPrimaryWhenTheCoordinatorSaysSoAndOwesWhatItNeverHad) {
   ExpectSame(kFirst, kSecond);
 }
 
+// Its heir is gone, and is none whom it knows, until a view has the one or the other.
+TEST_F(ReplicaTest, APrimaryThatHasItsPlaceBackAnswersWhenAViewHasIt) {
+  in_sync_min_ = 0;
+  for (const uint64_t id : {kFirst, kSecond}) MakeCopy(id);
+  Begin();
+  deaf_ = kSecond;
+  Finish(kFirst, 0, 1);
+  view_.number = ViewNumber{2};
+  view_.shards[0].term = Term{3};
+  FromCoordinator(kFirst, Freeze{view_.number, Term{3}});
+  FromCoordinator(kFirst, Replicas{ShardId{0}, 9, {}});
+  for (int i = 0; i < 4; ++i) Tick();
+  EXPECT_EQ(Heard<Ended>(kWorker), 0U);
+  FromCoordinator(kFirst, shardmill::Install{view_, copies_.at(kFirst)->States()});
+  for (int i = 0; i < 4; ++i) Tick();
+  EXPECT_EQ(Heard<Ended>(kWorker), 1U);
+}
+
 // Three copies. The first is gone after its second step, which did not reach one of the replicas;
 // the second takes its place.
 class PromotionTest : public ReplicaTest {

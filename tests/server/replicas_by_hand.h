@@ -49,6 +49,7 @@ class ReplicaTest : public testing::Test {
     options.update.rule = UpdateRule::kAdam;
     options.update.rate.base = 0.5;
     options.replicas = replicas_;
+    options.in_sync_min = in_sync_min_;
     options.window_bytes = kFloats;  // Less than what a step pushes: entries go in pieces.
     options.copy = static_cast<uint32_t>(id - kFirst);
     options.retry_after = milliseconds(10);
@@ -169,6 +170,7 @@ class ReplicaTest : public testing::Test {
   std::map<uint64_t, std::vector<Message>> said_;
   View view_;
   uint32_t replicas_ = 1;
+  uint32_t in_sync_min_ = 1;
   bool cut_off_ = false;
   uint64_t deaf_ = 0;            // The copy that nothing reaches.
   uint64_t pieces_ = 0;          // Of images, that came to a copy.
