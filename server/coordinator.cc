@@ -222,8 +222,8 @@ void Coordinator::On(const Frozen& frozen, TimePoint now, const Envelope& from, 
   ShardId id;
   if (FindShard(from, now, &id) == nullptr) return;
   if (phase_ != Phase::kFreezing || frozen.number != next_.number || going_back_) return;
-  const bool restores = decided().number.value > 0 && (rollbacks_ > 0 || options_.resume);
-  if (restores && from.stamp.generation < decided().generation) {
+  const bool restored = decided().number.value > 0 && (rollbacks_ > 0 || base_ != 0);
+  if (restored && from.stamp.generation < decided().generation) {
     // Another shard's promotion came between: this one has restored nothing yet.
     Lose("shard " + std::to_string(id.value), " has not gone back with the others", now);
     return;
@@ -339,12 +339,11 @@ std::string Coordinator::UpdateProblem(const TableSpec& is, const TableSpec& ask
          "policy.exchange), or begin anew";
 }
 
-// The table of that name that there is, will be after the cut under way, or is asked for.
+// The table of that name that there is, is decided, or is asked for.
 const TableSpec* Coordinator::KnownTable(const std::string& name) const {
   const auto wanted = wanted_tables_.find(name);
   if (wanted != wanted_tables_.end()) return &wanted->second;
-  const bool taking = phase_ == Phase::kInstalling && !Mutated(Mutation::kTableTwice);
-  const TablePlace* place = (taking ? next_ : view_).FindTable(name);
+  const TablePlace* place = (Mutated(Mutation::kTableTwice) ? view_ : decided_).FindTable(name);
   return place == nullptr ? nullptr : &place->spec;
 }
 
@@ -370,13 +369,13 @@ std::string Coordinator::TableProblem(const TableSpec& spec) const {
     return *other == spec ? "" : UpdateProblem(*other, spec);
   }
   uint64_t floats = spec.size;  // Far from what 64 bits hold: 2^12 tables of 2^46 at most.
-  for (const TablePlace& place : view_.tables) floats += place.spec.size;
+  for (const TablePlace& place : decided_.tables) floats += place.spec.size;
   for (const auto& [wanted_name, wanted] : wanted_tables_) floats += wanted.size;
   if (floats > options_.table_bytes_max / sizeof(float)) {
     return name + " of " + std::to_string(spec.size) +
            " floats is more than cluster.table_bytes leaves for dense tables";
   }
-  const size_t tables = view_.tables.size() + wanted_tables_.size() + 1;
+  const size_t tables = decided_.tables.size() + wanted_tables_.size() + 1;
   if (tables <= kTablesMax && tables * shards_.size() <= kTablePartsMax) return "";
   return "a job has at most " + std::to_string(kTablesMax) + " tables, and " +
          std::to_string(kTablePartsMax) + " parts of tables on all shards";

@@ -144,7 +144,9 @@ void Coordinator::TakeInSync(ShardId id, TimePoint now, Outbox& outbox) {
       ++copies.number;
       changed_ = true;
     }
-    if (replica.registered && beat.differing != 0 && replica.stream == beat.differing) {
+    // Until a view has the primary, who is ahead of it and cannot follow is its heir all the same.
+    const bool heir = Unseen(id) && replica.goes_on;
+    if (replica.registered && !heir && beat.differing != 0 && replica.stream == beat.differing) {
       Strike(id, replica);
     }
   }
@@ -171,7 +173,8 @@ void Coordinator::CheckReplicas(TimePoint now, Outbox& outbox) {
     const ShardId id{i};
     if (Silent(shards_[i], now)) {
       AskHeir(id, now, outbox);
-      if (Promote(id, now) && phase_ == Phase::kFreezing) SendCut(now, outbox);
+      const bool cuts = phase_ == Phase::kFreezing && !going_back_;
+      if (Promote(id, now) && cuts) SendCut(now, outbox);
       continue;
     }
     for (ShardStatus& replica : copies_[i].replicas) {
@@ -207,12 +210,13 @@ bool Coordinator::HasAll(ShardId id, const ShardStatus& replica) const {
 }
 
 // A replica that has all that was answered, if possible one that stays; null where there is none.
+// Where the job goes back anyone will do: it begins with what was saved.
 ShardStatus* Coordinator::HeirOf(ShardId id, TimePoint now) {
   // One that is ahead can give others what they lack; the other way round they would begin anew.
   const auto rank = [](const ShardStatus& r) { return std::pair(!r.beat.leaving, r.beat.version); };
   ShardStatus* heir = nullptr;
   for (ShardStatus& replica : copies_[id.value].replicas) {
-    const bool any = replica.registered && Mutated(Mutation::kPromoteAnyReplica);
+    const bool any = replica.registered && (going_back_ || Mutated(Mutation::kPromoteAnyReplica));
     if ((!any && !HasAll(id, replica)) || Silent(replica, now)) continue;
     if (heir == nullptr || rank(*heir) < rank(replica)) heir = &replica;
   }
@@ -243,7 +247,7 @@ void Coordinator::AskForAWord(ShardId id, ShardStatus& copy, TimePoint now, Outb
 
 // Makes the shard's heir its primary; false where there is none.
 bool Coordinator::Promote(ShardId id, TimePoint now) {
-  if (decided_.number.value == 0 || going_back_) return false;
+  if (decided_.number.value == 0) return false;
   ShardStatus* next = HeirOf(id, now);
   const ShardStatus& primary = shards_[id.value];
   if (next == nullptr || (Silent(primary, now) && !SpokeSince(*next, primary))) return false;
@@ -254,16 +258,23 @@ bool Coordinator::Promote(ShardId id, TimePoint now) {
 // The one that was the primary is kept until a view has its heir: it may only have been cut off.
 void Coordinator::MakePrimary(ShardId id, ShardStatus& heir, TimePoint now) {
   const std::optional<uint32_t> replaced = std::exchange(heir.replaces, std::nullopt);
+  const bool is_back = heir.retires;
   heir.takes_over = heir.retires = false;
   ShardStatus& primary = shards_[id.value];
   std::swap(primary, heir);
   ShardStatus& before = heir;
   GivePlace(id, now);
   before.retires = before.goes_on = before.registered;
-  if (!replaced) return;
-  if (*replaced == primary.copy) return RemoveCopy(id, before.copy);  // The move is given up.
-  for (ShardStatus& copy : copies_[id.value].replicas) {
-    if (copy.copy == *replaced) copy.replaces = copy.copy;
+  std::vector<ShardStatus>& copies = copies_[id.value].replicas;
+  if (is_back || replaced == primary.copy) {
+    // Where its heir came by a move, that is given up, and whoever was to go stays.
+    const auto goes = [](const ShardStatus& copy) { return copy.replaces == copy.copy; };
+    const auto spared = std::ranges::find_if(copies, goes);
+    if (spared != copies.end()) spared->replaces.reset();
+    if (spared != copies.end() || replaced == primary.copy) RemoveCopy(id, before.copy);
+  } else if (replaced) {
+    const auto leaves = std::ranges::find(copies, *replaced, &ShardStatus::copy);
+    if (leaves != copies.end()) leaves->replaces = leaves->copy;
   }
 }
 
@@ -324,7 +335,8 @@ void Coordinator::GivePlace(ShardId id, TimePoint now) {
 bool Coordinator::MayLeave(ShardId id, const ShardStatus& leaver, TimePoint now, Outbox& outbox) {
   const bool over = state_ == JobState::kDone || state_ == JobState::kFailed;
   if (over) return true;
-  if (decided_.number.value == 0 || going_back_) return options_.replicas == 0;
+  if (decided_.number.value == 0) return options_.replicas == 0;
+  if (going_back_) return false;  // It begins anew first, and then gives what it has to others.
   // One that was lost may not be missed yet.
   const auto here = [&](ShardStatus& other) {
     if (other.heard_at > leaver.leaves_at && IsHere(other, now)) return true;

@@ -237,7 +237,7 @@ void Coordinator::DropOldest() {
 bool Coordinator::FallBack(const std::string& why, TimePoint now) {
   if (phase_ != Phase::kInstalling || install_restore_ == 0) return false;
   if (going_back_) return true;  // From the one that another shard cannot read, either.
-  const bool begins = view_.number.value == 0 && options_.resume;
+  const bool begins = rollbacks_ == 0;
   if (begins && options_.resume_exactly) return false;
   std::erase_if(kept_, [this](const Manifest& one) { return one.number >= install_restore_; });
   if (kept_.empty()) return false;

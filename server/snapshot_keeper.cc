@@ -16,6 +16,7 @@ Result<> SnapshotKeeper::Prepare(CoordinatorOptions& options) {
   if (options_.to.empty()) return {};
   options.name = job_;
   options.snapshots.enabled = true;
+  options.resume_exactly = !options_.resume.empty() && options_.resume != kLatestSnapshot;
   options.snapshots.timeout = options_.timeout;
   options.snapshots.keep = options_.keep;
   options.snapshots.every = options_.every;
@@ -55,7 +56,6 @@ Result<> SnapshotKeeper::LockFolder() {
 Result<> SnapshotKeeper::Resume(CoordinatorOptions& options) {
   if (options_.resume.empty()) return {};
   options.resume = SM_TRY(FindResumed(store_, job_, options_.resume));
-  options.resume_exactly = options_.resume != kLatestSnapshot;
   const std::string problem = Coordinator::ResumeProblem(options);
   if (!problem.empty()) return Error{ErrorCode::kBadUsage, problem};
   SM_TRY(CheckNetwork("snapshot " + std::to_string(options.resume->number), options.resume->keys,

@@ -79,7 +79,8 @@ CoordinatorOptions Cluster::CoordinatorSettings() {
   options.snapshots.enabled = scenario_.snapshot_every > Duration{};
   options.snapshots.every = scenario_.snapshot_every;
   options.snapshots.number = snapshot_floor_;
-  options.resume = resume_;
+  // As a process has it: once the job has begun, the state says all.
+  if (disk_.decided.view.number.value == 0) options.resume = resume_;
   options.kept = vault_.Complete();
   options.policy = scenario_.policy;
   options.workers = scenario_.workers;

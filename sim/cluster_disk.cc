@@ -137,6 +137,7 @@ void Cluster::Ruin() {
   for (const auto& disk : log_disks_) disk->Wipe();
   processes_.clear();
   identities_.clear();
+  disk_ = {};
   coordinator_back_ = TimePoint{};
   coordinator_ = std::make_unique<Coordinator>(CoordinatorSettings(), now_);
   disk_ = *coordinator_->TakeState();

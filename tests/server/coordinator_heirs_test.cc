@@ -124,6 +124,56 @@ TEST_F(HeirsTest, WhoWasPrimaryHasToComeAsAnotherWhenAViewHasItsHeir) {
   EXPECT_FALSE(before->registered);
 }
 
+// It is ahead of the new primary, and cannot go on with that one's stream.
+TEST_F(HeirsTest, WhoIsAheadOfTheNewOneIsItsHeirUntilAViewHasThat) {
+  LosePrimary();
+  const std::vector<ShardStatus>& replicas = coordinator_.replicas(ShardId{0});
+  Beat beat{ShardId{0}};
+  beat.differing = std::ranges::find(replicas, BootId{kSecond}, &ShardStatus::boot)->stream;
+  Say(kFirst, beat);
+  LoseFirst();
+  EXPECT_EQ(Primary(), kSecond);
+}
+
+TEST_F(HeirsTest, BeginsItsCopyAnewOnceAViewHasTheNewOne) {
+  LosePrimary();
+  After(milliseconds(1));
+  Say(kFirst, Frozen{coordinator_.view().number.Next(), {}});
+  const std::vector<ShardStatus>& replicas = coordinator_.replicas(ShardId{0});
+  const auto second = std::ranges::find(replicas, BootId{kSecond}, &ShardStatus::boot);
+  Beat beat{ShardId{0}};
+  beat.differing = second->stream;
+  Say(kFirst, beat);
+  EXPECT_GT(second->stream, beat.differing);
+}
+
+// Of what is decided a process that was started again has taken nothing yet.
+TEST_F(HeirsTest, ATableKeepsItsShapeBehindARestart) {
+  TableSpec spec;
+  spec.name = "t";
+  spec.size = 64;
+  Say(1, MakeTable{{WorkerId{0}, Incarnation{1}}, spec});
+  After(milliseconds(20));
+  const ViewNumber number = coordinator_.decided().number.Next();
+  Say(kShard, Frozen{number, {}});
+  Say(kShard, Installed{number});
+  ASSERT_EQ(coordinator_.view().tables.size(), 1U);
+  LosePrimary();
+  const std::optional<CoordinatorState> kept = coordinator_.TakeState();
+  ASSERT_TRUE(kept);
+  Coordinator next(WithReplicas(), now_, *kept);
+  spec.size = 4096;
+  Outbox said;
+  next.Handle(now_,
+              {PeerId{1},
+               {kJob, next.view().generation, {}, BootId{1}, kBoot},
+               MakeTable{{WorkerId{0}, Incarnation{1}}, spec}},
+              said);
+  ASSERT_NE(Find<Refused>(said, 1), nullptr);
+  EXPECT_NE(Find<Refused>(said, 1)->words.find("there is a table \"t\" already"),
+            std::string::npos);
+}
+
 class GoneBackTest : public ReplicaCoordinatorTest {
  protected:
   GoneBackTest() : ReplicaCoordinatorTest(WithSnapshots()) {}
@@ -178,6 +228,54 @@ TEST_F(GoneBackTest, WhoHasRestoredNothingTakesTheJobBackOnceMore) {
   const Outbox said = After(milliseconds(20));
   ASSERT_NE(Find<Install>(said, kReplica), nullptr);
   EXPECT_EQ(Find<Install>(said, kReplica)->view.generation, Generation{3});
+}
+
+// A job of two shards, which goes back as it has lost all copies of the first.
+TEST(GoingBackTest, AnyCopyTakesThePlaceOfAPrimaryThatIsGone) {
+  CoordinatorOptions options;
+  options.job = kJob;
+  options.boot = kBoot;
+  options.shards = 2;
+  options.replicas = 1;
+  options.lease = kLease;
+  options.snapshots.enabled = true;
+  TimePoint now{};
+  Coordinator coordinator(options, now);
+  Outbox said;
+  const auto say = [&](uint64_t who, Message message) {
+    const Stamp stamp{kJob, coordinator.view().generation, {}, BootId{who}, kBoot};
+    coordinator.Handle(now, {PeerId{who}, stamp, std::move(message)}, said);
+  };
+  const auto live = [&](uint64_t who, uint32_t shard, uint32_t copy) {
+    Beat beat{ShardId{shard}};
+    beat.copy = copy;
+    say(who, beat);
+  };
+  for (const uint32_t shard : {0U, 1U}) {
+    for (const uint32_t copy : {0U, 1U}) {
+      say(50 + 10 * shard + copy, Register{ShardId{shard}, "c", copy});
+    }
+  }
+  say(1, Join{WorkerId{0}});
+  coordinator.Tick(now, said);
+  for (const uint64_t who : {50, 60}) say(who, Frozen{ViewNumber{1}, {}});
+  for (const uint64_t who : {50, 60}) say(who, Installed{ViewNumber{1}});
+  ASSERT_EQ(coordinator.view().number, ViewNumber{1});
+  const auto later = [&] { coordinator.Tick(now += milliseconds(30), said); };
+  for (int i = 0; i < 6; ++i) {
+    later();
+    live(60, 1, 0);
+    live(61, 1, 1);
+  }
+  now += milliseconds(1);
+  say(52, Register{ShardId{0}, "n"});
+  for (int i = 0; i < 6; ++i) {
+    later();
+    live(52, 0, 0);
+    live(61, 1, 1);
+  }
+  EXPECT_EQ(coordinator.shards()[1].boot, BootId{61});
+  EXPECT_EQ(coordinator.decided().generation, Generation{2});
 }
 
 // One shard, which keeps a log.

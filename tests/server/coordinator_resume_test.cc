@@ -73,6 +73,30 @@ TEST_F(ResumeTest, RefusesAnotherOptimizerAndAnotherSizeInExactWords) {
             "there is a table \"t\" already with 8 floats; this asks for 9");
 }
 
+// A cut comes before all have taken the view with which the job begins.
+TEST_F(ResumeTest, WhoHasRestoredNothingBeginsOnceMoreBehindARestart) {
+  CoordinatorOptions options = FromSnapshot();
+  options.snapshots.enabled = true;
+  options.kept = {*std::exchange(options.resume, {})};  // As a process has it that goes on.
+  const std::optional<CoordinatorState> kept = coordinator_.TakeState();
+  ASSERT_TRUE(kept);
+  Coordinator next(options, now_, *kept);
+  Outbox said;
+  const auto say = [&](uint64_t generation, Message message) {
+    const Stamp stamp{kJob, Generation{generation}, {}, BootId{kShard}, kBoot};
+    next.Handle(now_, {PeerId{kShard}, stamp, std::move(message)}, said);
+  };
+  say(2, Installed{next.decided().number});
+  next.Tick(now_ += milliseconds(20), said);
+  ASSERT_NE(Find<Freeze>(said, kShard), nullptr);
+  said.clear();
+  say(1, Frozen{next.decided().number.Next(), {}});
+  next.Tick(now_ += milliseconds(20), said);
+  ASSERT_NE(Find<Install>(said, kShard), nullptr);
+  EXPECT_EQ(Find<Install>(said, kShard)->view.generation, Generation{3});
+  EXPECT_EQ(Find<Install>(said, kShard)->restore, 4U);
+}
+
 TEST_F(ResumeTest, NamesTheKeyByWhichStepsWereCounted) {
   CoordinatorOptions options = FromSnapshot();
   options.keys = {{"data.batch_size", "32"}, {"train.epochs", "5"}};
