@@ -6,21 +6,19 @@
 namespace shardmill {
 namespace {
 
-constexpr uint64_t kNew = 51;  // The process of the shard's next copy.
+constexpr uint64_t kNew = 52;  // The process of the shard's next copy.
 constexpr uint64_t kTool = 60;
 
-// One shard on the first of three servers.
-class MovesTest : public CoordinatorTest {
+// What servers and an operator say of a job, beside its shards.
+template <class Job>
+class WithServers : public Job {
  protected:
-  MovesTest() {
-    Begin();
-    HearAll();
-  }
+  WithServers() { HearAll(); }
 
   static uint64_t Server(uint32_t index) { return 70 + index; }
   Hosting Hear(uint32_t index, bool leaving = false) {
-    const Outbox answers = Say(Server(index), Host{index, leaving});
-    const auto* hosting = Find<Hosting>(answers, Server(index));
+    const Outbox answers = this->Say(Server(index), Host{index, leaving});
+    const auto* hosting = this->template Find<Hosting>(answers, Server(index));
     EXPECT_NE(hosting, nullptr);
     return hosting == nullptr ? Hosting{} : *hosting;
   }
@@ -28,11 +26,21 @@ class MovesTest : public CoordinatorTest {
     for (uint32_t i = 0; i < 3; ++i) Hear(i);
   }
   Balance Ask(std::vector<uint32_t> drained, bool begin) {
-    const Outbox answers = Say(kTool, Rebalance{std::move(drained), begin});
-    const auto* balance = Find<Balance>(answers, kTool);
+    const Outbox answers = this->Say(kTool, Rebalance{std::move(drained), begin});
+    const auto* balance = this->template Find<Balance>(answers, kTool);
     EXPECT_NE(balance, nullptr);
     return balance == nullptr ? Balance{} : *balance;
   }
+};
+
+class BegunTest : public CoordinatorTest {
+ protected:
+  BegunTest() { Begin(); }
+};
+
+// One shard on the first of three servers.
+class MovesTest : public WithServers<BegunTest> {
+ protected:
   // The primary waits for the copy.
   void BeInSync() {
     Beat beat{ShardId{0}};
@@ -40,6 +48,41 @@ class MovesTest : public CoordinatorTest {
     Say(kShard, beat);
   }
   uint64_t Primary() const { return coordinator_.shards().front().boot.value; }
+};
+
+// And a replica of it there, too, until the shard has gone to the second.
+class ReplicaMovesTest : public WithServers<ReplicaCoordinatorTest> {
+ protected:
+  static constexpr uint64_t kMoved = 53;  // The primary is copy 2 now.
+
+  ReplicaMovesTest() {
+    Ask({0}, true);
+    Say(kMoved, Register{ShardId{0}, "m", 2});
+    AllBeInSync(kShard, 0);
+    Speak(kMoved, 2, 0);
+    Tick();
+    const ViewNumber number = coordinator_.view().number.Next();
+    Tick();
+    Say(kMoved, Frozen{number, {}});
+    Say(kMoved, Installed{number});
+    AllBeInSync(kMoved, 2);
+  }
+
+  void Tick() { After(milliseconds(1)); }
+  void AllBeInSync(uint64_t primary, uint32_t copy) {
+    Beat beat{ShardId{0}};
+    beat.copy = copy;
+    for (const ShardStatus& replica : coordinator_.replicas(ShardId{0})) {
+      beat.in_sync.push_back(replica.stream);
+    }
+    Say(primary, beat);
+  }
+  void Speak(uint64_t who, uint32_t copy, uint64_t version) {
+    Beat beat{ShardId{0}};
+    beat.copy = copy;
+    beat.version = version;
+    Say(who, beat);
+  }
 };
 
 TEST_F(MovesTest, AServerHearsWhatItHolds) {
@@ -154,6 +197,31 @@ TEST_F(MovesTest, NothingGoesToNobody) {
   EXPECT_EQ(Ask({0, 1, 2}, true).problem, "there is no server to go to");
   EXPECT_EQ(Ask({7}, true).problem, "there is no server 7");
   EXPECT_EQ(coordinator_.replicas(ShardId{0}).size(), 0U);
+}
+
+// The copy that is to take a replica's place takes its primary's, and is gone before a view has it.
+TEST_F(ReplicaMovesTest, WhoWasToGoStaysWhereThePrimaryHasItsPlaceBack) {
+  const Move move{ShardId{0}, 1, 0, 2, false};
+  ASSERT_EQ(Primary(), kMoved);
+  ASSERT_EQ(Ask({0}, true).moves, std::vector<Move>{move});
+  Say(kNew, Register{ShardId{0}, "n", 3});
+  AllBeInSync(kMoved, 2);
+  for (int i = 0; i < 8; ++i) {
+    After(kLease / 4);
+    HearAll();
+    Speak(kNew, 3, 9);
+    Speak(kReplica, 1, 8);
+  }
+  ASSERT_EQ(Primary(), kNew);
+  for (int i = 0; i < 8; ++i) {
+    After(kLease / 4);
+    HearAll();
+    Speak(kMoved, 2, 8);
+  }
+  ASSERT_EQ(Primary(), kMoved);
+  EXPECT_EQ(Hear(0).copies, (std::vector<HostedCopy>{{ShardId{0}, 1}}));
+  EXPECT_TRUE(Hear(2).copies.empty()) << "the move is given up";
+  EXPECT_EQ(Ask({0}, false).moves, std::vector<Move>{move});
 }
 
 }  // namespace
