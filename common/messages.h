@@ -282,6 +282,7 @@ struct Register {
 
 struct Registered {
   ShardId shard;
+  uint64_t question = 0;  // Where it is said again: the next Beat answers it.
 };
 
 // The cut before view `number` begins: take no End from here on. `term`: of the shard. To a replica
@@ -368,12 +369,13 @@ struct Beat {
   std::string why = {};    // as it says.
   LogStatus log = {};
   bool leaving = false;  // Its process was told to stop, and waits until it may.
+  uint64_t answers = 0;  // The last question that it has heard.
 };
 
 // --- A shard's primary and its replicas.
 
-// The stream begins: what follows are the tables as they were after `version` entries, in pieces,
-// and then the entries since. The receiver forgets what it had.
+// The stream begins: what follows are the tables after `version` entries, in pieces, and then the
+// entries since. The receiver forgets what it had.
 struct CopyHead {
   View view;
   uint64_t version = 0;
@@ -384,7 +386,6 @@ struct CopyPiece {
   TableId table;
   TablePiece piece;
 };
-// All pieces are there.
 struct CopyEnd {
   uint64_t filled = 0;  // See Ended.
 };
@@ -425,8 +426,7 @@ struct Followed {
 // --- Servers, the coordinator, and those who tell it where shards are to be.
 
 // A server's process is there, and asks what it is to hold; said again and again. `leaving`: it was
-// told to stop, and waits until others hold what it has. `busy`: the processes of copies whose work
-// keeps them from saying that they are there.
+// told to stop, and waits until others hold what it has. `busy`: copies whose work silences.
 struct Host {
   uint32_t index = 0;
   bool leaving = false;

@@ -62,6 +62,7 @@ enum class Mutation : uint8_t {
   kSameTerm,           // A shard's new primary has the term of the one before it.
   kCopyWithoutSlots,   // A new replica has no optimizer state.
   kLeaveWithoutHeir,   // A primary is told to go before another has what it has.
+  kTakeOldWord,        // What is heard of a process is taken for said just now.
   kUncombinedWeights,  // A replica weighs a sum again that its primary has weighed.
   kAnswerBeforeSync,   // A primary answers before its log has what the answer shows.
   kForgetHeldUnits,    // A worker keeps nothing of what a shard holds.

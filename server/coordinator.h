@@ -101,6 +101,13 @@ struct RankStatus {
   Report report;
 };
 
+// Whether a process is still there, as it was last asked.
+struct Question {
+  uint64_t number = 0;   // Of all that were ever asked in this job; 0: it was not asked.
+  TimePoint asked_at{};  // For the first time,
+  TimePoint said_at{};   // and the last.
+};
+
 // A process that holds a copy of a shard, as the coordinator sees it: its primary or a replica.
 struct ShardStatus {
   uint32_t copy = 0;
@@ -112,7 +119,7 @@ struct ShardStatus {
   TimePoint heard_at{};
   bool link_ended = false;  // Since it was heard of.
   TimePoint busy_until{};   // Its server said that it is there and at work.
-  TimePoint asked_at{};     // When it was last asked for a word, to become primary.
+  Question asked = {};
   Beat beat;
   TimePoint leaves_at{};      // When it first said to this coordinator that it is to stop.
   TimePoint log_missed_at{};  // When a process first came in its place without its log.
@@ -259,8 +266,9 @@ class Coordinator final {
   ShardStatus* HeirOf(ShardId id, TimePoint now);
   static bool SpokeSince(const ShardStatus& heir, const ShardStatus& primary);
   void AskHeir(ShardId id, TimePoint now, Outbox& outbox);
-  static bool IsHere(const ShardStatus& copy, TimePoint now);
-  void AskForAWord(ShardId id, ShardStatus& copy, TimePoint now, Outbox& outbox) const;
+  static bool Answered(const ShardStatus& copy, TimePoint since);
+  bool IsHere(const ShardStatus& copy, TimePoint now) const;
+  void AskForAWord(ShardId id, ShardStatus& copy, TimePoint now, Outbox& outbox);
   bool Promote(ShardId id, TimePoint now);
   void MakePrimary(ShardId id, ShardStatus& heir, TimePoint now);
   bool Restore(const Register& request, TimePoint now);
@@ -353,6 +361,8 @@ class Coordinator final {
   void CheckLeases(TimePoint now);
   void ForgiveSilence(TimePoint now);
   void HeardOf(ShardStatus& shard, TimePoint now) const;
+  Duration ComesBackWithin() const;
+  Duration LeaseWithoutLink() const;
   void HeardOfBusy(BootId boot, TimePoint now);
   void Fail(std::string words);
 
@@ -364,6 +374,7 @@ class Coordinator final {
   CoordinatorOptions options_;
   TimePoint started_;
   std::optional<TimePoint> ticked_at_;
+  TimePoint awake_since_{};  // It had stood still before.
   JobState state_ = JobState::kStarting;
   std::string words_;
   bool timed_out_ = false;
@@ -399,6 +410,7 @@ class Coordinator final {
   };
   std::vector<Copies> copies_;
   std::map<uint32_t, HostStatus> hosts_;
+  uint64_t questions_ = 0;             // See Question.
   uint64_t hosting_ = 1;               // See Hosting,
   uint64_t hosting_told_ = 0;          // and what all that are there have been told.
   uint64_t streams_ = 0;               // Given so far.

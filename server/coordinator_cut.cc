@@ -292,14 +292,15 @@ void Coordinator::CheckShards(TimePoint now) {
   if (words_.empty() && view_.members.empty()) words_ = "waiting for a worker to join";
   for (uint32_t i = 0; i < shards_.size(); ++i) {
     if (!Silent(shards_[i], now)) continue;
-    const auto silent = std::chrono::round<std::chrono::seconds>(now - shards_[i].heard_at);
+    const Duration heard_ago = now - std::max(shards_[i].heard_at, awake_since_);
+    const auto silent = std::chrono::round<std::chrono::seconds>(heard_ago);
     words_ = "shard " + std::to_string(i) + " at " + Endpoint::Parse(shards_[i].endpoint).tcp +
              " has not been heard of for " + config::FormatDuration(silent) +
              (options_.logs ? "; start it again, and it goes on from its log"
               : options_.snapshots.enabled
                   ? "; start it again, and the job goes back to its last snapshot"
                   : "");
-    if (now - shards_[i].heard_at > options_.silence_limit) Fail(words_);
+    if (heard_ago > options_.silence_limit) Fail(words_);
     return;
   }
 }
@@ -314,18 +315,22 @@ void Coordinator::CheckStart(TimePoint now) {
   timed_out_ = true;
 }
 
-// A coordinator that stood still has heard nobody: that is no reason to take anybody for dead.
+// A coordinator that stood still has heard nobody: that is no reason to take anybody for dead who
+// was not silent before.
 void Coordinator::ForgiveSilence(TimePoint now) {
-  const bool stood_still = ticked_at_ && now - *ticked_at_ > options_.lease / 2;
-  ticked_at_ = now;
-  if (!stood_still) return;
-  for (RankStatus& rank : ranks_)
-    rank.lease_until = std::max(rank.lease_until, now + options_.lease);
-  for (auto& [index, host] : hosts_) host.lease_until = now + options_.lease;
-  for (ShardStatus& shard : shards_) HeardOf(shard, now);
-  for (Copies& copies : copies_) {
-    for (ShardStatus& replica : copies.replicas) HeardOf(replica, now);
-  }
+  const std::optional<TimePoint> before = std::exchange(ticked_at_, now);
+  if (!before || now - *before <= options_.lease / 2) return;
+  awake_since_ = now;
+  const auto forgive = [&](TimePoint& lease_until, Duration lease) {
+    if (lease_until >= *before) lease_until = std::max(lease_until, now + lease);
+  };
+  const auto forgive_copy = [&](ShardStatus& copy) {
+    forgive(copy.lease_until, copy.link_ended ? LeaseWithoutLink() : options_.lease);
+  };
+  for (RankStatus& rank : ranks_) forgive(rank.lease_until, options_.lease);
+  for (auto& [index, host] : hosts_) forgive(host.lease_until, options_.lease);
+  std::ranges::for_each(shards_, forgive_copy);
+  for (Copies& copies : copies_) std::ranges::for_each(copies.replicas, forgive_copy);
 }
 
 void Coordinator::HeardOf(ShardStatus& shard, TimePoint now) const {
@@ -334,16 +339,23 @@ void Coordinator::HeardOf(ShardStatus& shard, TimePoint now) const {
   shard.link_ended = false;
 }
 
+Duration Coordinator::ComesBackWithin() const {
+  return std::min<Duration>(options_.lease / 2, kComesBackWithin);
+}
+
+// Where another can take a copy's place there is less to lose by taking it for gone.
+Duration Coordinator::LeaseWithoutLink() const {
+  return options_.replicas > 0 ? kReplacedAfter : ComesBackWithin();
+}
+
 void Coordinator::LinkEnded(TimePoint now, PeerId peer) {
-  const TimePoint soon = now + std::min<Duration>(options_.lease / 2, kComesBackWithin);
+  const TimePoint soon = now + ComesBackWithin();
   for (RankStatus& rank : ranks_) {
     if (rank.lease_peer == peer) rank.lease_until = std::min(rank.lease_until, soon);
   }
-  // Where another can take its place there is less to lose by taking it for gone.
-  const TimePoint sooner = options_.replicas > 0 ? now + kReplacedAfter : soon;
   const auto shorten = [&](ShardStatus& copy) {
     if (copy.peer != peer) return;
-    copy.lease_until = std::min(copy.lease_until, sooner);
+    copy.lease_until = std::min(copy.lease_until, now + LeaseWithoutLink());
     copy.link_ended = true;
   };
   std::ranges::for_each(shards_, shorten);

@@ -225,7 +225,7 @@ ShardStatus* Coordinator::HeirOf(ShardId id, TimePoint now) {
 
 // Who died with the primary may not be missed yet, and would fence one that is only late.
 bool Coordinator::SpokeSince(const ShardStatus& heir, const ShardStatus& primary) {
-  return heir.heard_at > primary.lease_until;
+  return Answered(heir, primary.lease_until);
 }
 
 void Coordinator::AskHeir(ShardId id, TimePoint now, Outbox& outbox) {
@@ -233,16 +233,32 @@ void Coordinator::AskHeir(ShardId id, TimePoint now, Outbox& outbox) {
   if (heir != nullptr && !SpokeSince(*heir, shards_[id.value])) AskForAWord(id, *heir, now, outbox);
 }
 
-// Whether it has just spoken. A place that is given to one who is gone, and only not missed yet,
-// costs the shard.
-bool Coordinator::IsHere(const ShardStatus& copy, TimePoint now) {
-  return !copy.link_ended && now - copy.heard_at <= kJustNow;
+// Whether it has answered what it was asked then or later. What else is heard of it may have been
+// on its way for long, while this process stood still, too, and it is gone.
+bool Coordinator::Answered(const ShardStatus& copy, TimePoint since) {
+  if (Mutated(Mutation::kTakeOldWord)) return copy.heard_at >= since;
+  const Question& last = copy.asked;
+  return last.number != 0 && copy.beat.answers == last.number && last.asked_at >= since;
 }
 
-void Coordinator::AskForAWord(ShardId id, ShardStatus& copy, TimePoint now, Outbox& outbox) const {
-  if (now - copy.asked_at < kJustNow) return;
-  copy.asked_at = now;
-  Send(copy.peer, copy.boot, Registered{id}, outbox);
+// Whether it has just spoken. A place that is given to one who is gone, and only not missed yet,
+// costs the shard.
+bool Coordinator::IsHere(const ShardStatus& copy, TimePoint now) const {
+  return !copy.link_ended && now - copy.heard_at <= kJustNow &&
+         Answered(copy, now - options_.lease / 2);
+}
+
+// The same question for as long as its answer would do.
+void Coordinator::AskForAWord(ShardId id, ShardStatus& copy, TimePoint now, Outbox& outbox) {
+  Question& last = copy.asked;
+  if (last.number != 0 && now - last.said_at < kJustNow) return;
+  last.said_at = now;
+  const bool old = now - last.asked_at > options_.lease / 2;
+  if (last.number == 0 || copy.beat.answers == last.number || old) {
+    last.number = ++questions_;
+    last.asked_at = now;
+  }
+  Send(copy.peer, copy.boot, Registered{id, last.number}, outbox);
 }
 
 // Makes the shard's heir its primary; false where there is none.
@@ -339,7 +355,7 @@ bool Coordinator::MayLeave(ShardId id, const ShardStatus& leaver, TimePoint now,
   if (going_back_) return false;  // It begins anew first, and then gives what it has to others.
   // One that was lost may not be missed yet.
   const auto here = [&](ShardStatus& other) {
-    if (other.heard_at > leaver.leaves_at && IsHere(other, now)) return true;
+    if (Answered(other, leaver.leaves_at) && IsHere(other, now)) return true;
     AskForAWord(id, other, now, outbox);
     return false;
   };

@@ -131,6 +131,7 @@ Beat Shard::Status() const {
   beat.differing = followers_.differing();
   if (beat.differing != 0) beat.why = followers_.why();
   beat.leaving = leaving_;
+  beat.answers = question_;
   return beat;
 }
 
@@ -331,8 +332,9 @@ void Shard::On(const Pull& pull, const Envelope& from, Outbox& outbox) {
   }
 }
 
-void Shard::On(const Registered& /*registered*/, const Envelope& /*from*/, Outbox& /*outbox*/) {
+void Shard::On(const Registered& registered, const Envelope& /*from*/, Outbox& /*outbox*/) {
   registered_ = true;
+  question_ = registered.question;
   held_words_.clear();
   beat_at_.reset();  // Who is told again is asked whether it is there.
 }

@@ -276,6 +276,7 @@ class Shard final {
   BootId coordinator_boot_;
   Term coordinator_term_;
   bool registered_ = false;
+  uint64_t question_ = 0;  // The coordinator's last.
   std::optional<Error> failure_;
   std::optional<TimePoint> began_at_;
   std::string held_words_;  // Who had its place when it last asked for it.

@@ -18,7 +18,6 @@ using std::chrono::milliseconds;
 
 constexpr uint64_t kFirstPeer = 2;
 constexpr Duration kTick = milliseconds(1);
-constexpr Duration kLease = milliseconds(100);
 constexpr uint64_t kTwinsMax = 8;  // In one history.
 
 }  // namespace
@@ -69,62 +68,6 @@ void Cluster::StartWorker(WorkerId rank, std::optional<PeerId> peer) {
   identities_[process.peer] = scenario_.any_rank ? &any_key_ : &worker_keys_.at(rank);
   process.worker = std::make_unique<ProbeWorker>(options, kCoordinator, model_, frames_, ledger_);
   processes_.push_back(std::move(process));
-}
-
-CoordinatorOptions Cluster::CoordinatorSettings() {
-  CoordinatorOptions options;
-  options.job = Job();
-  options.boot = CoordinatorBoot();
-  options.name = "job";
-  options.snapshots.enabled = scenario_.snapshot_every > Duration{};
-  options.snapshots.every = scenario_.snapshot_every;
-  options.snapshots.number = snapshot_floor_;
-  // As a process has it: once the job has begun, the state says all.
-  if (disk_.decided.view.number.value == 0) options.resume = resume_;
-  options.kept = vault_.Complete();
-  options.policy = scenario_.policy;
-  options.workers = scenario_.workers;
-  options.workers_max = scenario_.workers_max;
-  options.data.leased = scenario_.leased();
-  options.data.epochs = scenario_.epochs;
-  options.data.chunk = scenario_.chunk;
-  options.shards = scenario_.shards;
-  options.replicas = scenario_.replicas;
-  options.logs = scenario_.logs;
-  options.lease = kLease;
-  options.retry_after = milliseconds(20);
-  return options;
-}
-
-void Cluster::WriteAndSend(Outbox& outbox) {
-  std::optional<CoordinatorState> state = coordinator_->TakeState();
-  const bool ends = state && !healed_ && rng_.Chance(5 * scenario_.restart);
-  if (ends && rng_.Chance(0.5)) {
-    EndCoordinator();
-    return;
-  }
-  if (state) {
-    if (disk_.going_back.empty() && !state->going_back.empty()) SawGoingBack();
-    disk_ = std::move(*state);
-  }
-  if (ends) {
-    EndCoordinator();
-    return;
-  }
-  Send(kCoordinator, outbox);
-  KeepManifest();
-}
-
-void Cluster::EndCoordinator() {
-  ++outcome_.restarts;
-  coordinator_back_ = now_ + microseconds(rng_.Below(200'000));
-  StartCoordinator();
-}
-
-void Cluster::StartCoordinator() {
-  const auto state = DecodeState(EncodeState(disk_));
-  SM_ASSERT(state.ok());
-  coordinator_ = std::make_unique<Coordinator>(CoordinatorSettings(), now_, state.value());
 }
 
 Outcome Cluster::Run() {
@@ -260,6 +203,7 @@ void Cluster::Deliver(Delivery delivery) {
   if (delivery.to == kCoordinator) {
     const auto from = std::ranges::find(holders_, delivery.envelope.peer, &Holder::caller);
     if (now_ < coordinator_back_ || (from != holders_.end() && now_ < from->deaf_until)) return;
+    if (now_ < coordinator_still_) return network_.Hold(std::move(delivery), coordinator_still_);
     coordinator_->Handle(now_, delivery.envelope, outbox);
     WriteAndSend(outbox);
     return;
@@ -341,24 +285,13 @@ void Cluster::TickAll() {
   }
 }
 
-void Cluster::TickCoordinator() {
-  if (now_ < coordinator_back_) return;
-  if (coordinator_back_ != TimePoint{}) {
-    if (vault_.crashed()) return;  // It would not find the snapshots, and not begin.
-    StartCoordinator();
-  }
-  coordinator_back_ = TimePoint{};
-  Outbox outbox;
-  coordinator_->Tick(now_, outbox);
-  WriteAndSend(outbox);
-}
-
 void Cluster::InjectFaults() {
   if (coordinator_back_ == TimePoint{} && rng_.Chance(scenario_.restart)) EndCoordinator();
+  if (rng_.Chance(scenario_.stall)) coordinator_still_ = now_ + microseconds(rng_.Below(150'000));
   for (Holder& holder : holders_) {
     if (!rng_.Chance(scenario_.relink)) continue;
     ++outcome_.relinks;
-    if (coordinator_back_ == TimePoint{}) coordinator_->LinkEnded(now_, holder.caller);
+    EndLink(holder.caller);
     holder.caller = PeerId{next_peer_++};
   }
   std::vector<std::pair<WorkerId, std::optional<PeerId>>> start;
@@ -367,7 +300,7 @@ void Cluster::InjectFaults() {
     if (process.zombie || process.worker->over()) continue;
     if (rng_.Chance(scenario_.relink)) {
       ++outcome_.relinks;
-      if (coordinator_back_ == TimePoint{}) coordinator_->LinkEnded(now_, process.peer);
+      EndLink(process.peer);
       process.peer = PeerId{next_peer_++};
       identities_[process.peer] = scenario_.any_rank ? &any_key_ : &worker_keys_.at(process.rank);
     }
@@ -376,8 +309,7 @@ void Cluster::InjectFaults() {
       // where it hears what was meant for the one before.
       ++outcome_.crashes;
       // The coordinator may see that, or have to wait for the lease.
-      const bool seen = rng_.Chance(0.5) && coordinator_back_ == TimePoint{};
-      if (seen) coordinator_->LinkEnded(now_, process.peer);
+      if (rng_.Chance(0.5)) EndLink(process.peer);
       std::optional<PeerId> place;
       if (rng_.Chance(0.5)) place = process.peer;
       start.emplace_back(process.rank, place);

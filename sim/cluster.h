@@ -100,6 +100,8 @@ class Cluster final {
     std::unique_ptr<Shard> node;
   };
 
+  static constexpr Duration kLease = std::chrono::milliseconds(100);
+
   // A server, where shards may go from one to another.
   struct Server {
     PeerId peer;
@@ -121,6 +123,7 @@ class Cluster final {
   void EndCoordinator();
   void StartCoordinator();
   void TickCoordinator();
+  void EndLink(PeerId peer);
   void KeepManifest();
   void InjectDiskFaults();
   void InjectLogFaults();
@@ -177,7 +180,9 @@ class Cluster final {
   bool healed_ = false;
   std::unique_ptr<Coordinator> coordinator_;  // While it is away: what will go on.
   TimePoint coordinator_back_{};
-  CoordinatorState disk_;  // What the coordinator has written last.
+  TimePoint coordinator_still_{};    // Until then it stands still,
+  std::vector<PeerId> ended_links_;  // and has not heard of these yet.
+  CoordinatorState disk_;            // What the coordinator has written last.
   FramePool& frames_;
   std::optional<WireCodec> codec_;        // Where messages are bytes.
   std::vector<Holder> holders_;           // By shard, then copy.

@@ -212,7 +212,14 @@ void Cluster::InjectShardFaults() {
   }
   if (outcome_.lost_shards < kLossesMax && scenario_.lose_shard > 0) LoseNewPrimary();
   if (scenario_.leave > 0 && fate_.Chance(scenario_.leave)) {
-    TellToStop(static_cast<uint32_t>(fate_.Below(holders_.size())));
+    const auto index = static_cast<uint32_t>(fate_.Below(holders_.size()));
+    TellToStop(index);
+    // What the primary has said is on its way still.
+    const Holder& primary = PrimaryOf(holders_[index].shard.value);
+    const bool falls = scenario_.lose_shard > 0 && outcome_.lost_shards < kLossesMax;
+    if (falls && fate_.Chance(0.3) && MayLose(primary)) {
+      LoseShard(static_cast<uint32_t>(&primary - holders_.data()));
+    }
   }
   if (!fate_.Chance(scenario_.cut_off)) return;
   Holder& holder = holders_[fate_.Below(holders_.size())];
@@ -274,9 +281,12 @@ bool Cluster::MayLose(const Holder& holder) const {
   const std::vector<ShardStatus>& replicas = coordinator_->replicas(holder.shard);
   const auto known = [&](const Holder& other) {
     if (other.shard != holder.shard || other.closed) return true;
-    if (!IsHeard(other) || other.node->leaving()) return false;
-    return other.boot == primary.boot ||
-           std::ranges::find(replicas, other.boot, &ShardStatus::boot) != replicas.end();
+    if (!IsHeard(other)) return false;
+    const auto copy = std::ranges::find(replicas, other.boot, &ShardStatus::boot);
+    const ShardStatus* status = other.boot == primary.boot ? &primary : nullptr;
+    if (copy != replicas.end()) status = &*copy;
+    // Who was told to stop may go as soon as the coordinator has heard of that.
+    return status != nullptr && status->leaves_at == TimePoint{};
   };
   // One that is silent for other reasons may be struck off just before its primary is missed. What
   // a new primary was before is no heir of it any more when it says that it stands still.
@@ -313,8 +323,7 @@ void Cluster::TellToStop(uint32_t index) {
 void Cluster::LoseShard(uint32_t index) {
   Holder& holder = holders_[index];
   ++outcome_.lost_shards;
-  const bool seen = fate_.Chance(0.5) && coordinator_back_ == TimePoint{};
-  if (seen) coordinator_->LinkEnded(now_, holder.caller);
+  if (fate_.Chance(0.5)) EndLink(holder.caller);
   holder.back = now_ + microseconds(fate_.Below(150'000));
   vault_.ForgetShard(index);
   Begin(index);

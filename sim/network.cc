@@ -27,6 +27,10 @@ void Network::Send(TimePoint now, PeerId from, Outgoing out) {
   fly(std::move(out.message));
 }
 
+void Network::Hold(Delivery delivery, TimePoint until) {
+  flying_.emplace(std::pair(until, sequence_++), std::move(delivery));
+}
+
 bool Network::IsLost(TimePoint now, PeerId from, PeerId to) {
   if (rng_.Chance(faults_.loss)) return true;
   const auto bad = bad_links_.find({from, to});

@@ -43,6 +43,8 @@ class Network final {
     bad_links_[{from, to}] = {loss, until};
   }
   void Send(TimePoint now, PeerId from, Outgoing out);
+  // It is there, and read no earlier than that.
+  void Hold(Delivery delivery, TimePoint until);
 
   std::optional<TimePoint> Next() const;
   // The earliest message, which must be there.

@@ -85,6 +85,7 @@ Scenario Scenario::FromSeed(uint64_t seed) {
   }
   scenario.wire = seed % 16 == 0;
   if (rng.Chance(0.3)) scenario.bad_link = rng.Uniform() * 0.03;
+  if (rng.Chance(0.3)) scenario.stall = rng.Uniform() * 0.02;
   return scenario;
 }
 

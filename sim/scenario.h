@@ -23,6 +23,7 @@ struct Scenario {
   double pause = 0;
   double twin = 0;     // Chance that a second process is started for a rank that is held.
   double restart = 0;  // Chance that the coordinator ends, and is started again.
+  double stall = 0;    // Chance that it stands still for up to one lease and a half.
   double relink = 0;   // Chance that a link breaks, and its other end is known by a new number.
   bool wire = false;   // Messages are bytes on their way.
   bool keys = false;   // All nodes have keys, every other rank one of its own; a thief has one too.

@@ -341,6 +341,7 @@ Result<Message> Read(const wire::Beat& from, const In& in) {
   beat.why = from.why();
   beat.log = SM_TRY(FromProto(from.log(), in.limits));
   beat.leaving = from.leaving();
+  beat.answers = from.answers();
   return Message(std::move(beat));
 }
 
@@ -462,7 +463,7 @@ Result<Message> FromProto(const wire::Message& from, std::span<const Frame> payl
     case wire::Message::kRegister:
       return Message(SM_TRY(FromProto(from.register_(), limits)));
     case wire::Message::kRegistered:
-      return Message(Registered{ShardId{from.registered().shard()}});
+      return Message(Registered{ShardId{from.registered().shard()}, from.registered().question()});
     case wire::Message::kFreeze:
       return Message(Freeze{ViewNumber{from.freeze().number()}, Term{from.freeze().term()}});
     case wire::Message::kFrozen:

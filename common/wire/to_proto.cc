@@ -299,6 +299,7 @@ void Write(const Register& request, Out& out) {
 
 void Write(const Registered& registered, Out& out) {
   out.message.mutable_registered()->set_shard(registered.shard.value);
+  out.message.mutable_registered()->set_question(registered.question);
 }
 
 void Write(const Freeze& freeze, Out& out) {
@@ -361,6 +362,7 @@ void Write(const Beat& beat, Out& out) {
   to.set_why(beat.why);
   if (beat.log != LogStatus{}) ToProto(beat.log, *to.mutable_log());
   to.set_leaving(beat.leaving);
+  to.set_answers(beat.answers);
 }
 
 void Write(const Replicas& replicas, Out& out) {

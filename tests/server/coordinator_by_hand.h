@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <map>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -38,12 +39,16 @@ class CoordinatorTest : public testing::Test {
     return options;
   }
 
-  // What the coordinator says to `message` from the process `who`.
+  // What the coordinator says to `message` from the process `who`, which has heard all questions.
   Outbox Say(uint64_t who, Message message) {
+    if (auto* beat = std::get_if<Beat>(&message)) beat->answers = questions_[PeerId{who}];
+    return SayAsIs(who, std::move(message));
+  }
+  Outbox SayAsIs(uint64_t who, Message message) {
     Outbox outbox;
     const Stamp stamp{kJob, coordinator_.view().generation, {}, BootId{who}, kBoot};
     coordinator_.Handle(now_, {PeerId{who}, stamp, std::move(message)}, outbox);
-    return outbox;
+    return Heard(std::move(outbox));
   }
 
   // The same from a process with a key.
@@ -62,7 +67,7 @@ class CoordinatorTest : public testing::Test {
       now_ += step;
       coordinator_.Tick(now_, outbox);
     }
-    return outbox;
+    return Heard(std::move(outbox));
   }
 
   // Plays the shard through the cut that is wanted now.
@@ -90,8 +95,20 @@ class CoordinatorTest : public testing::Test {
     return nullptr;
   }
 
+  // Everybody hears what it is asked.
+  Outbox Heard(Outbox outbox) {
+    for (const Outgoing& out : outbox) {
+      const auto* asked = std::get_if<Registered>(&out.message);
+      if (asked != nullptr) questions_[out.peer] = asked->question;
+    }
+    return outbox;
+  }
+
   TimePoint now_{};
   Coordinator coordinator_;
+
+ private:
+  std::map<PeerId, uint64_t> questions_;  // The last of each.
 };
 
 // One shard with a replica.

@@ -198,6 +198,7 @@ class GoneBackTest : public ReplicaCoordinatorTest {
     Outbox outbox;
     const Stamp stamp{kJob, Generation{2}, {}, BootId{who}, kBoot};
     coordinator_.Handle(now_, {PeerId{who}, stamp, std::move(message)}, outbox);
+    Heard(std::move(outbox));
   }
 };
 
@@ -217,9 +218,11 @@ TEST_F(GoneBackTest, WhoHasRestoredNothingTakesTheJobBackOnceMore) {
   Beat beat{ShardId{0}};
   beat.in_sync = {Stream()};
   beat.leaving = true;
-  SayAfterIt(kNext, beat);
-  Live(kReplica, 1);
-  SayAfterIt(kNext, beat);
+  for (int i = 0; i < 2; ++i) {
+    now_ += milliseconds(20);
+    SayAfterIt(kNext, beat);
+    Live(kReplica, 1);
+  }
   ASSERT_EQ(Primary(), kReplica);
   const ViewNumber number = coordinator_.decided().number.Next();
   EXPECT_NE(Find<Freeze>(After(milliseconds(20)), kReplica), nullptr);
@@ -249,6 +252,10 @@ TEST(GoingBackTest, AnyCopyTakesThePlaceOfAPrimaryThatIsGone) {
   const auto live = [&](uint64_t who, uint32_t shard, uint32_t copy) {
     Beat beat{ShardId{shard}};
     beat.copy = copy;
+    for (const Outgoing& out : said) {
+      const auto* asked = std::get_if<Registered>(&out.message);
+      if (asked != nullptr && out.peer == PeerId{who}) beat.answers = asked->question;
+    }
     say(who, beat);
   };
   for (const uint32_t shard : {0U, 1U}) {

@@ -78,6 +78,35 @@ TEST_F(LeaveTest, AReplicaThatGoesIsWaitedForNoMore) {
   EXPECT_TRUE(Find<Replicas>(said, kShard)->replicas.empty());
 }
 
+// What was read is from before it was told: it was on its way while this process stood still.
+TEST_F(LeaveTest, AReplicaStaysWhosePrimaryHasSaidNothingSince) {
+  BeInSync();
+  now_ += milliseconds(20);
+  EXPECT_FALSE(Leave(kReplica, 1));
+  Beat old{ShardId{0}};
+  old.in_sync = {Stream()};
+  EXPECT_EQ(Find<Refused>(SayAsIs(kShard, old), kReplica), nullptr);
+  EXPECT_FALSE(Leave(kReplica, 1));
+  for (int i = 0; i < 8; ++i) {
+    After(kLease / 4);
+    EXPECT_FALSE(Leave(kReplica, 1));
+  }
+  EXPECT_EQ(Primary(), kReplica);
+}
+
+TEST_F(LeaveTest, WhoIsGoneIsNotThereBecauseTheCoordinatorStoodStill) {
+  BeInSync();
+  After(kLease / 2);
+  EXPECT_FALSE(Leave(kReplica, 1));
+  coordinator_.LinkEnded(now_, PeerId{kShard});
+  now_ += kLease;
+  for (int i = 0; i < 8; ++i) {
+    After(milliseconds(i == 0 ? 1 : 20));
+    EXPECT_FALSE(Leave(kReplica, 1));
+  }
+  EXPECT_EQ(Primary(), kReplica);
+}
+
 TEST_F(LeaveTest, APrimaryStaysWhereItsReplicasConnectionHasEnded) {
   BeInSync();
   Live(kReplica, 1);
@@ -93,6 +122,8 @@ TEST_F(LeaveTest, AReplicaStaysWhoseSilentPrimaryItMayHaveToReplace) {
   now_ += milliseconds(25);
   EXPECT_FALSE(Leave(kReplica, 1));
   After(milliseconds(20));
+  EXPECT_FALSE(Leave(kReplica, 1));
+  After(milliseconds(1));
   EXPECT_EQ(Primary(), kReplica);
   EXPECT_FALSE(Leave(kReplica, 1)) << "nobody else has the shard";
 }

@@ -47,6 +47,14 @@ class MovesTest : public WithServers<BegunTest> {
     beat.in_sync = {coordinator_.replicas(ShardId{0}).front().stream};
     Say(kShard, beat);
   }
+  // The copy says that it is there when it is asked.
+  void TakeOver() {
+    After(milliseconds(1));
+    Beat beat{ShardId{0}};
+    beat.copy = 1;
+    Say(kNew, beat);
+    After(milliseconds(1));
+  }
   uint64_t Primary() const { return coordinator_.shards().front().boot.value; }
 };
 
@@ -59,6 +67,7 @@ class ReplicaMovesTest : public WithServers<ReplicaCoordinatorTest> {
     Ask({0}, true);
     Say(kMoved, Register{ShardId{0}, "m", 2});
     AllBeInSync(kShard, 0);
+    Tick();
     Speak(kMoved, 2, 0);
     Tick();
     const ViewNumber number = coordinator_.view().number.Next();
@@ -125,7 +134,7 @@ TEST_F(MovesTest, TheNewCopyTakesThePlaceWhenItHasAll) {
   After(milliseconds(1));
   EXPECT_EQ(Primary(), kShard) << "it has nothing yet";
   BeInSync();
-  After(milliseconds(1));
+  TakeOver();
   EXPECT_EQ(Primary(), kNew);
   EXPECT_EQ(Hear(0).copies.size(), 1U) << "the new one may be gone before a view has it";
   ASSERT_EQ(Ask({0}, true).moves.size(), 1U);
@@ -149,10 +158,7 @@ TEST_F(MovesTest, TheNewCopyTakesThePlaceOnlyWhenItHasJustSpoken) {
   BeInSync();
   EXPECT_NE(Find<Registered>(After(milliseconds(20)), kNew), nullptr) << "it is asked for a word";
   EXPECT_EQ(Primary(), kShard) << "it may be gone, and not missed yet";
-  Beat beat{ShardId{0}};
-  beat.copy = 1;
-  Say(kNew, beat);
-  After(milliseconds(1));
+  TakeOver();
   EXPECT_EQ(Primary(), kNew);
 }
 
@@ -160,7 +166,7 @@ TEST_F(MovesTest, ACopyThatIsGoneAsItTakesThePlaceGivesItBack) {
   Ask({0}, true);
   Say(kNew, Register{ShardId{0}, "n", 1});
   BeInSync();
-  After(milliseconds(1));
+  TakeOver();
   ASSERT_EQ(Primary(), kNew);
   for (int i = 0; i < 6; ++i) {
     After(milliseconds(50));

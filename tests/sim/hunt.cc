@@ -19,6 +19,11 @@ bool MayGoBackInVain(const Scenario& scenario) {
   return scenario.snapshot_every > Duration{} && scenario.replicas > 0 && !scenario.leased();
 }
 
+// Where a shard has nothing but its copies, and these are told to stop and are lost.
+bool MayLoseItsLastCopy(const Scenario& scenario) {
+  return scenario.snapshot_every == Duration{} && scenario.leave > 0 && scenario.lose_shard > 0;
+}
+
 // Who has made all its steps says so once, and the coordinator may end; where there are snapshots
 // it stays, and says so again.
 bool LeavesAtOnce(const Scenario& scenario) {
@@ -84,6 +89,7 @@ constexpr std::array kBugs{
     KnownBug{"AnswerBeforeSync", Mutation::kAnswerBeforeSync},
     KnownBug{"RetryFailedSync", Mutation::kRetryFailedSync},
     KnownBug{"LeaveWithoutHeir", Mutation::kLeaveWithoutHeir},
+    KnownBug{"TakeOldWord", Mutation::kTakeOldWord, MayLoseItsLastCopy},
     KnownBug{"ForgetHeldUnits", Mutation::kForgetHeldUnits},
     KnownBug{"MoveUngated", Mutation::kMoveUngated},
     KnownBug{"WaitForNobody", Mutation::kWaitForNobody, MayGoBackInVain},

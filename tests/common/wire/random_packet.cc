@@ -214,7 +214,7 @@ void Fill(Rng& rng, ViewIs& m) { m = {RandomView(rng)}; }
 void Fill(Rng& rng, Register& m) {
   m = {ShardId{Small(rng)}, Text(rng), Small(rng), {Generation{Number(rng)}, Term{Number(rng)}}};
 }
-void Fill(Rng& rng, Registered& m) { m = {ShardId{Small(rng)}}; }
+void Fill(Rng& rng, Registered& m) { m = {ShardId{Small(rng)}, Number(rng)}; }
 void Fill(Rng& rng, Freeze& m) { m = {ViewNumber{Number(rng)}, Term{Number(rng)}}; }
 void Fill(Rng& rng, Frozen& m) {
   m = {ViewNumber{Number(rng)}, RandomStates(rng), rng.Chance(0.5)};
@@ -244,6 +244,7 @@ void Fill(Rng& rng, Beat& m) {
   m.why = Text(rng);
   m.log = {Term{Number(rng)}, Number(rng), Text(rng)};
   m.leaving = m.differing % 2 == 1;
+  m.answers = Number(rng);
 }
 void Fill(Rng& rng, Replicas& m) {
   m = {ShardId{Small(rng)}, Number(rng), List(rng, [&rng](size_t) {
@@ -356,7 +357,7 @@ auto Tie(const MakeTable& m) { return std::tie(m.sender, m.spec); }
 auto Tie(const GetView& /*m*/) { return std::tuple<>(); }
 auto Tie(const ViewIs& m) { return std::tie(m.view); }
 auto Tie(const Register& m) { return std::tie(m.shard, m.endpoint, m.copy, m.log); }
-auto Tie(const Registered& m) { return std::tie(m.shard); }
+auto Tie(const Registered& m) { return std::tie(m.shard, m.question); }
 auto Tie(const Freeze& m) { return std::tie(m.number, m.term); }
 auto Tie(const Frozen& m) { return std::tie(m.number, m.ranks, m.owes); }
 auto Tie(const Install& m) { return std::tie(m.view, m.cut, m.snapshot, m.restore); }
@@ -368,7 +369,8 @@ auto Tie(const Saved& m) {
 auto Tie(const Beat& m) {
   return std::tie(m.shard, m.closed, m.version, m.units, m.held_bytes, m.parked_pulls,
                   m.staleness_max, m.waiting_for, m.discarded, m.skipped, m.nonfinite, m.view,
-                  m.copy, m.replicas, m.in_sync, m.gated, m.differing, m.why, m.log, m.leaving);
+                  m.copy, m.replicas, m.in_sync, m.gated, m.differing, m.why, m.log, m.leaving,
+                  m.answers);
 }
 auto Tie(const Replicas& m) { return std::tie(m.shard, m.number, m.replicas, m.log); }
 auto Tie(const Follow& m) { return std::tie(m.shard, m.stream, m.item, m.what, m.kept); }
