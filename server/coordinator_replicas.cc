@@ -317,13 +317,15 @@ std::string Coordinator::AwaitedWords(const Register& request, TimePoint now) {
     return " waits for its copy " + std::to_string(replica->copy) +
            ", which has all that was answered, and is not heard of";
   }
-  if (!Logged(request.shard) || request.log.term.value > 0) return "";
+  if (!Logged(request.shard)) return "";
   TimePoint& missed_at = shards_[request.shard.value].log_missed_at;
   if (missed_at == TimePoint{}) missed_at = now;
   if (now - missed_at >= options_.start_timeout) return "";
-  return " has a log with all that was answered, and this process found none (replication.log): "
-         "start it again when its disk is there; after cluster.start_timeout who comes without it "
-         "is taken, and what the shard had is lost";
+  const bool none = request.log.term.value == 0;
+  return std::string(" has a log with all that was answered, and this process found ") +
+         (none ? "none" : "an older one") +
+         " (replication.log): start it again when its disk is there; after cluster.start_timeout "
+         "who comes without it is taken, and what the shard had is lost";
 }
 
 // The shard has another primary than before, which begins with a cut.

@@ -78,10 +78,11 @@ void Coordinator::On(const Register& request, TimePoint now, const Envelope& fro
         refuse(Refusal::kRankHeld, name + awaited);
         return;
       }
-      const bool without = !going_back_ && Logged(request.shard) && request.log.term.value == 0;
+      const bool logged = !going_back_ && Logged(request.shard);
+      const std::string without =
+          request.log.term.value == 0 ? " without its log" : " with a log that is not its last";
       Lose(name,
-           std::string(" was started again") + (without ? " without its log" : "") +
-               "; its part of the tables is lost",
+           " was started again" + (logged ? without : "") + "; its part of the tables is lost",
            now);
       if (state_ == JobState::kFailed) {
         refuse(Refusal::kFailed, words_);

@@ -292,7 +292,8 @@ class Shard final {
   struct Restored {
     JobId job;
     LogMark mark;
-    std::string place = {};  // Of the file.
+    std::string place = {};    // Of the file.
+    std::string problem = {};  // Why what was in it cannot be taken.
   };
   std::optional<Restored> restored_;  // What the log was that was there.
   CopyCheck check_;                   // The last that was made.

@@ -29,10 +29,12 @@ void Shard::On(LogItem& item, Outbox& /*outbox*/) {
     restored_ = Restored{item.stamp.job, {item.stamp.generation, item.stamp.term}};
     following_ = Following{};
   }
-  const std::string problem =
-      std::visit([this](const auto& what) { return TakeItem(what); }, item.item.what);
-  if (problem.empty()) return;
-  failure_ = Error{ErrorCode::kBadInput, "the log cannot be taken: " + problem};
+  if (!restored_->problem.empty()) return;
+  const ShardId owner = item.item.shard;
+  restored_->problem =
+      owner == options_.id
+          ? std::visit([this](const auto& what) { return TakeItem(what); }, item.item.what)
+          : "it is that of shard " + std::to_string(owner.value);
 }
 
 void Shard::On(LogRead& read, Outbox& /*outbox*/) {
@@ -45,12 +47,16 @@ void Shard::On(LogRead& read, Outbox& /*outbox*/) {
         "; restore it, or remove it, and what only it has is lost (see docs/operations.md)";
     return;
   }
+  if (restored_ && !restored_->problem.empty()) {
+    failure_ = Error{ErrorCode::kBadInput, read.place + " cannot be taken: " + restored_->problem};
+    return;
+  }
   if (!restored_ || !following_->whole) {
     failure_ = Error{ErrorCode::kBadInput, read.place + " has no copy of a shard"};
     return;
   }
-  recent_.Begin(copy_.version());
   restored_->place = read.place;
+  recent_.Begin(copy_.version());
 }
 
 void Shard::On(LogWritten& written, Outbox& outbox) {

@@ -317,6 +317,28 @@ TEST_F(LogHeirsTest, WhoComesWithoutTheLogWaitsForItsDisk) {
   EXPECT_NE(Find<Registered>(Say(kNext, request), kNext), nullptr);
 }
 
+// As on the wrong disk, or on one that was put back from a copy.
+TEST_F(LogHeirsTest, WhoComesWithAnOlderLogWaitsForTheLast) {
+  Register request{ShardId{0}, "n"};
+  const View& view = coordinator_.view();
+  request.log = {view.generation, view.shards.front().term};
+  Say(kNext, request);  // Which has a term of its own now.
+  After(milliseconds(1));
+  const ViewNumber number = view.number.Next();
+  Say(kNext, Frozen{number, {}});
+  Say(kNext, Installed{number});
+  Beat beat{ShardId{0}};
+  beat.log.term = coordinator_.view().shards.front().term;
+  Say(kNext, beat);
+  After(3 * kLease);
+  const Outbox said = Say(kNext + 1, request);
+  ASSERT_NE(Find<Refused>(said, kNext + 1), nullptr);
+  EXPECT_EQ(Find<Refused>(said, kNext + 1)->code, Refusal::kRankHeld);
+  EXPECT_NE(Find<Refused>(said, kNext + 1)->words.find("found an older one"), std::string::npos);
+  request.log.term = beat.log.term;
+  EXPECT_NE(Find<Registered>(Say(kNext + 2, request), kNext + 2), nullptr);
+}
+
 TEST_F(LogHeirsTest, WhoComesToAJobThatHasFailedIsToldSo) {
   Say(kShard, Refused{Refusal::kFailed, 1, "no memory"});
   ASSERT_EQ(coordinator_.state(), JobState::kFailed);

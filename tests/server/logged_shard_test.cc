@@ -37,10 +37,11 @@ class LoggedShardTest : public testing::Test {
   }
 
   // A process that finds what the disk has.
-  void Start(uint64_t boot, JobId job = kJob) {
+  void Start(uint64_t boot, JobId job = kJob, ShardId shard = {}) {
     boot_ = BootId{boot};
     job_ = job;
     ShardOptions options;
+    options.id = shard;
     options.boot = boot_;
     options.coordinator = kCoordinator;
     options.update.rule = UpdateRule::kAdam;
@@ -190,6 +191,15 @@ TEST_F(LoggedShardTest, GoesOnFromItsLogToTheBit) {
   Start(12);
   EXPECT_EQ(Last<Register>()->log, (LogMark{Generation{}, Term{2}}));
   EXPECT_EQ(shard_->States().at(0).ended, 31U);
+}
+
+TEST_F(LoggedShardTest, TakesNoOtherShardsLog) {
+  Start(10);
+  Lead();
+  WorkDisk();
+  Start(11, kJob, ShardId{1});
+  ASSERT_TRUE(shard_->failure());
+  EXPECT_EQ(shard_->failure()->message, "logs/shard-0.log cannot be taken: it is that of shard 0");
 }
 
 // What the process before has written may be in memory alone.
