@@ -353,6 +353,9 @@ void Coordinator::LinkEnded(TimePoint now, PeerId peer) {
   for (RankStatus& rank : ranks_) {
     if (rank.lease_peer == peer) rank.lease_until = std::min(rank.lease_until, soon);
   }
+  for (auto& [index, host] : hosts_) {
+    if (host.peer == peer) host.lease_until = std::min(host.lease_until, soon);
+  }
   const auto shorten = [&](ShardStatus& copy) {
     if (copy.peer != peer) return;
     copy.lease_until = std::min(copy.lease_until, now + LeaseWithoutLink());

@@ -88,7 +88,7 @@ std::string DegradedWords(const ShardStatus& primary, const std::vector<ShardSta
     if (replica.in_sync || replica.replaces) continue;
     words += (words.empty() ? "copy " : ", copy ") + std::to_string(replica.copy);
     const bool differs = primary.beat.differing != 0 && replica.stream == primary.beat.differing;
-    if (!replica.registered || now > replica.lease_until) {
+    if (!replica.registered || replica.link_ended || now > replica.lease_until) {
       words += " is not there";
     } else if (differs) {
       words += " is no copy any more: " + primary.beat.why;

@@ -131,7 +131,8 @@ Result<> Hold(uint32_t index, const DaemonContext& daemon, const Clock& clock, F
   Messenger messenger(*transport, frames, WireLimitsOf(job));
   Pump<HostKeeper> pump(keeper, messenger, clock, daemon.log);
   bool leaves = false;
-  while (!daemon.stop.requested() || !held.Ended()) {
+  for (bool ends = false; !ends || !held.Ended();) {
+    ends = daemon.stop.requested();
     if (!std::exchange(leaves, daemon.stop.reason() == StopReason::kTerminate) && leaves) {
       keeper.Leave();
     }

@@ -27,8 +27,8 @@ void ReplicationOptions::Declare(Section& section) {
   section.Choice(
       "ack", &ack, kAckLevels,
       "Where a step is before its worker is told that it is made: in the memory of its "
-      "shards' primaries, in their replicas, too, or in their logs; \"auto\" is \"disk\" where "
-      "there are logs, or else \"replica\" where there are replicas.");
+      "shards' primaries, in their replicas, too, or in their logs. The other keys say which "
+      "of these there is; a job that wants one by name is refused where they say another.");
   section.Text("log", &log, {.form = kPathForm, .accepts = IsPathOrNone},
                "Folder on a disk of each server's own, where it writes down what its shards do "
                "before anybody is told: when everything has been killed, or the power was gone, "

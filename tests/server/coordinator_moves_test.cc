@@ -199,6 +199,13 @@ TEST_F(MovesTest, AServerThatLeavesHasItsShardTakenAway) {
   EXPECT_EQ(Hear(1).copies, (std::vector<HostedCopy>{{ShardId{0}, 1}}));
 }
 
+TEST_F(MovesTest, NothingGoesToAServerWhoseConnectionHasEnded) {
+  EXPECT_EQ(Ask({0}, false).moves.front().to, 1U);
+  coordinator_.LinkEnded(now_, PeerId{Server(1)});
+  now_ += kLease / 2 + milliseconds(1);
+  EXPECT_EQ(Ask({0}, false).moves.front().to, 2U);
+}
+
 TEST_F(MovesTest, NothingGoesToNobody) {
   EXPECT_EQ(Ask({0, 1, 2}, true).problem, "there is no server to go to");
   EXPECT_EQ(Ask({7}, true).problem, "there is no server 7");
