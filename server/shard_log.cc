@@ -52,6 +52,7 @@ struct Head {
     return head;
   }
 };
+static_assert(sizeof(Head) == kShardLogHeadBytes);
 
 // Before the frames of an item stand how many they are, and the size of each.
 Frame IndexOf(std::span<const Frame> frames) {

@@ -17,7 +17,10 @@ namespace shardmill {
 
 // A shard's log: one file, which is the stream that a replica would be sent, as it would be sent.
 // It is written in batches, each with a checksum and on disk before the next is begun: so only the
-// last one may be half there after a crash, and a sound one behind a bad one is damage.
+// last one may be half there after a crash, and a sound one behind a bad one is damage. A batch is
+// found behind a bad one by its head: damage to that of the bad one and to all behind it at once
+// cannot be told from a write cut off.
+inline constexpr size_t kShardLogHeadBytes = 24;
 
 // Writes one, beside the one that is there, whose place it takes when it is told to. Owned by
 // whoever writes, on one thread; file system and pool outlive it. After an error nobody knows what

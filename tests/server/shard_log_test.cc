@@ -84,6 +84,36 @@ TEST_F(ShardLogTest, RefusesDamageBeforeTheLastBatch) {
   }
 }
 
+// A damaged batch is told from one that a crash has cut off by what is behind it.
+TEST_F(ShardLogTest, RefusesDamageBeforeAHeadThatIsSound) {
+  constexpr uint64_t kBody = kShardLogHeadBytes;
+  using Places = std::vector<std::pair<size_t, uint64_t>>;  // The batch, and the byte in it.
+  for (const Places& places :
+       {Places{{2, 0}, {3, kBody}}, Places{{2, kBody}, {3, 0}}, Places{{1, 0}, {2, 0}, {3, kBody}},
+        Places{{1, 0}, {3, 0}}, Places{{0, 0}, {1, 0}, {2, 0}}}) {
+    ends_.clear();
+    Write(4);
+    for (const auto& [batch, byte] : places) {
+      files_.Spoil(kPath, ends_[batch] + byte, std::byte{4});
+    }
+    const Result<uint64_t> read = Read();
+    ASSERT_FALSE(read.ok()) << "batch " << places.front().first;
+    EXPECT_EQ(read.error().code, ErrorCode::kBadInput);
+  }
+}
+
+TEST_F(ShardLogTest, TakesDamageToTheHeadsOfAllLastBatchesForABatchThatIsNotWhole) {
+  for (uint64_t at = 0; at < kShardLogHeadBytes; ++at) {
+    ends_.clear();
+    Write(4);
+    files_.Spoil(kPath, ends_[2] + at, std::byte{4});
+    files_.Spoil(kPath, ends_[3] + at, std::byte{4});
+    const Result<uint64_t> read = Read();
+    ASSERT_TRUE(read.ok()) << read.error().message;
+    EXPECT_EQ(read.value(), 2U);
+  }
+}
+
 TEST_F(ShardLogTest, RefusesAFileThatNeverWasTheLog) {
   Write(3);
   files_.Truncate(kPath, ends_[1]);

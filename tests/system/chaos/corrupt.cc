@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <optional>
 
 #include "common/blob/folder_store.h"
 #include "common/blob/posix_files.h"
@@ -16,6 +17,7 @@
 #include "tests/common/wire/random_packet.h"
 #include "tests/snapshot/world.h"
 #include "tests/system/chaos/campaign.h"
+#include "tests/system/chaos/log_judge.h"
 
 namespace shardmill::chaos {
 namespace {
@@ -46,14 +48,6 @@ std::string Damage(Rng& rng, std::string text) {
   return text;
 }
 
-using Records = std::vector<std::string>;
-
-// What is in a log, in order, and the byte at which its last write begins.
-struct Written {
-  Records records = {};
-  uint64_t last = 0;
-};
-
 // One kind of log.
 struct LogKind {
   const char* name;
@@ -79,7 +73,7 @@ Result<Written> WriteRecords(Rng& rng, const std::string& path) {
   for (uint64_t count = 3 + rng.Below(6); count > 0; --count) {
     std::string& record = written.records.emplace_back(1 + rng.Below(300), '\0');
     for (char& byte : record) byte = static_cast<char>(rng.Next());
-    written.last = SM_TRY(files.Size(path));
+    written.writes.push_back({SM_TRY(files.Size(path)), written.records.size() - 1});
     SM_TRY(log->Append(std::as_bytes(std::span(record))));
   }
   return written;
@@ -108,14 +102,15 @@ Result<Written> WriteItems(Rng& rng, const std::string& path) {
   PosixFiles files;
   const auto log = SM_TRY(ShardLogWriter::Begin(files, path, TestFrames()));
   Written written;
+  written.head_bytes = kShardLogHeadBytes;
   for (uint64_t batch = 0, count = 3 + rng.Below(4); batch < count; ++batch) {
     std::vector<Follow> items;
     for (uint64_t kind = 0; items.size() < 1 + batch % 3; ++kind) {
       Message message = RandomMessage(rng, kind % std::variant_size_v<Message>);
       if (auto* item = std::get_if<Follow>(&message)) items.push_back(std::move(*item));
     }
+    written.writes.push_back({log->bytes(), written.records.size()});
     for (const Follow& item : items) written.records.push_back(BytesOf(kStamp, item));
-    written.last = log->bytes();
     SM_TRY(log->Append(kStamp, items, batch == 0));
   }
   return written;
@@ -123,22 +118,6 @@ Result<Written> WriteItems(Rng& rng, const std::string& path) {
 
 constexpr LogKind kCoordinatorLog{"a coordinator's log", WriteRecords, ReadRecords};
 constexpr LogKind kShardLog{"a shard's log", WriteItems, ReadItems};
-
-// What is wrong with how a damaged log was read; empty: nothing. Its last write may be taken for
-// one that a crash has cut off, and is dropped then; so may be what a shorter file lacks.
-std::string JudgeLog(const Written& written, const std::string& before, const std::string& damaged,
-                     const Result<Records>& read) {
-  if (!read.ok()) return "";
-  const Records& records = read.value();
-  const bool prefix = records.size() <= written.records.size() &&
-                      std::equal(records.begin(), records.end(), written.records.begin());
-  if (!prefix) return "a damaged log was read as another";
-  if (records.size() == written.records.size()) return "a damaged log was read as if it were whole";
-  const auto [at, unused] = std::ranges::mismatch(damaged, before);
-  const bool in_last = static_cast<uint64_t>(at - damaged.begin()) >= written.last;
-  if (damaged.size() < before.size() || in_last) return "";
-  return "damage before the last write of a log was taken for a write cut off";
-}
 
 // Whether any of a snapshot's tables can be read otherwise than it was.
 std::string JudgeSnapshot(BlobStore& store, const std::string& folder, uint64_t content) {
@@ -171,7 +150,10 @@ Result<> DamageLog(const LogKind& kind, Rng& rng, const std::string& folder, Tri
   for (uint64_t i = 0; i < kDamages; ++i) {
     const std::string damaged = Damage(rng, before);
     WriteText(path, damaged);
-    const std::string wrong = JudgeLog(written, before, damaged, kind.read(path));
+    Result<Records> read = kind.read(path);
+    const std::string wrong =
+        JudgeLog(written, before, damaged,
+                 read.ok() ? std::optional(std::move(read).value()) : std::nullopt);
     if (!wrong.empty()) trial.violations.push_back(wrong);
   }
   WriteText(path, before);
