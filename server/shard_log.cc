@@ -108,8 +108,8 @@ class Reader final {
       const std::optional<Frame> body = head ? SM_TRY(BodyOf(*head)) : std::optional<Frame>();
       if (!body) {
         // The next one is begun when this one is on disk.
-        const bool longer = head && size_ - at_ - sizeof(Head) > head->bytes;
-        const bool more = longer || SM_TRY(IsBehind(number));
+        const bool more =
+            head ? size_ - at_ - sizeof(Head) > head->bytes : SM_TRY(IsBehind(number));
         if (more) return Bad("is damaged at byte " + std::to_string(at_));
         break;
       }
@@ -140,7 +140,9 @@ class Reader final {
     return std::optional(std::move(buffer).Close());
   }
 
-  // Whether the head of any batch after that one stands behind.
+  // Whether the head of any batch after that one stands behind. Of a batch that is half there any
+  // bytes may be taken for a sound head, so it must also be one that can be there: each batch
+  // before it takes the room of a head at least.
   Result<bool> IsBehind(uint32_t number) {
     constexpr uint64_t kLookBytes = uint64_t{1} << 20;
     std::vector<std::byte> bytes;
@@ -149,7 +151,9 @@ class Reader final {
       SM_TRY(files_.Read(path_, at, bytes));
       for (size_t i = 0; i + sizeof(Head) <= bytes.size(); ++i) {
         const std::optional<Head> head = Head::At(std::span(bytes).subspan(i));
-        if (head && head->number > number) return true;
+        const uint64_t between = (at + i - at_) / sizeof(Head);
+        if (!head || head->number <= number || head->takes_over > 1) continue;
+        if (head->number - number <= between) return true;
       }
     }
     return false;
