@@ -201,7 +201,7 @@ class Session final {
 
   // Begins the next step, or again the one that was left unfinished. All waits of the step end at
   // the deadline, so far from now; where rounds that are waited for still close, so far from the
-  // last of them.
+  // last of them. A process that stood still, or has computed until then, still waits for a second.
   Result<TrainingStep> Begin(std::chrono::milliseconds deadline);
 
   // For jobs that lease their data (data.scheme = "leased"): from here on rows are asked for.

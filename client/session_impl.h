@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "client/lease_thread.h"
@@ -112,8 +113,15 @@ template <class DoneFn>
 Result<> Session::Impl::MoveUntil(TimePoint deadline_at, DoneFn done, Duration put_off) {
   constexpr std::chrono::milliseconds kPollMax{20};
   const TimePoint begin = clock_.Now();
+  // A thread that stood still, or computed until its deadline, has not waited for anybody yet.
+  constexpr Duration kLongTurn = std::chrono::seconds(1);
+  const Duration least = std::min(put_off, kLongTurn);
+  deadline_at = std::max(deadline_at, begin + least);
+  TimePoint turned_at = begin;
   uint64_t progress = client_->progress();
   while (!done()) {
+    const TimePoint before = std::exchange(turned_at, clock_.Now());
+    if (turned_at - before > kLongTurn) deadline_at = std::max(deadline_at, turned_at + least);
     if (options_.stopped && options_.stopped()) {
       return Error{ErrorCode::kStopped, "stopped while waiting for " + client_->WaitsFor()};
     }
@@ -121,7 +129,7 @@ Result<> Session::Impl::MoveUntil(TimePoint deadline_at, DoneFn done, Duration p
       progress = client_->progress();
       deadline_at = std::max(deadline_at, clock_.Now() + put_off);
     }
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline_at - clock_.Now());
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline_at - turned_at);
     const bool late = left.count() <= 0;
     SM_TRY(MoveOnce(late ? std::chrono::milliseconds(0) : std::min(left, kPollMax)));
     if (late && !done()) return Late(clock_.Now() - begin);

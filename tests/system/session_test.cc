@@ -2,6 +2,7 @@
 #include "client/session.h"
 
 #include <gtest/gtest.h>
+#include <poll.h>
 
 #include <cmath>
 #include <memory>
@@ -123,6 +124,18 @@ TEST_F(SessionTest, BeginsNothingWithoutADeadlineOrOnceItIsClosed) {
   ASSERT_TRUE(session_->Close(true).ok());
   EXPECT_TRUE(Refused(session_->Begin(kPatience), "this session is closed"));
   EXPECT_TRUE(Refused(session_->Dense("more", 3), "this session is closed"));
+}
+
+// It has not waited for anybody yet.
+TEST_F(SessionTest, BlamesNobodyForTheTimeInWhichItComputed) {
+  auto step = session_->Begin(std::chrono::milliseconds(500));
+  ASSERT_TRUE(step.ok());
+  poll(nullptr, 0, 700);
+  std::vector<float> values(kFloats);
+  const auto pull = step.value().Pull(table_, 0, values);
+  ASSERT_TRUE(pull.ok());
+  const auto waited = step.value().Wait(pull.value());
+  EXPECT_TRUE(waited.ok()) << waited.error().message;
 }
 
 TEST_F(SessionTest, AppliesNothingOfAStepThatWasLeftUnfinished) {
