@@ -59,7 +59,6 @@ Coordinator::Coordinator(const CoordinatorOptions& options, TimePoint now,
   options_.job = before.job;
   options_.boot = before.boot;
   epoch_ = before.epoch.Next();
-  questions_ = epoch_.value << 32;  // No answer to the process before this is one.
   final_cut_ = before.final_cut;
   audit_ = before.audit;
   snapshot_ = std::max(snapshot_, before.snapshot);

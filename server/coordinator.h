@@ -273,6 +273,7 @@ class Coordinator final {
   void MakePrimary(ShardId id, ShardStatus& heir, TimePoint now);
   bool Restore(const Register& request, TimePoint now);
   std::string AwaitedWords(const Register& request, TimePoint now);
+  std::string LostWords(const Register& request) const;
   void GivePlace(ShardId id, TimePoint now);
   void LetLeave(ShardId id, TimePoint now, Outbox& outbox);
   void LetRetire(Outbox& outbox);

@@ -255,7 +255,7 @@ void Coordinator::AskForAWord(ShardId id, ShardStatus& copy, TimePoint now, Outb
   last.said_at = now;
   const bool old = now - last.asked_at > options_.lease / 2;
   if (last.number == 0 || copy.beat.answers == last.number || old) {
-    last.number = ++questions_;
+    last.number = (epoch_.value << 32) + ++questions_;  // No process before this has asked it.
     last.asked_at = now;
   }
   Send(copy.peer, copy.boot, Registered{id, last.number}, outbox);
@@ -326,6 +326,15 @@ std::string Coordinator::AwaitedWords(const Register& request, TimePoint now) {
          (none ? "none" : "an older one") +
          " (replication.log): start it again when its disk is there; after cluster.start_timeout "
          "who comes without it is taken, and what the shard had is lost";
+}
+
+// How what the shard had is lost when the process is taken all the same.
+std::string Coordinator::LostWords(const Register& request) const {
+  std::string words = " was started again";
+  if (!going_back_ && Logged(request.shard)) {
+    words += request.log.term.value == 0 ? " without its log" : " with a log that is not its last";
+  }
+  return words + "; its part of the tables is lost";
 }
 
 // The shard has another primary than before, which begins with a cut.

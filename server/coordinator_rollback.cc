@@ -78,12 +78,7 @@ void Coordinator::On(const Register& request, TimePoint now, const Envelope& fro
         refuse(Refusal::kRankHeld, name + awaited);
         return;
       }
-      const bool logged = !going_back_ && Logged(request.shard);
-      const std::string without =
-          request.log.term.value == 0 ? " without its log" : " with a log that is not its last";
-      Lose(name,
-           " was started again" + (logged ? without : "") + "; its part of the tables is lost",
-           now);
+      Lose(name, LostWords(request), now);
       if (state_ == JobState::kFailed) {
         refuse(Refusal::kFailed, words_);
         return;
