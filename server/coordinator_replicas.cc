@@ -317,11 +317,13 @@ std::string Coordinator::AwaitedWords(const Register& request, TimePoint now) {
     return " waits for its copy " + std::to_string(replica->copy) +
            ", which has all that was answered, and is not heard of";
   }
-  if (!Logged(request.shard)) return "";
+  const bool none = request.log.term.value == 0;
+  // The last may be of the generation before, too, and then nothing is to be had.
+  const bool gone_back = !none && request.log.generation < decided_.generation;
+  if (!Logged(request.shard) || gone_back) return "";
   TimePoint& missed_at = shards_[request.shard.value].log_missed_at;
   if (missed_at == TimePoint{}) missed_at = now;
   if (now - missed_at >= options_.start_timeout) return "";
-  const bool none = request.log.term.value == 0;
   return std::string(" has a log with all that was answered, and this process found ") +
          (none ? "none" : "an older one") +
          " (replication.log): start it again when its disk is there; after cluster.start_timeout "
@@ -331,7 +333,8 @@ std::string Coordinator::AwaitedWords(const Register& request, TimePoint now) {
 // How what the shard had is lost when the process is taken all the same.
 std::string Coordinator::LostWords(const Register& request) const {
   std::string words = " was started again";
-  if (!going_back_ && Logged(request.shard)) {
+  const bool of_this = request.log.generation == decided_.generation;
+  if (!going_back_ && Logged(request.shard) && (of_this || request.log.term.value == 0)) {
     words += request.log.term.value == 0 ? " without its log" : " with a log that is not its last";
   }
   return words + "; its part of the tables is lost";
