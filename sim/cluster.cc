@@ -73,13 +73,14 @@ void Cluster::StartWorker(WorkerId rank, std::optional<PeerId> peer) {
 Outcome Cluster::Run() {
   TimePoint next_tick = now_;
   TimePoint limit = start_ + scenario_.faults_last + scenario_.heal_limit;
+  const TimePoint endless = start_ + 20 * scenario_.heal_limit;  // As with steps without data.
   uint64_t acks = 0;
   while (!Finished() && ledger_.violations().empty()) {
     // A job of many steps may take longer, as long as it makes some.
     if (std::exchange(acks, ledger_.acks()) < ledger_.acks()) {
       limit = std::max(limit, now_ + scenario_.heal_limit / 2);
     }
-    if (now_ > limit) {
+    if (now_ > limit || now_ > endless) {
       ledger_.Violation("no progress: " + StuckWords());
       break;
     }
